@@ -1,0 +1,66 @@
+"""The command line answers at once, and its errors name what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+
+def tianjing(*arguments: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tianjing", *arguments], capture_output=True, text=True, cwd=cwd, timeout=60, check=False
+    )
+
+
+def test_help_answers_in_under_a_second_without_a_gpu_library() -> None:
+    probe = (
+        "import sys, tianjing.cli\n"
+        "sys.argv = ['tianjing', '--help']\n"
+        "try: tianjing.cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'vllm', 'pyarrow', 'evals', 'training'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    started = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Run a pipeline" in result.stdout
+    assert time.monotonic() - started < 2  # well under a second on a quiet machine
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run",),
+        ("data", "extract"),
+        ("data", "build"),
+        ("train", "run"),
+        ("train", "merge"),
+        ("eval", "run"),
+        ("eval", "gate"),
+        ("eval", "report"),
+        ("serve", "run"),
+        ("serve", "check"),
+        ("lineage", "show"),
+        ("lineage", "verify"),
+        ("lineage", "keygen"),
+        ("lineage", "sign"),
+        ("models", "fetch"),
+        ("simulate",),
+    ],
+)
+def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> None:
+    result = tianjing(*command, "--help")
+    assert result.returncode == 0, result.stderr
+    assert "Example" in result.stdout
+    assert f"tianjing {' '.join(command)}" in result.stdout
+
+
+def test_unknown_command_exits_2() -> None:
+    assert tianjing("evaluate").returncode == 2

@@ -1,0 +1,130 @@
+"""Pipelines: bad settings fail before anything runs, finished stages are recognised, one run at a time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.tianjing.test_cli import tianjing
+from tianjing.errors import TianjingError
+from tianjing.lineage import artefact, artefact_digest
+from tianjing.pipeline.config import PipelineConfig, load_pipeline
+from tianjing.pipeline.stages import Stage, stages
+from tianjing.pipeline.state import Finished, locked, read_finished, stage_key, write_finished
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["quickstart", "tiny", "real"])
+def test_shipped_pipelines_are_valid(name: str) -> None:
+    assert load_pipeline(REPOSITORY / "examples" / f"{name}.yaml").name == name
+
+
+def test_unknown_key_in_a_stage_section_names_file_section_key_and_the_allowed_ones(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.yaml", "name: p\nraw: raw\ntrain: {lerning_rate: 1}\n")
+    with pytest.raises(TianjingError) as failure:
+        load_pipeline(path)
+    message = str(failure.value)
+    assert "p.yaml: train: unknown key 'lerning_rate'" in message
+    assert "did you mean 'learning_rate'?" in message and "micro_rows" in message
+
+
+def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.yaml", "name: p\ntrain: {rank: 1\n")
+    with pytest.raises(TianjingError, match=r"p\.yaml:\d+: not valid YAML"):
+        load_pipeline(path)
+
+
+def test_missing_raw_folder_of_the_real_pipeline_says_how_to_get_it(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "TIANJING_DATA"}
+    os.environ.pop("TIANJING_DATA", None)
+    try:
+        result = tianjing("run", "examples/real.yaml", "--out", str(tmp_path / "out"))
+    finally:
+        os.environ.update(environment)
+    assert result.returncode == 2
+    assert "LawRefBook/Laws" in result.stderr and "FudanDISC/DISC-FinLLM" in result.stderr
+
+
+def test_missing_model_is_named_quickly(tmp_path: Path) -> None:
+    result = tianjing("run", "examples/tiny.yaml", "--model", "./no/such/model", "--out", str(tmp_path / "out"))
+    assert result.returncode == 2
+    assert "no/such/model" in result.stderr
+
+
+def test_port_in_use_is_said_before_any_work(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = tianjing("run", "examples/tiny.yaml", "--out", str(tmp_path / "o"), "--serve", "--port", str(port))
+    assert result.returncode == 2
+    assert f"port {port}" in result.stderr and "--port" in result.stderr
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> tuple[Path, Stage]:
+    """A stage that has been done: input and output artefacts and their record."""
+    out = tmp_path / "out"
+    source = tmp_path / "raw"
+    source.mkdir()
+    write(source / "a.txt", "one")
+    with artefact(out / "knowledge", kind="knowledge", inputs=[source], parameters={}) as work:
+        write(work.dir / "clauses.jsonl", "{}\n")
+    stage = Stage("extract", "data_recipes", ("data", "extract", str(source)), (source,), out / "knowledge", {"a": 1})
+    record = Finished(key=stage_key(stage), digest=artefact_digest(stage.output), seconds=1.0, peak_memory_gib=0.1)
+    write_finished(out, stage, record)
+    return out, stage
+
+
+def test_a_finished_stage_is_recognised(finished: tuple[Path, Stage]) -> None:
+    out, stage = finished
+    record = read_finished(out, stage)
+    assert record is not None and record.key == stage_key(stage)
+
+
+def test_a_changed_input_or_setting_gives_another_key(finished: tuple[Path, Stage]) -> None:
+    _, stage = finished
+    before = stage_key(stage)
+    write(stage.inputs[0] / "a.txt", "two")
+    assert stage_key(stage) != before
+    write(stage.inputs[0] / "a.txt", "one")
+    assert stage_key(stage) == before
+    changed = Stage(stage.name, stage.package, stage.arguments, stage.inputs, stage.output, {"a": 2})
+    assert stage_key(changed) != before
+
+
+def test_a_removed_output_is_not_taken_for_finished(finished: tuple[Path, Stage]) -> None:
+    out, stage = finished
+    shutil.rmtree(stage.output)
+    assert read_finished(out, stage) is None
+
+
+def test_moving_the_run_elsewhere_keeps_its_keys(tmp_path: Path) -> None:
+    raw, model = tmp_path / "raw", tmp_path / "model"
+    for folder in (raw, model):
+        folder.mkdir()
+        write(folder / "x", folder.name)
+    config = PipelineConfig(name="p", raw="raw")
+    here = stages(config, raw, model, tmp_path / "a", "stop")[0]
+    there = stages(config, raw, model, tmp_path / "b", "stop")[0]
+    assert stage_key(here) == stage_key(there)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path),
+        pytest.raises(TianjingError, match=f"process {os.getpid()}"),
+        locked(tmp_path),
+    ):
+        raise AssertionError("the second run started")

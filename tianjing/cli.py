@@ -1,0 +1,100 @@
+"""The `tianjing` command: mounts each stage's commands and imports a stage only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from tianjing import __version__
+from tianjing.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, TianjingError
+
+# command -> (module with the Typer `app`, line shown by `tianjing --help`)
+COMMANDS = {
+    "run": ("tianjing.pipeline.cli", "Run a pipeline: data, train, merge, evaluate, gate, serve check."),
+    "data": ("data_recipes.cli", "Raw material to knowledge to an instruction dataset."),
+    "train": ("training.cli", "Tune a LoRA adapter on a dataset, and merge it."),
+    "eval": ("evals.cli", "Measure base and tuned model, report, and decide on a release."),
+    "serve": ("serving.cli", "Serve a released model behind the guarded OpenAI-compatible endpoint."),
+    "lineage": ("tianjing.lineage.cli", "Trace, verify and sign artefacts."),
+    "models": ("tianjing.models.cli", "Fetch, show and verify base models."),
+    "simulate": ("tianjing.simulation.cli", "Write a sample corpus with known behaviour."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are looked up by name, not when help is listed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        return typer.main.get_command(importlib.import_module(COMMANDS[cmd_name][0]).app)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # Plain text: the rich help of a group would import every command to read its first line.
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        options = [record for option in self.get_params(ctx) if (record := option.get_help_record(ctx)) is not None]
+        with formatter.section("Options"):
+            formatter.write_dl(options)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: tianjing run examples/quickstart.yaml --out runs/quickstart",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tianjing {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _tianjing(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    """Tianjing (天镜): from service dialogues, logs and rules to a tuned, proven and guarded model."""
+
+
+def main() -> None:
+    """Console entry point: a `TianjingError` becomes its message, remedy and exit status."""
+    try:
+        status = app(standalone_mode=False)
+    except TianjingError as error:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print("[bold red]error[/]", end=" ")
+        console.print(error.message, markup=False)
+        if error.remedy:
+            console.print("[bold]remedy[/]", end=" ")
+            console.print(error.remedy, markup=False)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        # A wrong option: Typer's own exceptions show themselves; which class they derive from depends on its version.
+        if not hasattr(error, "show"):
+            raise
+        error.show()
+        sys.exit(EXIT_BAD_INPUT)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Strict YAML configuration: an unknown key or a wrong value is an error that names the field."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tianjing.errors import TianjingError
+
+
+class StrictModel(BaseModel):
+    """Base of every configuration and record: unknown fields are refused, instances are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        TianjingError: the file is missing, is not YAML (with the line), or is not a mapping.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise TianjingError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TianjingError(f"{path}: cannot be read: {error}") from None
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or str(error)
+        raise TianjingError(f"{where}: not valid YAML: {problem}") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TianjingError(f"{path}: the top level must be a mapping of keys to values")
+    return value
+
+
+def parse(model: type[Model], value: Any, where: str) -> Model:
+    """Validate `value` against `model`; `where` (a file, or a file and section) opens each message.
+
+    Raises:
+        TianjingError: names every wrong field; for an unknown key, the allowed ones and the nearest.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        lines = [_explain(model, problem) for problem in error.errors()]
+        raise TianjingError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def load(model: type[Model], path: Path | None) -> Model:
+    """Read and validate a YAML file; no file gives the defaults."""
+    return parse(model, load_yaml(path) if path else {}, str(path) if path else "defaults")
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    location = [str(part) for part in problem["loc"]]
+    field = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        allowed = sorted(_fields_at(model, location[:-1]))
+        near = difflib.get_close_matches(location[-1], allowed, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        return f"unknown key '{field}'{hint} Allowed here: {', '.join(allowed)}"
+    if problem["type"] == "missing":
+        return f"missing key '{field}'"
+    return f"'{field}': {problem['msg']} (got {problem['input']!r:.80})"
+
+
+def _fields_at(model: type[BaseModel], location: list[str]) -> set[str]:
+    """Names of the fields of the nested model that `location` leads to."""
+    current: Any = model
+    for part in location:
+        field = getattr(current, "model_fields", {}).get(part)
+        if field is None:
+            continue  # an index of a list, or a key of a mapping: stay with its item type
+        current = _model_in(field.annotation) or current
+    return set(getattr(current, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None

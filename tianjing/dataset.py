@@ -1,0 +1,73 @@
+"""Instruction datasets on disk: one Parquet file per split, loadable by `datasets.load_dataset`.
+
+`fields` and `reference` are JSON strings in the file, so that every task shares one schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tianjing.errors import TianjingError
+from tianjing.files import canonical_json, validate_row
+from tianjing.records import Example, Split
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+_STRINGS = pa.list_(pa.string())
+_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("task", pa.string()),
+        ("group", pa.string()),
+        ("split", pa.string()),
+        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+        ("weight", pa.float64()),
+        ("fields", pa.string()),
+        ("reference", pa.string()),
+        ("surface", pa.string()),
+        ("sources", _STRINGS),
+        ("clause_ids", _STRINGS),
+        ("practice_ids", _STRINGS),
+        ("licence", pa.string()),
+    ]
+)
+
+
+def write_examples(path: Path, rows: Sequence[Example]) -> None:
+    """Write rows in the order given; the same rows give the same bytes."""
+    columns = [row.model_dump(mode="json") for row in rows]
+    for column in columns:
+        column["fields"] = canonical_json(column["fields"])
+        column["reference"] = canonical_json(column["reference"])
+    pq.write_table(pa.Table.from_pylist(columns, schema=_SCHEMA), path, compression="zstd")
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Read one split.
+
+    Raises:
+        TianjingError: the file is missing or is not such a dataset, naming the row and field.
+    """
+    if not path.is_file():
+        raise TianjingError(
+            f"{path}: no such dataset split", "build the dataset first: tianjing data build KNOWLEDGE --out DATASET"
+        )
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except pa.ArrowInvalid as error:
+        raise TianjingError(f"{path}: not a Parquet file: {error}") from None
+    examples = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            for name in ("fields", "reference"):
+                row[name] = json.loads(row[name])
+            examples.append(validate_row(row, Example))
+        except (KeyError, ValueError) as error:
+            raise TianjingError(f"{path}: row {number}: {error}", "rebuild the dataset with this version") from None
+    return examples

@@ -1,0 +1,46 @@
+"""Settings of one vLLM engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from tianjing.config import StrictModel
+
+
+class EngineConfig(StrictModel):
+    """How a model folder is served by vLLM on this machine."""
+
+    model: Path
+    """Folder of a model: config.json, safetensors weights, tokenizer and chat template."""
+
+    served_name: str = "tianjing"
+    """Name that requests give in their `model` field."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Keep loopback: the engine is for this machine's own processes."""
+
+    port: int = Field(default=0, ge=0, le=65535)
+    """TCP port; 0 takes a free one."""
+
+    max_model_len: int = Field(default=2048, ge=16)
+    """Tokens of prompt plus answer; longer requests are refused, and memory grows with it."""
+
+    max_num_seqs: int = Field(default=32, ge=1)
+    """Requests decoded together; more gives throughput until the key-value cache is full."""
+
+    kv_cache_gib: float = Field(default=1.0, gt=0)
+    """GiB of key-value cache on a CPU; too little makes requests wait. A GPU sizes its own from `gpu_memory`."""
+
+    gpu_memory: float = Field(default=0.9, gt=0, le=1)
+    """Share of a GPU's memory that the engine may take; unused on a CPU."""
+
+    cpu_threads: int = Field(default=0, ge=0)
+    """Compute threads on a CPU; 0 takes every core this process may use."""
+
+    seed: int = 0
+    """Seed of sampling for requests that bring none."""
+
+    start_timeout_s: float = Field(default=300, gt=0)
+    """Seconds until a start is given up; a large model from a cold disk needs more."""

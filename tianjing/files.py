@@ -1,0 +1,116 @@
+"""Files: digests, atomic writes and JSON Lines whose errors name the file and the line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tianjing.errors import TianjingError
+
+OnError = Literal["stop", "skip"]
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def sha256_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling per value: sorted keys, no spaces, UTF-8 kept; used wherever JSON is hashed."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def atomic_write(path: Path, data: str | bytes) -> None:
+    """Write through a temporary sibling, flushed to disk and renamed, so readers see old or new."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(data.encode() if isinstance(data, str) else data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
+    """Write one JSON object a line; returns the number of rows. Field order is the record's own."""
+    count = 0
+    with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        for row in rows:
+            value = row.model_dump(mode="json", exclude_none=True) if isinstance(row, BaseModel) else row
+            stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read_jsonl(
+    path: Path,
+    model: type[Record],
+    on_error: OnError = "stop",
+    rejects: list[dict[str, Any]] | None = None,
+) -> Iterator[Record]:
+    """Yield validated records.
+
+    Args:
+        on_error: `stop` raises at the first bad line; `skip` appends
+            `{"file", "line", "error", "text"}` to `rejects` and goes on, so nothing is lost.
+
+    Raises:
+        TianjingError: naming file, line, field and the way to skip bad lines.
+    """
+    with open(path, "rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            if not raw.strip():
+                continue
+            try:
+                yield parse_line(raw, model)
+            except ValueError as error:
+                if on_error == "stop":
+                    raise TianjingError(
+                        f"{path}:{number}: {error}",
+                        "mend the line, or pass --on-error skip to keep it aside and go on",
+                    ) from None
+                if rejects is not None:
+                    text = raw.decode("utf-8", errors="replace").rstrip("\n")
+                    rejects.append({"file": Path(path).name, "line": number, "error": str(error), "text": text})
+
+
+def parse_line(raw: bytes, model: type[Record]) -> Record:
+    """Parse one JSON line; raises ValueError with a one-line reason a person can act on."""
+    try:
+        value = json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"broken JSON at column {error.colno}: {error.msg}") from None
+    return validate_row(value, model)
+
+
+def validate_row(value: Any, model: type[Record]) -> Record:
+    """Validate a parsed row; raises ValueError naming each wrong field."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            field = ".".join(str(part) for part in problem["loc"]) or "row"
+            if problem["type"] == "extra_forbidden":
+                problems.append(f"unknown field '{field}'")
+            else:
+                problems.append(f"field '{field}': {problem['msg']}")
+        raise ValueError("; ".join(problems)) from None

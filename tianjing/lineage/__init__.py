@@ -1,0 +1,44 @@
+"""Artefacts: folders with a manifest, written whole or not at all, and signed releases.
+
+Every stage writes one folder through `artefact`; its manifest names the inputs by digest, so that any
+result can be walked back to the raw files (`tianjing lineage show`) and checked (`tianjing lineage verify`).
+"""
+
+from tianjing.lineage.errors import LineageError
+from tianjing.lineage.keys import default_key_path, keygen
+from tianjing.lineage.manifest import (
+    MANIFEST,
+    SCHEMA_VERSION,
+    FileRecord,
+    InputRecord,
+    Manifest,
+    artefact_digest,
+    is_artefact,
+    read_manifest,
+)
+from tianjing.lineage.release import Release, Verdict, read_release, sign_release, verify_release
+from tianjing.lineage.verification import verify, verify_chain
+from tianjing.lineage.writer import Work, artefact
+
+__all__ = [
+    "MANIFEST",
+    "SCHEMA_VERSION",
+    "FileRecord",
+    "InputRecord",
+    "LineageError",
+    "Manifest",
+    "Release",
+    "Verdict",
+    "Work",
+    "artefact",
+    "artefact_digest",
+    "default_key_path",
+    "is_artefact",
+    "keygen",
+    "read_manifest",
+    "read_release",
+    "sign_release",
+    "verify",
+    "verify_chain",
+    "verify_release",
+]

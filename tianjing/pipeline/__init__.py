@@ -1,0 +1,1 @@
+"""Run the stages one after another, each in its own process, through artefacts on disk."""

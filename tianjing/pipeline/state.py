@@ -1,0 +1,97 @@
+"""What has been done: one small file a stage, so that a finished stage is skipped and a changed one is not."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from tianjing.config import StrictModel
+from tianjing.errors import TianjingError
+from tianjing.files import atomic_write, canonical_json, sha256_bytes, sha256_file
+from tianjing.lineage import artefact_digest
+from tianjing.pipeline.stages import Stage
+
+
+class Finished(StrictModel):
+    """A finished stage: what it was made from (`key`), what it made, and what it took."""
+
+    key: str
+    digest: str
+    seconds: float
+    peak_memory_gib: float
+
+
+def stage_key(stage: Stage) -> str:
+    """Digest of inputs, settings, options and the code that the stage runs."""
+    paths = {str(path) for path in (*stage.inputs, stage.output)}
+    # Folders may move; what is in them is digested, so their paths are left out.
+    options = [argument for argument in stage.arguments if argument not in paths]
+    parts = {
+        "arguments": options,
+        "settings": stage.settings,
+        "inputs": [artefact_digest(path) for path in stage.inputs],
+        "code": [code_digest("tianjing"), code_digest(stage.package)],
+    }
+    return sha256_bytes(canonical_json(parts).encode())
+
+
+@cache
+def code_digest(package: str) -> str:
+    """Digest of a package's source files, this one's own pipeline and command line left out."""
+    spec = find_spec(package)
+    assert spec is not None and spec.submodule_search_locations
+    root = Path(next(iter(spec.submodule_search_locations)))
+    files = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.suffix in {".py", ".j2", ".jinja", ".txt"} and not {"pipeline", "simulation"} & set(path.parts)
+    ]
+    return sha256_bytes("".join(f"{path.relative_to(root)} {sha256_file(path)}\n" for path in files).encode())
+
+
+def read_finished(out: Path, stage: Stage) -> Finished | None:
+    """The record of a finished stage, when its output still stands as it was made."""
+    path = _record(out, stage)
+    try:
+        record = Finished.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return record if artefact_digest(stage.output) == record.digest else None
+    except (OSError, ValueError, TianjingError):
+        return None
+
+
+def write_finished(out: Path, stage: Stage, record: Finished) -> None:
+    atomic_write(_record(out, stage), record.model_dump_json(indent=2))
+
+
+def _record(out: Path, stage: Stage) -> Path:
+    return out / ".state" / f"{stage.name}.json"
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """One run at a time in an output folder.
+
+    Raises:
+        TianjingError: another process runs there; names its process id.
+    """
+    path = out / ".state" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            raise TianjingError(
+                f"{out}: another run is writing here (process {stream.read().strip() or 'unknown'})",
+                "wait for it, or choose another folder with --out",
+            ) from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield
