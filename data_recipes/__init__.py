@@ -1,0 +1,1 @@
+"""Raw service records to structured knowledge to instruction data."""

@@ -1,0 +1,1 @@
+"""Readers: raw folders of dialogues and logs, rule documents in five formats, open instruction files."""

@@ -1,0 +1,48 @@
+"""Surfaces: what is left of a text when names, numbers and punctuation are masked; how near two of them are."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+from tianjing.text import arabic, compact
+
+_DOCUMENT = re.compile(r"《[^》]*》(?:第[^条]{1,12}条(?:之[一二三四五六七八九十])?)?")
+_PLACEHOLDER = re.compile(r"〔[^〕]*〕")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?[%‰万亿]*")
+_NOISE = re.compile(r"[^\w]|_")
+_GRAM = 5
+
+
+def surface(text: str) -> str:
+    """Skeleton of a text: two rows with the same one come from the same template."""
+    plain = _PLACEHOLDER.sub("", _DOCUMENT.sub("", compact(text)))
+    return _NOISE.sub("", _NUMBER.sub("0", arabic(plain)))
+
+
+class NearDuplicates:
+    """Finds whether a surface was seen among the given ones: equal, or Jaccard of character 5-grams >= threshold."""
+
+    def __init__(self, surfaces: Iterable[str], threshold: float):
+        self._threshold = threshold
+        self._grams = [grams(text) for text in sorted(set(surfaces))]
+        self._index: dict[str, list[int]] = defaultdict(list)
+        for number, found in enumerate(self._grams):
+            for gram in found:
+                self._index[gram].append(number)
+
+    def seen(self, text: str) -> bool:
+        own = grams(text)
+        shared: dict[int, int] = defaultdict(int)
+        for gram in own:
+            for number in self._index.get(gram, ()):
+                shared[number] += 1
+        return any(
+            count >= self._threshold * (len(own) + len(self._grams[number]) - count) for number, count in shared.items()
+        )
+
+
+def grams(text: str) -> frozenset[str]:
+    """Character 5-grams; a shorter text is its own only one."""
+    return frozenset(text[i : i + _GRAM] for i in range(max(1, len(text) - _GRAM + 1)))

@@ -1,0 +1,1 @@
+"""One module per task: from knowledge to draft rows."""

@@ -1,0 +1,162 @@
+"""Reading a raw folder: good lines in both formats, and errors that say where and why."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from data_recipes.config import BuildConfig, ExtractConfig
+from data_recipes.errors import DataError
+from data_recipes.extract import extract
+from data_recipes.readers.raw import read_raw
+from tests.data_recipes.material import EXTRACT, write_raw
+from tianjing.config import parse
+from tianjing.errors import TianjingError
+from tianjing.lineage import read_manifest
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return write_raw(tmp_path / "raw", cases=12)
+
+
+def _append(path: Path, line: str) -> int:
+    with open(path, "a", encoding="utf-8") as stream:
+        stream.write(line + "\n")
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"id": "X1", "customer": "C1", "agent"', "broken JSON at column"),
+        ('{"id": "X1", "customer": "C1", "agent": "A", "channel": "c", "started_at": "2026-01-01T00:00:00Z"}', "turns"),
+        (
+            '{"id": "X1", "customer": "C", "agent": "A", "channel": "c", "started_at": "2026-01-01T00:00:00Z",'
+            ' "mood": 1, "turns": [{"speaker": "agent", "text": "好"}]}',
+            "unknown field 'mood'",
+        ),
+        (
+            '{"id": "P0000", "customer": "C", "agent": "A", "channel": "c", "started_at": "2026-01-01T00:00:00Z",'
+            ' "turns": [{"speaker": "agent", "text": "好"}]}',
+            "'P0000' already stands on line 1",
+        ),
+    ],
+)
+def test_a_bad_line_stops_with_file_line_and_reason_or_is_kept_aside(
+    small: Path, tmp_path: Path, line: str, reason: str
+) -> None:
+    number = _append(small / "dialogues.jsonl", line)
+    with pytest.raises(DataError) as caught:
+        extract(small, tmp_path / "knowledge", ExtractConfig())
+    assert f"dialogues.jsonl:{number}: " in caught.value.message and reason in caught.value.message
+    assert "--on-error skip" in caught.value.remedy
+    assert not (tmp_path / "knowledge").exists()
+
+    manifest = extract(small, tmp_path / "knowledge", ExtractConfig(), "skip")
+    rejected = [json.loads(row) for row in (tmp_path / "knowledge" / "rejected.jsonl").read_text("utf-8").splitlines()]
+    assert [(row["file"], row["line"], row["text"]) for row in rejected] == [("dialogues.jsonl", number, line)]
+    assert reason in rejected[0]["error"]
+    assert manifest.counts["rejected_lines"] == 1 and manifest.counts["kept_dialogues"] == 18
+
+
+def test_csv_with_the_same_columns_gives_the_same_knowledge(small: Path, tmp_path: Path) -> None:
+    extract(small, tmp_path / "from_json", ExtractConfig())
+    table = tmp_path / "table"
+    shutil.copytree(small, table)
+    for name in ("dialogues", "events", "outcomes", "customers"):
+        rows = [json.loads(line) for line in (table / f"{name}.jsonl").read_text("utf-8").splitlines()]
+        (table / f"{name}.jsonl").unlink()
+        if name == "dialogues":
+            rows = [{**{k: v for k, v in row.items() if k != "turns"}, **turn} for row in rows for turn in row["turns"]]
+        if name == "events":
+            rows = [{**row, "attributes": json.dumps(row["attributes"], ensure_ascii=False)} for row in rows]
+        with open(table / f"{name}.csv", "w", encoding="utf-8-sig", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    extract(table, tmp_path / "from_csv", ExtractConfig())
+    for name in ("dialogues", "events", "outcomes", "customers", "practices"):
+        one, other = (tmp_path / d / f"{name}.jsonl" for d in ("from_json", "from_csv"))
+        assert one.read_bytes() == other.read_bytes(), name
+
+
+def test_a_csv_row_of_another_agent_inside_a_dialogue_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "dialogues.csv").write_text(
+        "id,customer,agent,channel,started_at,speaker,text,at\n"
+        "D1,C1,A1,phone,2026-01-01T00:00:00Z,agent,您好,\n"
+        "D1,C1,A2,phone,2026-01-01T00:00:00Z,customer,好,\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(DataError, match=r"dialogues.csv:2: field 'agent': line 3 differs"):
+        read_raw(tmp_path)
+
+
+def test_rules_alone_are_enough(small: Path, tmp_path: Path) -> None:
+    for name in ("dialogues", "events", "outcomes", "customers"):
+        (small / f"{name}.jsonl").unlink()
+    manifest = extract(small, tmp_path / "knowledge", ExtractConfig())
+    assert manifest.counts["kept_clauses"] == 9 and manifest.counts["kept_dialogues"] == 0
+
+
+def test_an_empty_or_missing_folder_says_what_is_expected(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "missing"):
+        with pytest.raises(DataError) as caught:
+            read_raw(tmp_path / name)
+        assert str(tmp_path / name) in caught.value.message
+        assert "dialogues.jsonl" in caught.value.remedy and "rules/" in caught.value.remedy
+
+
+def test_a_dialogue_repeated_word_for_word_counts_once(small: Path, tmp_path: Path) -> None:
+    first = json.loads((small / "dialogues.jsonl").read_text("utf-8").splitlines()[0])
+    _append(small / "dialogues.jsonl", json.dumps({**first, "id": "AGAIN"}, ensure_ascii=False))
+    manifest = extract(small, tmp_path / "knowledge", ExtractConfig())
+    assert manifest.counts["kept_dialogues"] == 18
+    assert manifest.counts["dropped"] == {"dialogue repeated word for word": 1}
+
+
+def test_nothing_personal_passes_into_the_knowledge(raw: Path, knowledge: Path) -> None:
+    customers = [json.loads(line) for line in (raw / "customers.jsonl").read_text("utf-8").splitlines()]
+    written = "".join(path.read_text("utf-8") for path in sorted(knowledge.glob("*.jsonl")))
+    assert "〔姓名1〕" in written and "〔手机1〕" in written
+    for customer in customers:
+        assert customer["mobile"] not in written and customer["name"] not in written
+    assert set(json.loads((knowledge / "customers.jsonl").read_text("utf-8").splitlines()[0])) == {
+        "customer",
+        "split",
+        "site",
+        "overdue_bucket",
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "message"),
+    [
+        (ExtractConfig, {"splits": {}}, "unknown key 'splits'; did you mean 'split'?"),
+        (ExtractConfig, {"split": {"holdout": {"field": "site", "value": ["west"]}}}, "Allowed here: field, values"),
+        (BuildConfig, {"policy_qa": {"candidate": 3}}, "did you mean 'candidates'?"),
+        (BuildConfig, {"max_rows_per_task": {"train": 0}}, "at least 1"),
+    ],
+)
+def test_an_unknown_key_names_the_allowed_ones(model: type, value: dict[str, object], message: str) -> None:
+    with pytest.raises(TianjingError) as caught:
+        parse(model, value, "x.yaml")
+    assert message in caught.value.message
+
+
+def test_a_held_out_value_that_no_customer_has_is_an_error(small: Path, tmp_path: Path) -> None:
+    config = parse(ExtractConfig, {"split": {"holdout": {"field": "site", "values": ["north"]}}}, "x")
+    with pytest.raises(DataError) as caught:
+        extract(small, tmp_path / "knowledge", config)
+    assert "east, west" in caught.value.remedy
+
+
+def test_extracting_again_gives_the_same_digest(raw: Path, knowledge: Path, tmp_path: Path) -> None:
+    again = extract(raw, tmp_path / "again", EXTRACT)
+    assert again.digest == read_manifest(knowledge).digest
+    assert again.files == read_manifest(knowledge).files
