@@ -1,0 +1,73 @@
+"""Rows are rendered as they will be served, and supervised on the answer alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tianjing.records import Example
+from tianjing.tasks import TASKS, conversation
+from training.rows import IGNORED, choose, tokenize
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_model: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_model, local_files_only=True)
+
+
+def example(number: int, task: str = "next_reply") -> Example:
+    fields = {"turns": [{"speaker": "customer", "text": f"我上个月失业了，第{number}次了。"}]}
+    reference = {"situation": "失业", "act": "offer_deferral", "reply": "您可以申请延期还款。"}
+    return Example(
+        id=f"row-{number}",
+        task=task,
+        group=f"customer-{number}",
+        split="train",
+        messages=conversation(TASKS["next_reply"], fields, reference),
+        fields=fields,
+        reference=reference,
+    )
+
+
+def test_supervision_covers_the_answer_and_its_stop_token_only(tokenizer: Any) -> None:
+    (row,) = tokenize([example(1)], tokenizer, 512).rows
+    supervised = [label for label in row.labels if label != IGNORED]
+    assert tokenizer.decode(supervised[:-1]) == "【失业：延期】您可以申请延期还款。"
+    assert supervised[-1] == tokenizer.eos_token_id
+
+
+def test_the_prompt_is_token_for_token_what_the_server_renders(tokenizer: Any) -> None:
+    item = example(1)
+    (row,) = tokenize([item], tokenizer, 512).rows
+    served = tokenizer.apply_chat_template(
+        [message.model_dump() for message in item.messages[:-1]], add_generation_prompt=True, return_dict=False
+    )
+    assert row.input_ids[: len(served)] == served
+    assert row.labels[: len(served)] == [IGNORED] * len(served)
+
+
+def test_the_decision_is_weighed_and_the_wording_is_not(tokenizer: Any) -> None:
+    item = example(1).model_copy(update={"weight": 0.5})
+    (row,) = tokenize([item], tokenizer, 512, decision_weight=6).rows
+    heavy = [token for token, weight in zip(row.input_ids, row.loss_weights, strict=True) if weight == 3.0]
+    assert tokenizer.decode(heavy) == "失业：延期"
+    assert {weight for weight in row.loss_weights} == {0.5, 3.0}
+
+
+def test_a_row_that_is_too_long_is_left_out_by_id_and_never_cut(tokenizer: Any) -> None:
+    result = tokenize([example(1), example(2)], tokenizer, 20)
+    assert result.rows == []
+    assert result.dropped == {"too_long": ["row-1", "row-2"]}
+
+
+def test_rows_are_chosen_evenly_over_tasks_and_reproducibly() -> None:
+    rows = [example(number) for number in range(30)] + [example(100 + n, "policy_qa") for n in range(5)]
+    chosen = choose(rows, 4, seed=1)
+    assert sorted(row.task for row in chosen) == ["next_reply"] * 4 + ["policy_qa"] * 4
+    assert [row.id for row in chosen] == [row.id for row in choose(list(reversed(rows)), 4, seed=1)]
+    assert [row.id for row in chosen] != [row.id for row in choose(rows, 4, seed=2)]
+    assert len(choose(rows, {"next_reply": 7}, seed=1)) == 7 + 5  # a task that is not named keeps all its rows

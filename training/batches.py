@@ -1,0 +1,118 @@
+"""Batches without waste: rows that open alike share one computation of their common prefix.
+
+The rows of a task begin with the same system prompt (and often the same list of rules): in a short service
+task that is most of the tokens. A causal model computes the same states for them in every row, so a micro-batch
+is laid out as one sequence, prefix once, then each row's own rest, which attends to the prefix and to itself
+alone. Loss and gradients are those of the separate rows.
+
+Shape suffixes: T tokens of the laid-out sequence, P tokens of the common prefix.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+
+from training.rows import IGNORED
+
+# Rows whose first tokens are equal have the same system prompt.
+_OPENING_TOKENS = 16
+
+
+class StratifiedRows(Sampler[int]):
+    """A sampler of row indices, the same for the same seed and epoch (so that a resumed run goes on exactly).
+
+    Micro-batches hold rows of one opening and of like length; they are cut into `micro_batches` strata, and each
+    optimiser step takes one of every stratum, so that no step teaches one kind of row alone. (Sorting by length, as
+    transformers' `group_by_length` does, teaches a small dataset one task after another.)
+    """
+
+    def __init__(self, rows: Sequence[Sequence[int]], micro_rows: int, micro_batches: int, seed: int):
+        self._lengths = [len(row) for row in rows]
+        self._openings: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, row in enumerate(rows):
+            self._openings[tuple(row[:_OPENING_TOKENS])].append(index)
+        self._micro_rows = micro_rows
+        self._micro_batches = micro_batches
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader before each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        draw = random.Random(f"{self._seed}:{self._epoch}")
+        micro: list[list[int]] = []
+        left_over: list[int] = []
+        for opening in sorted(self._openings):
+            rows = list(self._openings[opening])
+            draw.shuffle(rows)  # ties of length, and who is left over, fall differently in every epoch
+            # Rows that fill no whole micro-batch come last, so that every other micro-batch is full.
+            full = len(rows) - len(rows) % self._micro_rows
+            left_over += rows[full:]
+            rows = sorted(rows[:full], key=lambda row: self._lengths[row])
+            micro += [rows[start : start + self._micro_rows] for start in range(0, full, self._micro_rows)]
+        size = -(-len(micro) // self._micro_batches) or 1
+        strata = [micro[start : start + size] for start in range(0, len(micro), size)]
+        for stratum in strata:
+            draw.shuffle(stratum)
+        for step in range(size):
+            for stratum in strata:
+                if step < len(stratum):
+                    yield from stratum[step]
+        yield from left_over
+
+
+@dataclass(frozen=True)
+class SharedPrefix:
+    """Collator: rows {input_ids, labels, loss_weights} to one sequence of batch size 1.
+
+    Gives input_ids, position_ids, labels, loss_weights of shape [1, T] and a boolean attention_mask [1, 1, T, T].
+    """
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        prefix = _common_prefix([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+        ids = list(rows[0]["input_ids"][:prefix])
+        labels, weights = [IGNORED] * prefix, [0.0] * prefix
+        positions, owner = list(range(prefix)), [0] * prefix
+        for number, row in enumerate(rows, start=1):
+            rest = len(row["input_ids"]) - prefix
+            ids += row["input_ids"][prefix:]
+            labels += row["labels"][prefix:]
+            weights += row["loss_weights"][prefix:]
+            positions += range(prefix, prefix + rest)
+            owner += [number] * rest
+        owner_T = torch.tensor(owner)
+        same_TT = owner_T[:, None] == owner_T[None, :]
+        causal_TT = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
+        attends_TT = causal_TT & (same_TT | (owner_T[None, :] == 0))
+        return {
+            "input_ids": torch.tensor([ids]),
+            "position_ids": torch.tensor([positions]),
+            "attention_mask": attends_TT[None, None],
+            "labels": torch.tensor([labels]),
+            "loss_weights": torch.tensor([weights]),
+        }
+
+
+def _common_prefix(ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> int:
+    """Length P of what all rows open with; it ends before the last prompt token of every row.
+
+    That token predicts the row's first supervised one, so it must stand in the row's own part.
+    """
+    limit = min(next(index for index, label in enumerate(row) if label != IGNORED) - 1 for row in labels)
+    first = ids[0]
+    for index in range(max(0, limit)):
+        if any(row[index] != first[index] for row in ids):
+            return index
+    return max(0, limit)

@@ -1,0 +1,41 @@
+"""`tianjing train`: tune an adapter, and merge it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Tune a LoRA adapter on a dataset, and merge it.", no_args_is_help=True)
+
+ModelOption = Annotated[str, typer.Option("--model", help="Base model: a folder, 'embedded', 'tiny' or a hub id.")]
+
+
+@app.command("run", epilog="Example: tianjing train run runs/demo/dataset --model embedded --out runs/demo/adapter")
+def run(
+    dataset: Annotated[Path, typer.Argument(help="Dataset artefact with train.parquet.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the adapter artefact.")],
+    model: ModelOption = "embedded",
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with the fields of TrainConfig.")] = None,
+) -> None:
+    """Train a LoRA adapter with TRL; the same command goes on after an interruption."""
+    from tianjing.config import load
+    from tianjing.models import resolve
+    from training.config import TrainConfig
+    from training.sft import train
+
+    train(dataset, resolve(model).path, out, load(TrainConfig, config))
+
+
+@app.command("merge", epilog="Example: tianjing train merge runs/demo/adapter --model embedded --out runs/demo/merged")
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="Adapter artefact.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the merged model.")],
+    model: ModelOption = "embedded",
+) -> None:
+    """Merge the adapter into its base as bf16 weights."""
+    from tianjing.models import resolve
+    from training.merge import merge as merge_adapter
+
+    merge_adapter(adapter, resolve(model).path, out)

@@ -1,0 +1,51 @@
+"""Merge an adapter into its base: in fp32, saved as bf16, checked against the adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from tianjing.lineage import artefact, read_manifest
+from training.errors import TrainingError
+
+console = Console(stderr=True)
+
+# Merging in fp32 only re-associates sums: larger differences mean that a weight was missed.
+MAX_LOGIT_DIFFERENCE = 0.05
+_PROBE = "客户：我这期账单可能还不上了。\n坐席："
+
+
+def merge(adapter: Path, model: Path, out: Path) -> None:
+    """Write `base + adapter` as a plain model folder that any server loads.
+
+    Raises:
+        TrainingError: merged and adapted model disagree beyond `MAX_LOGIT_DIFFERENCE` on a probe.
+    """
+    read_manifest(adapter)
+    with console.status("merging the adapter into the base"):
+        import torch
+        import transformers
+        from peft import PeftModel
+
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
+        base = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
+        adapted = PeftModel.from_pretrained(base, adapter)
+        adapted.eval()
+        probe = tokenizer(_PROBE, return_tensors="pt")
+        with torch.no_grad():
+            before = adapted(**probe).logits
+            merged = adapted.merge_and_unload(safe_merge=True)
+            difference = (merged(**probe).logits - before).abs().max().item()
+        if not difference <= MAX_LOGIT_DIFFERENCE:
+            raise TrainingError(
+                f"{adapter}: merged and adapted logits differ by {difference:.3g} (allowed {MAX_LOGIT_DIFFERENCE})",
+                "train the adapter again on this base model",
+            )
+        merged = merged.to(torch.bfloat16)
+        with artefact(out, kind="merged", inputs=[adapter, model], parameters={"dtype": "bfloat16"}) as result:
+            merged.save_pretrained(result.dir)
+            tokenizer.save_pretrained(result.dir)
+    console.print(f"merged; largest logit difference to the adapter {difference:.2g}")

@@ -1,0 +1,111 @@
+"""Rows of a dataset to token ids and labels, under the model's own chat template.
+
+Shapes: `input_ids` and `labels` are lists of length T; `labels` is -100 wherever no loss is taken.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tianjing.records import Example
+from tianjing.tasks import TASKS
+from training.errors import TrainingError
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """One training row: ids, labels and loss weights of length T; labels start with the assistant's first token."""
+
+    id: str
+    input_ids: list[int]
+    labels: list[int]
+    loss_weights: list[float]
+
+    @property
+    def supervised(self) -> int:
+        return sum(label != IGNORED for label in self.labels)
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """Tokenised rows and what was left out, by reason and id."""
+
+    rows: list[TokenRow]
+    dropped: dict[str, list[str]]
+
+
+def choose(examples: Sequence[Example], per_task: int | dict[str, int] | None, seed: int) -> list[Example]:
+    """At most `per_task` rows of each task (one number, or one by task), drawn with `seed`."""
+    by_task: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        by_task[example.task].append(example)
+    chosen = []
+    for task in sorted(by_task):
+        rows = sorted(by_task[task], key=lambda row: row.id)
+        random.Random(f"{seed}:{task}").shuffle(rows)
+        chosen += rows[: per_task.get(task) if isinstance(per_task, dict) else per_task]
+    return chosen
+
+
+def tokenize(
+    examples: Sequence[Example], tokenizer: Any, max_length_tokens: int, decision_weight: float = 1.0
+) -> TokenRows:
+    """Render each conversation as it will be served, and supervise the answer up to its stop token.
+
+    A token's loss weight is its row's weight, times `decision_weight` where the answer carries its decision.
+
+    Raises:
+        TrainingError: the template does not render the prompt as a prefix of the conversation, so that
+            training and serving would see different tokens.
+    """
+    rows: list[TokenRow] = []
+    dropped: dict[str, list[str]] = defaultdict(list)
+    for example in examples:
+        messages = [message.model_dump() for message in example.messages]
+        if messages[-1]["role"] != "assistant":
+            dropped["no_assistant_answer"].append(example.id)
+            continue
+        prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, return_dict=False)
+        text = tokenizer.apply_chat_template(messages, tokenize=False)
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        full = encoded["input_ids"]
+        if full[: len(prompt)] != prompt:
+            raise TrainingError(
+                f"row {example.id}: the chat template does not render the prompt as a prefix of the conversation",
+                "use a base model whose template does; training would differ from serving",
+            )
+        # Templates add a newline after the stop token; the served model never sees it.
+        end = len(full) - 1
+        while end > len(prompt) and full[end] != tokenizer.eos_token_id:
+            end -= 1
+        ids = full[: end + 1]
+        if len(ids) <= len(prompt):
+            dropped["no_supervised_token"].append(example.id)
+        elif len(ids) > max_length_tokens:
+            dropped["too_long"].append(example.id)
+        else:
+            first, last = _decisive_span(example, text)
+            weights = [
+                example.weight * (decision_weight if start < last and stop > first else 1.0)
+                for start, stop in encoded["offset_mapping"][: len(ids)]
+            ]
+            labels = [IGNORED] * len(prompt) + ids[len(prompt) :]
+            rows.append(TokenRow(example.id, ids, labels, weights))
+    return TokenRows(rows, dict(dropped))
+
+
+def _decisive_span(example: Example, text: str) -> tuple[int, int]:
+    """Where in the rendered conversation the answer's decisive part stands (characters), empty for none."""
+    answer = example.messages[-1].content
+    part = TASKS[example.task].decisive(example.reference) if example.task in TASKS else ""
+    within = answer.find(part) if part else -1
+    if within < 0:
+        return 0, 0
+    first = text.rindex(answer) + within
+    return first, first + len(part)

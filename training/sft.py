@@ -1,0 +1,210 @@
+"""Supervised fine-tuning: dataset to LoRA adapter, resumable at the last complete checkpoint."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tianjing.dataset import read_examples
+from tianjing.files import atomic_write, canonical_json, sha256_bytes, write_jsonl
+from tianjing.lineage import artefact, artefact_digest
+from training.config import TrainConfig
+from training.errors import TrainingError
+from training.rows import TokenRows, choose, tokenize
+
+console = Console(stderr=True)
+
+# Parameters of mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
+
+def train(dataset: Path, model: Path, out: Path, config: TrainConfig) -> None:
+    """Train an adapter on `dataset/train.parquet` and write it as an artefact to `out`.
+
+    A run that was stopped goes on from its last checkpoint when dataset, model and configuration are
+    the same; otherwise it starts afresh.
+
+    Raises:
+        TrainingError: the dataset leaves no row to train on.
+        TianjingError: the dataset or the model is missing.
+    """
+    examples = choose(read_examples(dataset / "train.parquet"), config.max_rows_per_task, config.seed)
+    work = out.parent / ".work" / out.name
+    _claim(work, canonical_json([artefact_digest(dataset), artefact_digest(model), config.model_dump(mode="json")]))
+
+    _prepare_process()
+    with console.status("loading torch and transformers"):
+        import torch
+        import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
+    tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
+    if not tokens.rows:
+        raise TrainingError(
+            f"{dataset}: no row to train on; left out: { {k: len(v) for k, v in tokens.dropped.items()} }",
+            "raise max_length_tokens, or rebuild the dataset",
+        )
+    _announce(tokens, config)
+    trainer = _trainer(model, tokenizer, tokens, work, config)
+
+    from training.progress import latest_checkpoint
+
+    checkpoint = latest_checkpoint(work)
+    if checkpoint is not None:
+        console.print(f"going on from {checkpoint.name}")
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seconds = time.monotonic() - started
+
+    with artefact(out, kind="adapter", inputs=[dataset, model], parameters=config.model_dump(mode="json")) as result:
+        trainer.model.save_pretrained(result.dir)
+        (result.dir / "README.md").unlink(missing_ok=True)  # peft's empty model card; the manifest says more
+        _name_base(result.dir / "adapter_config.json", model.name)
+        tokenizer.save_pretrained(result.dir)
+        write_jsonl(result.dir / "loss.jsonl", _losses(trainer.state.log_history))
+        result.count("rows", len(tokens.rows))
+        result.count("tokens", sum(len(row.input_ids) for row in tokens.rows))
+        result.count("supervised_tokens", sum(row.supervised for row in tokens.rows))
+        result.count("steps", trainer.state.global_step)
+        result.count("seconds", round(seconds))
+        for reason, ids in tokens.dropped.items():
+            result.drop(reason, len(ids))
+    shutil.rmtree(work)
+
+
+def _prepare_process() -> None:
+    """Settings of the C runtime that must stand before torch is loaded."""
+    # Spinning OpenMP threads wait for one another at every layer: beside any other work on the cores a step took
+    # three to five times as long; on quiet cores the difference is within the noise.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if sys.platform == "linux":
+        # Keep freed activations in the process: returning them to the system cost half of the kernel time.
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(_M_MMAP_MAX, 0)
+            libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+def _claim(work: Path, fingerprint: str) -> None:
+    """Keep the checkpoints in `work` only when they belong to this very run."""
+    mark = work / "fingerprint"
+    digest = sha256_bytes(fingerprint.encode())
+    if work.exists() and (not mark.exists() or mark.read_text() != digest):
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    atomic_write(mark, digest)
+
+
+def _announce(tokens: TokenRows, config: TrainConfig) -> None:
+    total = sum(len(row.input_ids) for row in tokens.rows)
+    supervised = sum(row.supervised for row in tokens.rows)
+    console.print(
+        f"{len(tokens.rows)} rows, {total} tokens ({supervised} supervised), "
+        f"{config.epochs:g} epochs in batches of {config.batch_rows}, seed {config.seed}"
+    )
+    for reason, ids in tokens.dropped.items():
+        console.print(f"left out {len(ids)} rows ({reason}): {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}")
+
+
+def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config: TrainConfig) -> Any:
+    import torch
+    from datasets import Dataset
+    from datasets import disable_progress_bars as disable_dataset_bars
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM
+    from trl import SFTConfig
+
+    from training.batches import SharedPrefix
+    from training.progress import CompleteCheckpoints, ProgressBar
+    from training.trainer import SupervisedTokenTrainer
+
+    disable_dataset_bars()
+    on_cpu = not torch.cuda.is_available()
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16, local_files_only=True)
+    layers = base.config.num_hidden_layers
+    top = config.lora.top_layers
+    lora = LoraConfig(
+        r=config.lora.rank,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
+        target_modules=list(config.lora.targets),
+        layers_to_transform=list(range(max(0, layers - top), layers)) if top else None,
+        layers_pattern="layers" if top else None,
+        task_type="CAUSAL_LM",
+    )
+    steps_per_epoch = -(-len(tokens.rows) // config.batch_rows)
+    arguments = SFTConfig(
+        output_dir=str(work),
+        use_cpu=on_cpu,
+        bf16=True,
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.micro_rows,
+        gradient_accumulation_steps=config.micro_batches,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=config.warmup_ratio,
+        weight_decay=config.weight_decay,
+        max_length=config.max_length_tokens,
+        # Rows share their common prefix instead (training.batches).
+        packing=False,
+        gradient_checkpointing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        save_strategy="steps",
+        save_steps=config.save_every_steps,
+        save_total_limit=2,
+        logging_steps=1,
+        disable_tqdm=True,
+        report_to="none",
+        seed=config.seed,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+    )
+    rows = Dataset.from_list(
+        [{"input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights} for row in tokens.rows]
+    )
+    trainer = SupervisedTokenTrainer(
+        model=base,
+        args=arguments,
+        train_dataset=rows,
+        data_collator=SharedPrefix(),
+        processing_class=tokenizer,
+        peft_config=lora,
+        callbacks=[
+            ProgressBar(sum(len(row.input_ids) for row in tokens.rows) / steps_per_epoch),
+            CompleteCheckpoints(),
+        ],
+    )
+    # TRL adds a callback that prints every log line; the bar above shows the same.
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _name_base(path: Path, name: str) -> None:
+    """The adapter names its base by name, not by a path of the machine it was trained on."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = name
+    atomic_write(path, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def _losses(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    keys = ("loss", "mean_token_accuracy", "learning_rate", "grad_norm")
+    return [
+        {"step": entry["step"], **{key: round(float(entry[key]), 8) for key in keys if key in entry}}
+        for entry in history
+        if "loss" in entry
+    ]
