@@ -1,0 +1,1 @@
+"""From base and tuned model to evidence: accuracy, stability, a report, and a signed release decision."""

@@ -1,0 +1,106 @@
+"""`tianjing eval`: measure, report, and decide on a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, help="Measure base and tuned model, report, and decide on a release.", rich_markup_mode="rich"
+)
+
+CONFIG = typer.Option(None, "--config", help="YAML file with this stage's settings; its defaults without one.")
+
+
+@app.command(epilog="Example: tianjing eval run runs/dataset --base embedded --tuned runs/merged --out runs/evals")
+def run(
+    dataset: Path = typer.Argument(..., help="Folder that 'tianjing data build' wrote; its test split is asked."),
+    base: str = typer.Option(..., help="Model before tuning: a folder, 'embedded', 'tiny' or a hub id."),
+    tuned: Path = typer.Option(..., help="Merged model folder."),
+    out: Path = typer.Option(..., help="Folder for the evidence: attempts.jsonl, summary.json, report.html."),
+    config: Path | None = CONFIG,
+) -> None:
+    """Ask both models the same held-out items through vLLM and write the evidence.
+
+    Stopped or killed, the same command goes on: no answered request is asked again.
+    """
+    from rich.console import Console
+
+    from evals.config import EvalConfig
+    from evals.report import console_summary
+    from evals.run import REPORT, evaluate
+    from tianjing.config import load
+    from tianjing.models import resolve
+
+    summary = evaluate(dataset, resolve(base).path, tuned, out, load(EvalConfig, config))
+    console = Console(highlight=False)
+    console.print(console_summary(summary))
+    console.print(f"report: {out / REPORT}", soft_wrap=True)
+
+
+@app.command(epilog="Example: tianjing eval report runs/evals --release runs/release.json --out runs/report.html")
+def report(
+    evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),
+    out: Path | None = typer.Option(None, help="File for the report page."),
+    release: Path | None = typer.Option(None, help="A release whose verdict and reasons the page shows."),
+    rescored: Path | None = typer.Option(None, help="Folder for a new evaluation with all recomputed files."),
+) -> None:
+    """Score the stored raw outputs again, without any model, and recompute summary and report.
+
+    The evidence given stays as it is, since a release may be signed over it.
+    """
+    from rich.console import Console
+
+    from evals.report import console_summary
+    from evals.run import rescore
+    from tianjing.lineage import read_release
+
+    decision = read_release(release).model_dump(mode="json") if release is not None else None
+    summary, same = rescore(evals, out, decision, rescored)
+    console = Console(highlight=False)
+    console.print(console_summary(summary))
+    console.print("equal to the stored summary" if same else "[yellow]differs from the stored summary[/]")
+    for written in filter(None, (out, rescored)):
+        console.print(f"written: {written}", soft_wrap=True)
+
+
+@app.command(
+    epilog="Example: tianjing eval gate runs/evals --out runs/release.json --base embedded "
+    "--adapter runs/adapter --merged runs/merged --dataset runs/dataset"
+)
+def gate(
+    evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),
+    out: Path = typer.Option(..., help="File for the signed release (release.json)."),
+    base: str = typer.Option(..., help="Model before tuning: a folder, 'embedded', 'tiny' or a hub id."),
+    adapter: Path = typer.Option(..., help="Adapter folder."),
+    merged: Path = typer.Option(..., help="Merged model folder: what would be served."),
+    dataset: Path = typer.Option(..., help="Dataset folder."),
+    config: Path | None = typer.Option(
+        None, "--config", help="YAML file with the gate policy; its defaults without one."
+    ),
+    strict: bool = typer.Option(
+        False, help="Exit with the verdict: PROMOTE 0, BLOCK 1, INCONCLUSIVE 2, INVALID 3. Without it 0 once decided."
+    ),
+) -> None:
+    """Decide by policy whether the tuned model may be released, and sign the decision."""
+    from rich.console import Console
+
+    from evals.config import GatePolicy
+    from evals.gate import EXIT_CODES
+    from evals.release import decide_and_sign
+    from tianjing.config import load
+    from tianjing.models import resolve
+
+    policy = load(GatePolicy, config)
+    contents = {"base": resolve(base).path, "adapter": adapter, "merged": merged, "dataset": dataset}
+    verdict, findings = decide_and_sign(evals, out, contents, policy)
+    console = Console(highlight=False)
+    colours = {"PROMOTE": "green", "BLOCK": "red", "INCONCLUSIVE": "yellow", "INVALID": "red"}
+    for finding in findings:
+        label = "ok" if finding.verdict == "PROMOTE" else finding.verdict
+        console.print(f"[{colours[finding.verdict]}]{label:>12}[/]  ", end="")
+        console.print(finding.reason, markup=False, soft_wrap=True)
+    console.print(f"[bold {colours[verdict]}]{verdict}[/] → {out}", soft_wrap=True)
+    if strict:
+        raise typer.Exit(EXIT_CODES[verdict])

@@ -1,0 +1,109 @@
+"""The rows of an evaluation: the item, the request that asks it, and the attempt that answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tianjing.config import StrictModel
+from tianjing.files import canonical_json, sha256_bytes
+from tianjing.records import Message
+
+Arm = Literal["base", "tuned"]
+ARMS: tuple[Arm, ...] = ("base", "tuned")
+
+GREEDY = "greedy"
+SAMPLED = "sampled"
+TEXT = "text"
+WORDING = "wording"  # wording1, wording2, …: paraphrases of the instruction, by `Task.render`
+
+
+class Item(StrictModel):
+    """One test item of the plan, with all that scoring needs: evidence can be scored again without the dataset."""
+
+    id: str
+    task: str
+    group: str
+    """The unit of resampling: a customer, or a source document."""
+    kind: str
+    """Which kind of answer is right (rule, act, document); the choice of items is balanced over it."""
+    stability: bool
+    """Whether it is also repeated and paraphrased."""
+    fields: dict[str, Any]
+    reference: dict[str, Any]
+    perturbed: dict[str, Any] | None = None
+    """Fields with the customer's text reworded, for the condition `text`."""
+    control: float = 0.0
+    """Mean score of the format-only control on this item."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to ask for. Every sampling parameter is explicit: servers differ in their defaults."""
+
+    item: str
+    task: str
+    condition: str
+    repeat: int
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    seed: int
+
+    @property
+    def prompt_digest(self) -> str:
+        return sha256_bytes(canonical_json(self._conversation()).encode())
+
+    @property
+    def prefix(self) -> str:
+        """Everything before the last message: requests that share it share the engine's prefix cache."""
+        return canonical_json(self._conversation()[:-1])
+
+    def key(self, model_digest: str) -> str:
+        """Fingerprint of the model and of everything it is asked; a finished key is never asked again."""
+        identity = [
+            model_digest,
+            self.item,
+            self.condition,
+            self.repeat,
+            self._conversation(),
+            self.max_tokens,
+            self.temperature,
+            self.top_p,
+            self.seed,
+        ]
+        return sha256_bytes(canonical_json(identity).encode())
+
+    def _conversation(self) -> list[list[str]]:
+        return [[message.role, message.content] for message in self.messages]
+
+
+class RawAttempt(StrictModel):
+    """What came back for one request. `error` says why nothing did, after all tries."""
+
+    key: str
+    item: str
+    task: str
+    arm: Arm
+    condition: str
+    repeat: int
+    prompt: str
+    """SHA-256 of the messages."""
+    seed: int
+    temperature: float
+    output: str = ""
+    finish_reason: str = ""
+    latency_s: float = 0.0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    tries: int = 1
+    error: str | None = None
+
+
+class Attempt(RawAttempt):
+    """A scored attempt. `answer` is canonical, None when nothing could be read; `rule` read it."""
+
+    answer: str | None = None
+    rule: str
+    score: float

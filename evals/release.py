@@ -1,0 +1,73 @@
+"""Decide over evidence on disk and write the signed release."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evals.config import GatePolicy
+from evals.errors import EvalError
+from evals.gate import Finding, Verdict, decide, release_body
+from evals.run import KIND, SUMMARY
+from tianjing.files import atomic_write, canonical_json, sha256_bytes
+from tianjing.lineage import artefact_digest, is_artefact, read_manifest, sign_release, verify
+
+
+def decide_and_sign(
+    evals: Path, out: Path, contents: Mapping[str, Path], policy: GatePolicy, now: datetime | None = None
+) -> tuple[Verdict, list[Finding]]:
+    """Check the evidence, apply the policy, and write the signed decision, whatever it is, to `out`.
+
+    Args:
+        contents: folders of `base`, `adapter`, `merged` and `dataset`, whose digests the release names.
+
+    Raises:
+        EvalError: `evals` is no evaluation, or the policy names a task that was not evaluated.
+        TianjingError: one of the folders is missing, or the key cannot be used.
+    """
+    if read_manifest(evals).kind != KIND:
+        raise EvalError(f"{evals}: no evaluation", "give the folder that 'tianjing eval run' wrote")
+    summary = json.loads((evals / SUMMARY).read_text(encoding="utf-8"))
+    digests = {name: artefact_digest(path) for name, path in contents.items()}
+    verdict, findings = decide(summary, policy, _broken(evals, contents, digests, summary))
+    digests["evaluation"] = artefact_digest(evals)
+    digests["policy"] = policy_digest(policy)
+    body = release_body(verdict, findings, digests, policy, now or datetime.now(UTC))
+    release = sign_release(body, policy.signing_key)
+    atomic_write(out, json.dumps(release, ensure_ascii=False, indent=2) + "\n")
+    return verdict, findings
+
+
+def policy_digest(policy: GatePolicy) -> str:
+    """Digest of the rules alone: where the key lies does not change them."""
+    return sha256_bytes(canonical_json(policy.model_dump(mode="json", exclude={"signing_key"})).encode())
+
+
+def _broken(
+    evals: Path, contents: Mapping[str, Path], digests: Mapping[str, str], summary: Mapping[str, Any]
+) -> list[str]:
+    """Why this evidence does not speak for this content: it was changed, or other content was evaluated."""
+    problems = [f"the evidence was changed after it was written: {line}" for line in verify(evals)]
+    evaluated = {
+        "base": summary["arms"]["base"]["digest"],
+        "merged": summary["arms"]["tuned"]["digest"],
+        "dataset": summary["dataset"],
+    }
+    for name, digest in evaluated.items():
+        if digests[name] != digest:
+            problems.append(
+                f"{contents[name]} is not what was evaluated as {name}: {digests[name][:12]} ≠ {digest[:12]}"
+            )
+    merged = contents["merged"]
+    if is_artefact(merged):  # a plain folder's digest has read every byte already
+        problems += [f"the merged model was changed: {line}" for line in verify(merged)]
+        made_from = {record.sha256 for record in read_manifest(merged).inputs}
+        problems += [
+            f"{merged} was not made from {contents[name]}"
+            for name in ("adapter", "base")
+            if digests[name] not in made_from
+        ]
+    return problems

@@ -1,0 +1,44 @@
+"""From raw outputs to scored attempts. Apart from requesting, so that evidence can be scored again offline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from evals.records import TEXT, Attempt, Item, RawAttempt
+from tianjing.tasks import TASKS
+
+ERROR = "error"
+TRUNCATED_THOUGHT = "truncated_thought"
+
+_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+
+
+def score_attempt(raw: RawAttempt, item: Item) -> Attempt:
+    """Read and score one output. An error and an unreadable answer score 0 and stay in the denominator."""
+    values = raw.model_dump(include=set(RawAttempt.model_fields))
+    if raw.error is not None:
+        return Attempt(**values, answer=None, rule=ERROR, score=0.0)
+    text = strip_thought(raw.output)
+    if text is None:
+        return Attempt(**values, answer=None, rule=TRUNCATED_THOUGHT, score=0.0)
+    task = TASKS[item.task]
+    fields = item.perturbed if raw.condition == TEXT and item.perturbed is not None else item.fields
+    reading = task.read(text, fields)
+    return Attempt(
+        **values, answer=reading.answer, rule=reading.rule, score=task.score(reading, item.reference, fields)
+    )
+
+
+def score_all(raw: Iterable[RawAttempt], items: Mapping[str, Item]) -> list[Attempt]:
+    """Scored attempts in a fixed order: task, item, condition, repeat, arm."""
+    scored = [score_attempt(attempt, items[attempt.item]) for attempt in raw]
+    return sorted(scored, key=lambda a: (a.task, a.item, a.condition, a.repeat, a.arm))
+
+
+def strip_thought(text: str) -> str | None:
+    """The answer after a reasoning block; None when the output ended inside one."""
+    text = _THOUGHT.sub("", text)
+    if "</think>" in text:  # some chat templates open the block in the prompt
+        text = text.rpartition("</think>")[2]
+    return None if "<think>" in text else text.strip()

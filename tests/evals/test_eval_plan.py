@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from evals.config import EvalConfig
+from evals.errors import EvalError
+from evals.plan import add_control, answer_kind, build_requests, choose_items, choose_shots
+from evals.records import GREEDY, SAMPLED, TEXT
+from tianjing.records import Example
+from tianjing.tasks import TASKS, prompt
+
+Examples = Callable[[str, int], list[Example]]
+
+
+def test_items_are_balanced_spread_and_the_same_every_time(examples: Examples, config: EvalConfig) -> None:
+    test = examples("test", 40)
+    items = choose_items(test, config)
+    assert items == choose_items(list(reversed(test)), config)
+    assert Counter(item.task for item in items) == dict.fromkeys(("policy_qa", "quality_inspection", "next_reply"), 24)
+    for task in TASKS:
+        rows = [item for item in items if item.task == task]
+        if rows:
+            kinds = Counter(item.kind for item in rows)
+            assert max(kinds.values()) - min(kinds.values()) <= 2
+            assert max(Counter(item.group for item in rows).values()) <= config.max_per_group
+            assert sum(item.stability for item in rows) == config.stability_items
+    assert {i.id for i in items} != {i.id for i in choose_items(test, config.model_copy(update={"seed": 1}))}
+
+
+def test_no_group_is_asked_more_often_than_wanted(examples: Examples, config: EvalConfig) -> None:
+    once = config.model_copy(update={"items": 18, "max_per_group": 1})
+    chosen = choose_items(examples("test", 40), once)
+    for task in {item.task for item in chosen}:
+        groups = [item.group for item in chosen if item.task == task]
+        assert len(groups) == len(set(groups)) == 18
+
+
+def test_too_few_groups_give_more_items_each_not_fewer_items(examples: Examples, config: EvalConfig) -> None:
+    test = [row.model_copy(update={"group": "only"}) for row in examples("test", 10)]
+    assert len(choose_items(test, config)) == 30
+
+
+def test_base_sees_two_different_worked_examples_and_tuned_none(examples: Examples, config: EvalConfig) -> None:
+    train = examples("train", 24)
+    items = choose_items(examples("test", 40), config)
+    shots = choose_shots(train, config)
+    for rows in shots.values():
+        assert len(rows) == 2 and {row.split for row in rows} == {"train"}
+        assert answer_kind(rows[0]) != answer_kind(rows[1])
+    by_id = {item.id: item for item in items}
+    for base, tuned in zip(
+        sorted(build_requests(items, shots, config), key=lambda r: (r.item, r.condition, r.repeat)),
+        sorted(build_requests(items, {}, config), key=lambda r: (r.item, r.condition, r.repeat)),
+        strict=True,
+    ):
+        assert [m.role for m in base.messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+        assert (base.messages[0], base.messages[-1]) == tuned.messages
+        assert base.seed == tuned.seed and base.max_tokens == tuned.max_tokens
+        if tuned.condition == GREEDY:
+            assert tuned.messages == prompt(TASKS[tuned.task], by_id[tuned.item].fields), "as trained"
+
+
+def test_the_conditions_of_a_stability_item(examples: Examples, config: EvalConfig) -> None:
+    items = choose_items(examples("test", 40), config)
+    requests = build_requests(items, {}, config)
+    stable = next(item for item in items if item.stability)
+    plain = next(item for item in items if not item.stability)
+    asked = [(r.condition, r.repeat, r.temperature) for r in requests if r.item == stable.id]
+    assert sorted(asked) == sorted(
+        [(GREEDY, 0, 0.0), ("wording1", 0, 0.0), ("wording2", 0, 0.0), (TEXT, 0, 0.0)]
+        + [(SAMPLED, repeat, config.temperature) for repeat in range(4)]
+    )
+    assert [r.condition for r in requests if r.item == plain.id] == [GREEDY]
+    sampled = [r for r in requests if r.condition == SAMPLED]
+    assert len({r.seed for r in sampled}) == len(sampled), "every repeat has a seed of its own"
+    assert all(0 <= r.seed < 2**31 for r in requests)
+
+
+def test_requests_with_one_prefix_stand_together(examples: Examples, config: EvalConfig) -> None:
+    items = choose_items(examples("test", 40), config)
+    prefixes = [r.prefix for r in build_requests(items, choose_shots(examples("train", 24), config), config)]
+    changes = sum(a != b for a, b in pairwise(prefixes))
+    assert changes == len(set(prefixes)) - 1
+
+
+def test_a_key_tells_models_prompts_and_repeats_apart(examples: Examples, config: EvalConfig) -> None:
+    requests = build_requests(choose_items(examples("test", 40), config), {}, config)
+    keys = {request.key("one") for request in requests} | {request.key("other") for request in requests}
+    assert len(keys) == 2 * len(requests)
+    assert requests[0].key("one") == requests[0].key("one")
+
+
+def test_control_knows_the_format_and_nothing_else(examples: Examples, config: EvalConfig) -> None:
+    items = add_control(choose_items(examples("test", 40), config), examples("train", 24), config)
+    inspected = [item.control for item in items if item.task == "quality_inspection"]
+    assert sum(inspected) / len(inspected) == pytest.approx(0.25, abs=0.08), "four rules, so one in four by chance"
+    assert items == add_control(choose_items(examples("test", 40), config), examples("train", 24), config)
+
+
+def test_unknown_task_and_empty_test_split_are_clear_errors(examples: Examples, config: EvalConfig) -> None:
+    with pytest.raises(EvalError, match="no test rows"):
+        choose_items([], config)
+    odd = examples("test", 1)[0].model_copy(update={"task": "poetry"})
+    with pytest.raises(EvalError, match="unknown task 'poetry'"):
+        choose_items([odd], config)
+    with pytest.raises(EvalError, match="no training rows"):
+        add_control(choose_items(examples("test", 4), config), [], config)
