@@ -1,0 +1,1 @@
+"""The guarded OpenAI-compatible endpoint in front of the engine."""

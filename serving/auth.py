@@ -1,0 +1,67 @@
+"""The endpoint's API key: only its hash is stored, and it is compared in constant time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.errors import ServeError
+from tianjing.files import atomic_write
+
+VARIABLE = "TIANJING_API_KEY"
+FILE_NAME = "api_key.sha256"
+MIN_CHARS = 16
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """The key's hash, where the key comes from, and the key itself only when it has just been made."""
+
+    digest: str
+    hint: str
+    fresh: str | None = None
+
+    def accepts(self, authorization: str | None) -> bool:
+        """Whether an Authorization header carries the key."""
+        scheme, _, given = (authorization or "").partition(" ")
+        digest = _digest(given.strip())
+        return scheme.lower() == "bearer" and hmac.compare_digest(digest, self.digest)
+
+
+def key_from(given: str) -> ApiKey:
+    """A key the operator chose.
+
+    Raises:
+        ServeError: it is too short to resist guessing.
+    """
+    if len(given) < MIN_CHARS:
+        raise ServeError(
+            f"the API key in {VARIABLE} has {len(given)} characters, at least {MIN_CHARS} are needed",
+            "let one be made by leaving it unset, or take the output of: openssl rand -base64 24",
+        )
+    return ApiKey(_digest(given), f"the key in {VARIABLE}")
+
+
+def load_or_make(state: Path) -> ApiKey:
+    """The key of TIANJING_API_KEY, else the stored one, else a new one whose hash is stored in `state`."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        return key_from(given)
+    path = state / FILE_NAME
+    if path.exists():
+        digest = path.read_text(encoding="ascii", errors="replace").strip()
+        if len(digest) != 64:
+            raise ServeError(f"{path}: not the hash of an API key", "delete the file to have a new key made")
+        return ApiKey(digest, f"the key shown at the first start (delete {path} for a new one)")
+    fresh = f"tj-{secrets.token_urlsafe(24)}"
+    atomic_write(path, _digest(fresh) + "\n")
+    path.chmod(0o600)
+    return ApiKey(_digest(fresh), "the key below; it is shown this once, only its hash is stored", fresh)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", errors="surrogateescape")).hexdigest()

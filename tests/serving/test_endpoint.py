@@ -1,0 +1,181 @@
+"""Starting the endpoint: key, release, port, and the command line; and the real thing on the tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from serving.auth import VARIABLE, load_or_make
+from serving.errors import ServeError
+from serving.release import require_release
+from serving.welcome import welcome
+from tianjing.lineage import artefact, artefact_digest, keygen, sign_release
+
+TIANJING = [sys.executable, "-m", "tianjing"]
+
+
+def test_the_key_is_made_once_and_only_its_hash_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    made = load_or_make(tmp_path / ".serving")
+    assert made.fresh and made.accepts(f"Bearer {made.fresh}")
+    again = load_or_make(tmp_path / ".serving")
+    assert again.fresh is None and again.accepts(f"bearer {made.fresh}")
+    assert not again.accepts(None) and not again.accepts(made.fresh) and not again.accepts("Bearer ")
+    stored = list((tmp_path / ".serving").iterdir())
+    assert all(made.fresh not in path.read_text() for path in stored)
+    assert stored[0].stat().st_mode & 0o077 == 0
+    assert made.fresh in welcome("http://127.0.0.1:1/v1", "m", made)
+    assert made.fresh not in welcome("http://127.0.0.1:1/v1", "m", again)
+
+
+def test_the_operators_own_key_comes_first_and_must_be_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "0123456789abcdef")
+    assert load_or_make(tmp_path).accepts("Bearer 0123456789abcdef") and not list(tmp_path.iterdir())
+    monkeypatch.setenv(VARIABLE, "short")
+    with pytest.raises(ServeError, match=VARIABLE):
+        load_or_make(tmp_path)
+
+
+@pytest.fixture
+def merged(tmp_path: Path) -> Path:
+    with artefact(tmp_path / "merged", kind="merged") as work:
+        (work.dir / "config.json").write_text("{}")
+        (work.dir / "model.safetensors").write_bytes(b"weights")
+    return tmp_path / "merged"
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Path:
+    """A private key; its public half lies beside it with the suffix .pub."""
+    keygen(tmp_path / "release.pem")
+    return tmp_path / "release.pem"
+
+
+def release(tmp_path: Path, model: Path, signer: Path, **changes: Any) -> Path:
+    now = datetime.now(UTC)
+    digests = dict.fromkeys(("base", "adapter", "dataset", "evaluation", "policy"), "0" * 64)
+    body = {"merged": artefact_digest(model), "verdict": "promote", **digests}
+    times = {"created": now - timedelta(days=2), "expires": now + timedelta(days=1)}
+    path = tmp_path / "release.json"
+    signed = sign_release({**body, **times, **changes}, signer)
+    path.write_text(json.dumps(signed), encoding="utf-8")
+    return path
+
+
+def test_released_weights_are_served(tmp_path: Path, merged: Path, signer: Path) -> None:
+    path = release(tmp_path, merged, signer)
+    assert require_release(merged, path, signer.with_suffix(".pub")) == artefact_digest(merged)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"verdict": "block", "reasons": ["worse than the base"]}, "worse than the base"),
+        ({"verdict": "inconclusive"}, "inconclusive"),
+        ({"merged": "f" * 64}, "not the released weights"),
+        ({"expires": datetime.now(UTC) - timedelta(days=1)}, "expired"),
+    ],
+)
+def test_what_is_not_released_is_refused_with_the_reason(
+    tmp_path: Path, merged: Path, signer: Path, changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ServeError, match=reason) as caught:
+        require_release(merged, release(tmp_path, merged, signer, **changes), signer.with_suffix(".pub"))
+    assert caught.value.exit_code == 3 and "--allow-unreleased" in caught.value.remedy
+
+
+def test_tampering_is_found(tmp_path: Path, merged: Path, signer: Path) -> None:
+    path, public = release(tmp_path, merged, signer), signer.with_suffix(".pub")
+    keygen(tmp_path / "stranger.pem")
+    with pytest.raises(ServeError, match="unknown key"):
+        require_release(merged, path, tmp_path / "stranger.pub")
+    (merged / "model.safetensors").write_bytes(b"weightz")
+    with pytest.raises(ServeError, match="changed after the release"):
+        require_release(merged, path, public)
+    path.write_text(path.read_text().replace("promote", "block"))
+    with pytest.raises(ServeError, match="signature"):
+        require_release(merged, path, public)
+    with pytest.raises(ServeError, match="no release is given"):
+        require_release(merged, None)
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*TIANJING, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def test_a_port_in_use_is_told_before_the_model_is_loaded(merged: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = call("serve", "run", str(merged), "--allow-unreleased", "--port", str(port))
+    assert done.returncode == 2
+    assert f"port {port} on 127.0.0.1 is in use" in done.stderr and "--port" in done.stderr
+    assert not (merged.parent / ".serving").exists()
+
+
+def test_wrong_input_is_told_plainly(merged: Path, tmp_path: Path) -> None:
+    absent = call("serve", "run", str(tmp_path / "absent"), "--port", "0")
+    assert absent.returncode == 2 and "no such model folder" in absent.stderr
+    unreleased = call("serve", "run", str(merged), "--port", "0")
+    assert unreleased.returncode == 3 and "--allow-unreleased" in unreleased.stderr
+    (tmp_path / "c.yaml").write_text("kv_cache: 3")
+    typo = call("serve", "check", str(merged), "--out", str(tmp_path / "o"), "--config", str(tmp_path / "c.yaml"))
+    assert typo.returncode == 2 and "did you mean 'kv_cache_gib'" in typo.stderr
+
+
+@pytest.mark.slow
+def test_the_check_passes_on_real_vllm(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "serve.yaml").write_text("max_model_len: 512\nkv_cache_gib: 0.1\n")
+    out = tmp_path / "run" / "serving"
+    config = ("--config", str(tmp_path / "serve.yaml"))
+    done = subprocess.run(
+        [*TIANJING, "serve", "check", str(tiny_model), "--out", str(out), "--allow-unreleased", *config],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = json.loads((out / "check.json").read_text(encoding="utf-8"))
+    assert [check["name"] for check in checks] == ["start", "models", "plain", "stream", "pii", "handoff", "no_key"]
+    assert all(check["ok"] for check in checks)
+    assert "without a release" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_endpoint_runs_until_ctrl_c_and_takes_its_engine_along(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "serve.yaml").write_text("max_model_len: 512\nkv_cache_gib: 0.1\n")
+    command = [*TIANJING, "serve", "run", str(tiny_model), "--allow-unreleased", "--port", "0"]
+    command += ["--config", str(tmp_path / "serve.yaml"), "--state", str(tmp_path / "state")]
+    env = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    try:
+        assert process.stdout
+        told = ""
+        while "EOF\n\n" not in told and (line := process.stdout.readline()):
+            told += line
+        base_url, key = re.search(r"http://\S+/v1", told), re.search(r"tj-\S+", told)
+        assert base_url and key
+        headers = {"authorization": f"Bearer {key[0]}"}
+        body = {"model": "tianjing", "max_tokens": 4, "messages": [{"role": "user", "content": "你好"}]}
+        answer = httpx.post(f"{base_url[0]}/chat/completions", json=body, headers=headers, timeout=60)
+        assert answer.status_code == 200 and answer.headers["x-tianjing-release"] == "none"
+        assert (tmp_path / "state" / "engine.log").exists()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{base_url[0]}/models")
+    finally:
+        process.kill()
+        process.wait()
