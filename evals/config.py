@@ -24,8 +24,9 @@ class EvalConfig(StrictModel):
     repeats: int = Field(4, ge=2)
     """Sampled runs per stability item; pass^k and TAR@k are known up to this k."""
 
-    temperature: float = Field(0.7, gt=0, le=2)
-    """Sampling temperature of the repeats: use the one you will serve with. Accuracy itself is greedy."""
+    temperature: float = Field(0.3, gt=0, le=2)
+    """Sampling temperature of the repeats, and so the largest that a release on this evidence may be served with.
+    Accuracy itself is greedy."""
 
     top_p: float = Field(1.0, gt=0, le=1)
     """Nucleus of the repeats; 1 samples from the whole distribution."""

@@ -66,13 +66,19 @@ def decide(summary: Json, policy: GatePolicy, broken: list[str] | None = None) -
 
 
 def release_body(
-    verdict: Verdict, findings: list[Finding], digests: Mapping[str, str], policy: GatePolicy, now: datetime
+    verdict: Verdict,
+    findings: list[Finding],
+    digests: Mapping[str, str],
+    policy: GatePolicy,
+    now: datetime,
+    temperature: float,
 ) -> dict[str, Any]:
     """The unsigned release (`tianjing.lineage.Release`): what was decided about which content, why, and until when."""
     return {
         **digests,
         "verdict": verdict.lower(),
         "reasons": [str(finding) for finding in findings],
+        "temperature": temperature,
         "created": now.astimezone(UTC).isoformat(timespec="seconds"),
         "expires": (now + timedelta(days=policy.expiry_days)).astimezone(UTC).isoformat(timespec="seconds"),
     }

@@ -35,10 +35,15 @@ def decide_and_sign(
     verdict, findings = decide(summary, policy, _broken(evals, contents, digests, summary))
     digests["evaluation"] = artefact_digest(evals)
     digests["policy"] = policy_digest(policy)
-    body = release_body(verdict, findings, digests, policy, now or datetime.now(UTC))
+    body = release_body(verdict, findings, digests, policy, now or datetime.now(UTC), _temperature(summary))
     release = sign_release(body, policy.signing_key)
     atomic_write(out, json.dumps(release, ensure_ascii=False, indent=2) + "\n")
     return verdict, findings
+
+
+def _temperature(summary: Mapping[str, Any]) -> float:
+    """The sampling temperature that the evidence speaks for."""
+    return float(summary["config"]["temperature"]) if summary["config"]["stability_items"] else 0.0
 
 
 def policy_digest(policy: GatePolicy) -> str:

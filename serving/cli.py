@@ -118,7 +118,7 @@ def _released(
 
     try:
         with console.status("checking the release …"):
-            return require_release(model, release, trusted)
+            return require_release(model, release, settings.temperature, trusted)
     except ServeError as error:
         if settings.require_release and not allow:
             raise

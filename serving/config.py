@@ -34,6 +34,10 @@ class ServeConfig(StrictModel):
     max_answer_tokens: int = Field(default=512, ge=1)
     """Tokens of an answer when the request names no `max_tokens`, and the most it may ask for."""
 
+    temperature: float = Field(default=0.3, ge=0, le=2)
+    """Sampling temperature when the request names none, and the most it may ask for. No more than what the release
+    was evaluated at: above that nobody has measured how stable the answers are."""
+
     max_choices: int = Field(default=4, ge=1)
     """Largest `n` of a request: each choice costs as much as a request."""
 

@@ -68,7 +68,7 @@ class ChatBody(StrictModel):
     """Id of a task of tianjing.tasks: its system prompt is inserted when the request has none."""
 
 
-_SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
+_SAMPLING = ("top_p", "frequency_penalty", "presence_penalty", "seed")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ def parse_chat(raw: bytes, config: ServeConfig) -> ChatCall:
 
 def _options(body: ChatBody, stops: list[str], config: ServeConfig) -> dict[str, Any]:
     wanted = body.max_completion_tokens or body.max_tokens or config.max_answer_tokens
-    options: dict[str, Any] = {"max_tokens": min(wanted, config.max_answer_tokens)}
+    # Clients send their own defaults; as with `max_tokens`, more than is served gets what is served.
+    temperature = config.temperature if body.temperature is None else min(body.temperature, config.temperature)
+    options: dict[str, Any] = {"max_tokens": min(wanted, config.max_answer_tokens), "temperature": temperature}
     options |= {name: value for name in _SAMPLING if (value := getattr(body, name)) is not None}
     if body.n > 1:
         options["n"] = body.n

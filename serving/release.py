@@ -12,10 +12,13 @@ from tianjing.lineage import artefact_digest, is_artefact, verify, verify_releas
 UNRELEASED = "none"
 
 
-def require_release(model: Path, release_file: Path | None, trusted: Path | None = None) -> str:
+def require_release(
+    model: Path, release_file: Path | None, temperature: float, trusted: Path | None = None
+) -> str:
     """Digest of the weights in `model` when `release_file` promotes them.
 
     Args:
+        temperature: the largest sampling temperature that will be served.
         trusted: `.pub` file or folder of the signers to trust; None trusts this user's own key.
 
     Raises:
@@ -35,6 +38,11 @@ def require_release(model: Path, release_file: Path | None, trusted: Path | None
         raise _refused(
             f"{model}: these are not the released weights: digest {digest[:16]}…, released {release.merged[:16]}…",
             "serve the folder that was evaluated, or evaluate this one",
+        )
+    if temperature > release.temperature:
+        raise _refused(
+            f"stability was measured up to temperature {release.temperature:g}, not at {temperature:g}",
+            f"set serve.temperature to {release.temperature:g}, or evaluate with evaluate.temperature {temperature:g}",
         )
     # An artefact's digest is that of its manifest; the weights themselves must still be what it says.
     if is_artefact(model) and (differences := verify(model)):

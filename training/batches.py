@@ -3,7 +3,7 @@
 The rows of a task begin with the same system prompt (and often the same list of rules): in a short service
 task that is most of the tokens. A causal model computes the same states for them in every row, so a micro-batch
 is laid out as one sequence, prefix once, then each row's own rest, which attends to the prefix and to itself
-alone. Loss and gradients are those of the separate rows.
+alone (`training.attention`). Loss and gradients are those of the separate rows.
 
 Shape suffixes: T tokens of the laid-out sequence, P tokens of the common prefix.
 """
@@ -19,10 +19,19 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 
+from training.attention import Layout
 from training.rows import IGNORED
 
 # Rows whose first tokens are equal have the same system prompt.
 _OPENING_TOKENS = 16
+
+
+def by_opening(rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Indices of rows of token ids, one list for each opening."""
+    openings: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        openings[tuple(row[:_OPENING_TOKENS])].append(index)
+    return [openings[opening] for opening in sorted(openings)]
 
 
 class StratifiedRows(Sampler[int]):
@@ -35,9 +44,7 @@ class StratifiedRows(Sampler[int]):
 
     def __init__(self, rows: Sequence[Sequence[int]], micro_rows: int, micro_batches: int, seed: int):
         self._lengths = [len(row) for row in rows]
-        self._openings: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for index, row in enumerate(rows):
-            self._openings[tuple(row[:_OPENING_TOKENS])].append(index)
+        self._openings = by_opening(rows)
         self._micro_rows = micro_rows
         self._micro_batches = micro_batches
         self._seed = seed
@@ -54,8 +61,8 @@ class StratifiedRows(Sampler[int]):
         draw = random.Random(f"{self._seed}:{self._epoch}")
         micro: list[list[int]] = []
         left_over: list[int] = []
-        for opening in sorted(self._openings):
-            rows = list(self._openings[opening])
+        for opening in self._openings:
+            rows = list(opening)
             draw.shuffle(rows)  # ties of length, and who is left over, fall differently in every epoch
             # Rows that fill no whole micro-batch come last, so that every other micro-batch is full.
             full = len(rows) - len(rows) % self._micro_rows
@@ -75,34 +82,38 @@ class StratifiedRows(Sampler[int]):
 
 @dataclass(frozen=True)
 class SharedPrefix:
-    """Collator: rows {input_ids, labels, loss_weights} to one sequence of batch size 1.
+    """Collator: rows {row, input_ids, labels, loss_weights} to one sequence of batch size 1.
 
-    Gives input_ids, position_ids, labels, loss_weights of shape [1, T] and a boolean attention_mask [1, 1, T, T].
+    Gives input_ids, position_ids, labels, loss_weights of shape [1, T] and the layout, which `training.attention`
+    reads; with `states` (one [length, D] for each row of the dataset, which `row` counts) also inputs_embeds [1, T, D].
     """
+
+    states: Sequence[torch.Tensor] | None = None
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         prefix = _common_prefix([row["input_ids"] for row in rows], [row["labels"] for row in rows])
         ids = list(rows[0]["input_ids"][:prefix])
         labels, weights = [IGNORED] * prefix, [0.0] * prefix
-        positions, owner = list(range(prefix)), [0] * prefix
-        for number, row in enumerate(rows, start=1):
+        positions = list(range(prefix))
+        lengths = []
+        for row in rows:
             rest = len(row["input_ids"]) - prefix
             ids += row["input_ids"][prefix:]
             labels += row["labels"][prefix:]
             weights += row["loss_weights"][prefix:]
             positions += range(prefix, prefix + rest)
-            owner += [number] * rest
-        owner_T = torch.tensor(owner)
-        same_TT = owner_T[:, None] == owner_T[None, :]
-        causal_TT = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
-        attends_TT = causal_TT & (same_TT | (owner_T[None, :] == 0))
-        return {
+            lengths.append(rest)
+        batch: dict[str, Any] = {
             "input_ids": torch.tensor([ids]),
             "position_ids": torch.tensor([positions]),
-            "attention_mask": attends_TT[None, None],
             "labels": torch.tensor([labels]),
             "loss_weights": torch.tensor([weights]),
+            "layout": Layout(prefix, tuple(lengths)),
         }
+        if self.states is not None:
+            own = [self.states[row["row"]] for row in rows]
+            batch["inputs_embeds"] = torch.cat([own[0][:prefix], *(state[prefix:] for state in own)])[None]
+        return batch
 
 
 def _common_prefix(ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> int:

@@ -41,7 +41,7 @@ def train(dataset: Path, model: Path, out: Path, config: TrainConfig) -> None:
     work = out.parent / ".work" / out.name
     _claim(work, canonical_json([artefact_digest(dataset), artefact_digest(model), config.model_dump(mode="json")]))
 
-    _prepare_process()
+    prepare_process()
     with console.status("loading torch and transformers"):
         import torch
         import transformers
@@ -84,7 +84,7 @@ def train(dataset: Path, model: Path, out: Path, config: TrainConfig) -> None:
     shutil.rmtree(work)
 
 
-def _prepare_process() -> None:
+def prepare_process() -> None:
     """Settings of the C runtime that must stand before torch is loaded."""
     # Spinning OpenMP threads wait for one another at every layer: beside any other work on the cores a step took
     # three to five times as long; on quiet cores the difference is within the noise.
@@ -126,13 +126,16 @@ def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config:
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig
 
+    from training.attention import NAME as SHARED_PREFIX
     from training.batches import SharedPrefix
     from training.progress import CompleteCheckpoints, ProgressBar
     from training.trainer import SupervisedTokenTrainer
 
     disable_dataset_bars()
     on_cpu = not torch.cuda.is_available()
-    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16, local_files_only=True)
+    base = AutoModelForCausalLM.from_pretrained(
+        model, dtype=torch.bfloat16, local_files_only=True, attn_implementation=SHARED_PREFIX
+    )
     layers = base.config.num_hidden_layers
     top = config.lora.top_layers
     lora = LoraConfig(
@@ -173,7 +176,10 @@ def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config:
         dataloader_pin_memory=False,
     )
     rows = Dataset.from_list(
-        [{"input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights} for row in tokens.rows]
+        [
+            {"row": number, "input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights}
+            for number, row in enumerate(tokens.rows)
+        ]
     )
     trainer = SupervisedTokenTrainer(
         model=base,
@@ -191,7 +197,23 @@ def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config:
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
+    if top and top < layers and config.epochs > 1:
+        _keep_trunk(trainer, layers - top, len(tokens.rows))
     return trainer
+
+
+def _keep_trunk(trainer: Any, first_adapted: int, rows: int) -> None:
+    """What no step changes is computed once; after an interruption, again."""
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task(f"layers 1 to {first_adapted}, which stay as they are", total=rows)
+        kept = trainer.keep_trunk(first_adapted, lambda done: progress.advance(bar, done))
+    console.print(
+        f"states of the {first_adapted} frozen layers kept for {rows} rows"
+        if kept
+        else f"the {first_adapted} frozen layers are computed in every epoch: their states cannot be kept"
+    )
 
 
 def _name_base(path: Path, name: str) -> None:

@@ -1,6 +1,6 @@
 """TRL's SFTTrainer with a head that meets the vocabulary matrix only where a label stands.
 
-Shape suffixes: B rows, T tokens, D model width, S supervised tokens, V vocabulary.
+Shape suffixes: B rows, T tokens, D model width, S supervised tokens.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as functional
 from trl import SFTTrainer
 
-from training.batches import StratifiedRows
+from training.batches import SharedPrefix, StratifiedRows
+from training.head import HeadLoss, SupervisedHead
 from training.rows import IGNORED
+from training.trunk import MAX_KEPT_BYTES, OnRows, Trunk, run
 
 
 class SupervisedTokenTrainer(SFTTrainer):
@@ -20,6 +21,37 @@ class SupervisedTokenTrainer(SFTTrainer):
 
     Overriding `compute_loss` is the extension point that its documentation names.
     """
+
+    upper: Any = None
+    """What a step runs when its batch carries the states of the frozen trunk (`keep_trunk`)."""
+
+    _head: SupervisedHead | None = None
+
+    def keep_trunk(self, first_adapted: int, on_rows: OnRows) -> bool:
+        """Compute everything below layer `first_adapted` now, once, for every row.
+
+        Returns:
+            Whether it was kept; not if it is too large, or if the model does more than pass states from layer to layer.
+        """
+        dataset: Any = self.train_dataset
+        decoder = self.accelerator.unwrap_model(self.model).get_base_model().get_decoder()
+        width = decoder.config.hidden_size * torch.finfo(decoder.dtype).bits // 8
+        if width * sum(len(ids) for ids in dataset["input_ids"]) > MAX_KEPT_BYTES:
+            return False
+        trunk = Trunk.split(decoder, first_adapted)
+        rows = list(dataset)
+        group = self.args.per_device_train_batch_size
+        probe = rows[:1]
+        collate = SharedPrefix(trunk.states(probe, group, self.accelerator.autocast))
+        self.model.eval()
+        with torch.no_grad(), self.accelerator.autocast():
+            in_parts = run(trunk.upper, collate([probe[0] | {"row": 0}]))
+            whole = run(decoder, SharedPrefix()(probe))
+        if not torch.allclose(in_parts, whole, rtol=0.02, atol=0.02):
+            return False
+        self.data_collator = SharedPrefix(trunk.states(rows, group, self.accelerator.autocast, on_rows))
+        self.upper = trunk.upper
+        return True
 
     def _get_train_sampler(self, train_dataset: Any = None) -> StratifiedRows:
         """Rows that open alike together, in place of transformers' own grouping by length."""
@@ -36,35 +68,26 @@ class SupervisedTokenTrainer(SFTTrainer):
         if return_outputs:
             raise ValueError("the head meets supervised tokens only; there are no full logits to return")
         causal = self.accelerator.unwrap_model(model).get_base_model()
-        # On a CPU an additive mask is a tenth faster than the boolean one that says the same.
-        mask = torch.zeros(inputs["attention_mask"].shape, dtype=causal.dtype, device=inputs["attention_mask"].device)
-        mask.masked_fill_(~inputs["attention_mask"], torch.finfo(causal.dtype).min)
+        decoder = self.upper if "inputs_embeds" in inputs else causal.get_decoder()
         with self.accelerator.autocast():
-            hidden_BTD = causal.get_decoder()(
-                input_ids=inputs["input_ids"],
-                position_ids=inputs["position_ids"],
-                attention_mask=mask,
-                use_cache=False,
-            ).last_hidden_state
-            labels_BT = inputs["labels"][:, 1:]
-            supervised_BT = labels_BT != IGNORED
-            logits_SV = causal.lm_head(hidden_BTD[:, :-1][supervised_BT])
+            hidden_BTD = run(decoder, inputs)
+        labels_BT = inputs["labels"][:, 1:]
+        supervised_BT = labels_BT != IGNORED
         targets_S = labels_BT[supervised_BT]
-        logits_SV = logits_SV.float()
-        losses_S = functional.cross_entropy(logits_SV, targets_S, reduction="none")
-        total = (losses_S * inputs["loss_weights"][:, 1:][supervised_BT]).sum()
+        weights_S = inputs["loss_weights"][:, 1:][supervised_BT]
+        if self._head is None:
+            self._head = SupervisedHead(causal.lm_head.weight)
+        loss = self._head(hidden_BTD[:, :-1][supervised_BT], targets_S, weights_S)
         count = torch.as_tensor(num_items_in_batch if num_items_in_batch is not None else targets_S.numel())
-        self._record(logits_SV.detach(), targets_S, inputs["input_ids"].numel())
+        self._record(loss, inputs["input_ids"].numel())
         # A batch without a label reduces to a finite zero rather than 0 / 0.
-        return total / count.clamp(min=1)
+        return loss.total / count.clamp(min=1)
 
-    def _record(self, logits_SV: torch.Tensor, targets_S: torch.Tensor, tokens: int) -> None:
+    def _record(self, loss: HeadLoss, tokens: int) -> None:
         """The metrics that TRL logs under the same names."""
         mode = "train" if self.model is not None and self.model.training else "eval"
-        log_probabilities_SV = functional.log_softmax(logits_SV, dim=-1)
-        entropy_S = -(log_probabilities_SV.exp() * log_probabilities_SV).sum(-1)
-        self._metrics[mode]["entropy"].append(entropy_S.mean().item())
-        self._metrics[mode]["mean_token_accuracy"].append((logits_SV.argmax(-1) == targets_S).float().mean().item())
+        self._metrics[mode]["entropy"].append(loss.entropy_S.mean().item())
+        self._metrics[mode]["mean_token_accuracy"].append(loss.correct_S.float().mean().item())
         if mode == "train":
             self._total_train_tokens += tokens
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]

@@ -1,12 +1,14 @@
-"""Time of one LoRA step on this machine: TRL's own head, ours, and ours on half of the layers.
+"""Time of one LoRA step on this machine: TRL's SFTTrainer as released, and what this project's trainer adds, one by one.
 
-The peer is TRL's SFTTrainer as released; weights, rows, batch, precision and adapter are the same.
-Usage: python scripts/bench/training_step.py [--model embedded] [--rows 8] [--tokens 192] [--steps 4]
+All see the same rows, precision and adapter, so the first loss of those that adapt the same layers must agree. Tokens
+per second count every token of every row, also where a shared prompt is computed once.
+Usage: python scripts/bench/training_step.py [--model embedded] [--rows 6] [--shared 150] [--own 75] [--steps 5]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import statistics
@@ -14,17 +16,22 @@ import tempfile
 import time
 from typing import Any
 
-SUPERVISED_SHARE = 0.25
+from training.sft import prepare_process
+
+# Of a row's own tokens, this share is the answer.
+SUPERVISED_SHARE = 0.5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded")
-    parser.add_argument("--rows", type=int, default=8, help="rows of one step")
-    parser.add_argument("--tokens", type=int, default=192, help="tokens of one row")
-    parser.add_argument("--steps", type=int, default=4, help="timed steps; one more warms up")
+    parser.add_argument("--rows", type=int, default=6, help="rows of one step")
+    parser.add_argument("--shared", type=int, default=150, help="tokens that all rows open with")
+    parser.add_argument("--own", type=int, default=75, help="further tokens of each row")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps; one more warms up")
     arguments = parser.parse_args()
 
+    prepare_process()
     import torch
     from trl import SFTTrainer
 
@@ -33,24 +40,26 @@ def main() -> None:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     path = str(resolve(arguments.model).path)
-    tokens = arguments.rows * arguments.tokens
-    print(f"{arguments.rows} rows x {arguments.tokens} tokens, {SUPERVISED_SHARE:.0%} supervised, bf16, rank 16")
-    print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
-    )
-    print(f"{'head':<36}{'loss':>10}{'s/step':>10}{'tokens/s':>10}{'ratio':>8}")
+    tokens = arguments.rows * (arguments.shared + arguments.own)
+    print(f"{arguments.rows} rows of {arguments.shared} shared and {arguments.own} own tokens, half of these supervised")
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, bf16, rank 16\n")
+    print(f"{'trainer':<44}{'loss':>10}{'s/step':>9}{'tokens/s':>10}{'ratio':>8}")
     peer = None
-    for name, trainer_class, top in (
-        ("TRL 1.16 SFTTrainer, all layers", SFTTrainer, None),
-        ("supervised tokens only, all layers", SupervisedTokenTrainer, None),
-        ("supervised tokens only, upper half", SupervisedTokenTrainer, "half"),
+    for name, trainer_class, half, keep in (
+        ("TRL SFTTrainer, all layers", SFTTrainer, False, False),
+        ("TRL SFTTrainer, upper half", SFTTrainer, True, False),
+        ("head and shared prompt, all layers", SupervisedTokenTrainer, False, False),
+        ("head and shared prompt, upper half", SupervisedTokenTrainer, True, False),
+        ("the same, lower half kept from before", SupervisedTokenTrainer, True, True),
     ):
-        loss, seconds = measure(trainer_class, path, arguments, upper_half=top is not None)
+        loss, seconds = measure(trainer_class, path, arguments, half, keep)
         peer = peer or seconds
-        print(f"{name:<36}{loss:>10.5f}{seconds:>10.2f}{tokens / seconds:>10.0f}{peer / seconds:>7.2f}x", flush=True)
+        print(f"{name:<44}{loss:>10.5f}{seconds:>9.2f}{tokens / seconds:>10.0f}{peer / seconds:>7.2f}x", flush=True)
 
 
-def measure(trainer_class: Any, path: str, arguments: argparse.Namespace, upper_half: bool) -> tuple[float, float]:
+def measure(
+    trainer_class: Any, path: str, arguments: argparse.Namespace, upper_half: bool, keep: bool
+) -> tuple[float, float]:
     """First loss, and median seconds of forward and backward."""
     import torch
     from datasets import Dataset
@@ -58,13 +67,18 @@ def measure(trainer_class: Any, path: str, arguments: argparse.Namespace, upper_
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
+    from training.attention import NAME
+    from training.batches import SharedPrefix
     from training.config import LINEAR_LAYERS
 
+    peer = trainer_class is SFTTrainer
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16)
+    attention = {} if peer else {"attn_implementation": NAME}
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16, **attention)
     layers = model.config.num_hidden_layers
     first = layers // 2 if upper_half else 0
-    with tempfile.TemporaryDirectory() as folder:
+    rows = make_rows(arguments)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
         trainer = trainer_class(
             model=model,
             args=SFTConfig(
@@ -73,9 +87,11 @@ def measure(trainer_class: Any, path: str, arguments: argparse.Namespace, upper_
                 bf16=True,
                 gradient_checkpointing=False,
                 report_to="none",
+                per_device_train_batch_size=arguments.rows,
                 dataset_kwargs={"skip_prepare_dataset": True},
+                remove_unused_columns=False,
             ),
-            train_dataset=Dataset.from_list([{"input_ids": [5, 6], "labels": [-100, 6]}]),
+            train_dataset=Dataset.from_list(rows),
             processing_class=AutoTokenizer.from_pretrained(path),
             peft_config=LoraConfig(
                 r=16,
@@ -85,28 +101,44 @@ def measure(trainer_class: Any, path: str, arguments: argparse.Namespace, upper_
                 layers_pattern="layers",
             ),
         )
-        ids = torch.randint(10, 1000, (arguments.rows, arguments.tokens))
-        labels = ids.clone()
-        labels[:, : int(arguments.tokens * (1 - SUPERVISED_SHARE))] = -100
-        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
-        if trainer_class is not SFTTrainer:
-            # Ours takes the mask and weights that its collator makes; here the rows stand separately, as the peer's do.
-            causal = torch.ones(arguments.tokens, arguments.tokens, dtype=torch.bool).tril()
-            inputs["attention_mask"] = causal.expand(arguments.rows, 1, -1, -1)
-            inputs["position_ids"] = torch.arange(arguments.tokens).expand(arguments.rows, -1)
-            inputs["loss_weights"] = torch.ones(ids.shape)
+        if peer:
+            batch: dict[str, Any] = {
+                name: torch.tensor([row[name] for row in rows], device=trainer.model.device)
+                for name in ("input_ids", "labels")
+            }
+            batch["attention_mask"] = torch.ones_like(batch["input_ids"])
+        else:
+            if keep and not trainer.keep_trunk(first, lambda done: None):
+                raise SystemExit("the states of the lower half could not be kept")
+            batch = (trainer.data_collator if keep else SharedPrefix())(rows)
+            batch = {name: v.to(trainer.model.device) if hasattr(v, "to") else v for name, v in batch.items()}
         trainer.model.train()
         times = []
         for step in range(arguments.steps + 1):
             started = time.perf_counter()
             with trainer.compute_loss_context_manager():
-                loss = trainer.compute_loss(trainer.model, dict(inputs))
+                loss = trainer.compute_loss(trainer.model, dict(batch))
             loss.backward()
             trainer.model.zero_grad()
             times.append(time.perf_counter() - started)
             if step == 0:
                 first_loss = loss.item()
     return first_loss, statistics.median(times[1:])
+
+
+def make_rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Random rows that open alike."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    shared = torch.randint(10, 1000, (arguments.shared,), generator=generator).tolist()
+    prompt = arguments.shared + int(arguments.own * (1 - SUPERVISED_SHARE))
+    rows = []
+    for number in range(arguments.rows):
+        ids = shared + torch.randint(10, 1000, (arguments.own,), generator=generator).tolist()
+        labels = [-100] * prompt + ids[prompt:]
+        rows.append({"row": number, "input_ids": ids, "labels": labels, "loss_weights": [1.0] * len(ids)})
+    return rows
 
 
 if __name__ == "__main__":

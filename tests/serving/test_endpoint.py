@@ -65,7 +65,7 @@ def signer(tmp_path: Path) -> Path:
 def release(tmp_path: Path, model: Path, signer: Path, **changes: Any) -> Path:
     now = datetime.now(UTC)
     digests = dict.fromkeys(("base", "adapter", "dataset", "evaluation", "policy"), "0" * 64)
-    body = {"merged": artefact_digest(model), "verdict": "promote", **digests}
+    body = {"merged": artefact_digest(model), "verdict": "promote", "temperature": 0.3, **digests}
     times = {"created": now - timedelta(days=2), "expires": now + timedelta(days=1)}
     path = tmp_path / "release.json"
     signed = sign_release({**body, **times, **changes}, signer)
@@ -75,7 +75,7 @@ def release(tmp_path: Path, model: Path, signer: Path, **changes: Any) -> Path:
 
 def test_released_weights_are_served(tmp_path: Path, merged: Path, signer: Path) -> None:
     path = release(tmp_path, merged, signer)
-    assert require_release(merged, path, signer.with_suffix(".pub")) == artefact_digest(merged)
+    assert require_release(merged, path, 0.3, signer.with_suffix(".pub")) == artefact_digest(merged)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,7 @@ def test_released_weights_are_served(tmp_path: Path, merged: Path, signer: Path)
         ({"verdict": "block", "reasons": ["worse than the base"]}, "worse than the base"),
         ({"verdict": "inconclusive"}, "inconclusive"),
         ({"merged": "f" * 64}, "not the released weights"),
+        ({"temperature": 0.2}, "up to temperature 0.2, not at 0.3"),
         ({"expires": datetime.now(UTC) - timedelta(days=1)}, "expired"),
     ],
 )
@@ -91,7 +92,7 @@ def test_what_is_not_released_is_refused_with_the_reason(
     tmp_path: Path, merged: Path, signer: Path, changes: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(ServeError, match=reason) as caught:
-        require_release(merged, release(tmp_path, merged, signer, **changes), signer.with_suffix(".pub"))
+        require_release(merged, release(tmp_path, merged, signer, **changes), 0.3, signer.with_suffix(".pub"))
     assert caught.value.exit_code == 3 and "--allow-unreleased" in caught.value.remedy
 
 
@@ -99,15 +100,15 @@ def test_tampering_is_found(tmp_path: Path, merged: Path, signer: Path) -> None:
     path, public = release(tmp_path, merged, signer), signer.with_suffix(".pub")
     keygen(tmp_path / "stranger.pem")
     with pytest.raises(ServeError, match="unknown key"):
-        require_release(merged, path, tmp_path / "stranger.pub")
+        require_release(merged, path, 0.3, tmp_path / "stranger.pub")
     (merged / "model.safetensors").write_bytes(b"weightz")
     with pytest.raises(ServeError, match="changed after the release"):
-        require_release(merged, path, public)
+        require_release(merged, path, 0.3, public)
     path.write_text(path.read_text().replace("promote", "block"))
     with pytest.raises(ServeError, match="signature"):
-        require_release(merged, path, public)
+        require_release(merged, path, 0.3, public)
     with pytest.raises(ServeError, match="no release is given"):
-        require_release(merged, None)
+        require_release(merged, None, 0.3)
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -98,6 +98,12 @@ def test_a_field_that_is_not_allowed_is_refused_by_name(served: Served, field: s
     assert served.engine.received == []
 
 
+@pytest.mark.parametrize(("asked", "sent"), [(None, 0.3), (0.0, 0.0), (0.2, 0.2), (1.0, 0.3)])
+def test_no_answer_is_sampled_hotter_than_was_evaluated(served: Served, asked: float | None, sent: float) -> None:
+    assert post(served, body(**({} if asked is None else {"temperature": asked}))).status_code == 200
+    assert served.engine.received[-1]["temperature"] == sent
+
+
 HALF_A_PAIR = b'{"model": "tianjing", "messages": [{"role": "user", "content": "\\ud800"}]}'
 NO_MESSAGES = b'{"model": "tianjing", "messages": []}'
 

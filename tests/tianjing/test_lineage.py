@@ -327,6 +327,7 @@ def release_body(days: int = 30) -> dict[str, Any]:
         **{part: f"{i}" * 64 for i, part in enumerate(parts)},
         "verdict": "promote",
         "reasons": ["两项任务显著提升"],
+        "temperature": 0.3,
         "created": now.isoformat(),
         "expires": (now + timedelta(days=days)).isoformat(),
     }

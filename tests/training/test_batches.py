@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.attention import NAME
 from training.batches import SharedPrefix, StratifiedRows
 from training.rows import IGNORED
 
@@ -46,7 +48,7 @@ def test_a_shared_prefix_gives_the_loss_and_gradients_of_separate_rows(tiny_mode
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32, attn_implementation=NAME)
     common = list(range(20, 50))
     rows = []
     for own in ([60, 61, 62, 63], [70, 71, 72], [80, 81, 82, 83, 84, 85]):
@@ -56,7 +58,7 @@ def test_a_shared_prefix_gives_the_loss_and_gradients_of_separate_rows(tiny_mode
     batch = SharedPrefix()(rows)
     assert batch["input_ids"].shape == (1, 30 + 4 + 3 + 6)
 
-    def loss(ids: torch.Tensor, labels: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
+    def loss(ids: torch.Tensor, labels: torch.Tensor, **more: Any) -> torch.Tensor:
         logits = model(input_ids=ids, use_cache=False, **more).logits
         return torch.nn.functional.cross_entropy(logits[0, :-1], labels[0, 1:], reduction="sum")
 
@@ -64,7 +66,7 @@ def test_a_shared_prefix_gives_the_loss_and_gradients_of_separate_rows(tiny_mode
         batch["input_ids"],
         batch["labels"],
         position_ids=batch["position_ids"],
-        attention_mask=batch["attention_mask"],
+        layout=batch["layout"],
     )
     shared.backward()
     gradients = {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}

@@ -14,11 +14,12 @@ def test_loss_on_supervised_tokens_equals_the_full_head_in_fp32(tiny_model: Path
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig
 
+    from training.attention import NAME
     from training.batches import SharedPrefix
     from training.trainer import SupervisedTokenTrainer
 
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32, attn_implementation=NAME)
     rows = Dataset.from_list(
         [{"input_ids": [5, 6, 7, 8], "labels": [-100, -100, 7, 8], "loss_weights": [1.0, 1.0, 1.0, 1.0]}]
     )

@@ -38,6 +38,8 @@ class Release(StrictModel):
     verdict: Verdict
     """Only `promote` may be served; the others say why not in `reasons`."""
     reasons: tuple[str, ...] = ()
+    temperature: float = Field(ge=0, le=2)
+    """Largest sampling temperature at which stability was measured; 0 where greedy answers alone were."""
     created: AwareDatetime
     expires: AwareDatetime
     """From this moment on the evidence is too old to serve on; evaluate again."""

@@ -48,7 +48,9 @@ class QualityInspection:
         return json.dumps(answer, ensure_ascii=False)
 
     def decisive(self, reference: Reference) -> str:
-        return f'"title": "{reference["title"]}", "rule": "{reference["rule"]}"'
+        decided = f'"title": "{reference["title"]}", "rule": "{reference["rule"]}"'
+        # That there is no breach is decided where the evidence stays empty.
+        return decided if reference["evidence"] else f'"evidence": "", {decided}'
 
     def read(self, text: str, fields: Fields) -> Reading:
         """Accepts JSON anywhere in the text, else the first rule id, else a rule title, else "not in breach"."""

@@ -1,0 +1,89 @@
+"""Attention over a shared prefix: each row's own tokens attend to the prefix and to themselves, nothing else is computed.
+
+As one sequence with a mask, rows x own tokens would meet rows x own tokens, most of it masked out. Registered with
+transformers as an attention implementation, so that every decoder that takes one can be trained with it.
+
+Shape suffixes: H query heads, G key-value heads, T tokens of the laid-out sequence, P of the prefix, R rows, L tokens of
+the longest row's own part, K head width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from training.errors import TrainingError
+
+NAME = "shared_prefix"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One sequence: `prefix` tokens, then each row's own `lengths`."""
+
+    prefix: int
+    lengths: tuple[int, ...]
+
+
+def attend(
+    module: torch.nn.Module,
+    query_1HTK: torch.Tensor,
+    key_1GTK: torch.Tensor,
+    value_1GTK: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    layout: Layout | None = None,
+    **more: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention output [1, T, H, K]. Without a `layout`, causal attention as transformers computes it.
+
+    Raises:
+        TrainingError: a row is longer than the layer's sliding window.
+    """
+    if layout is None:
+        return sdpa_attention_forward(
+            module, query_1HTK, key_1GTK, value_1GTK, attention_mask, dropout=dropout, scaling=scaling, **more
+        )
+    longest = max(layout.lengths)
+    window = more.get("sliding_window")
+    if window is not None and layout.prefix + longest > window:
+        raise TrainingError(
+            f"a row of {layout.prefix + longest} tokens is longer than the model's sliding window of {window}",
+            f"set max_length_tokens to at most {window}",
+        )
+    groups = query_1HTK.shape[1] // key_1GTK.shape[1]
+    sizes = [layout.prefix, *layout.lengths]
+    queries = query_1HTK.split(sizes, dim=2)
+    keys = key_1GTK.repeat_interleave(groups, dim=1).split(sizes, dim=2)
+    values = value_1GTK.repeat_interleave(groups, dim=1).split(sizes, dim=2)
+
+    def rows(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return torch.cat([functional.pad(part, (0, 0, 0, longest - part.shape[2])) for part in parts[1:]])
+
+    def beside(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return torch.cat([parts[0].expand(len(layout.lengths), -1, -1, -1), rows(parts)], dim=2)
+
+    out = []
+    if layout.prefix:
+        out.append(
+            functional.scaled_dot_product_attention(
+                queries[0], keys[0], values[0], dropout_p=dropout, scale=scaling, is_causal=True
+            )
+        )
+    # Padding stands after a row's own tokens, where its causal part never looks.
+    own_LL = torch.full((longest, longest), float("-inf"), dtype=query_1HTK.dtype, device=query_1HTK.device).triu(1)
+    mask = functional.pad(own_LL, (layout.prefix, 0))
+    own_RHLK = functional.scaled_dot_product_attention(
+        rows(queries), beside(keys), beside(values), attn_mask=mask, dropout_p=dropout, scale=scaling
+    )
+    out += [own_RHLK[row : row + 1, :, :length] for row, length in enumerate(layout.lengths)]
+    return torch.cat(out, dim=2).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(NAME, attend)
