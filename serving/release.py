@@ -12,9 +12,7 @@ from tianjing.lineage import artefact_digest, is_artefact, verify, verify_releas
 UNRELEASED = "none"
 
 
-def require_release(
-    model: Path, release_file: Path | None, temperature: float, trusted: Path | None = None
-) -> str:
+def require_release(model: Path, release_file: Path | None, temperature: float, trusted: Path | None = None) -> str:
     """Digest of the weights in `model` when `release_file` promotes them.
 
     Args:

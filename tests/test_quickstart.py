@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import REPOSITORY
+from tianjing.engine import free_port
 from tianjing.lineage import artefact_digest, verify
 
 pytestmark = pytest.mark.slow
@@ -93,6 +95,37 @@ def test_a_second_call_skips_every_stage(quickstart: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("unchanged, skipped") == len(STAGES)
     assert time.monotonic() - started < 30
+
+
+def test_serve_leaves_an_endpoint_that_the_openai_client_talks_to(quickstart: Path, tmp_path: Path) -> None:
+    import openai
+
+    port, key = free_port(), "tianjing-quickstart-test"
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(
+            ["./scripts/quickstart.sh", "--model", "tiny", "--out", str(quickstart), "--serve", "--port", str(port)],
+            cwd=REPOSITORY,
+            env={**os.environ, "TIANJING_API_KEY": key},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=key, max_retries=0)
+        deadline = time.monotonic() + 180
+        while "The endpoint answers" not in (text := (tmp_path / "log").read_text("utf-8", errors="replace")):
+            assert process.poll() is None and time.monotonic() < deadline, text
+            time.sleep(0.2)
+        assert [model.id for model in client.models.list()] == ["tianjing"]
+        question: list[Any] = [{"role": "user", "content": "工资晚发，可以晚几天还款吗？"}]
+        answer = client.chat.completions.create(model="tianjing", messages=question, max_tokens=8)
+        assert answer.usage is not None and answer.usage.completion_tokens > 0
+        chunks = list(client.chat.completions.create(model="tianjing", messages=question, max_tokens=8, stream=True))
+        assert chunks[-1].choices[0].finish_reason in ("stop", "length")
+    finally:
+        os.killpg(process.pid, signal.SIGINT)  # Ctrl-C
+        status = process.wait(timeout=60)
+    assert status == 0
 
 
 def test_kill_9_in_every_stage_then_the_same_command_finishes(quickstart: Path, tmp_path: Path) -> None:

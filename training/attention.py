@@ -1,10 +1,10 @@
-"""Attention over a shared prefix: each row's own tokens attend to the prefix and to themselves, nothing else is computed.
+"""Attention over a shared prefix: each row's own tokens attend to the prefix and to themselves; no more is computed.
 
 As one sequence with a mask, rows x own tokens would meet rows x own tokens, most of it masked out. Registered with
 transformers as an attention implementation, so that every decoder that takes one can be trained with it.
 
-Shape suffixes: H query heads, G key-value heads, T tokens of the laid-out sequence, P of the prefix, R rows, L tokens of
-the longest row's own part, K head width.
+Shape suffixes: H query heads, G key-value heads, T tokens of the laid-out sequence, P of the prefix, R rows, L tokens
+of the longest row's own part, K head width.
 """
 
 from __future__ import annotations

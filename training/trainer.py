@@ -43,7 +43,7 @@ class SupervisedTokenTrainer(SFTTrainer):
         group = self.args.per_device_train_batch_size
         probe = rows[:1]
         collate = SharedPrefix(trunk.states(probe, group, self.accelerator.autocast))
-        self.model.eval()
+        self.accelerator.unwrap_model(self.model).eval()
         with torch.no_grad(), self.accelerator.autocast():
             in_parts = run(trunk.upper, collate([probe[0] | {"row": 0}]))
             whole = run(decoder, SharedPrefix()(probe))

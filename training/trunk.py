@@ -92,7 +92,7 @@ def run(decoder: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
 
 
 def _part(decoder: Any, layers: list[nn.Module], first: int, end: int) -> Any:
-    """A view of the decoder with layers [first, end): the same modules, a module table and a configuration of its own."""
+    """A view of the decoder with layers [first, end): the same modules, its own module table and configuration."""
     part = copy.copy(decoder)
     part._modules = dict(decoder._modules)
     part.layers = nn.ModuleList(layers[first:end])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.readers.document import RuleDocument, build_document
@@ -25,19 +26,33 @@ def read_pdf(path: Path, name: str) -> RuleDocument:
     Raises:
         DataError: it is no PDF, is encrypted, or holds no text (a scan).
     """
-    import pypdfium2
+    # pdfminer carries the character maps of CJK fonts itself; PDFium drops glyphs of a font that is neither embedded in
+    # the file nor installed on the machine, and says nothing.
+    from pdfminer.high_level import extract_pages
+    from pdfminer.pdfexceptions import PDFException
+    from pdfminer.psexceptions import PSException
 
     try:
-        with pypdfium2.PdfDocument(path) as pdf:
-            pages = [page.get_textpage().get_text_bounded().splitlines() for page in pdf]
-    except pypdfium2.PdfiumError as error:
-        raise DataError(f"{path}: cannot be read as PDF: {error}", "remove its password, or export it again") from None
+        pages = [list(_lines(page)) for page in extract_pages(path)]
+    except (PDFException, PSException) as error:
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{path}: cannot be read as PDF: {reason}", "remove its password, or export it again") from None
     if not any(line.strip() for page in pages for line in page):
         raise DataError(
             f"{path}: has no text layer (a scan?)", "run it through text recognition first, or give .docx or .md"
         )
     lines = list(_without_furniture(pages))
     return build_document(name, stem(path), _unwrap(lines))
+
+
+def _lines(element: Any) -> Iterator[str]:
+    from pdfminer.layout import LTTextLine
+
+    if isinstance(element, LTTextLine):
+        yield element.get_text()
+    elif isinstance(element, Iterable):
+        for part in element:
+            yield from _lines(part)
 
 
 def _without_furniture(pages: list[list[str]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Time of one LoRA step on this machine: TRL's SFTTrainer as released, and what this project's trainer adds, one by one.
+"""Time of one LoRA step on this machine: TRL's SFTTrainer as released, and this project's trainer, part by part.
 
 All see the same rows, precision and adapter, so the first loss of those that adapt the same layers must agree. Tokens
 per second count every token of every row, also where a shared prompt is computed once.
@@ -41,7 +41,7 @@ def main() -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     path = str(resolve(arguments.model).path)
     tokens = arguments.rows * (arguments.shared + arguments.own)
-    print(f"{arguments.rows} rows of {arguments.shared} shared and {arguments.own} own tokens, half of these supervised")
+    print(f"{arguments.rows} rows of {arguments.shared} shared, {arguments.own} own tokens, half of these supervised")
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, bf16, rank 16\n")
     print(f"{'trainer':<44}{'loss':>10}{'s/step':>9}{'tokens/s':>10}{'ratio':>8}")
     peer = None

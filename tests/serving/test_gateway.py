@@ -43,7 +43,7 @@ def test_models_chat_and_stream_work_with_the_openai_client(served: Served) -> N
 def test_the_engine_gets_its_own_secret_not_the_callers_key(served: Served) -> None:
     served.ask("你好", user="王建国")
     assert served.engine.keys == [f"Bearer {ENGINE_KEY}"]
-    assert set(served.engine.received[0]) == {"model", "messages", "max_tokens"}
+    assert set(served.engine.received[0]) == {"model", "messages", "max_tokens", "temperature"}
 
 
 @pytest.mark.parametrize("key", [None, "wrong-key-0123456789", KEY[:-1]])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from tianjing.tasks.base import Fields, Reading, Reference
 
 NONE = "none"
+NO_TITLE = "没有违反"
 
 _WORDINGS = (
     "质检项：\n{rules}\n客户：{customer}\n坐席：{agent}",
@@ -24,7 +25,8 @@ _NO_BREACH = re.compile(r"none|没有违反|未违反|不违反|无违规|没有
 class QualityInspection:
     """fields: rules[{id, title}], customer, agent; reference: rule (id or "none"), title, evidence, rewrite.
 
-    The answer quotes first, names the rule in words, then by id: each step follows from the one before.
+    The answer names the rule in words, then by id, then quotes what breaks it: whether there is a breach at all and
+    which one is a single choice at its start.
     """
 
     id = "quality_inspection"
@@ -34,7 +36,7 @@ class QualityInspection:
     def system(self) -> str:
         return (
             "你是贷后质检员。判断坐席的话违反哪一条质检项，只输出JSON："
-            '{"evidence":"违规原文","title":"质检项名称","rule":"编号，没有违反写none","rewrite":"合规说法"}'
+            '{"title":"质检项名称","rule":"编号，没有违反写none","evidence":"违规原文","rewrite":"合规说法"}'
         )
 
     def render(self, fields: Fields, wording: int = 0) -> str:
@@ -44,13 +46,16 @@ class QualityInspection:
         )
 
     def target(self, reference: Reference) -> str:
-        answer = {key: reference[key] for key in ("evidence", "title", "rule", "rewrite")}
+        answer = {
+            "title": reference["title"] or NO_TITLE,
+            "rule": reference["rule"],
+            "evidence": reference["evidence"],
+            "rewrite": reference["rewrite"],
+        }
         return json.dumps(answer, ensure_ascii=False)
 
     def decisive(self, reference: Reference) -> str:
-        decided = f'"title": "{reference["title"]}", "rule": "{reference["rule"]}"'
-        # That there is no breach is decided where the evidence stays empty.
-        return decided if reference["evidence"] else f'"evidence": "", {decided}'
+        return f'"title": "{reference["title"] or NO_TITLE}", "rule": "{reference["rule"]}"'
 
     def read(self, text: str, fields: Fields) -> Reading:
         """Accepts JSON anywhere in the text, else the first rule id, else a rule title, else "not in breach"."""
