@@ -43,13 +43,15 @@ class Provisions:
         fitting = [unit for unit in self.articles.get(article, []) if stated <= numbers(unit.text)]
         return max(fitting, key=lambda unit: len(spoken & set(bigrams(unit.text))), default=None)
 
-    def neighbours(self, question: str, count: int, exclude: Sequence[Clause] = ()) -> list[Clause]:
-        """The units nearest to the question, one per article."""
+    def neighbours(
+        self, question: str, count: int, exclude: Sequence[Clause] = (), without: str | None = None
+    ) -> list[Clause]:
+        """The units nearest to the question, one per article; none of the document `without`."""
         taken = {(unit.label) for unit in exclude}
         found: list[Clause] = []
         for index, _ in self._index.rank(question):
             unit = self.units[index]
-            if unit.label not in taken:
+            if unit.label not in taken and unit.document != without:
                 taken.add(unit.label)
                 found.append(unit)
                 if len(found) == count:
@@ -65,22 +67,34 @@ class Provisions:
         return best[0][1] >= _CLEAR_MARGIN * rival
 
     def choices(
-        self, question: str, gold: Clause | None, count: int, seed: int, key: str, focus: str
+        self,
+        question: str,
+        gold: Clause | None,
+        count: int,
+        seed: int,
+        key: str,
+        focus: str,
+        without: str | None = None,
     ) -> list[dict[str, str]]:
-        """`count` clauses to choose from, in seeded order; `focus` chooses the sentences of the gold clause."""
+        """`count` clauses to choose from, in seeded order; `focus` chooses the sentences of the gold clause.
+
+        Fewer only where there are no more; none of the document `without`.
+        """
         fixed = [gold] if gold is not None else []
-        near = self.neighbours(question, count - len(fixed), fixed)
-        near += self._others(count - len(fixed) - len(near), [*near, *fixed], f"{seed}|{key}")
+        near = self.neighbours(question, count - len(fixed), fixed, without)
+        near += self._others(count - len(fixed) - len(near), [*near, *fixed], f"{seed}|{key}", without)
         shown = [self.show(unit, question) for unit in near]
         shown += [self.show(unit, focus) for unit in fixed]
         return sorted(shown, key=lambda clause: order_key(seed, f"{key}|{clause['id']}"))
 
-    def _others(self, count: int, taken: Sequence[Clause], key: str) -> list[Clause]:
+    def _others(self, count: int, taken: Sequence[Clause], key: str, without: str | None) -> list[Clause]:
         """Units of other articles, where too few have anything in common with the question."""
         if count <= 0:
             return []
         labels = {unit.label for unit in taken}
-        rest = {unit.label: unit for unit in reversed(self.units) if unit.label not in labels}
+        rest = {
+            unit.label: unit for unit in reversed(self.units) if unit.label not in labels and unit.document != without
+        }
         return sorted(rest.values(), key=lambda unit: order_key(0, f"{key}|{unit.id}"))[:count]
 
 

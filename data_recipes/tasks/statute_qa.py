@@ -62,7 +62,11 @@ def draft_statute_qa(knowledge: Knowledge, config: BuildConfig) -> Drafts:
             if len(picked) > limit:
                 drafts.dropped["policy_qa: more questions than one document may give"] += len(picked) - limit
             for unit, question, sentence in picked[:limit]:
-                drafts.rows.append(_draft(unit, question, sentence, provisions, split, licences[document], config))
+                row = _draft(unit, question, sentence, provisions, split, licences[document], config)
+                if len(row.fields["clauses"]) > 1:
+                    drafts.rows.append(row)
+                else:
+                    drafts.dropped["policy_qa: no other clause to choose from"] += 1
     return drafts
 
 
@@ -125,13 +129,7 @@ def _draft(
     unanswered = int(order_key(config.seed, f"basis|{key}")[:8], 16) / 0xFFFFFFFF < config.policy_qa.no_basis_share
     count = config.policy_qa.candidates
     if unanswered:
-        others = [
-            other for other in provisions.neighbours(question, 40 + count, [unit]) if other.document != unit.document
-        ]
-        choices = sorted(
-            (provisions.show(other, question) for other in others[:count]),
-            key=lambda clause: order_key(config.seed, f"{key}|{clause['id']}"),
-        )
+        choices = provisions.choices(question, None, count, config.seed, key, question, without=unit.document)
         reference = {"clause_id": "", "clause_label": "", "quote": ""}
     else:
         choices = provisions.choices(question, unit, count, config.seed, key, sentence)

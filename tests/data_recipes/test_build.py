@@ -288,6 +288,17 @@ def test_documents_are_held_out_whole(real: tuple[Path, Path]) -> None:
     )  # rows on one report stay together
 
 
+def test_every_question_on_statutes_has_clauses_to_choose_from(real: tuple[Path, Path]) -> None:
+    _, dataset = real
+    rows = [row for split in SPLITS for row in read_examples(dataset / f"{split}.parquet") if row.task == "policy_qa"]
+    assert {bool(row.reference["clause_id"]) for row in rows} == {True, False}
+    for row in rows:
+        shown = {clause["id"].split(":")[0] for clause in row.fields["clauses"]}
+        assert len(row.fields["clauses"]) > 1
+        # Without a basis means that the law asked about is not among them, however few other laws there are.
+        assert (row.group in shown) == bool(row.reference["clause_id"])
+
+
 def test_the_newer_version_of_a_law_counts(real: tuple[Path, Path]) -> None:
     knowledge, _ = real
     documents = [json.loads(line) for line in (knowledge / "documents.jsonl").read_text("utf-8").splitlines()]
