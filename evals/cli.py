@@ -31,11 +31,12 @@ def run(
     from evals.report import console_summary
     from evals.run import REPORT, evaluate
     from tianjing.config import load
+    from tianjing.console import print_table
     from tianjing.models import resolve
 
     summary = evaluate(dataset, resolve(base).path, tuned, out, load(EvalConfig, config))
     console = Console(highlight=False)
-    console.print(console_summary(summary))
+    print_table(console_summary(summary))
     console.print(f"report: {out / REPORT}", soft_wrap=True)
 
 
@@ -54,12 +55,13 @@ def report(
 
     from evals.report import console_summary
     from evals.run import rescore
+    from tianjing.console import print_table
     from tianjing.lineage import read_release
 
     decision = read_release(release).model_dump(mode="json") if release is not None else None
     summary, same = rescore(evals, out, decision, rescored)
     console = Console(highlight=False)
-    console.print(console_summary(summary))
+    print_table(console_summary(summary))
     console.print("equal to the stored summary" if same else "[yellow]differs from the stored summary[/]")
     for written in filter(None, (out, rescored)):
         console.print(f"written: {written}", soft_wrap=True)

@@ -15,6 +15,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from tianjing.console import print_table
 from tianjing.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_NOT_RELEASED, EXIT_STAGE_FAILED, TianjingError
 from tianjing.files import atomic_write
 from tianjing.lineage import artefact_digest
@@ -169,8 +170,8 @@ def _print(summary: dict[str, Any], out: Path) -> None:
         state = "skipped" if stage["skipped"] else ""
         times.add_row(name, f"{stage['seconds']:.1f}", _number(stage.get("peak_memory_gib")), state)
     stdout = Console(highlight=False)
-    stdout.print(table)
-    stdout.print(times)
+    print_table(table)
+    print_table(times)
     colour = "green" if summary["verdict"] == "promote" else "yellow"
     stdout.print(f"gate: [bold {colour}]{summary['verdict'].upper()}[/]   wall time: {summary['wall_seconds']:.0f} s")
     stdout.print(f"report: {out / 'report.html'}", soft_wrap=True)
