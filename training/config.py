@@ -53,8 +53,8 @@ class TrainConfig(StrictModel):
     out and None take all. Bounds the time of a run."""
 
     decision_weight: float = Field(1.0, gt=0)
-    """Loss weight of the tokens that carry an answer's decision (rule id, clause, act); the wording around them has
-    1. More makes a short run learn what to answer before how to word it."""
+    """Loss weight of the tokens that carry an answer's decision (rule id, clause, act) and of its stop token; the
+    wording around them has 1. More makes a short run learn what to answer before how to word it."""
 
     epochs: float = Field(1.0, gt=0)
     """Passes over the chosen rows."""

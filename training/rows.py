@@ -58,7 +58,8 @@ def tokenize(
 ) -> TokenRows:
     """Render each conversation as it will be served, and supervise the answer up to its stop token.
 
-    A token's loss weight is its row's weight, times `decision_weight` where the answer carries its decision.
+    A token's loss weight is its row's weight, times `decision_weight` where the answer carries its decision, and at the
+    stop token: when to end is decided too, and a short run that leaves it light repeats its last words.
 
     Raises:
         TrainingError: the template does not render the prompt as a prefix of the conversation, so that
@@ -95,6 +96,7 @@ def tokenize(
                 example.weight * (decision_weight if start < last and stop > first else 1.0)
                 for start, stop in encoded["offset_mapping"][: len(ids)]
             ]
+            weights[-1] = example.weight * decision_weight
             labels = [IGNORED] * len(prompt) + ids[len(prompt) :]
             rows.append(TokenRow(example.id, ids, labels, weights))
     return TokenRows(rows, dict(dropped))

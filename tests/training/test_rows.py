@@ -54,7 +54,7 @@ def test_the_decision_is_weighed_and_the_wording_is_not(tokenizer: Any) -> None:
     item = example(1).model_copy(update={"weight": 0.5})
     (row,) = tokenize([item], tokenizer, 512, decision_weight=6).rows
     heavy = [token for token, weight in zip(row.input_ids, row.loss_weights, strict=True) if weight == 3.0]
-    assert tokenizer.decode(heavy) == "失业：延期"
+    assert tokenizer.decode(heavy) == "失业：延期" + tokenizer.eos_token
     assert {weight for weight in row.loss_weights} == {0.5, 3.0}
 
 
