@@ -144,7 +144,7 @@ def _guardrail(name: str, task: Json, policy: GatePolicy) -> Finding:
         return Finding("BLOCK", f"{shown} is a loss of more than {margin:g}")
     if policy.require_non_inferiority and (task["ci_low"] is None or task["ci_low"] <= -margin):
         return Finding("INCONCLUSIVE", f"{shown} does not rule out a loss of more than {margin:g}")
-    return Finding("PROMOTE", f"{shown} shows no loss of more than {margin:g}")
+    return Finding("PROMOTE", f"{shown}, a loss of more than {margin:g} is not shown")
 
 
 def _readable(name: str, task: Json, policy: GatePolicy) -> Finding:

@@ -175,7 +175,8 @@ def _print(summary: dict[str, Any], out: Path) -> None:
     colour = "green" if summary["verdict"] == "promote" else "yellow"
     stdout.print(f"gate: [bold {colour}]{summary['verdict'].upper()}[/]   wall time: {summary['wall_seconds']:.0f} s")
     stdout.print(f"report: {out / 'report.html'}", soft_wrap=True)
-    stdout.print(f"serve it: tianjing serve run {out / 'merged'} --release {out / 'release.json'}", soft_wrap=True)
+    if summary["verdict"] == "promote":
+        stdout.print(f"serve it: tianjing serve run {out / 'merged'} --release {out / 'release.json'}", soft_wrap=True)
 
 
 def _interval(task: dict[str, Any]) -> str:
