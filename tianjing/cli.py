@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -75,6 +76,10 @@ def _tianjing(
 
 def main() -> None:
     """Console entry point: a `TianjingError` becomes its message, remedy and exit status."""
+    # A shell ignores SIGINT in what a script puts in the background, and children inherit that: a stage could then not
+    # be stopped by its pipeline, nor an endpoint by its supervisor.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = app(standalone_mode=False)
     except TianjingError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -64,3 +65,13 @@ def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> Non
 
 def test_unknown_command_exits_2() -> None:
     assert tianjing("evaluate").returncode == 2
+
+
+def test_ctrl_c_ends_a_command_that_a_script_put_in_the_background(tmp_path: Path) -> None:
+    # Such a command inherits an ignored SIGINT, and Python leaves it ignored.
+    command = [sys.executable, "-m", "tianjing", "simulate", "--cases", "100000", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(["bash", "-c", 'trap "" INT; exec "$@"', "bash", *command], stderr=subprocess.DEVNULL)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    assert not (tmp_path / "out").exists()
