@@ -21,6 +21,8 @@ COMMANDS = {
     "train": ("training.cli", "Tune a LoRA adapter on a dataset, and merge it."),
     "eval": ("evals.cli", "Measure base and tuned model, report, and decide on a release."),
     "serve": ("serving.cli", "Serve a released model behind the guarded OpenAI-compatible endpoint."),
+    "privacy": ("tianjing.privacy.cli", "Find and replace personal data; test re-identification."),
+    "rules": ("tianjing.rulebook.cli", "Dated, cited rules: list, show, check dialogues, test."),
     "lineage": ("tianjing.lineage.cli", "Trace, verify and sign artefacts."),
     "models": ("tianjing.models.cli", "Fetch, show and verify base models."),
     "simulate": ("tianjing.simulation.cli", "Write a sample corpus with known behaviour."),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tianjing.privacy import Session, StreamMasker, find, mask
+from tianjing.guard import Guard, PrivacyDetector, Stream
+from tianjing.privacy import Session, find, mask
 from tianjing.privacy.checks import is_luhn, is_resident_id
 
 ID = "11010519491231002X"
@@ -137,13 +138,18 @@ TEXT = st.lists(
 ).map("".join)
 
 
+def guarded(known: dict[str, str] | None = None) -> Stream:
+    """A stream in which personal data is masked."""
+    return Guard([PrivacyDetector(Session(known))]).open()
+
+
 @settings(max_examples=400, deadline=None)
 @given(text=TEXT, cuts=st.lists(st.integers(0, 200), max_size=25), known=st.sampled_from([None, KNOWN]))
 @example(text="电话13812345678", cuts=list(range(20)), known=None)
 def test_masking_a_stream_equals_masking_the_whole(text: str, cuts: list[int], known: dict[str, str] | None) -> None:
     bounds = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    stream = StreamMasker(known)
-    released = "".join(stream.push(text[a:b]) for a, b in itertools.pairwise(bounds)) + stream.finish()
+    stream = guarded(known)
+    released = "".join(stream.push(text[a:b]).text for a, b in itertools.pairwise(bounds)) + stream.finish().text
     assert released == mask(text, known).text
 
 
@@ -151,23 +157,23 @@ def test_masking_a_stream_equals_masking_the_whole(text: str, cuts: list[int], k
 @given(text=TEXT)
 def test_a_stream_by_single_characters_never_releases_what_is_masked(text: str) -> None:
     whole = mask(text).text
-    stream, released = StreamMasker(), ""
+    stream, released = guarded(), ""
     for char in text:
-        released += stream.push(char)
+        released += stream.push(char).text
         assert whole.startswith(released)
         assert stream.held <= 200
-    assert released + stream.finish() == whole
+    assert released + stream.finish().text == whole
 
 
 def test_prose_streams_without_delay() -> None:
-    stream = StreamMasker()
-    assert stream.push("我们会尽快为您核实处理，") == "我们会尽快为您核实处理，"
+    stream = guarded()
+    assert stream.push("我们会尽快为您核实处理，").text == "我们会尽快为您核实处理，"
     assert stream.held == 0
 
 
 def test_a_number_cut_at_any_place_never_leaks_a_digit() -> None:
     text = "电话13812345678，好"
     for cut in range(len(text)):
-        stream = StreamMasker()
-        assert "13" not in stream.push(text[:cut])
-        assert "5678" not in stream.push(text[cut:]) + stream.finish()
+        stream = guarded()
+        assert "13" not in stream.push(text[:cut]).text
+        assert "5678" not in stream.push(text[cut:]).text + stream.finish().text

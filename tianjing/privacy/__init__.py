@@ -1,9 +1,30 @@
-"""Chinese personal data (PII): find it, mask it, and mask a stream without ever releasing half of it.
+"""Chinese personal data (PII): find it and replace it.
 
-One left-to-right scanner serves all three, so that masking a stream equals masking the whole text.
+One left-to-right scanner serves whole texts, batches and, through `tianjing.guard`, streams, so that masking a stream
+equals masking the whole text. What it does is de-identification (去标识化), not anonymisation: what is left may still
+point to a person.
 """
 
-from tianjing.privacy.engine import Masked, Session, StreamMasker, find, mask
-from tianjing.privacy.findings import KINDS, Finding
+from tianjing.privacy.acts import Act, Pseudonym, Surrogate, stars
+from tianjing.privacy.batch import find_many, mask_many
+from tianjing.privacy.engine import Masked, Session, find, mask
+from tianjing.privacy.findings import FIELD_KINDS, KINDS, Finding
+from tianjing.privacy.turns import find_turns, mask_turns
 
-__all__ = ["KINDS", "Finding", "Masked", "Session", "StreamMasker", "find", "mask"]
+__all__ = [
+    "FIELD_KINDS",
+    "KINDS",
+    "Act",
+    "Finding",
+    "Masked",
+    "Pseudonym",
+    "Session",
+    "Surrogate",
+    "find",
+    "find_many",
+    "find_turns",
+    "mask",
+    "mask_many",
+    "mask_turns",
+    "stars",
+]

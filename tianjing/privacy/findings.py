@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from typing import NamedTuple
+
+from tianjing import text as shared
 
 # kind -> the word in its placeholder, e.g. 〔手机1〕
 KINDS: dict[str, str] = {
     "mobile": "手机",
     "landline": "座机",
     "id_card": "身份证",
+    "permit": "通行证",
+    "passport": "护照",
     "bank_card": "银行卡",
+    "credit_code": "信用代码",
+    "plate": "车牌",
     "email": "邮箱",
+    "wechat": "微信",
+    "qq": "QQ",
     "name": "姓名",
+    "birth_date": "出生日期",
+    "employer": "单位",
     "address": "地址",
     "other": "信息",
 }
@@ -23,14 +34,36 @@ FIELD_KINDS: dict[str, str] = {
     "phone": "mobile",
     "landline": "landline",
     "id_card": "id_card",
+    "permit": "permit",
+    "passport": "passport",
     "bank_card": "bank_card",
+    "credit_code": "credit_code",
+    "plate": "plate",
     "email": "email",
+    "wechat": "wechat",
+    "qq": "qq",
+    "birth_date": "birth_date",
+    "birthday": "birth_date",
+    "employer": "employer",
+    "company": "employer",
     "address": "address",
 }
 
+# Full-width punctuation that nearly every Chinese sentence has: replaced at the speed of C, before the general fold.
+_WIDE = tuple(zip("，：？！（）；　", ",:?!(); ", strict=True))
+_UNFOLDED = re.compile(r"[^\x00-\x7f\u4e00-\u9fff\u3001-\u3029\u2010\u2012-\u2023\u2026\u2027\u00b7]+")
 
-@dataclass(frozen=True)
-class Finding:
+
+def fold(text: str) -> str:
+    """`tianjing.text.fold`, several times faster for ordinary prose: NFKC by character, same length."""
+    if not _UNFOLDED.search(text):
+        return text
+    for wide, narrow in _WIDE:
+        text = text.replace(wide, narrow)
+    return _UNFOLDED.sub(lambda match: shared.fold(match[0]), text)
+
+
+class Finding(NamedTuple):
     """One piece of personal data: characters `start` to `end` of the raw text, which read `text`."""
 
     kind: str
@@ -39,13 +72,16 @@ class Finding:
     text: str
 
 
-@dataclass(frozen=True)
-class Match:
-    """A recognised span; `value` is its canonical form (digits without separators), by which placeholders are kept."""
+class Match(NamedTuple):
+    """A recognised span; `value` is its canonical form (digits without separators), by which placeholders are kept.
+
+    `full` marks a name that was heard in full (surname and given name), so that later parts of it are known.
+    """
 
     kind: str
     end: int
     value: str
+    full: bool = False
 
 
 class MoreText(Exception):
@@ -56,7 +92,8 @@ class View:
     """Folded text of which more may come.
 
     Reading past the end raises MoreText while the stream is open and gives "" once it is closed. A recogniser that
-    reads only through `at`, in order, therefore decides the same on a prefix as on the whole.
+    reads only through `at`, in order, therefore decides the same on a prefix as on the whole. Behind `index` it may
+    look through `before`, at most `LEFT_CONTEXT_CHARS` far: a stream forgets what lies farther back.
     """
 
     __slots__ = ("closed", "text")
@@ -76,5 +113,32 @@ class View:
         """Up to `length` characters that precede `index`."""
         return self.text[max(0, index - length) : index]
 
+    def after(self, index: int, length: int) -> str:
+        """Up to `length` characters from `index` on; all of them are needed."""
+        if index + length > len(self.text) and not self.closed:
+            raise MoreText
+        return self.text[index : index + length]
+
+    def run(self, index: int, allowed: re.Pattern[str], length: int) -> str:
+        """The longest run from `index` that `allowed` takes (one class of characters, repeated), cut at `length`.
+
+        It is decided once a character follows that is not allowed.
+        """
+        match = allowed.match(self.text, index, index + length)
+        end = match.end() if match else index
+        if end == len(self.text) and end - index < length and not self.closed:
+            raise MoreText
+        return self.text[index:end]
+
     def startswith(self, value: str, index: int) -> bool:
-        return all(self.at(index + offset) == char for offset, char in enumerate(value))
+        """Whether `value` stands at `index`; asks for more text only while all so far agrees."""
+        here = self.text[index : index + len(value)]
+        if here == value:
+            return True
+        if len(here) < len(value) and not self.closed and value.startswith(here):
+            raise MoreText
+        return False
+
+
+# How far before its start a recogniser may look.
+LEFT_CONTEXT_CHARS = 24

@@ -6,95 +6,201 @@ without a model buys precision here and leaves recall to the names of the custom
 
 from __future__ import annotations
 
-from tianjing.privacy.findings import Match, View
+import re
 
-SURNAMES = frozenset(
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚"
-    "卢姜崔钟谭陆汪范石廖贾韦夏付邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵钱严覃武戴莫孔汤温康施牛樊葛"
-    "邢齐路庄章季俞庞倪申聂焦岳耿柳殷詹卓穆翁甄欧"
+from tianjing.privacy.findings import Match, View
+from tianjing.privacy.surnames import AMBIGUOUS, COMPOUND, EVERYDAY, RARE, SURNAMES
+
+_HONORIFICS = ("先生", "女士", "小姐", "太太")
+# Called after the surname alone: 张师傅, 刘阿姨. Words such as 总 also open 总额, so what follows is looked at.
+_TITLES = (
+    "师傅",
+    "老师",
+    "经理",
+    "阿姨",
+    "大爷",
+    "大哥",
+    "大姐",
+    "大叔",
+    "叔叔",
+    "主任",
+    "医生",
+    "律师",
+    "老板",
+    "总",
+    "哥",
+    "姐",
 )
-# Surnames that are also everyday words: they count only before an honorific or after 我叫, 我姓.
-_AMBIGUOUS = frozenset("于方时常安白成万金向文乔明水易华兰")
-_COMPOUND_WORDS = """
-欧阳 司马 上官 诸葛 司徒 东方 独孤 南宫 慕容 夏侯 皇甫 尉迟 公孙 令狐 端木 轩辕 长孙
-宇文 闻人 申屠
-"""
-COMPOUND = frozenset(_COMPOUND_WORDS.split())
-_HONORIFICS = ("先生", "女士", "小姐")
+_AFTER_TITLE = frozenset(",。!?、;: 您你我他她这那是的在说好吗呢吧啊也都就")
+# An honorific behind an everyday word counts only where a clause begins: 水清浅女士.
+_OPENS = frozenset(",.?!;:，。！？；： \n好是问请")
 _BOUNDARY = frozenset("，。？！、；：,.?!;: \n吗吧呀啊呢")
 # Characters that hardly ever stand in a given name but follow names all the time.
 _FUNCTION = frozenset(
-    "我你您他她它的了吗呢吧啊是在有和跟与及或把被给对从到这那哪什怎么要想会能可就都也还不没请先本这位说打"
-    "过着一个几两今昨后，。"
+    "我你您他她它的了吗呢吧啊是在有和跟与及或把被给对从到这那哪什怎么要想会能可就都也还没不请先本位说打"
+    "过着一个几两昨后，。"
 )
-_EVERYDAY_WORDS = """
-高兴 高效 高额 周一 周二 周三 周四 周五 周六 周日 周末 周期 周转 金额 金融 任何 任意
-何时 何况 何必 马上 马路 余额 余下 余款 严重 严格 许多 许可 陆续 温馨 单位 顾客 顾虑
-顾及 石头 江西 江苏 武汉 康复 钱款 钱包 钱财 申请 申诉 申报 路上 章程 程序 程度 季度
-曾经 方便 方案 万一 安全 安排 明白 明天 成功 时间 常见 白天 齐全 施工 毛病 牛奶 龙头
-田地 高级 高管 高峰 汤药 雷同 史上 夏天 孔雀 武装
+NEVER_FIRST = _FUNCTION
+# Words that follow a name of two characters and would lend it a third: 王芳电话, 李强今年.
+_NEXT_WORDS_TEXT = """
+电话 手机 身份 今年 现在 住在 来自 工作 联系 目前 名下 本人 已经 正在 之前 以前 上个 上月 下个 出生
+生日 家住 性别 银行 卡号 贷款 欠款 逾期 地址 单位 因为 所以 然后 觉得 知道 希望 需要 反映 咨询 投诉
+办理 提醒 收到 号码 同志 同学 为您 为你 帮您 代表 通知 确认
 """
-_EVERYDAY = frozenset(_EVERYDAY_WORDS.split())
-_CALLED = (
-    "我叫",
-    "名叫",
-    "名字是",
-    "名字叫",
-    "姓名是",
-    "姓名",
-    "姓名:",
-    "姓名：",
-    "户名",
-    "户名是",
-    "户名:",
-    "户名：",
-    "叫做",
+_NEXT_WORDS = frozenset(_NEXT_WORDS_TEXT.split())
+# What a person can be to the customer or in a contract: the next word may be the name.
+_ROLE = (
+    r"(?:借款|贷款|担保|保证|收款|付款|汇款|收件|寄件|取件|联系|投保|被?保险|受益|持卡|持有|申请|经办|负责|代理|委托|签约|签字|推荐|介绍|证明"
+    r"|开户|出借|承租|出租|监护|当事|登记|代表|本)人|法人(?:代表)?|户主|机主|车主|(?<![行产企事工商])业主|房东|同学|同事|朋友|室友|邻居|老板|领导|亲戚|主任|经理"
+    r"|老公|老婆|爱人|妻子|丈夫|儿子|女儿|父亲|母亲|爸爸?|妈妈?|哥哥?|弟弟?|姐姐?|妹妹?|媳妇|对象|前夫|前妻|女婿|孩子"
+    r"|叔叔?|舅舅?|姑姑?|姨妈?|嫂子?|侄子|侄女|外甥|闺女|男友|女友|男朋友|女朋友|岳父|岳母|公公|婆婆|爷爷|奶奶|外公|外婆"
 )
-_GREETED = ("您好", "你好", "请问是", "请问您是", "请问", "您是", "你是", "我是", "是不是", "我找", "喂")
-_SURNAME_ASKED = ("我姓", "免贵姓", "您姓", "他姓", "她姓", "老公姓", "老婆姓")
+_SAYS = r"(?:就是|就叫|是|叫做|叫|名叫|为|写的?是?|填的?是?|登记的?是?|换成|改成|改为|是不是)"
+_CALLED = re.compile(
+    r"(?:[我他她您你人位个说]叫|名叫|叫[做作]|自称(?:是|叫)?"
+    r"|(?:(?<!小)名字|全名|姓名|户名|本名|真名|抬头|署名|落款|签名)(?:栏|那栏|处|这里)?"
+    r"(?:就?是|就?叫|为|写的?是?|填的?是?|登记的?是?|改成|改为)?)[:： ]{0,2}$"
+)
+_ROLE_SAYS = re.compile(rf"(?:{_ROLE})(?:{_SAYS}[:： ]{{0,2}}|[:：] ?)$|客户(?:就是|是|叫)$")
+_ROLE_ONLY = re.compile(rf"(?:{_ROLE})[,，]?$")
+_GREETED = re.compile(
+    r"(?:您好|你好|请问您?是?|[您你我]是|是不是|[我想要]找一?下?|找一下|喂|叫一下|转告一?下?|这里是|我就是|核对一下|确认一下|尊敬的)"
+    r"[，,！!。 ]{0,2}$"
+)
+# The last characters of these patterns.
+_CALLED_LAST = frozenset("叫做作是字名头款签栏处里为的写填成")
+_SAYS_LAST = frozenset(
+    "是叫为写填的成人表主东学事友居板导戚任理公婆子夫儿女亲爸妈哥弟姐妹妇象妻婿孩叔舅姑姨嫂侄甥母爷奶"
+)
+_ROLE_LAST = _SAYS_LAST - frozenset("是叫为写填的成")
+_GREETED_LAST = frozenset("好问您你我是找一下喂告里想要的！!。")
+_SURNAME_ASKED = ("我姓", "免贵姓", "您姓", "他姓", "她姓", "你姓", "老公姓", "老婆姓", "本人姓", "客户姓")
+_HAN = "\u4e00-\u9fff"
+# What follows a name that nothing introduces with a verb: 我同学晏知秋也接到.
+_FOLLOWS = frozenset("签住办借病律的也是在有跟和与说欠没就都已还来去把给让被要会能不他她我你您这那吗吧呢啊呀名前昨上")
+# 热依扎·艾力江: names of the north-west, and foreign ones in Chinese characters.
+_DOTTED = re.compile(rf"[{_HAN}]{{2,8}}(?:[·•.][{_HAN}]{{2,8}}){{1,3}}")
+_DOTTED_RUN = re.compile(rf"[{_HAN}·•.]+")
+_DOTTED_CHARS = 20
+_DOTTED_ENDS = re.compile(
+    "(?<=[·•.]..)(?:您好|你好|先生|女士|[的也是在有跟和与说欠没就都已还把给让被要会能不他她我你您这那吗吧呢啊]).*"
+)
+
+_COMPOUND_FIRST = frozenset(name[0] for name in COMPOUND)
+STARTS = SURNAMES | RARE | AMBIGUOUS | _COMPOUND_FIRST
+# Behind these any character may begin a name with dots.
+BOUNDARY_CHARS = "叫名是为写填"
+_FIRST_OF_TITLES = "".join(sorted({word[0] for word in (*_HONORIFICS, *_TITLES)}))
+# Necessary for a name to begin here; see `hints`. A trigger just before, or an honorific soon after.
+_GREETING_ENDS = "好是问您你我找一下喂告要想认"
+_ROLE_TAILS = (
+    "款人 保人 证人 件人 系人 险人 益人 卡人 有人 请人 办人 责人 理人 托人 约人 字人 荐人 绍人 明人 户人 借人 租人"
+    " 护人 事人 记人 表人 本人 法人 代表 户主 机主 车主 业主 房东 同学 同事 朋友 室友 邻居 老板 领导 亲戚 主任 经理"
+    " 老公 老婆 爱人 妻子 丈夫 儿子 女儿 父亲 母亲 媳妇 对象 前夫 前妻 女婿 孩子 嫂子 侄子 侄女 外甥 闺女 男友 女友"
+    " 岳父 岳母 公公 婆婆 爷爷 奶奶 外公 外婆"
+).split()
+_KIN_ENDS = "爸妈哥弟姐妹叔舅姑姨嫂"
+HINT = (
+    rf"[{''.join(sorted(STARTS))}]"
+    rf"(?:(?<=[叫做作名字头款签是为姓写填成栏处里:{_GREETING_ENDS}].)|(?<=[{_GREETING_ENDS}的][,。! ].)"
+    rf"|(?<=[{_GREETING_ENDS}][,。! ][,。! ].)|(?<=[叫做作名字头款签是为栏处里成:写填 ] .)|(?<=[写填记敬]的.)"
+    rf"|(?<=[{_KIN_ENDS}].)|(?<=[{_KIN_ENDS}][,， ].)"
+    rf"|(?<={'.|'.join(_ROLE_TAILS)}.)|(?<={',.|'.join(_ROLE_TAILS)},.)"
+    rf"|(?=[{_HAN}]{{0,3}}(?:{'|'.join(_HONORIFICS)})|[{_HAN}]?(?:{'|'.join(_TITLES)})))"
+    rf"|[{_HAN}](?<![{''.join(sorted(NEVER_FIRST))}])(?<=[{BOUNDARY_CHARS}: ].)(?=[{_HAN}]{{0,7}}[·•.])"
+)
 
 
 def match_name(view: View, start: int) -> Match | None:
     """The name, or the surname before 先生 or 女士, that begins at `start`."""
     char = view.at(start)
+    before = view.before(start, 12)
+    last = before.rstrip(",:，： ")[-1:]  # which of the patterns can match at all
+    called = last in _CALLED_LAST and bool(_CALLED.search(before))
+    says = not called and last in _SAYS_LAST and bool(_ROLE_SAYS.search(before))
+    if (called or says) and char not in NEVER_FIRST and (dotted := _dotted(view, start)):
+        return dotted
     length = 1
     if char in _COMPOUND_FIRST and char + view.at(start + 1) in COMPOUND:
         length = 2
-    elif char not in SURNAMES and char not in _AMBIGUOUS:
+    elif char not in SURNAMES and char not in AMBIGUOUS and char not in RARE:
         return None
-    before = view.before(start, 5)
     if before.endswith(_SURNAME_ASKED):
         return _found(view, start, length)
-    if before.endswith(_CALLED):
+    common = length == 2 or char in SURNAMES
+    certain = common or char in RARE
+    if (called and certain) or (says and common):
         given = _given(view, start + length)
         named = given and not _is_everyday(view, start, length + given)
-        return _found(view, start, length + given) if named else None
-    certain = length == 2 or char in SURNAMES
-    for given in range(3 if certain else 1):
+        return _found(view, start, length + given, full=True) if named else None
+    opens = not before or before[-1] in _OPENS
+    for given in range(3 if certain or opens else 1):
         if given and not _is_given(view.at(start + length + given - 1)):
             break
         if _honoured(view, start + length + given) and not _is_everyday(view, start, length + given):
-            return _found(view, start, length + given)
-    if certain and before.rstrip("，,！! ").endswith(_GREETED):
+            return _found(view, start, length + given, full=given > 0)
+    if common and _titled(view, start + length):
+        return _found(view, start, length)
+    if called or says or (last in _ROLE_LAST and _ROLE_ONLY.search(before)):
+        given = _given(view, start + length)
+        after = start + length + given
+        enough = given >= (1 if certain or called or last == "叫" or before.endswith(":") else 2)
+        ended = enough and (_ends(view, after) if certain else _bounded(view, after))
+        if ended and not _is_everyday(view, start, length + given):
+            return _found(view, start, length + given, full=True)
+    if certain and last in _GREETED_LAST and _GREETED.search(before):
         for given in (2, 1):
             if _given(view, start + length) >= given and _bounded(view, start + length + given):
-                return None if _is_everyday(view, start, length + given) else _found(view, start, length + given)
+                everyday = _is_everyday(view, start, length + given)
+                return None if everyday else _found(view, start, length + given, full=True)
     return None
 
 
-_COMPOUND_FIRST = frozenset(name[0] for name in COMPOUND)
-STARTS = SURNAMES | _AMBIGUOUS | _COMPOUND_FIRST
+def _dotted(view: View, start: int) -> Match | None:
+    run = view.run(start, _DOTTED_RUN, _DOTTED_CHARS)
+    match = _DOTTED.match(run) if "·" in run or "•" in run or "." in run else None
+    if match is None:
+        return None
+    name = _DOTTED_ENDS.sub("", match[0])
+    return Match("name", start + len(name), name, full=True)
 
 
-def _found(view: View, start: int, length: int) -> Match:
-    return Match("name", start + length, view.text[start : start + length])
+def parts(name: str) -> dict[str, str]:
+    """How a person of this full name is also called -> the part of the name in it: 建国, 老王, 王总, 小芳."""
+    pieces = re.split("[·•.]", name)
+    if len(pieces) > 1:
+        return {piece: piece for piece in (*pieces, "".join(pieces)) if len(piece) > 1}
+    surname = name[:2] if name[:2] in COMPOUND else name[:1]
+    given = name[len(surname) :]
+    if len(name) < 2 or not "\u4e00" <= name[0] <= "\u9fff" or not 1 <= len(given) <= 2:
+        return {}
+    called = (
+        {f"{prefix}{surname}": surname for prefix in ("老", "小", "阿")}
+        if surname in STARTS or len(surname) > 1
+        else {}
+    )
+    called |= {
+        f"{surname}{title}": surname for title in (*_HONORIFICS, *_TITLES, "某", "叔", "姨", "女生", "同学", "家")
+    }
+    if len(given) == 2:
+        called[given] = given
+    if len(given) == 1:
+        called |= {f"小{given}": given, f"阿{given}": given}
+    return called
+
+
+def _found(view: View, start: int, length: int, full: bool = False) -> Match:
+    return Match("name", start + length, view.text[start : start + length], full)
 
 
 def _given(view: View, index: int) -> int:
     """How many characters (0 to 2) from `index` can be a given name."""
     if not _is_given(view.at(index)):
         return 0
-    return 2 if _is_given(view.at(index + 1)) else 1
+    second = view.at(index + 1)
+    if not _is_given(second):
+        return 1
+    return 1 if second + view.at(index + 2) in _NEXT_WORDS else 2
 
 
 def _is_given(char: str) -> bool:
@@ -103,16 +209,34 @@ def _is_given(char: str) -> bool:
 
 def _honoured(view: View, index: int) -> bool:
     first = view.at(index)
-    return first in "先女小" and first != "" and first + view.at(index + 1) in _HONORIFICS
+    return first in "先女小太" and first != "" and first + view.at(index + 1) in _HONORIFICS
+
+
+def _titled(view: View, index: int) -> bool:
+    first = view.at(index)
+    if not first or first not in _FIRST_OF_TITLES:
+        return False
+    for title in _TITLES:
+        if title[0] == first and view.startswith(title, index):
+            after = view.at(index + len(title))
+            return not after or after in _AFTER_TITLE
+    return False
 
 
 def _bounded(view: View, index: int) -> bool:
     char = view.at(index)
     if not char or char in _BOUNDARY:
         return True
+    if char == "在":
+        return view.at(index + 1) in ("吗", "不", "么")
     return (char == "本" and view.at(index + 1) == "人") or _honoured(view, index)
+
+
+def _ends(view: View, index: int) -> bool:
+    char = view.at(index)
+    return not char or not char.isalnum() or char in _FOLLOWS or char + view.at(index + 1) in _NEXT_WORDS
 
 
 def _is_everyday(view: View, start: int, length: int) -> bool:
     word = view.text[start : start + length]
-    return word in _EVERYDAY or word[:2] in _EVERYDAY
+    return word in EVERYDAY or (word[:2] in EVERYDAY and word[1:2] != word[2:]) or word[1:] in EVERYDAY

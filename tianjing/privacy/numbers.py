@@ -1,37 +1,37 @@
-"""Numbers that name a person, written or spoken: 138 1234 5678, 幺三八…, １３８, with fillers between the digits.
-
-Digit runs are delimited by digits, never by `\\b`: a Han character is a word character, so `\\b` finds nothing in
-“电话13812345678你记一下”.
-"""
+"""Numbers that name a person: which kind a run of digits is, by its own check and by the words around it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from tianjing.privacy.checks import is_landline, is_luhn, is_mobile, is_resident_id
-from tianjing.privacy.findings import Match, View
+from tianjing.privacy.checks import is_card_prefix, is_landline, is_luhn, is_mobile, is_permit_id, is_resident_id
+from tianjing.privacy.digits import SECOND, read_digits
+from tianjing.privacy.findings import LEFT_CONTEXT_CHARS, Match, View
 
-DIGITS: dict[str, str] = {
-    char: str(value)
-    for value, chars in enumerate(
-        ("0零〇洞", "1一幺壹", "2二两贰", "3三叁", "4四肆", "5五伍", "6六陆", "7七拐柒", "8八捌", "9九勾玖")
-    )
-    for char in chars
-}
-_REPEATS = {"两": 2, "俩": 2, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6}
-_SEPARATORS = frozenset(" \t-—–−_·、,，嗯呃啊哦")
-_MAX_SEPARATORS = 3
-_ID_LETTER = frozenset("Xx叉")
-# Longest number looked for, plus what must be seen to know that it ends.
-_WINDOW_DIGITS = 21
-_LONGEST, _SHORTEST = 19, 7
-
-_CONTEXT_CHARS = 14
-_CARD_WORDS = ("卡号", "银行卡", "储蓄卡", "信用卡", "账号", "帐号", "账户", "工资卡")
-_ID_WORDS = ("身份证", "证件号")
-_PHONE_WORDS = ("电话", "座机", "号码", "固话")
+_LONGEST, _SHORTEST = 19, 5
+_CARD_WORDS = ("卡号", "银行卡", "储蓄卡", "信用卡", "借记卡", "账号", "帐号", "账户", "帐户", "工资卡", "存折", "卡")
+_ID_WORDS = ("身份证", "证件", "证号", "身份号", "居住证", "居留", "永居")
+_PHONE_WORDS = ("电话", "座机", "号码", "固话", "手机", "联系方式", "前台", "办公室", "传真", "tel")
+_TAIWAN_WORDS = ("台胞证", "台湾居民", "通行证")
+_LABEL = re.compile(
+    r"(订单|单号|流水|编号|运单|快递|物流|工单|合同|保单|交易号|参考号|凭证|序列号|批次|货号|商品|产品"
+    r"|型号|条码|票号|发票|案号|受理号|业务号|查询码|验证码|编码|条形码|借据|金额|[¥$])"
+    r"|(手机|电话|号码|联系|身份证|证件|卡号|账号|帐号|银行卡|账户|座机|固话)"
+)
+_QQ = re.compile(r"(?:qq|扣扣|抠抠|企鹅|q)(?:号码|账号|号)?(?:就是|是|为|加|我|的|[:,\s])*$", re.IGNORECASE)
+_WECHAT = re.compile(
+    r"(?:微信|威信|薇信|vx|v信|wx|wechat)(?:号码|账号|号|id)?(?:就是|是|为|加|我|的|[:,\s])*$", re.IGNORECASE
+)
 _MONEY = "元块"
 _QUANTITY = "元块期天日号月年岁笔次人个万千百亿件%％‰"
+_CALLED_BY_LETTERS = re.compile(
+    r"(?:tel|phone|mobile|mob|cell|call|qq|vx|wx|wechat|id|no|hp|q|v)[:.\s-]*$", re.IGNORECASE
+)
+_CODE_BEFORE = re.compile(r"[A-Za-z][-_#]?$")
+_GROUPED_MONEY = re.compile(r"\d{1,3}(?:,\d{3})+")
+_INSIDE_NUMBER = re.compile(r"\d[- ]$")
+_DOTTED_GROUPS = re.compile(r"\d{3,4}(?:\.\d{3,4}){2,4}")
 
 
 def match_number(view: View, start: int, known: Mapping[str, str]) -> Match | None:
@@ -40,94 +40,109 @@ def match_number(view: View, start: int, known: Mapping[str, str]) -> Match | No
     Args:
         known: canonical digits of the customer's own numbers -> kind.
     """
-    if not _may_start(view, start):
+    if view.at(start + 1) not in SECOND or not _may_start(view, start):
         return None
-    digits, ends, cuts = _window(view, start)
-    context = view.before(start, _CONTEXT_CHARS)
-    for length in range(min(len(digits), _LONGEST), _SHORTEST - 1, -1):
-        if cuts[length - 1]:
-            kind = known.get(digits[:length]) or _kind(digits[:length], view, ends[length - 1], context)
-            if kind:
-                value = digits[:length][-11:] if kind == "mobile" else digits[:length]
-                return Match(kind, ends[length - 1], value)
+    window = read_digits(view, start)
+    digits = window.digits
+    if len(digits) < _SHORTEST:
+        return None
+    context = view.before(start, LEFT_CONTEXT_CHARS)
+    cuts = [index + 1 for index, cut in enumerate(window.cuts) if cut and _SHORTEST <= index + 1 <= _LONGEST]
+    for length in reversed(cuts):
+        end, number = window.ends[length - 1], digits[:length]
+        raw = view.text[start:end]
+        if _GROUPED_MONEY.fullmatch(raw) or ("." in raw and raw.isascii() and not _DOTTED_GROUPS.fullmatch(raw)):
+            continue
+        if length > window.firm and not (is_resident_id(number) or (is_luhn(number) and is_card_prefix(number))):
+            continue
+        kind = known.get(number) or _kind(number, view, end, context, window.cuts)
+        if kind and not _is_code(view, end, raw):
+            return Match(kind, end, number[-11:] if kind == "mobile" else number)
     return None
 
 
 def _may_start(view: View, start: int) -> bool:
-    """Not inside a run of written digits, nor behind a decimal point. Spoken digits may start anywhere."""
-    before = view.before(start, 2)
-    if not before:
+    """Not inside a run of written digits, behind a decimal point or in a product code. Spoken digits start anywhere."""
+    before = view.before(start, 9)
+    if not before or not view.at(start).isascii():
         return True
-    if before[-1] == "." and before[:1].isdigit() and len(before) == 2:
+    last = before[-1]
+    if last.isascii() and last.isdigit():
         return False
-    return not (before[-1].isascii() and before[-1].isdigit() and view.at(start).isascii())
+    if last == "." and before[-2:-1].isdigit():
+        return False
+    return not _CODE_BEFORE.search(before) or bool(_CALLED_BY_LETTERS.search(before))
 
 
-def _window(view: View, start: int) -> tuple[str, list[int], list[int | bool]]:
-    """Digits from `start` on, where each ends in the text, and whether a number may end after it.
-
-    A number may not end between two adjacent written digits: 13812345678 inside an order number is no mobile number.
-    """
-    digits: list[str] = []
-    ends: list[int] = []
-    cuts: list[int | bool] = []
-    index, gap, written = start, 0, False
-    while len(digits) < _WINDOW_DIGITS:
-        char = view.at(index)
-        digit, width, times = _digit(view, index, char, len(digits))
-        if not digit:
-            if char and char in _SEPARATORS and gap < _MAX_SEPARATORS:
-                gap += 1
-                index += 1
-                continue
-            break
-        now_written = char.isascii()
-        if digits:
-            cuts[-1] = bool(gap) or not (written and now_written)
-        digits.extend([digit] * times)
-        index += width
-        ends.extend([index] * times)
-        cuts.extend([False] * times)
-        gap, written = 0, now_written
-    if len(digits) < _WINDOW_DIGITS and cuts:
-        cuts[-1] = True
-    return "".join(digits), ends, cuts
+def _is_code(view: View, end: int, raw: str) -> bool:
+    """Whether a written number goes on as a product code or a decimal: 13812345678A, 13812345678.50."""
+    if not raw[-1].isascii() or not raw[-1].isdigit():
+        return False
+    char = view.at(end)
+    if char == ".":
+        following = view.at(end + 1)
+        return bool(following) and following.isascii() and following.isdigit()
+    if not (char.isascii() and char.isalpha()):
+        return False
+    return view.after(end, 2).lower() not in ("qq", "wx", "vx", "wi", "we")
 
 
-def _digit(view: View, index: int, char: str, count: int) -> tuple[str, int, int]:
-    """(digit, characters used, repetitions) at `index`; 三个八 reads as 8, three times."""
-    if count == 17 and char in _ID_LETTER and char:
-        return "X", 1, 1
-    if char in _REPEATS and view.at(index + 1) == "个":
-        repeated = DIGITS.get(view.at(index + 2), "")
-        if repeated:
-            return repeated, 3, _REPEATS[char]
-    return DIGITS.get(char, ""), 1, 1
-
-
-def _kind(digits: str, view: View, end: int, context: str) -> str | None:
-    length = len(digits)
-    if length in (15, 18) and is_resident_id(digits, checksum=not any(word in context for word in _ID_WORDS)):
-        return "id_card"
+def _kind(digits: str, view: View, end: int, context: str, cuts: list[bool]) -> str | None:
+    length, label = len(digits), label_of(context)
+    if length in (15, 18):
+        called = any(word in context for word in _ID_WORDS)
+        if is_resident_id(digits, checksum=not called) and (length == 18 or called or label >= 0):
+            return "permit" if is_permit_id(digits) else "id_card"
     if not digits.isdigit():
         return None
+    if length >= 12 and digits.startswith(("86", "0086")) and is_landline(digits) and _is_abroad(digits, context):
+        return None if label < 0 or _followed_by(view, end, _QUANTITY) else "landline"
     if length >= 13 and not is_mobile(digits):
-        named = any(word in context for word in _CARD_WORDS)
-        if named and length >= 15:
-            return "bank_card"
-        is_card = is_luhn(digits) and (digits.startswith(("62", "4", "5")) or named)
-        return "bank_card" if is_card and not _followed_by(view, end, _MONEY) else None
+        return _card(digits, view, end, context, label, cuts)
+    if length < 12 and digits[0] != "0" and _QQ.search(context):
+        return None if _followed_by(view, end, _QUANTITY) else "qq"
     if is_mobile(digits):
-        return None if _followed_by(view, end, _MONEY) else "mobile"
-    if is_landline(digits):
-        return None if _followed_by(view, end, _QUANTITY) else "landline"
-    if (
-        length in (7, 8)
-        and digits[0] in "2345678"
-        and any(context.endswith(w) or w in context[-6:] for w in _PHONE_WORDS)
-    ):
+        return None if label < 0 or _followed_by(view, end, _MONEY) else "mobile"
+    if digits[0] == "0" and is_landline(digits):
+        return None if label < 0 or _followed_by(view, end, _QUANTITY) else "landline"
+    if 6 <= length <= 11 and _WECHAT.search(context):
+        return None if _followed_by(view, end, _QUANTITY) else "wechat"
+    if length == 8 and any(word in context[-16:] for word in _TAIWAN_WORDS):
+        return "permit"
+    if length in (7, 8) and digits[0] in "2345678" and label >= 0 and _is_phone(context):
         return None if _followed_by(view, end, _QUANTITY) else "landline"
     return None
+
+
+def _is_abroad(digits: str, context: str) -> bool:
+    """Whether 86 is the country's code: written with a plus sign or 00, or in a telephone number by its label."""
+    return digits.startswith("00") or context.endswith("+") or any(word in context[-14:] for word in _PHONE_WORDS)
+
+
+def _is_phone(context: str) -> bool:
+    if _INSIDE_NUMBER.search(context):
+        return False  # 400-820-8820 is a hotline, not a local number
+    return context.endswith(("打", "拨")) or any(word in context[-14:] for word in _PHONE_WORDS)
+
+
+def _card(digits: str, view: View, end: int, context: str, label: int, cuts: list[bool]) -> str | None:
+    # No issuer begins with 00; surrogates do.
+    if label < 0 or digits.startswith("00") or _followed_by(view, end, _MONEY):
+        return None
+    named = any(word in context for word in _CARD_WORDS)
+    if is_luhn(digits) and (named or (digits.startswith("62") and is_card_prefix(digits))):
+        return "bank_card"
+    # Passbooks and company accounts have no Luhn digit; a mobile number and what follows it is no account.
+    account = named and len(digits) >= 15 and not (cuts[10] and is_mobile(digits[:11]))
+    return "bank_card" if account else None
+
+
+def label_of(context: str) -> int:
+    """1 if the nearest label before the number is one of a person's number, -1 if of an order or an amount, else 0."""
+    *_, last = None, *_LABEL.finditer(context)
+    if last is None or (last[1] and "," in context[last.end() :]):
+        return 0
+    return -1 if last[1] else 1
 
 
 def _followed_by(view: View, end: int, units: str) -> bool:

@@ -1,0 +1,108 @@
+"""What a bare answer stands for, by the question one turn before: 出生日期？ → 一九八七年十一月.
+
+The recognisers read the words before a value; where those stand in another turn, the answer is read as though its
+label stood in front of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from tianjing.privacy.employers import is_organisation
+from tianjing.privacy.findings import Match, View, fold
+from tianjing.privacy.scanner import Scanner
+
+# What is asked for -> the label with which the recognisers read the answer, and the kind that may come of it.
+_ASKS: tuple[tuple[re.Pattern[str], str, frozenset[str]], ...] = tuple(
+    (re.compile(asked, re.IGNORECASE), label, frozenset(kinds.split()))
+    for asked, label, kinds in (
+        (r"出生|生日|生辰|哪年(?:哪月)?生|dob", "生日是", "birth_date"),
+        (r"微信|威信|薇信|wechat|加[您你个]?v|vx", "微信号:", "wechat"),
+        (r"qq|扣扣|企鹅", "QQ号:", "qq"),
+        (
+            r"单位|公司|雇主|在?哪(?:里|儿|家)?(?:公司|单位)?(?:上班|工作|就职|任职|高就)|学校|东家",
+            "单位名称:",
+            "employer",
+        ),
+        (r"地址|住址|住所|住(?:在)?哪|住(?:在)?什么|寄到哪|寄(?:去|往)?哪|户籍|户口|门牌|老家", "地址:", "address"),
+        (r"护照|passport", "护照号:", "passport"),
+        (r"通行证|回乡证|台胞证|永居|居留|居住证|证件", "通行证号:", "permit passport"),
+        (r"台胞证|台湾", "台胞证:", "permit"),
+        (r"永居|居留|居住证", "永久居留证号:", "permit id_card"),
+        (r"信用代码|税号|识别号|执照|注册号|统一代码", "信用代码:", "credit_code"),
+        (r"身份证|证件|身份号码", "身份证号:", "id_card permit"),
+        (r"卡号|银行卡|账号|帐号|账户|哪张卡|储蓄卡|信用卡|收款|扣款", "卡号:", "bank_card"),
+        (r"电话|手机|座机|固话|号码|联系方式|怎么联系|打哪个|区号", "电话:", "mobile landline"),
+        (
+            r"姓名|全名|名字|户名|怎么称呼|如何称呼|贵姓|尊姓|姓什么|叫什么|[叫是]哪位|哪位|叫啥|本名|机主是谁|是谁",
+            "姓名:",
+            "name",
+        ),
+        (r"贵姓|尊姓|姓什么|称呼", "免贵姓", "name"),
+    )
+)
+# What people say before the value itself.
+_FILLERS = (
+    r"(?:嗯+|呃+|额|哦|啊|那个|这个|好的?|行|对的?|是的?|就是|叫做?|我叫|(?:免贵|我)?姓|我是|我的?|您记一?下|你记一?下|记一?下|等一下|稍等|不用了"
+    r"|不是|是|为|填|写|哎|诶|喂|您好|你好|没有?了|换了|变了|改了|有的?|[,。!、…\s:~])*"
+)
+_START = re.compile(_FILLERS)
+_CHANGED = re.compile(
+    r"(?:现在|以后|改|换|还|就|都|就是|应该|登记|填|写|留)?(?:用的?是?|换成|换了|改成|改为|改用|填|写|叫|是|为|成)[,:\s]{0,2}"
+)
+_NAME_ENDS = frozenset(",。!?;、…~ \n的啊呀吧哈呢嘛哦噢喽")
+# So many turns back may a question lie, if only short words came in between.
+_TURNS_BACK, _SHORT_CHARS = 3, 6
+
+
+def answered(
+    scanner: Scanner, turns: Sequence[tuple[str, str]], index: int, found: Sequence[tuple[int, Match]]
+) -> Iterator[tuple[int, Match]]:
+    """(start, match) of what turn `index` gives in answer to a question, apart from what is found in it anyway."""
+    question = _question(turns, index)
+    if not question:
+        return
+    text, taken = fold(turns[index][1]), list(found)
+    starts = {_START.match(text).end(), *(match.end() for match in _CHANGED.finditer(text))}  # type: ignore[union-attr]
+    for start in sorted(starts):
+        best = None
+        for asked, label, kinds in _ASKS:
+            if start < len(text) and asked.search(question):
+                match = _read(scanner, label, text[start:], kinds)
+                if match and (best is None or match.end > best.end):
+                    best = match
+        if best is None:
+            continue
+        end = start + best.end
+        if not any(begin < end and start < other.end for begin, other in taken):
+            item = (start, Match(best.kind, end, best.value, best.full))
+            taken.append(item)
+            yield item
+
+
+def _question(turns: Sequence[tuple[str, str]], index: int) -> str:
+    """What the other speaker asked last: what was said since the last turn of this one that is more than a word."""
+    said: list[str] = []
+    speaker = turns[index][0]
+    for other, text in reversed(turns[max(0, index - _TURNS_BACK) : index]):
+        if other == speaker and len(text) > _SHORT_CHARS:
+            break
+        if other != speaker:
+            said.append(text)
+    return "\n".join(said)
+
+
+def _read(scanner: Scanner, label: str, answer: str, kinds: frozenset[str]) -> Match | None:
+    """What begins at the first character of `answer`, read behind `label`."""
+    view = View(label + answer, closed=True)
+    first = next(scanner.scan(view, len(label), learn=False), None)
+    if not isinstance(first, tuple) or first[0] != len(label) or first[1].kind not in kinds:
+        return None
+    match = first[1]
+    end = match.end - len(label)
+    if match.kind == "name" and end < len(answer) and answer[end] not in _NAME_ENDS:
+        return None
+    if match.kind == "employer" and not is_organisation(match.value):
+        return None
+    return Match(match.kind, end, match.value, match.full)

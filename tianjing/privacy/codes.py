@@ -1,0 +1,195 @@
+"""Codes of letters and digits: e-mail, WeChat id, licence plate, passport, permits, unified social credit code."""
+
+from __future__ import annotations
+
+import re
+
+from tianjing.privacy.checks import is_credit_code
+from tianjing.privacy.digits import BRIDGE_CHARS, DIGITS, GAP_CHARS, SECOND, SEPARATORS, read_digits
+from tianjing.privacy.findings import LEFT_CONTEXT_CHARS, Match, View
+from tianjing.privacy.numbers import label_of
+
+_HAN_DIGITS = "".join(char for char in DIGITS if not char.isascii())
+# As written, and as read out: li下划线wei八八艾特一六三点com, wufan at 126 dot com.
+_SPOKEN_SIGNS = {"下划线": "_", "下横线": "_", "横杠": "-", "中杠": "-", "减号": "-", "杠": "-", "点": "."}
+_SPOKEN = "|".join(_SPOKEN_SIGNS)
+_SPOKEN_CHARS = "".join(sorted(set("".join(_SPOKEN_SIGNS))))
+_AT = r" ?(?:@|艾特|圈[aA]|小老鼠) ?| [aA][tT] "
+_DOT = r" ?[.点] ?| dot "
+_EMAIL = re.compile(
+    rf"((?:[A-Za-z0-9._%+-]|{_SPOKEN}|[{_HAN_DIGITS}]){{1,64}}?)(?:{_AT})"
+    rf"((?:(?:[A-Za-z0-9-]|[{_HAN_DIGITS}]){{1,40}}(?:{_DOT})){{1,3}}[A-Za-z]{{2,10}})"
+)
+_EMAIL_RUN = re.compile(rf"[A-Za-z0-9._%+@艾特圈小老鼠{_SPOKEN_CHARS}{_HAN_DIGITS} -]+")
+_EMAIL_LOCAL = re.compile(rf"[A-Za-z0-9._%+{_SPOKEN_CHARS}{_HAN_DIGITS}-]+")
+_EMAIL_BEFORE = re.compile(r"[A-Za-z0-9._%+@-]$")
+_EMAIL_LOCAL_CHARS, _EMAIL_CHARS_MAX = 64, 199
+_AT_WORDS = ("@", "艾特", "圈a", "圈A", "小老鼠", "at ", "AT ", "At ")
+
+_WORD = re.compile(r"[A-Za-z0-9_-]+")
+_SPOKEN_WORD = re.compile(rf"[A-Za-z0-9_{_SPOKEN_CHARS}{_HAN_DIGITS}-]+")
+_WECHAT_ID = re.compile(
+    rf"[A-Za-z](?:[-_A-Za-z0-9]|{_SPOKEN}|[{_HAN_DIGITS}](?=[{_HAN_DIGITS}A-Za-z0-9])){{4,18}}"
+    rf"(?:[-_A-Za-z0-9]|(?<=[{_HAN_DIGITS}])[{_HAN_DIGITS}])"
+)
+_WECHAT = re.compile(
+    r"(?:微信|威信|薇信|徽信|绿泡泡|\+ ?v|加v|v信|[vw]x|(?<![A-Za-z0-9])v(?=[号: ])|wechat|weixin|[加的我]薇|微)"
+    r"(?:号码|账号|号|id)?(?:就是|是|为|叫|加|搜|我|的|一下|上|用|改成|换成|填|写|[:,\s])*$",
+    re.IGNORECASE,
+)
+_SPOKEN_FIRST = frozenset(_HAN_DIGITS) | frozenset(word[0] for word in _SPOKEN_SIGNS)
+_NOT_WECHAT = frozenset(("wechat", "weixin", "android", "iphone"))
+
+_CREDIT_WORDS = re.compile(r"代码|税号|执照|注册号|识别号|信用码")
+# What says that 18 symbols are such a code even if one was misheard.
+_CREDIT_CALLED = re.compile(r"信用代码|税号|纳税人识别号|信用码|统一代码")
+_CREDIT_SHAPE = re.compile(r"[159][1-39]\d{6}[0-9A-HJ-NPQRTUWXY]{10}")
+_PASSPORT = re.compile(r"[EGDSPKegdspk][0-9A-Ha-hJ-Nj-nP-Zp-z]?\d{7}")
+_PASSPORT_WORDS = re.compile(r"护照|passport|证件|旅行证", re.IGNORECASE)
+_PERMIT = re.compile(r"[HMCWhmcw]\d{8}(?:\d\d)?|[TtLl]\d{8}")
+_PERMIT_WORDS = re.compile(r"通行证|回乡证|返乡证|港澳|台湾|台胞|证件|签注")
+_FOREIGNER = re.compile(r"[A-Za-z]{3}\d{12}")
+_FOREIGNER_WORDS = re.compile(r"永久居留|永居|居留|外国人|绿卡|证件")
+
+_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使"
+_PLATE_LETTERS = frozenset("ABCDEFGHJKLMNOPQRSTUVWXYZ")
+_PLATE_SYMBOLS = frozenset("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789")
+_PLATE_LAST = frozenset("挂学警港澳试超领")
+_PLATE_SIGNS = frozenset(" ·•.-,，、—嗯")
+_PLATE_GAP_CHARS = 2
+
+_GAP = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
+_GAPS = f"[{_GAP}]{{0,{GAP_CHARS}}}"
+_CODE_LENGTHS = (18, 15, 11, 9, 8)
+# Necessary for a code to begin here; see `digits.HINT`. The local part and a sign of at; six characters from a letter;
+# digits behind one to three letters; eighteen symbols. And a plate.
+HINT = (
+    r"[A-Za-z0-9](?<![A-Za-z0-9_-].)"
+    rf"(?=[A-Za-z0-9._%+{_SPOKEN_CHARS}{_HAN_DIGITS}-]{{0,63}} ?(?:@|艾特|圈|小老|[aA][tT] )"
+    rf"|(?<![0-9])[A-Za-z0-9_-]{{5}}"
+    rf"|(?<![0-9])[A-Za-z0-9_{_SPOKEN_CHARS}{_HAN_DIGITS}-]{{5}}"
+    rf"|(?<![0-9])(?:{_GAPS}[A-Za-z]){{0,2}}(?:{_GAPS}[0-9A-Za-z{_HAN_DIGITS}]){{7}})"
+    rf"|[0-9AaNnYy{_HAN_DIGITS}](?<![A-Za-z0-9_-].)(?=(?:{_GAPS}[0-9A-Za-z{_HAN_DIGITS}]){{16}})"
+)
+_PLATE_GAP = r"[ ·•.,，、—嗯-]{0,2}"
+PLATE_HINT = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{_HAN_DIGITS}])"
+STARTS = frozenset(_PROVINCES)
+
+
+def match_code(view: View, start: int) -> Match | None:
+    """The longest code that begins at the letter or digit at `start`."""
+    written = view.at(start).isascii()
+    email = _match_email(view, start) if written else None
+    if email:
+        return email
+    before = view.before(start, LEFT_CONTEXT_CHARS)
+    last = before[-1:]
+    if last.isascii() and (last.isalnum() or last in "-_") and last:
+        return None
+    if written and view.at(start).isalpha() and _WECHAT.search(before):
+        return _match_wechat(view, start)
+    if not (second := view.at(start + 1)) or (second not in SECOND and not (second.isascii() and second.isalpha())):
+        return None
+    window = read_digits(view, start, letters=True)
+    for length in _CODE_LENGTHS:
+        if length <= len(window.digits) and window.cuts[length - 1]:
+            end, run = window.ends[length - 1], window.digits[:length]
+            kind = _kind(run, before)
+            if kind:
+                return Match(kind, end, run)
+    return None
+
+
+def _kind(run: str, before: str) -> str:
+    if len(run) == 18:
+        right = is_credit_code(run) and not (run.isdigit() and not _CREDIT_WORDS.search(before))
+        called = _CREDIT_SHAPE.fullmatch(run) and _CREDIT_CALLED.search(before)
+        return "credit_code" if right or called else ""
+    if label_of(before) < 0:
+        return ""
+    if len(run) == 15:
+        return "permit" if _FOREIGNER.fullmatch(run) and _FOREIGNER_WORDS.search(before) else ""
+    if _PASSPORT.fullmatch(run) and _PASSPORT_WORDS.search(before):
+        return "passport"
+    return "permit" if _PERMIT.fullmatch(run) and _PERMIT_WORDS.search(before) else ""
+
+
+def is_lettered(run: str, context: str) -> str:
+    """The kind of a code gathered from several turns, by their talk; "" if it is none."""
+    return _kind(run, context)
+
+
+def _match_wechat(view: View, start: int) -> Match | None:
+    word = view.run(start, _WORD, 21)
+    if view.at(start + len(word)) in _SPOKEN_FIRST:
+        spoken = _WECHAT_ID.match(view.run(start, _SPOKEN_WORD, 32))
+        word = spoken[0] if spoken else word
+    if not _WECHAT_ID.fullmatch(word) or word.lower() in _NOT_WECHAT:
+        return None
+    return Match("wechat", start + len(word), _spelled(word).lower())
+
+
+def _spelled(text: str) -> str:
+    """What was read out, as it is written: 下划线 and digits."""
+    for word, sign in _SPOKEN_SIGNS.items():
+        text = text.replace(word, sign)
+    return "".join(DIGITS.get(char, char) for char in text)
+
+
+def _match_email(view: View, start: int) -> Match | None:
+    if _EMAIL_BEFORE.search(view.before(start, 1)):
+        return None
+    local = view.run(start, _EMAIL_LOCAL, _EMAIL_LOCAL_CHARS + 1)
+    if not local or len(local) > _EMAIL_LOCAL_CHARS:
+        return None
+    after = start + len(local)
+    if view.at(after) == " ":
+        after += 1
+    if not any(view.startswith(word, after) for word in _AT_WORDS if view.at(after) == word[0]):
+        return None
+    match = _EMAIL.match(view.run(start, _EMAIL_RUN, _EMAIL_CHARS_MAX))
+    if not match:
+        return None
+    domain = _spelled(match[2].replace(" dot ", ".")).replace(" ", "")
+    if domain.lower().endswith(".invalid"):  # RFC 2606: nobody's, used for surrogates
+        return None
+    return Match("email", start + match.end(), f"{_spelled(match[1])}@{domain}".lower())
+
+
+def match_plate(view: View, start: int) -> Match | None:
+    """The licence plate that begins with the province character at `start`: five symbols, or six (new energy)."""
+    index = _behind_signs(view, start + 1)
+    letter = view.at(index).upper()
+    if not letter or letter not in _PLATE_LETTERS:
+        return None
+    symbols, index = [view.text[start], letter], index + 1
+    while len(symbols) < 9:
+        skipped = _behind_signs(view, index)
+        char = view.at(skipped).upper()
+        char = DIGITS.get(char, char)
+        if not char or (char not in _PLATE_SYMBOLS and not (len(symbols) == 6 and char in _PLATE_LAST)):
+            break
+        if skipped > index and len(symbols) > 6 and _is_plate("".join(symbols[2:])) and not _is_last(view, skipped):
+            break  # a plate is complete, and what follows behind a sign is something else
+        symbols.append(char)
+        index = skipped + 1
+    return Match("plate", index, "".join(symbols)) if _is_plate("".join(symbols[2:])) else None
+
+
+def _behind_signs(view: View, index: int) -> int:
+    end = index
+    while end < index + _PLATE_GAP_CHARS and (char := view.at(end)) and char in _PLATE_SIGNS:
+        end += 1
+    return end
+
+
+def _is_last(view: View, index: int) -> bool:
+    """Whether one symbol stands at `index` and none behind it: 粤B 1234 5."""
+    char = view.at(index + 1).upper()
+    return not char or DIGITS.get(char, char) not in _PLATE_SYMBOLS
+
+
+def _is_plate(body: str) -> bool:
+    if len(body) not in (5, 6) or not any(char.isdigit() for char in body):
+        return False
+    return len(body) == 5 or body[0] in "ABCDEFGHJK" or body[-1] in "ABCDEFGHJK"

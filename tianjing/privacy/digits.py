@@ -1,0 +1,172 @@
+"""Digits as people write and say them: 138 1234 5678, 幺三八…, １３８, 三个八, with fillers and a read-back in between.
+
+Digit runs are delimited by digits, never by `\\b`: a Han character is a word character, so `\\b` finds nothing in
+“电话13812345678你记一下”.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tianjing.privacy.findings import View
+
+DIGITS: dict[str, str] = {
+    char: str(value)
+    for value, chars in enumerate(
+        ("0零〇洞", "1一幺壹", "2二两贰", "3三叁", "4四肆", "5五伍", "6六陆", "7七拐柒", "8八捌", "9九勾玖")
+    )
+    for char in chars
+}
+_REPEATS = {"两": 2, "俩": 2, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6}
+# Zero-width and direction marks separate too: they are how a number is hidden from a filter.
+_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff\xad"
+SEPARATORS = frozenset(f" \t\n\r\xa0-—–−‐_·•.、,，/()嗯呃啊哦额{_INVISIBLE}")
+_MAX_SEPARATORS = 3
+# What stands between the pieces of a number that is read out and repeated: “一三八……对，后面是……”, “最后四位是”,
+# “等我看看啊”. Longer words first: 等一下 before 一, which would be a digit.
+_COUNT = "[一二两三四五六七八九十0-9]{1,2}"
+_BRIDGE_WORDS = (
+    rf"(?:最后|最前|中间|前面|后面|后边|剩下|接下来|末尾|尾巴|头|末|尾|前|中|后)?(?:这|那)?的?{_COUNT}位(?:数字|数)?"
+    r"|(?:出生日期|出生年月日?|出生|生日|年份|月日|区号|地区码?|校验码?|顺序码?|尾号|号码)(?:那一?段|这一?段|部分)?"
+    rf"|(?:下|后|前)一[段组节]|第{_COUNT}[段组节]"
+    r"|(?:您|你|我|先)?(?:稍等|等等|等会儿?|别急|慢点儿?)(?:一下|下)?|(?:您|你|先)?等(?:一下|下|一会儿?)"
+    r"|(?:等|让)?我(?:再|先)?(?:看|翻|找|想|数|瞅|瞧|核对|确认)(?:一下|一眼|看|翻|找|想|下)"
+    r"|(?:您|你)?(?:继续|接着)(?:说|念|报)?|(?:您|你|请)(?:请)?(?:说|讲|记|听)(?:一下|好|着)?|(?:记|听)(?:好|住|下|清楚|清|到)了?(?:吗|没)?"
+    r"|没错|可以|收到|明白|知道|清楚|还有|剩下|尾巴|末尾|往后|往下|接下来|后面|后边|前面|下面|中间|最后|最前|完了|后头"
+    r"|对对|对的|是的|好的|然后|接着|再来|再然后|那个|这个|就是|应该|嗯嗯|跟着"
+    r"|[对嗯是好呃啊哦额哈呢吧的了再后前中末尾呀嘛唉哎诶哟]|(?<=[是位段号]):"
+)
+_PAUSES = r"，。、…,.~～!！?？\-—\x20"
+_BRIDGE = re.compile(rf"(?:{_BRIDGE_WORDS}|[{_PAUSES}])+")
+BRIDGE_CHARS = frozenset(re.sub(r"[^\u4e00-\u9fff]", "", _BRIDGE_WORDS)) - frozenset(DIGITS) | frozenset(
+    _PAUSES.replace("\\-", "-").replace("\\x20", " ") + ":"
+)
+_BRIDGE_RUN = re.compile(f"[{re.escape(''.join(sorted(BRIDGE_CHARS | frozenset(DIGITS))))}]+")
+_MAX_BRIDGE_CHARS = 20
+# Any talk between pauses: only numbers with check digits may go on behind it.
+_LOOSE = re.compile(
+    rf"[，。、…,.!?\s—-]{{1,4}}(?:一[下会眼点]|[^\W\d_A-Za-z{''.join(DIGITS)}]|[，。、…,.!?:\s—-]){{1,18}}?(?=[{''.join(DIGITS)}]{{2}})"
+)
+_LOOSE_RUN = re.compile(r"(?:[^\W_A-Za-z]|[，。、…,.!?:\s—-])+")
+_MAX_LOOSE_CHARS = 24
+_LOOSE_OPENS = frozenset("，。、…,.!? —-")
+_NORTH = frozenset(("11", "12", "13", "14", "15"))  # the area codes that begin as a mobile number does
+_ID_LETTERS = ("X", "x", "叉", "艾克斯")
+# Longest number looked for, plus what must be seen to know that it ends.
+_WINDOW_DIGITS = 21
+
+_D = "".join(DIGITS)
+# A run of written digits that nothing continues: the usual case, read at once.
+_CONTINUED = re.escape("".join(sorted({*DIGITS, *SEPARATORS, *BRIDGE_CHARS, *(word[0] for word in _ID_LETTERS)})))
+_PLAIN = re.compile(rf"[0-9]{{1,{_WINDOW_DIGITS - 1}}}(?![{_CONTINUED}])")
+_GAP = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
+# Separators may stand before a bridge as well as behind it.
+GAP_CHARS = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
+# Necessary for five or more digits to begin here: used where the whole text is at hand, so it need not be sufficient.
+HINT = (
+    rf"[{_D}](?<![0-9][0-9])"
+    rf"(?=(?:[{_GAP}]{{0,{GAP_CHARS}}}[{_D}]){{4}}|(?:[{_GAP}]{{0,{GAP_CHARS}}}[{_D}]){{0,3}}个[{_D}])"
+)
+
+
+# What the second character of a number can be; 个 stands in 三个八.
+SECOND = frozenset(DIGITS) | SEPARATORS | frozenset("个")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Digits from one place on, where each ends in the text, and whether a number may end after it.
+
+    Behind the first `firm` digits comes talk that only a number with a check digit may bridge. A number may not end
+    between two adjacent written digits: 13812345678 inside an order number is no mobile number.
+    """
+
+    digits: str
+    ends: list[int]
+    cuts: list[bool]
+    firm: int
+
+
+def read_digits(view: View, start: int, *, letters: bool = False) -> Window:
+    """Up to 21 digits that begin at `start`; with `letters` also ASCII letters, as capitals."""
+    text = view.text
+    if not letters and (plain := _PLAIN.match(text, start)) and (plain.end() < len(text) or view.closed):
+        end = plain.end()
+        return Window(plain[0], list(range(start + 1, end + 1)), [False] * (end - start - 1) + [True], end - start)
+    digits: list[str] = []
+    ends: list[int] = []
+    cuts: list[bool] = []
+    index, gap, written, length, firm = start, 0, False, len(view.text), _WINDOW_DIGITS
+    while len(digits) < _WINDOW_DIGITS:
+        char = text[index] if index < length else view.at(index)
+        digit, width, times = DIGITS.get(char, ""), 1, 1
+        if (
+            not letters
+            and char in _REPEATS
+            and view.at(index + 1) == "个"
+            and (repeated := DIGITS.get(view.at(index + 2), ""))
+        ):
+            digit, width, times = repeated, 3, _REPEATS[char]
+        elif not digit and len(digits) == 17 and char and (spelled := _id_letter(view, index, char)):
+            digit, width = "X", spelled
+        if letters and not digit and char.isascii() and char.isalpha():
+            digit = char.upper()
+        if not digit:
+            if char in SEPARATORS and gap < _MAX_SEPARATORS:
+                gap += 1
+                index += 1
+                continue
+            resumed = _bridge(view, ends[-1]) if len(digits) > 1 else 0
+            if not resumed and not letters and _has_check_digit(digits):
+                resumed = _loose(view, ends[-1])
+                firm = min(firm, len(digits)) if resumed else firm
+            if not resumed:
+                break
+            index, gap = resumed, gap + 1
+            continue
+        if digits:
+            cuts[-1] = bool(gap) or not (written and char.isascii())
+        index += width
+        for _ in range(times):
+            digits.append(digit)
+            ends.append(index)
+            cuts.append(False)
+        gap, written = 0, char.isascii()
+    if cuts and len(digits) < _WINDOW_DIGITS:
+        cuts[-1] = True
+    return Window("".join(digits), ends, cuts, firm)
+
+
+def _has_check_digit(digits: list[str]) -> bool:
+    """Whether these can be the first digits of a resident id or of a bank card: 62…, an area code."""
+    return 6 <= len(digits) < 19 and digits[0] != "0" and (digits[0] != "1" or "".join(digits[:2]) in _NORTH)
+
+
+def _loose(view: View, start: int) -> int:
+    """Index of the digit with which a number goes on behind any short talk between pauses, or 0."""
+    if not (char := view.at(start)) or char not in _LOOSE_OPENS:
+        return 0
+    match = _LOOSE.match(view.run(start, _LOOSE_RUN, _MAX_LOOSE_CHARS))
+    return start + match.end() if match else 0
+
+
+def _id_letter(view: View, index: int, char: str) -> int:
+    return next((len(word) for word in _ID_LETTERS if char == word[0] and view.startswith(word, index)), 0)
+
+
+def _bridge(view: View, start: int) -> int:
+    """Index of the digit with which a read-back goes on, or 0."""
+    if not (char := view.at(start)) or char not in BRIDGE_CHARS:
+        return 0
+    run = view.run(start, _BRIDGE_RUN, _MAX_BRIDGE_CHARS + 1)
+    match = _BRIDGE.match(run)
+    if match is None or match.end() == len(run) or run[match.end()] not in DIGITS:
+        return 0
+    return start + match.end()
+
+
+def plain_digits(text: str) -> str:
+    """The digits of a folded value that holds nothing but digits and separators (and a last X); "" for any other."""
+    read = "".join(DIGITS.get(char, "X" if char in "Xx" else "" if char in SEPARATORS else "?") for char in text)
+    return read if re.fullmatch(r"\d+X?", read) else ""

@@ -1,0 +1,162 @@
+"""The one left-to-right scanner: leftmost match first, longest of those that begin at one character."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+from collections.abc import Iterator, Mapping
+
+from tianjing.privacy import codes, dates, hints, names
+from tianjing.privacy.addresses import match_address
+from tianjing.privacy.dates import match_birth_date, read_date
+from tianjing.privacy.digits import DIGITS, plain_digits
+from tianjing.privacy.employers import match_employer
+from tianjing.privacy.findings import FIELD_KINDS, Match, MoreText, View, fold
+from tianjing.privacy.hints import ADDRESS, CODE, DATE, EMPLOYER, NAME, NUMBER, Places
+from tianjing.privacy.names import match_name
+from tianjing.privacy.numbers import match_number
+from tianjing.privacy.words import is_ordinary
+
+_NUMERIC = DATE | NUMBER | CODE
+_NOTHING: list[Match] = []
+_KNOWN_NUMBER_DIGITS = 5
+# A conversation names few people; without a bound a hostile text would make the scan quadratic.
+_MAX_LEARNED = 64
+_DATE_STARTS = frozenset(DIGITS) | dates.STARTS
+_NUMBER_KINDS = frozenset(("mobile", "landline", "id_card", "permit", "bank_card", "qq", "passport", "wechat"))
+
+
+class Scanner:
+    """What to look for in one conversation: the customer's record, names heard so far, and every recogniser."""
+
+    def __init__(self, known: Mapping[str, str] | None = None):
+        # Values by their first character: (value, kind, characters that are masked, canonical form).
+        self._values: dict[str, tuple[tuple[str, str, str, str], ...]] = {}
+        self._numbers: dict[str, str] = {}
+        self._birth_date = ""
+        self._heard: frozenset[str] = frozenset()
+        self._shared = False
+        for name, raw in (known or {}).items():
+            value, kind = fold(str(raw)).strip(), FIELD_KINDS.get(name, "other")
+            if len(value) > 1:
+                self._know(value, kind)
+        self._firsts = _first_pattern("".join(sorted(self._values)))
+
+    def _know(self, value: str, kind: str) -> None:
+        self._add(value, kind, value, value)
+        if kind == "birth_date":
+            self._birth_date = read_date(value)
+        elif kind == "name":
+            self._add_parts(value)
+        elif kind in _NUMBER_KINDS or value.isdigit():
+            digits = plain_digits(value)
+            if len(digits) >= _KNOWN_NUMBER_DIGITS:
+                self._numbers[digits[-11:] if kind == "mobile" else digits] = kind
+
+    def _add(self, value: str, kind: str, part: str, canonical: str) -> None:
+        self._values[value[0]] = (*self._values.get(value[0], ()), (value, kind, part, canonical))
+
+    def _add_parts(self, name: str) -> None:
+        """A name spelled with spaces, and its parts: 王 建 国, 建国, 老王, 王总."""
+        for called, part in names.parts(name).items():
+            self._add(called, "name", part, name)
+        if len(name) < 5:
+            self._add(" ".join(name), "name", " ".join(name), name)
+
+    def trial(self) -> Scanner:
+        """A scanner that knows what this one knows and keeps to itself what it learns."""
+        twin = copy.copy(self)
+        twin._shared = self._shared = True
+        return twin
+
+    def learn(self, name: str) -> None:
+        """From here on this name, heard in full, and its parts are known."""
+        if name in self._heard or len(self._heard) >= _MAX_LEARNED:
+            return
+        if self._shared:
+            self._values, self._shared = dict(self._values), False
+        self._heard |= {name}
+        self._add(name, "name", name, name)
+        self._add_parts(name)
+        self._firsts = _first_pattern("".join(sorted(self._values)))
+
+    def scan(
+        self, view: View, start: int, places: Places | None = None, *, learn: bool = True
+    ) -> Iterator[tuple[int, Match] | int]:
+        """Yield (start, match) pairs; at last the index up to which all is decided.
+
+        Args:
+            places: the places of this text, if they are known already.
+            learn: keep names heard in full for the next text; within this one they are known in any case.
+        """
+        if view.closed and places is None:
+            places = hints.places(view.text)
+        scanner, position = self, start
+        while (index := scanner._next(view, position, places)) >= 0:
+            try:
+                which = places.recognisers(index) if places is not None else hints.open_recognisers(view.text, index)
+                found = scanner._match(view, index, which)
+            except MoreText:
+                yield index
+                return
+            if found:
+                begin, match = found
+                if match.full:
+                    scanner = scanner if learn or scanner is not self else self.trial()
+                    scanner.learn(match.value)
+                yield begin, match
+            position = found[1].end if found else index + 1
+        yield len(view.text)
+
+    def _next(self, view: View, position: int, places: Places | None) -> int:
+        """The next index at which something may begin, or -1."""
+        if places is None:
+            match = hints.OPEN_STARTS.search(view.text, position)
+            index = match.start() if match else -1
+        else:
+            index = places.next(position)
+        if self._firsts and (first := self._firsts.search(view.text, position)):
+            return first.start() if index < 0 else min(index, first.start())
+        return index
+
+    def _match(self, view: View, index: int, recognisers: int) -> tuple[int, Match] | None:
+        """The longest match at `index`, and where its masked part begins (behind the 老 of 老王)."""
+        char = view.text[index]
+        best: Match | None = None
+        begin = index
+        for value, kind, part, canonical in self._values.get(char, ()):
+            if view.startswith(value, index):
+                offset = value.find(part)
+                end = index + offset + len(part)
+                if kind == "name" and part == value and len(part) < 4 and is_ordinary(view, index, end):
+                    continue
+                if best is None or end > best.end:
+                    best, begin = Match(kind, end, canonical), index + offset
+        for match in self._recognised(view, index, char, recognisers) if recognisers else ():
+            if best is None or match.end > best.end:
+                best, begin = match, index
+        return (begin, best) if best else None
+
+    def _recognised(self, view: View, index: int, char: str, which: int) -> list[Match]:
+        found: list[Match | None] = []
+        if which & _NUMERIC:
+            if which & DATE and char in _DATE_STARTS:
+                found.append(match_birth_date(view, index, self._birth_date))
+            if which & NUMBER and char in DIGITS:
+                found.append(match_number(view, index, self._numbers))
+            if which & CODE:
+                plate = char in codes.STARTS
+                found.append(codes.match_plate(view, index) if plate else codes.match_code(view, index))
+        if which & NAME:
+            found.append(match_name(view, index))
+        if which & ADDRESS and char.isalnum() and not (char.isascii() and char.isalpha()):
+            found.append(match_address(view, index))
+        if which & EMPLOYER and not char.isascii():
+            found.append(match_employer(view, index))
+        return [match for match in found if match] if any(found) else _NOTHING
+
+
+@functools.lru_cache(maxsize=1024)
+def _first_pattern(chars: str) -> re.Pattern[str] | None:
+    return re.compile(f"[{re.escape(chars)}]") if chars else None

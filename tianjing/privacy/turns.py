@@ -1,0 +1,215 @@
+"""A whole dialogue: names heard anywhere are known everywhere, and numbers read out over several turns are joined.
+
+    客户：幺三八      坐席：一三八，对，后面呢
+    客户：一二三四    坐席：一二三四      客户：五六七八
+
+Each piece alone is three or four digits that could be anything; joined, they are a mobile number, so every piece and
+every echo of it is a finding. A bare answer is read with the question before it (`answers`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tianjing.privacy import dates
+from tianjing.privacy.answers import answered
+from tianjing.privacy.checks import is_card_prefix, is_landline, is_luhn, is_mobile, is_permit_id, is_resident_id
+from tianjing.privacy.codes import is_lettered
+from tianjing.privacy.digits import DIGITS, Window, read_digits
+from tianjing.privacy.engine import Masked, Session
+from tianjing.privacy.findings import Finding, Match, View, fold
+
+# A piece belongs to what was read out at most so many turns before.
+_MAX_TURNS_APART = 4
+_MAX_PIECES = 16
+_NUMBER_CHARS = 19
+_ASKED = re.compile(
+    r"电话|手机|号码|身份证|证件|卡号|账号|报一下|念一下|报给|前.位|后.位|中间.位|尾号|几位|座机|固话|区号"
+)
+# Labels of orders and the like: what is read out behind them is no number of a person.
+_OTHER = re.compile(r"订单|单号|流水|编号|运单|工单|合同|保单|交易号|验证码|查询码|预约码|取件码|金额|发票|案号|密码")
+_QQ = re.compile(r"qq|扣扣|企鹅", re.IGNORECASE)
+_TAIWAN = re.compile(r"台胞证|台湾")
+_LETTERED = re.compile(r"护照|通行证|回乡证|返乡证|台胞证|永居|居留|代码|税号|执照|识别号|passport", re.IGNORECASE)
+_BIRTH = re.compile(r"出生|生日|生辰|哪年生|dob", re.IGNORECASE)
+_QUANTITIES = "元块期天日号月年岁笔次人个万千百亿件%％‰点分折成倍"
+_DIGIT = re.compile(f"[{''.join(DIGITS)}]")
+_LETTER_OR_DIGIT = re.compile(f"[A-Za-z{''.join(DIGITS)}]")
+
+
+@dataclass(frozen=True)
+class _Piece:
+    turn: int
+    speaker: str
+    start: int
+    end: int
+    digits: str
+
+
+def find_turns(session: Session, turns: Sequence[tuple[str, str]]) -> list[tuple[Finding, ...]]:
+    """Personal data of each turn (speaker, text); the session then knows the names of the whole dialogue."""
+    return [
+        tuple(Finding(match.kind, start, match.end, text[start : match.end]) for start, match in found)
+        for (_, text), found in zip(turns, _matches(session, turns), strict=True)
+    ]
+
+
+def mask_turns(session: Session, turns: Sequence[tuple[str, str]]) -> list[Masked]:
+    """The turns (speaker, text) with personal data replaced; each piece of a number stands for the whole number."""
+    return [session.replace(text, found) for (_, text), found in zip(turns, _matches(session, turns), strict=True)]
+
+
+def _matches(session: Session, turns: Sequence[tuple[str, str]]) -> list[list[tuple[int, Match]]]:
+    for index, (_, text) in enumerate(turns):
+        found_here = session.matches(text, learn=True)
+        for _, match in answered(session.scanner, turns, index, found_here):
+            if match.full:
+                session.scanner.learn(match.value)
+    found = [session.matches(text) for _, text in turns]
+    if _LETTERED.search("\n".join(text for _, text in turns)):
+        _join(turns, found, letters=True)
+    _join(turns, found, letters=False)
+    for index in range(len(turns)):
+        found[index] += answered(session.scanner, turns, index, found[index])
+    for turn, start, match in _born(turns, found):
+        found[turn].append((start, match))
+    return [sorted(items, key=lambda item: item[0]) for items in found]
+
+
+def _join(turns: Sequence[tuple[str, str]], found: Sequence[list[tuple[int, Match]]], *, letters: bool) -> None:
+    pieces = [
+        piece
+        for index, (speaker, text) in enumerate(turns)
+        for piece in _pieces(index, speaker, text, found[index], letters)
+    ]
+    for piece, kind, number in _read_out(turns, pieces, letters):
+        found[piece.turn].append((piece.start, Match(kind, piece.end, number)))
+
+
+def _read_out(
+    turns: Sequence[tuple[str, str]], pieces: Sequence[_Piece], letters: bool
+) -> Iterator[tuple[_Piece, str, str]]:
+    """Pieces of numbers that are only whole over several turns, each with the kind of the number and the number."""
+    used: set[int] = set()
+    for first in range(len(pieces)):
+        if first in used:
+            continue
+        chain, kind, whole = _chain(pieces, first, turns, letters)
+        for number in chain:
+            if number not in used:
+                used.add(number)
+                yield pieces[number], kind, whole
+
+
+def _chain(
+    pieces: Sequence[_Piece], first: int, turns: Sequence[tuple[str, str]], letters: bool
+) -> tuple[list[int], str, str]:
+    """The pieces that make one number with the piece `first`, echoes included; its kind, and the number."""
+    start = pieces[first]
+    gathered, chain, last = start.digits, [first], start.turn
+    for number in range(first + 1, min(len(pieces), first + _MAX_PIECES)):
+        piece = pieces[number]
+        if piece.turn - last > _MAX_TURNS_APART:
+            break
+        chain.append(number)
+        last = piece.turn
+        if piece.speaker != start.speaker and piece.digits in gathered:
+            continue  # the listener repeats it
+        gathered += piece.digits
+        if len(gathered) > _NUMBER_CHARS:
+            break
+        if last == start.turn:
+            continue
+        context = _context(turns, start.turn, last)
+        more = any(other.speaker == start.speaker for other in pieces[number + 1 :] if other.turn - last <= 2)
+        kind = is_lettered(gathered, context) if letters else _kind(gathered, context, more)
+        if kind:
+            return [*chain, *_echoes(pieces, number, gathered)], kind, gathered
+    return [], "", ""
+
+
+def _echoes(pieces: Sequence[_Piece], last: int, digits: str) -> list[int]:
+    """Pieces just after the last that repeat a part of the number."""
+    near = range(last + 1, min(len(pieces), last + 4))
+    return [
+        number
+        for number in near
+        if pieces[number].turn - pieces[last].turn <= 2
+        and len(pieces[number].digits) > 2
+        and pieces[number].digits in digits
+    ]
+
+
+def _context(turns: Sequence[tuple[str, str]], first: int, last: int) -> str:
+    return fold("\n".join(text for _, text in turns[max(0, first - 2) : last + 1]))
+
+
+def _kind(digits: str, context: str, more: bool) -> str:
+    """The kind of a number gathered from several turns; `more`: its speaker goes on to say digits."""
+    asked = bool(_ASKED.search(context))
+    other = bool(_OTHER.search(context)) and not asked
+    if is_mobile(digits) and len(digits) == 11:
+        return "" if other else "mobile"
+    if len(digits) == 18 and is_resident_id(digits, checksum="证" not in context):
+        return "permit" if is_permit_id(digits) else "id_card"
+    if is_luhn(digits) and is_card_prefix(digits) and (asked or (digits.startswith("62") and not other)):
+        return "bank_card"
+    if asked and is_landline(digits) and not (more and len(digits) < 11):
+        return "landline"
+    if more or other or not digits.isdigit():
+        return ""
+    if len(digits) == 8 and _TAIWAN.search(context):
+        return "permit"
+    return "qq" if 5 <= len(digits) <= 11 and digits[0] != "0" and _QQ.search(context) else ""
+
+
+def _pieces(index: int, speaker: str, raw: str, found: Sequence[tuple[int, Match]], letters: bool) -> Iterator[_Piece]:
+    """Runs of two or more digits (with `letters` also of letters) that are no finding yet and no quantity."""
+    view = View(fold(raw), closed=True)
+    pattern, position = _LETTER_OR_DIGIT if letters else _DIGIT, 0
+    while match := pattern.search(view.text, position):
+        start = match.start()
+        inside = next((match.end for begin, match in found if begin <= start < match.end), 0)
+        if inside:
+            position = inside
+            continue
+        window = read_digits(view, start, letters=letters)
+        end = window.ends[-1]
+        position = end
+        lettered = not window.digits.isdigit()
+        if (lettered or len(window.digits) > 1) and not _is_quantity(view, start, end, window):
+            yield _Piece(index, speaker, start, end, window.digits)
+
+
+def _is_quantity(view: View, start: int, end: int, window: Window) -> bool:
+    after = view.at(end)
+    return bool(after) and after in _QUANTITIES and not (after == "号" and len(window.digits) > 2)
+
+
+def _born(
+    turns: Sequence[tuple[str, str]], found: Sequence[Sequence[tuple[int, Match]]]
+) -> Iterator[tuple[int, int, Match]]:
+    """A date of birth of which year, month and day are said in different turns."""
+    for index, (_, text) in enumerate(turns):
+        if not _BIRTH.search(text) or any(match.kind == "birth_date" for _, match in found[index]):
+            continue
+        parts = []
+        for turn in range(index, min(len(turns), index + 2 * _MAX_TURNS_APART)):
+            said, taken = fold(turns[turn][1]), found[turn]
+            if any(match.kind == "birth_date" for _, match in taken):
+                break
+            parts += [
+                (turn, match.start(), match.end(), match[0])
+                for match in dates.PART.finditer(said)
+                if not any(begin < match.end() and match.start() < other.end for begin, other in taken)
+            ]
+        year = next((part for *_, part in parts if "年" in part), "")
+        month = next((part for *_, part in parts if "月" in part and "年" not in part), "")
+        day = next((part for *_, part in parts if part[-1] in "日号" and "月" not in part), "")
+        value = dates.read_date(year + month + ("" if month[-1:] in "日号" else day))
+        if year and (month or "月" in year) and value and len({turn for turn, *_ in parts}) > 1:
+            for turn, start, end, _ in parts:
+                yield turn, start, Match("birth_date", end, value)
+            return
