@@ -1,0 +1,157 @@
+"""All words of all patterns in one Aho-Corasick automaton over sounds, and which of them a text really says.
+
+The automaton finds words by their sound in one pass; a find counts when the characters are the word's own, or when it
+is a plausible disguise: some characters are kept or spelt in letters, and the written form is no word of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from pypinyin.constants import PHRASES_DICT
+
+from tianjing.rulebook.automaton import Automaton
+from tianjing.rulebook.folding import Folded, fold, readings
+from tianjing.rulebook.homophones import FUNCTION_CHARS, SENSITIVE_WORDS, ordinary_words
+
+_READINGS_MAX = 8
+# Words of two characters of which people disguise one; any other pair of sounds is too likely to be said by chance.
+DISGUISED_PAIRS = frozenset(
+    (
+        "逾期 欠款 欠钱 欠债 贷款 借款 借钱 还款 还钱 网贷 债务 账单 利息 本金 家人 家属 亲戚 同事 "
+        "领导 单位 公司 父母 老婆 老公 上门 堵门 轰炸 打断 砍死 整死 收拾 威胁 恐吓 报警 立案 刑事 "
+        "犯罪 判决 起诉 执行 限高 追逃 抓人 传唤 批捕 案底 社保 医保 高铁 飞机 通告 群发 张贴 公布 "
+        "转账 口令 码数 念给 报给 授权 相册 定位 延期 分期 协商 困难 申请 登记 受理 减免 免息 到账 "
+        "扣除 预扣 砍头 手续 保证 承诺 包过 秒批 下款 洗白 监管 信访 客服 人工 主管 工号 推销 营销 "
+        "退订 复核 模型 算法 系统 拒绝 贱货 畜牲 笨蛋 蠢货 混账 无赖 滚蛋 该死 去死 白痴 智障 脑残 "
+        "丢人 骗子 "
+    ).split()
+)
+
+# How a word is written, and the sets it belongs to, as bits.
+Entry = tuple[str, int]
+# Number of a set -> (first cell, cell after the last) of its words, sorted.
+Found = dict[int, list[tuple[int, int]]]
+
+
+def bits(mask: int) -> Iterator[int]:
+    """The numbers of the bits that are set."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
+
+
+@functools.lru_cache(maxsize=65536)
+def _numbers(mask: int) -> tuple[int, ...]:
+    return tuple(bits(mask))
+
+
+class Tokens:
+    """The words of one text. A common word belongs to hundreds of sets, so they are sorted only into those wanted.
+
+    Args:
+        words: (first cell, cell after the last, sets as bits) of each word.
+
+    Attributes:
+        mask: the sets that have a word, as bits.
+    """
+
+    __slots__ = ("_words", "mask")
+
+    def __init__(self, words: list[tuple[int, int, int]]):
+        words.sort()
+        self._words = words
+        self.mask = functools.reduce(operator.or_, (mask for _, _, mask in words), 0)
+
+    def of(self, wanted: int = -1) -> Found:
+        """The words of the wanted sets (as bits; all by default)."""
+        found: Found = {}
+        for first, after, mask in self._words:
+            for number in _numbers(mask & wanted):
+                found.setdefault(number, []).append((first, after))
+        return found
+
+    def since(self, cell: int) -> Tokens:
+        """The words that begin at `cell` or behind it."""
+        return Tokens(self._words[bisect_left(self._words, (cell, 0, 0)) :])
+
+
+class Lexicon:
+    """Sets of words, numbered as given.
+
+    Attributes:
+        sets: the words of each set.
+        longest: cells of the longest word of each set.
+        entries: sound -> the words that have it.
+    """
+
+    def __init__(self, sets: Iterable[frozenset[str]]):
+        self.sets = list(sets)
+        self.longest = [max(len(fold(word).codes) for word in words) for words in self.sets]
+        memberships: dict[str, int] = defaultdict(int)
+        for number, words in enumerate(self.sets):
+            for word in words:
+                memberships[word] |= 1 << number
+        entries: dict[str, list[Entry]] = defaultdict(list)
+        for word, mask in memberships.items():
+            cells = fold(word)
+            for key in _keys(cells):
+                entries[key].append((cells.chars, mask))
+        self.entries: dict[str, tuple[Entry, ...]] = {key: tuple(values) for key, values in entries.items()}
+        self._automaton = Automaton(self.entries, frozenset(self.entries))
+
+    def tokens(self, cells: Folded) -> Tokens:
+        """The words that a text says, plainly or in disguise."""
+        found: list[tuple[int, int, int]] = []
+        chars = cells.chars
+        for end, size, entries in self._automaton.iter(cells.codes):
+            start = end - size
+            said = chars[start:end]
+            for word, mask in entries:
+                if said == word or (disguised(word, said, start, cells) if size > 1 else start in cells.spelt):
+                    found.append((start, end, mask))
+        return Tokens(found)
+
+    def open_cell(self, codes: str) -> int:
+        """First cell of the longest unfinished word at the end, or the number of cells."""
+        return len(codes) - self._automaton.unfinished_at_end(codes)
+
+
+def _keys(cells: Folded) -> list[str]:
+    """The sounds a word can be written with: its usual ones, and other readings of its characters."""
+    choices = [
+        tuple(dict.fromkeys((code, *readings(char)))) if char != code else (code,)
+        for code, char in zip(cells.codes, cells.chars, strict=True)
+    ]
+    return ["".join(key) for key in itertools.islice(itertools.product(*choices), _READINGS_MAX)]
+
+
+def disguised(word: str, said: str, start: int, cells: Folded) -> bool:
+    """Whether `said` is `word` with some characters replaced by others of their sound, and not a word of its own,
+    nor cut out of one: 思打 in 意思打扰 is no 死打."""
+    if len(said) != len(word) or said in ordinary_words():
+        return False
+    known, chars, end = dictionary(), cells.chars, start + len(said)
+    if said[0] != word[0] and start and start not in cells.spelt and chars[start - 1] + said[0] in known:
+        return False
+    if said[-1] != word[-1] and end < len(chars) and end - 1 not in cells.spelt and said[-1] + chars[end] in known:
+        return False
+    if word in SENSITIVE_WORDS:
+        return True
+    if any(i in cells.spelt for i in range(start, end)):
+        return True
+    if said in known or (len(said) == 2 and word not in DISGUISED_PAIRS):
+        return False
+    return any(char == word[i] and char not in FUNCTION_CHARS for i, char in enumerate(said))
+
+
+@functools.lru_cache(maxsize=1)
+def dictionary() -> frozenset[str]:
+    """Words of two characters in the word list of pypinyin (MIT)."""
+    return frozenset(word for word in PHRASES_DICT if len(word) == 2)

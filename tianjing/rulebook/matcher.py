@@ -1,0 +1,258 @@
+"""All phrase rules of a book at once, on a whole text or on the beginning of one.
+
+`find` gives the hits in a text. `decided` says how far they can no longer change when the text goes on, so that a
+stream may be released up to there: for every text and every cut,
+
+    hits of the whole that end by decided(prefix) == hits of the prefix that end by decided(prefix)
+    no hit of the whole crosses or begins before decided(prefix) without being among them
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tianjing.rulebook import guards
+from tianjing.rulebook.folding import REACH_CHARS, STOP, Folded, fold
+from tianjing.rulebook.lexicon import Found, Lexicon, Tokens, bits
+from tianjing.rulebook.patterns import Pattern
+from tianjing.rulebook.schema import PhraseCheck, Rule
+
+# A hit depends on no character further back than this; a caller that drops released text keeps this much of it.
+LEFT_CONTEXT_CHARS = guards.WINDOW_CHARS + REACH_CHARS
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule's phrase at characters `start` to `end` (exclusive) of the raw text, which read `evidence`."""
+
+    rule: Rule
+    start: int
+    end: int
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """One pattern over numbered word sets; `needed` has them as bits."""
+
+    needed: int
+    rule: int
+    sets: tuple[int, ...]
+    gaps: tuple[int, ...]
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Analysis:
+    """What one text says; kept until another text is asked about, so that `find` and `decided` share it."""
+
+    text: str
+    cells: Folded
+    tokens: Tokens
+    spans: list[tuple[int, int]]
+    hits: tuple[Hit, ...]
+
+
+_Path = tuple[tuple[int, int], ...]
+_EXCUSE_CHARS = 16
+# How often a word of so many characters is said, roughly: what is rare tells whether a pattern is worth a look.
+_COMMON = {1: 1.0, 2: 0.01}
+
+
+class PhraseMatcher:
+    """The phrase rules of one speaker."""
+
+    left_context_chars = LEFT_CONTEXT_CHARS
+
+    def __init__(self, rules: Iterable[tuple[Rule, PhraseCheck, list[Pattern]]]):
+        self.rules: list[Rule] = []
+        self._checks: list[PhraseCheck] = []
+        numbers: dict[frozenset[str], int] = {}
+        compiled: list[_Compiled] = []
+        for rule, check, patterns in rules:
+            for pattern in dict.fromkeys(patterns):
+                sets = tuple(numbers.setdefault(step.words, len(numbers)) for step in pattern.steps)
+                gaps = tuple(step.gap for step in pattern.steps)
+                needed = sum(1 << number for number in set(sets))
+                compiled.append(_Compiled(needed, len(self.rules), sets, gaps, pattern.context))
+            self.rules.append(rule)
+            self._checks.append(check)
+        self.lexicon = Lexicon(numbers)
+        # Each pattern is looked at only when its most telling word set occurs, and is open only after its first one.
+        common = [sum(_COMMON.get(len(word), 0.001) for word in words) for words in numbers]
+        self.by_key: list[list[_Compiled]] = [[] for _ in numbers]
+        self._by_first: list[list[_Compiled]] = [[] for _ in numbers]
+        for pattern_ in compiled:
+            self.by_key[min(pattern_.sets, key=common.__getitem__)].append(pattern_)
+            if len(pattern_.sets) - pattern_.context > 1:
+                self._by_first[pattern_.sets[pattern_.context]].append(pattern_)
+        self._keys = sum(1 << number for number, some in enumerate(self.by_key) if some)
+        longest = self.lexicon.longest
+        # The most cells that a match can reach over from a first word of each set.
+        self._reach = [max((_reach(pattern_, longest) for pattern_ in some), default=0) for some in self._by_first]
+        self._farthest = max(self._reach, default=0)
+        self._last: _Analysis | None = None
+
+    def find(self, text: str) -> list[Hit]:
+        """Hits in `text` by position; hits of one rule never overlap."""
+        return list(self._analyse(text).hits)
+
+    def decided(self, text: str) -> int:
+        """Index in `text` up to which no further text can change the hits; see the module."""
+        last = self._analyse(text)
+        cells, limit = last.cells, last.cells.open_from
+        # Cells from here on may still be read otherwise.
+        stable = len(cells.codes) if limit >= len(text) else cells.cell_at(limit)
+        first = self.lexicon.open_cell(cells.codes[:stable])
+        if first < stable:
+            limit = min(limit, cells.starts[first])
+        for start, end in last.spans:
+            if start < limit and (end > cells.open_from or not guards.right_is_final(text, end)):
+                limit = start
+        limit = self._open_from(cells, last.tokens, stable, limit)
+        # What is released may not hold half of a match, not even of one that another match covers.
+        for start, end in reversed(last.spans):
+            if start < limit < end:
+                limit = start
+        return limit
+
+    def _analyse(self, text: str) -> _Analysis:
+        last = self._last
+        if last is None or last.text != text:
+            cells = fold(text)
+            tokens = self.lexicon.tokens(cells)
+            found = self._candidates(text, cells, tokens)
+            spans = sorted({span for some in found.values() for span in some})
+            last = self._last = _Analysis(text, cells, tokens, spans, self._select(text, found))
+        return last
+
+    def _candidates(self, text: str, cells: Folded, tokens: Tokens) -> dict[int, list[tuple[int, int]]]:
+        """number of the rule → raw spans of its matches that no guard excuses."""
+        candidates: dict[int, list[tuple[int, int]]] = {}
+        missing = ~tokens.mask
+        possible = [
+            pattern
+            for number in bits(tokens.mask & self._keys)
+            for pattern in self.by_key[number]
+            if not pattern.needed & missing
+        ]
+        found = tokens.of(functools.reduce(operator.or_, (pattern.needed for pattern in possible), 0))
+        for pattern in possible:
+            for path in _paths(pattern, cells, found):
+                if self._stands(text, cells, pattern, path):
+                    span = (cells.starts[path[pattern.context][0]], cells.ends[path[-1][1] - 1])
+                    candidates.setdefault(pattern.rule, []).append(span)
+        return candidates
+
+    def _select(self, text: str, candidates: dict[int, list[tuple[int, int]]]) -> tuple[Hit, ...]:
+        """Of the matches of one rule those that begin first, then those that end first, without overlaps."""
+        hits = []
+        for rule, spans in candidates.items():
+            reached = 0
+            for start, end in sorted(set(spans)):
+                if start >= reached:
+                    hits.append(Hit(self.rules[rule], start, end, text[start:end]))
+                    reached = end
+        return tuple(sorted(hits, key=lambda hit: (hit.start, hit.end, hit.rule.id)))
+
+    def _stands(self, text: str, cells: Folded, pattern: _Compiled, path: _Path) -> bool:
+        """Whether no guard excuses this match."""
+        check = self._checks[pattern.rule]
+        start, end = cells.starts[path[pattern.context][0]], cells.ends[path[-1][1] - 1]
+        gaps = [
+            text[cells.ends[left[1] - 1] : cells.starts[right[0]]]
+            for left, right in itertools.pairwise(path)
+            if right[0] > left[1]
+        ]
+        left = guards.left_window(text, start)
+        if any(word in gap for word in check.unless for gap in gaps):
+            return False
+        if check.unless and any(word in _clause(left) for word in check.unless):
+            return False
+        if check.deniable:
+            first = text[start : cells.ends[path[pattern.context][1] - 1]]
+            if guards.denied(left, first) or any(guards.denied_inside(gap) for gap in gaps):
+                return False
+        if guards.refuted(guards.right_window(text, end)):
+            return False
+        return not guards.reported(left) and not guards.quoted(left)
+
+    def _open_from(self, cells: Folded, tokens: Tokens, stable: int, limit: int) -> int:
+        """Raw index at which the earliest match begins that more text could complete, or `limit`."""
+        stop = cells.codes.rfind(STOP, 0, stable) + 1
+        found = tokens.since(max(stop, stable - self._farthest)).of()
+        for number, words in found.items():
+            if words[-1][0] < max(stop, stable - self._reach[number]):
+                continue
+            for pattern in self._by_first[number]:
+                first = _unfinished(pattern, cells, found, stable, stop, self.lexicon.longest)
+                if first is not None and cells.starts[first] < limit:
+                    limit = cells.starts[first]
+        return limit
+
+
+def _clause(left: str) -> str:
+    return left[-_EXCUSE_CHARS:]
+
+
+def _reach(pattern: _Compiled, longest: list[int]) -> int:
+    core = pattern.context
+    return sum(pattern.gaps[core + 1 :]) + sum(longest[number] for number in pattern.sets[core:])
+
+
+def _next(found: list[tuple[int, int]], after: int, gap: int, codes: str) -> Iterable[tuple[int, int]]:
+    """Words of one set that begin at most `gap` cells after cell `after`, with no end of a sentence between."""
+    stop = codes.find(STOP, after, after + gap + 1)
+    latest = after + gap if stop < 0 else stop
+    index = bisect_left(found, (after, 0))
+    while index < len(found) and found[index][0] <= latest:
+        yield found[index]
+        index += 1
+
+
+def _paths(pattern: _Compiled, cells: Folded, found: Found) -> Iterable[_Path]:
+    """Matches of all slots; of those with one first and one last word, the first found."""
+    core = pattern.context
+    paths: dict[tuple[int, int, int], _Path] = {}
+    for token in found[pattern.sets[0]]:
+        # Words of a context are kept apart: which of them are near enough shows only at the hit.
+        paths[(token[0], *token)] = (token,)
+    for step in range(1, len(pattern.sets)):
+        following, gap = found[pattern.sets[step]], pattern.gaps[step]
+        extended: dict[tuple[int, int, int], _Path] = {}
+        for (start, _, after), path in paths.items():
+            for token in _next(following, after, gap, cells.codes):
+                if step != core:
+                    extended.setdefault((start, *token), (*path, token))
+                elif cells.starts[path[0][0]] >= cells.starts[token[0]] - guards.WINDOW_CHARS:
+                    extended.setdefault((token[0], *token), (*path, token))
+        paths = extended
+        if not paths:
+            return ()
+    return paths.values()
+
+
+def _unfinished(
+    pattern: _Compiled, cells: Folded, found: Found, stable: int, stop: int, longest: list[int]
+) -> int | None:
+    """Earliest first cell of a beginning of `pattern` that the coming text may continue."""
+    earliest: int | None = None
+    firsts = found[pattern.sets[pattern.context]]
+    oldest = max(stop, stable - _reach(pattern, longest))
+    states = set(firsts[bisect_left(firsts, (oldest, 0)) :])
+    for step in range(pattern.context + 1, len(pattern.sets)):
+        number, gap = pattern.sets[step], pattern.gaps[step]
+        for start, after in states:
+            # The next word may still begin, or has begun and is unfinished.
+            if stable < after + gap + longest[number] and (earliest is None or start < earliest):
+                earliest = start
+        following = found.get(number)
+        if not following or not states:
+            break
+        states = {(start, token[1]) for start, after in states for token in _next(following, after, gap, cells.codes)}
+    return earliest
