@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from tianjing.config import StrictModel
+from tianjing.rulebook.schema import Institution
 
 
 class ServeConfig(StrictModel):
@@ -49,6 +52,12 @@ class ServeConfig(StrictModel):
 
     seed: int = 0
     """Seed of sampling for requests that bring none."""
+
+    rule_packs: tuple[Path, ...] = ()
+    """Your own rule packs (YAML), after the shipped ones; see docs/rulebook.md."""
+
+    institution: Institution = "consumer_finance"
+    """Who lends: decides which rules apply to what the endpoint says."""
 
     require_release: bool = True
     """Serve only weights with a valid signed release; false serves knowingly without, and says so in a header."""

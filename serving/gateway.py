@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,12 +36,12 @@ class Answer:
 
 @dataclass
 class Gateway:
-    """Everything a request needs. `guard_factory` makes the guard of one request."""
+    """Everything a request needs. `guards` makes the guard of one request."""
 
     config: ServeConfig
     upstream: Upstream
     queue: CaseQueue
-    guard_factory: Callable[[], Guard] = field(default=Guard)
+    guards: Callable[[], Guard]
 
     async def chat(self, call: ChatCall) -> Answer:
         """Answer a checked request.
@@ -49,7 +49,7 @@ class Gateway:
         Raises:
             ApiError: the engine refuses or cannot be reached, or a case cannot be stored.
         """
-        guard = self.guard_factory()
+        guard = self.guards()
         identity = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(time.time()),
@@ -128,8 +128,10 @@ class Gateway:
 
 
 def _guarded(guard: Guard, item: dict[str, Any]) -> dict[str, Any]:
-    outlet = guard.outlet()
+    outlet = guard.outlet(item["index"])
     content = outlet.push(item["message"].get("content") or "") + outlet.finish()
+    if outlet.ended:
+        return choice(item["index"], content or REFUSAL, "content_filter")
     return choice(item["index"], content, item.get("finish_reason"))
 
 

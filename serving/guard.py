@@ -1,72 +1,87 @@
-"""What stands between a caller and the model: personal data is masked on the way in and on the way out.
+"""What stands between a caller and the model: `tianjing.guard` over what goes in and what comes out.
 
-A guard that fails lets nothing pass: `GuardFailure` is answered with a refusal (fail closed).
+Personal data is masked on the way in and on the way out; what a rule of the rulebook forbids an agent to say ends the
+answer. A guard that fails lets nothing pass: `GuardFailure` is answered with a refusal (fail closed).
 """
 
 from __future__ import annotations
 
-import copy
+import functools
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
+from tianjing import guard as core
 from tianjing.privacy import Session
 from tianjing.records import Message
+from tianjing.rulebook import Rulebook
+from tianjing.rulebook.contacts import DEFAULT_TIME_ZONE
+from tianjing.rulebook.schema import Institution
 
 Verdict = Literal["allow", "mask", "handoff", "block"]
 REFUSAL = "抱歉，这个请求暂时无法处理。如需帮助，请联系人工客服。"
+CHANNEL = "chat"
 
 
 class GuardFailure(Exception):
     """The guard itself broke, so nothing is known about the text."""
 
 
-class Masker(Protocol):
-    """What `tianjing.privacy.StreamMasker` offers."""
-
-    findings: list[str]
-
-    def push(self, delta: str) -> str:
-        """Take the next piece and return what may be released."""
-
-    def finish(self) -> str:
-        """Close the stream and return the rest."""
-
-
 class Outlet:
-    """The way out of one choice: `push` deltas, then `finish`; both return what may be released."""
+    """The way out of one choice: `push` deltas, then `finish`; both return what may be released.
 
-    def __init__(self, masker: Masker, counts: Counter[str]):
-        self._masker = masker
-        self._counts = counts
-        self._seen = 0
+    Once `ended`, a rule has been broken: nothing more is released, and the caller ends the answer.
+    """
+
+    def __init__(self, stream: core.Stream, guard: Guard):
+        self._stream = stream
+        self._guard = guard
+        self.released_chars = 0
+
+    @property
+    def ended(self) -> bool:
+        return self._stream.ended is not None
 
     def push(self, delta: str) -> str:
         try:
-            return self._counted(self._masker.push(delta))
-        except Exception as error:
-            raise GuardFailure(type(error).__name__) from error
+            return self._noted(self._stream.push(delta))
+        except core.GuardError as error:
+            raise GuardFailure(str(error)) from error
 
     def finish(self) -> str:
-        try:
-            return self._counted(self._masker.finish())
-        except Exception as error:
-            raise GuardFailure(type(error).__name__) from error
+        return self._noted(self._stream.finish())
 
-    def _counted(self, released: str) -> str:
-        self._counts.update(self._masker.findings[self._seen :])
-        self._seen = len(self._masker.findings)
-        return released
+    def _noted(self, released: core.Released) -> str:
+        for verdict in released.verdicts:
+            if verdict.detector == core.PrivacyDetector.name and verdict.action == "mask":
+                self._guard.output[verdict.kind] += 1
+            elif verdict.action in ("block", "handoff"):
+                if verdict.detector != core.RulebookDetector.name or verdict.kind.startswith(core.FAULT):
+                    raise GuardFailure(verdict.kind)
+                self._guard.block(f"rule:{verdict.kind}")
+            elif verdict.detector == core.RulebookDetector.name:
+                self._guard.warnings[verdict.kind] += 1
+        self.released_chars += len(released.text)
+        return released.text
 
 
 class Guard:
-    """Guards one request: placeholders are the same in question and answer."""
+    """Guards one request: placeholders are the same in question and answer.
 
-    def __init__(self) -> None:
+    Args:
+        rules: what must not be said; compiled once and shared by all requests of a day.
+    """
+
+    def __init__(self, rules: Sequence[core.Incremental] = ()) -> None:
         self.input: Counter[str] = Counter()
         self.output: Counter[str] = Counter()
+        self.warnings: Counter[str] = Counter()
         self.blocked: list[str] = []
         self._session = Session()
+        self._core = core.Guard([core.PrivacyDetector(self._session), *rules])
 
     def admit(self, messages: Iterable[Message]) -> tuple[Message, ...]:
         """The messages as the model may see them.
@@ -84,18 +99,42 @@ class Guard:
         self.input.update(finding.kind for finding in masked.findings)
         return masked.text
 
-    def outlet(self) -> Outlet:
-        """A way out for one choice; choices number their new placeholders independently."""
-        return Outlet(copy.deepcopy(self._session).stream(), self.output)
+    def outlet(self, index: int) -> Outlet:
+        """The way out of one choice; choices number their new placeholders independently."""
+        return Outlet(self._core.open(index), self)
 
     def block(self, reason: str) -> None:
         """Record that text was withheld."""
-        self.blocked.append(reason)
+        if reason not in self.blocked:
+            self.blocked.append(reason)
 
     def report(self) -> dict[str, Any]:
         """The `tianjing` object of an answer: verdict, reasons and counts of entity kinds, never the entities."""
-        reasons = [*self.blocked]
+        reasons = [*self.blocked, *(f"rule:{rule}" for rule in sorted(self.warnings))]
         reasons += [name for name, found in (("pii_input", self.input), ("pii_output", self.output)) if found]
         verdict: Verdict = "block" if self.blocked else "mask" if reasons else "allow"
         entities = {"input": dict(sorted(self.input.items())), "output": dict(sorted(self.output.items()))}
         return {"verdict": verdict, "reasons": reasons, "entities": entities}
+
+
+class GuardFactory:
+    """A guard for each request, with the rules in force on the day of the request.
+
+    Raises:
+        RulebookError: a rule pack is wrong; it names the file, the rule, the field and a remedy.
+    """
+
+    def __init__(self, packs: Sequence[Path] = (), institution: Institution = "consumer_finance"):
+        self._book = Rulebook.load(packs).within(institution, channel=CHANNEL)
+        self._rules = functools.lru_cache(maxsize=2)(self._compiled)
+        self._rules(_today())
+
+    def __call__(self) -> Guard:
+        return Guard([self._rules(_today())])
+
+    def _compiled(self, day: date) -> core.RulebookDetector:
+        return core.RulebookDetector(self._book.on(day).matcher())
+
+
+def _today() -> date:
+    return datetime.now(ZoneInfo(DEFAULT_TIME_ZONE)).date()

@@ -22,6 +22,7 @@ from serving.cases import CaseQueue
 from serving.config import ServeConfig
 from serving.errors import ServeError
 from serving.gateway import Gateway
+from serving.guard import GuardFactory
 from serving.upstream import Upstream
 from tianjing.engine import Engine, EngineConfig, reserve_port
 from tianjing.errors import EXIT_STAGE_FAILED
@@ -67,13 +68,15 @@ def running(
 
     Raises:
         EngineError: the port is in use (found before the model is loaded), or the engine does not start.
+        RulebookError: a rule pack is wrong.
     """
+    guards = GuardFactory(endpoint.config.rule_packs, endpoint.config.institution)
     with (
         reserve_port(endpoint.config.host, endpoint.config.port) as sock,
         Engine(endpoint.engine_config(), endpoint.log_folder / LOG_FILE, on_progress) as engine,
     ):
         door = upstream(engine.base_url, engine.api_key, endpoint.config.upstream_timeout_s)
-        gateway = Gateway(endpoint.config, door, endpoint.queue)
+        gateway = Gateway(endpoint.config, door, endpoint.queue, guards)
         with listening(create_app(gateway, endpoint.key, endpoint.release), sock) as base_url:
             yield base_url, engine, door
 

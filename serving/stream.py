@@ -24,8 +24,9 @@ class GuardedStream:
         self._identity = identity
         self._include_usage = include_usage
         self._reader = EventReader()
-        self._outlets: dict[int, Outlet] = {index: guard.outlet() for index in range(choices)}
+        self._outlets: dict[int, Outlet] = {index: guard.outlet(index) for index in range(choices)}
         self._started: set[int] = set()
+        self._cut = False
 
     def feed(self, data: bytes) -> bytes:
         """Events that may go to the caller now."""
@@ -59,6 +60,9 @@ class GuardedStream:
             usage = value.get("usage") if self._include_usage and not value["choices"] else None
         except (ValueError, KeyError, TypeError, AttributeError):
             return self.close("the engine's answer cannot be read")
+        if self._cut:
+            self.done = True
+            return sent + DONE
         return sent + (event(chunk(self._identity, [], usage=usage)) if usage else b"")
 
     def _choice(self, item: dict[str, Any]) -> bytes:
@@ -67,9 +71,15 @@ class GuardedStream:
         if outlet is None:
             return b""  # a choice that nobody asked for, or one that has ended
         released = outlet.push(item.get("delta", {}).get("content") or "")
-        if finish_reason:
+        if finish_reason and not outlet.ended:
             released += outlet.finish()
+        if outlet.ended:  # a rule was broken: what may go out has gone out, the rest is never sent
+            finish_reason = "content_filter"
+            released += REFUSAL if not outlet.released_chars else ""
+        if finish_reason:
             del self._outlets[index]
+            # Nobody is left to write for: the end of this stream stops the engine.
+            self._cut = outlet.ended and not self._outlets
         first = index not in self._started
         self._started.add(index)
         sent = event(chunk(self._identity, [delta(index, "", role=True)])) if first else b""

@@ -23,7 +23,7 @@ from serving.auth import key_from
 from serving.cases import CaseQueue
 from serving.config import ServeConfig
 from serving.gateway import Gateway
-from serving.guard import Guard
+from serving.guard import Guard, GuardFactory
 from serving.launch import listening
 from serving.upstream import Upstream
 from tianjing.engine import free_port, reserve_port
@@ -128,10 +128,11 @@ class Served:
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """Starts a gateway in front of a played engine: start(config, guard, engine_url); all stop with the session."""
+    guards = GuardFactory()
     with ExitStack() as stack:
 
         def start_one(
-            config: ServeConfig | None = None, guard: Callable[[], Guard] = Guard, engine_url: str | None = None
+            config: ServeConfig | None = None, guard: Callable[[], Guard] = guards, engine_url: str | None = None
         ) -> Served:
             engine = PlayedEngine()
             if engine_url is None:

@@ -12,8 +12,11 @@ import openai
 import pytest
 
 from serving.config import ServeConfig
-from serving.guard import REFUSAL, Guard, Outlet
+from serving.guard import REFUSAL, Guard, GuardFactory
+from serving.sse import event
+from serving.stream import GuardedStream
 from tests.serving.conftest import ENGINE_KEY, KEY, Served
+from tianjing.guard import Span
 
 MOBILE, ID_CARD = "13812345678", "11010519491231002X"
 
@@ -204,20 +207,19 @@ def test_several_choices_are_each_guarded(served: Served) -> None:
     assert texts == [texts[0]] * 3 and MOBILE not in texts[0] and "手机" in texts[0]
 
 
-class Broken(Guard):
-    """A guard with a fault on the way out, after the first pieces."""
+class Fault:
+    """A detector with a fault."""
 
-    def outlet(self) -> Outlet:
-        outlet = super().outlet()
-        masker, push = outlet._masker, outlet._masker.push
+    name = "fault"
+    lookbehind_chars = 0
 
-        def failing(delta: str) -> str:
-            if "密" in delta:
-                raise RuntimeError("fault")
-            return push(delta)
+    def find(self, text: str) -> list[Span]:
+        if "密" in text:
+            raise RuntimeError("fault")
+        return []
 
-        masker.push = failing  # type: ignore[method-assign]
-        return outlet
+    def decided(self, text: str) -> int:
+        return len(text)
 
 
 class BrokenAtTheDoor(Guard):
@@ -228,7 +230,7 @@ class BrokenAtTheDoor(Guard):
 
 
 def test_a_guard_that_fails_lets_nothing_pass(start: Callable[..., Served]) -> None:
-    served = start(guard=Broken)
+    served = start(guard=lambda: Guard([Fault()]))
     served.engine.text = "前文。秘密在这里。"
     answer = served.ask("你好")
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == (REFUSAL, "content_filter")
@@ -243,6 +245,40 @@ def test_a_guard_that_fails_on_the_question_keeps_it_from_the_model(start: Calla
     assert served.ask("你好").choices[0].message.content == REFUSAL
     assert served.stream("你好")[0] == REFUSAL
     assert served.engine.received == []
+
+
+def test_a_forbidden_word_ends_the_answer_and_the_engine_stops(served: Served) -> None:
+    served.engine.text = "好的。再不还就让你坐牢，" + "请放心。" * 200
+    answer = served.ask("能批吗")
+    first = answer.choices[0]
+    assert (first.message.content, first.finish_reason) == ("好的。再不还就让你", "content_filter")
+    assert answer.model_extra["tianjing"]["verdict"] == "block"
+    assert answer.model_extra["tianjing"]["reasons"] == ["rule:collect.false.criminal"]
+    served.engine.endless = True
+    text, chunks = served.stream("能批吗")
+    assert text == "好的。再不还就让你"
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "content_filter"
+    assert served.engine.left.wait(5), "the engine went on writing for nobody"
+
+
+def test_an_answer_that_begins_with_a_forbidden_word_is_a_refusal(served: Served) -> None:
+    served.engine.text = "我是公安局的，快还钱。"
+    assert served.ask("能批吗").choices[0].message.content == REFUSAL
+    assert served.stream("能批吗")[0] == REFUSAL
+
+
+def test_of_several_choices_only_the_one_in_breach_ends() -> None:
+    guard = GuardFactory()()
+    stream = GuardedStream(guard, {"id": "chatcmpl-1", "created": 1, "model": "tianjing"}, 2, include_usage=False)
+
+    def said(index: int, text: str, reason: str | None = None) -> str:
+        piece = {"index": index, "delta": {"content": text}, "finish_reason": reason}
+        return stream.feed(event({"choices": [piece]})).decode()
+
+    assert "content_filter" in said(0, "我是公安局的，快还钱。")
+    assert not stream.done and said(0, "坐牢") == ""
+    assert "请放心" in said(1, "请放心。", "stop") + stream.feed(b"data: [DONE]\n\n").decode()
+    assert stream.done
 
 
 def test_a_complaint_goes_to_a_person_and_not_to_the_model(served: Served) -> None:
@@ -301,12 +337,12 @@ def test_the_engines_errors_are_told_apart(served: Served, engine_status: int, s
 
 
 def test_a_stream_that_breaks_off_ends_with_an_error_and_nothing_held(served: Served) -> None:
-    served.engine.text, served.engine.size, served.engine.break_after = f"您的手机是{MOBILE}。", 1, 12
+    served.engine.text, served.engine.size, served.engine.break_after = f"已为查询：{MOBILE}。", 1, 12
     received = []
     with pytest.raises(openai.APIError, match="engine"):
         for chunk in served.ask("你好", stream=True):
             received.append(chunk.choices[0].delta.content or "")
-    assert "".join(received) == "您的手机是"
+    assert "".join(received) == "已为查询："
 
 
 @pytest.mark.parametrize("stream", [False, True])
