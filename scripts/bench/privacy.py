@@ -14,6 +14,7 @@ pip install presidio-analyzer
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import platform
 import re
@@ -167,6 +168,13 @@ def _found_in_turns(text: str, known: dict[str, str] | None) -> list[Finding]:
     ]
 
 
+# The first run of each labelled set, when nothing had been written with sight of it: printed beside every later one.
+FIRST_RUNS = {
+    "a5f7652b0a2bb7fc": "structured recall 0.826 precision 0.992, names with a record 0.976 and 0.930",
+    "7c3ff171d7c052be": "structured recall 0.913 precision 0.995, names with a record 0.783 and 0.837",
+}
+
+
 def labelled(path: Path, most_mistakes: int) -> None:
     tally, with_record, count = Tally(), Tally(), 0
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -176,6 +184,8 @@ def labelled(path: Path, most_mistakes: int) -> None:
             known = row.get("known")
             (with_record if known else tally).add(row["text"], spans, _found_in_turns(row["text"], known))
             count += 1
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"\n{path.name}  sha256 {digest}\nfirst run: {FIRST_RUNS.get(digest[:16], 'this one')}")
     tally.show(f"{path.name}: sentences without a customer record ({count} in all)", most_mistakes)
     with_record.show(f"{path.name}: sentences with a customer record", most_mistakes)
 

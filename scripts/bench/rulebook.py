@@ -26,6 +26,11 @@ from tianjing.rulebook import Rule, Rulebook, check_turns
 from tianjing.rulebook.schema import DisclosureCheck
 
 WANTED = 0.97
+# The first run of each labelled set, when no pattern had been written with sight of it: printed beside every later one.
+FIRST_RUNS = {
+    "62f4485c83c6c772": "recall 0.5779  precision 0.9077  (plain 216 of 366, twins 207 of 366, 43 false of 384 clean)",
+    "089562572ffdce22": "recall 0.7133  precision 0.9106  (plain 113 of 150, twins 101 of 150, 21 false of 200 clean)",
+}
 CLEAN = frozenset(("", "none", "clean", "fine", "ok", "null"))
 
 
@@ -58,7 +63,10 @@ def single_turn_rules(book: Rulebook) -> Rulebook:
 
 def measure(path: Path, book: Rulebook, day: date, show: int) -> bool:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    print(f"{path}  {len(rows)} turns  sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"{path}  {len(rows)} turns  sha256 {digest}")
+    if digest[:16] in FIRST_RUNS:
+        print(f"first  {FIRST_RUNS[digest[:16]]}")
     counts: Counter[tuple[str, str]] = Counter()
     per_topic: dict[str, Counter[str]] = {}
     confusion: Counter[tuple[str, str]] = Counter()
