@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,24 @@ def test_the_command_lists_shows_tests_and_checks(tmp_path: Path) -> None:
     assert (spoken["dialogue"], spoken["turn"], spoken["action"]) == ("d1", 1, "block")
     assert dialogue["turns"][1]["text"][spoken["start"] : spoken["end"]] == spoken["evidence"]  # type: ignore[index]
     assert any(f["rule"] == "collect.hours.log" and f["customer"] == "c1" for f in findings)
+
+
+def test_a_bad_line_stops_the_check_or_is_kept_aside(tmp_path: Path) -> None:
+    dialogue = {
+        "id": "d1", "customer": "c1", "agent": "a1", "channel": "voice", "started_at": "2026-09-01T10:00:00+08:00",
+        "turns": [{"speaker": "agent", "text": "再不还就让你坐牢"}],
+    }  # fmt: skip
+    dialogues, out = tmp_path / "dialogues.jsonl", tmp_path / "findings.jsonl"
+    dialogues.write_text('{"id":\n' + json.dumps(dialogue, ensure_ascii=False) + "\n", encoding="utf-8")
+    stopped = CliRunner().invoke(app, ["check", str(dialogues), "--out", str(out)])
+    assert "dialogues.jsonl:1" in str(stopped.exception) and not out.exists()
+    skipped = CliRunner().invoke(app, ["check", str(dialogues), "--out", str(out), "--on-error", "skip"])
+    assert skipped.exit_code == 1 and "坐牢" in out.read_text(encoding="utf-8")
+    rejected = [json.loads(line) for line in (tmp_path / "findings.rejected.jsonl").read_text("utf-8").splitlines()]
+    assert [(row["line"], row["text"]) for row in rejected] == [(1, '{"id":')]
+
+
+def test_dialogues_of_one_day_and_scope_share_one_compiled_book() -> None:
+    book, day = Rulebook.load(), date(2026, 9, 1)
+    first, again = (book.within("consumer_finance", channel="voice").on(day) for _ in range(2))
+    assert first is again and first.matcher() is again.matcher()

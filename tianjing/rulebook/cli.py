@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tianjing.files import OnError
+
 app = typer.Typer(no_args_is_help=True, help="Dated, cited rules: what may be said, when, and how often.")
 
 _Packs = Annotated[
@@ -95,6 +97,9 @@ def check(
         str, typer.Option(help="Who lends: bank, consumer_finance, micro_loan, private_lender, agency, platform.")
     ] = "consumer_finance",
     product: Annotated[str | None, typer.Option(help="Only rules for this product.")] = None,
+    on_error: Annotated[
+        OnError, typer.Option(help="At a bad line: stop, or skip it and keep it in OUT.rejected.jsonl.")
+    ] = "stop",
 ) -> None:
     """Judge dialogues, each by the rules of its own day; exit 1 when a breach was found."""
     from collections import Counter
@@ -115,20 +120,25 @@ def check(
     book = _book(pack)
     console = Console(stderr=True)
     findings: list[Finding] = []
+    rejects: list[dict[str, Any]] = []
     read = 0
     with Progress(SpinnerColumn(), TextColumn("{task.completed} dialogues"), console=console, transient=True) as bar:
         task = bar.add_task("dialogues", total=None)
-        for dialogue in read_jsonl(dialogues, Dialogue):
+        for dialogue in read_jsonl(dialogues, Dialogue, on_error, rejects):
             findings += check_dialogue(book, dialogue, institution, product)  # type: ignore[arg-type]
             read += 1
             bar.update(task, completed=read)
         if contacts:
             mine = book.within(institution, product)
-            findings += check_contacts(mine, read_jsonl(contacts, Contact))
+            findings += check_contacts(mine, read_jsonl(contacts, Contact, on_error, rejects))
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.tmp")
     write_jsonl(temporary, findings)
     temporary.replace(out)
+    if rejects:
+        kept = out.with_name(f"{out.stem}.rejected.jsonl")
+        write_jsonl(kept, rejects)
+        console.print(f"{len(rejects)} bad lines were left out → {kept}")
     for rule, count in Counter(finding.rule for finding in findings).most_common():
         console.print(f"{count:6d}  {rule}")
     people = sum(1 for rule in book if rule.check.kind == "human")
