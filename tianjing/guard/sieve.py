@@ -4,43 +4,116 @@ A phrase rule names word sets that must all be said in one sentence. The sieve h
 disguise that keeps the sound is heard too) and says how far text can be released: up to the first word that may begin a
 phrase and is still near enough for the next word of that phrase. As soon as all words of some phrase have been heard in
 order, or the text spells words in letters or split characters, the matcher decides.
+
+Work is done when the most telling word of a phrase is heard, which is rare: what must stand before it is looked for
+among the words heard lately, what must follow is waited for.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
-import operator
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 from tianjing.rulebook import PhraseMatcher
 from tianjing.rulebook.automaton import Automaton
 from tianjing.rulebook.components import JOINED
-from tianjing.rulebook.folding import CODES, LETTER_RUN_CHARS, PLAIN, SKIP, STOP, fold, syllables
-from tianjing.rulebook.lexicon import bits, disguised
+from tianjing.rulebook.folding import CODES, LETTER_RUN_CHARS, PLAIN, SKIP, SKIP_RUN_CHARS, STOP, fold, syllables
+from tianjing.rulebook.lexicon import Entry, bits, disguised
 
-_LETTERS = re.compile("[a-z]+")
+# What a character does: most are heard, and nothing else.
+_HEARD, _LETTER, _HALF, _SKIPPED, _ENDS = 0, 1, 2, 3, 4
 _HALVES = frozenset(first for first, _ in JOINED)
-_HALF = re.compile(f"[{''.join(sorted(_HALVES))}]")
+# A text may hold any character, and a sound many written forms; only so many are kept.
+_MOST_KEPT = 50_000
+# Heard lately; past this those too far back for any phrase are dropped.
+_MOST_WORDS = 512
 
 
-# (set, cells that may lie before it) of each word of a phrase
-_Steps = tuple[tuple[int, int], ...]
-# (all sets as bits, the last of them as a bit, the steps in order)
-_Phrase = tuple[int, int, _Steps]
+class _Phrase:
+    """A phrase seen from its most telling word.
+
+    Attributes:
+        before: (word set, most cells between it and the word behind it) of each word before, the nearest first.
+        after: (word set, most cells between it and the word before it, cells of its longest word) of each word behind.
+    """
+
+    __slots__ = ("after", "before")
+
+    def __init__(self, sets: tuple[int, ...], gaps: tuple[int, ...], at: int, longest: list[int]):
+        self.before = tuple((sets[step], gaps[step + 1]) for step in reversed(range(at)))
+        self.after = tuple((sets[step], gaps[step], longest[sets[step]]) for step in range(at + 1, len(sets)))
 
 
-@dataclass(frozen=True, slots=True)
 class _Word:
-    """What hearing a word means: `sets` it belongs to, as bits, and how many cells behind it a phrase may go on."""
+    """What hearing a word means.
 
-    chars: str
-    sets: int
-    near: int  # cells behind the word in which the second word of a phrase may end; 0: it begins no phrase
-    far: int  # the same for the last word, once a word of `seconds` has been heard
-    seconds: int
+    Attributes:
+        sets: the word sets it belongs to.
+        phrases: those of which it is the most telling word.
+        near: cells behind the word in which the second word of a phrase may end; 0: it begins no phrase.
+        far: the same for the last word, once a word of `seconds` has been heard.
+    """
+
+    __slots__ = ("far", "near", "phrases", "seconds", "sets")
+
+    def __init__(
+        self, sets: frozenset[int], phrases: tuple[_Phrase, ...], near: int, far: int, seconds: frozenset[int]
+    ):
+        self.sets = sets
+        self.phrases = phrases
+        self.near = near
+        self.far = far
+        self.seconds = seconds
+
+
+class _Sound:
+    """The words that sound alike."""
+
+    __slots__ = ("_heard", "_sieve", "_words")
+
+    def __init__(self, sieve: Sieve, words: tuple[Entry, ...]):
+        self._sieve = sieve
+        self._words = words
+        self._heard: dict[str, _Word | None] = {}
+
+    def word(self, said: str) -> _Word | None:
+        """What is heard when `said`, which has this sound, is said; None: none of these words."""
+        if said in self._heard:
+            return self._heard[said]
+        sets = 0
+        for chars, mask in self._words:
+            if chars == said or _plausible(chars, said):
+                sets |= mask
+        word = self._sieve.word(sets) if sets else None
+        if self._sieve.kept < _MOST_KEPT:
+            self._sieve.kept += 1
+            self._heard[said] = word
+        return word
+
+
+class _Open:
+    """A word that may begin a phrase: text from `position` on waits until cell `until`, or longer if it goes on."""
+
+    __slots__ = ("behind", "near", "position", "until", "word")
+
+    def __init__(self, position: int, behind: int, word: _Word):
+        self.position = position
+        self.behind = behind
+        self.word = word
+        self.until = behind + word.near
+        self.near = True
+
+
+class _Live:
+    """A phrase heard up to a word that ends before cell `behind`; its next word is `phrase.after[step]`."""
+
+    __slots__ = ("behind", "phrase", "step", "until")
+
+    def __init__(self, phrase: _Phrase, step: int, behind: int):
+        self.phrase = phrase
+        self.step = step
+        self.behind = behind
+        _, gap, longest = phrase.after[step]
+        self.until = behind + gap + longest
 
 
 class Sieve:
@@ -48,40 +121,58 @@ class Sieve:
 
     def __init__(self, matcher: PhraseMatcher):
         lexicon = matcher.lexicon
-        patterns = {id(pattern): pattern for group in matcher.by_key for pattern in group}.values()
-        near, far = [0] * len(lexicon.sets), [0] * len(lexicon.sets)
-        seconds = [0] * len(lexicon.sets)
-        # Phrases by their most telling set: all their sets as bits, the last of them, and the steps in order.
-        self.by_key: list[list[_Phrase]] = [[] for _ in lexicon.sets]
+        count, longest = len(lexicon.sets), lexicon.longest
+        self._near, self._far = [0] * count, [0] * count
+        self._seconds: list[frozenset[int]] = [frozenset()] * count
+        self._phrases: list[tuple[_Phrase, ...]] = [()] * count
         self.span = 1
-        for pattern in patterns:
-            steps = [gap + lexicon.longest[number] for number, gap in zip(pattern.sets, pattern.gaps, strict=True)]
-            self.span = max(self.span, sum(steps))
-            first, rest = pattern.sets[pattern.context], steps[pattern.context + 1 :]
-            if rest:
-                near[first] = max(near[first], rest[0])
-                far[first] = max(far[first], sum(rest))
-            if len(rest) > 1:
-                seconds[first] |= 1 << pattern.sets[pattern.context + 1]
-        for number, group in enumerate(matcher.by_key):
-            phrases = {(p.needed, 1 << p.sets[-1], tuple(zip(p.sets, p.gaps, strict=True))) for p in group}
-            self.by_key[number] = sorted(phrases)
-        self.keys = sum(1 << number for number, phrases in enumerate(self.by_key) if phrases)
-        firsts = {pattern.sets[pattern.context] for pattern in patterns}
-        heard: dict[str, tuple[_Word, ...]] = {}
+        self.kept = 0  # written forms that sounds remember
+        firsts = set()
+        for key, group in enumerate(matcher.by_key):
+            for pattern in group:
+                sets, gaps, context = pattern.sets, pattern.gaps, pattern.context
+                steps = [gap + longest[number] for number, gap in zip(sets, gaps, strict=True)]
+                self.span = max(self.span, sum(steps))
+                first, rest = sets[context], steps[context + 1 :]
+                firsts.add(first)
+                if rest:
+                    self._near[first] = max(self._near[first], rest[0])
+                    self._far[first] = max(self._far[first], sum(rest))
+                if len(rest) > 1:
+                    self._seconds[first] |= {sets[context + 1]}
+                self._phrases[key] += (_Phrase(sets, gaps, sets.index(key), longest),)
+        self._words: dict[int, _Word] = {}
+        # A word of one cell is heard only as it is written.
+        single: dict[str, int] = {}
+        sounds: dict[str, _Sound] = {}
         opening: set[str] = set()
-        for key, values in lexicon.entries.items():
-            words = []
-            for chars, mask in values:
-                numbers = tuple(bits(mask))
-                following = functools.reduce(operator.or_, (seconds[number] for number in numbers))
-                reach = max(near[number] for number in numbers), max(far[number] for number in numbers)
-                words.append(_Word(chars, mask, *reach, following))
-                if firsts.intersection(numbers):
-                    opening.add(key)
-            heard[key] = tuple(words)
-        self.longest = max(map(len, heard), default=1)
-        self.automaton = Automaton(heard, frozenset(opening))
+        for sound, entries in lexicon.entries.items():
+            if len(sound) == 1:
+                for chars, mask in entries:
+                    # A syllable in letters is the matcher's.
+                    if chars.isascii() == sound.isascii():
+                        single[chars] = single.get(chars, 0) | mask
+                continue
+            sounds[sound] = _Sound(self, entries)
+            if any(number in firsts for _, mask in entries for number in bits(mask)):
+                opening.add(sound)
+        self.single = {chars: self.word(sets) for chars, sets in single.items()}
+        self.longest = max(map(len, sounds), default=1)
+        self.automaton = Automaton(sounds, frozenset(opening))
+
+    def word(self, sets: int) -> _Word:
+        """What hearing a word of these sets (as bits) means."""
+        known = self._words.get(sets)
+        if known is None:
+            numbers = frozenset(bits(sets))
+            known = self._words[sets] = _Word(
+                numbers,
+                tuple(phrase for number in sorted(numbers) for phrase in self._phrases[number]),
+                max(self._near[number] for number in numbers),
+                max(self._far[number] for number in numbers),
+                frozenset().union(*(self._seconds[number] for number in numbers)),
+            )
+        return known
 
 
 @functools.lru_cache(maxsize=65536)
@@ -94,183 +185,235 @@ def _is_pinyin(letters: str) -> bool:
     return 0 < len(letters) <= LETTER_RUN_CHARS and bool(syllables(letters))
 
 
+# character -> (sound, plain character, what it does)
+_Char = tuple[str, str, int]
+_CHARS: dict[str, _Char] = {}
+
+
+def _char(char: str) -> _Char:
+    code, plain = CODES[ord(char)], PLAIN[ord(char)]
+    if code == STOP:
+        does = _ENDS
+    elif code == SKIP:
+        does = _SKIPPED
+    elif "a" <= code <= "z":
+        does = _LETTER
+    else:
+        does = _HALF if plain in _HALVES else _HEARD
+    if len(_CHARS) < _MOST_KEPT:
+        _CHARS[char] = (code, plain, does)
+    return code, plain, does
+
+
 class Hearing:
     """The sieve at work on one stream. Positions count from the beginning of the stream."""
 
     def __init__(self, sieve: Sieve):
         self._sieve = sieve
-        self.position = 0
-        self.sentence = 0  # where the present sentence begins
-        self.complete = False  # the words of some phrase have been heard: the matcher should look
-        self._half = ""  # the last plain character, if it may be the first half of a split one
-        self._letters = ""  # the run of letters at the end
-        self._before_open: int | None = None  # what was decided before those; None: there are none
-        self._reset()
-
-    def _reset(self) -> None:
-        """A sentence has ended: no phrase crosses it."""
-        # The last cells, as many as a word has: what is written there, and where.
-        self._chars = ""
-        self._starts: list[int] = []
-        self._cells = 0
-        self._recent = self._before = 0  # sets heard in this stretch of `span` cells, and in the one before
-        self._turn = 0
-        self._armed: dict[_Phrase, int] = {}  # phrases of which the most telling set has been heard, and that set
-        self._live: dict[_Steps, int] = {}  # phrases of which all sets have been heard, and their last sets
-        self._words: list[tuple[int, int, int]] = []  # (first cell, cell behind it, sets) of the words heard lately
-        # (position, cell behind it, word) of words that may begin a phrase
-        self._open: list[tuple[int, int, _Word]] = []
-        self._state = 0  # of the automaton
+        self._step = sieve.automaton.step
+        self._fail = sieve.automaton.fail
+        self._found = sieve.automaton.found
+        self._unfinished = sieve.automaton.unfinished
+        self._single = sieve.single
+        self._keep = sieve.longest
+        self._span = sieve.span
+        self.restart(0)
 
     def restart(self, position: int) -> None:
         """Go on from the beginning of a sentence."""
-        self.position = self.sentence = position
-        self._half = self._letters = ""
-        self._before_open = None
-        self.complete = False
-        self._reset()
+        self.position = position
+        self._letters = ""  # the run of letters at the end
+        self._half = ""  # the last character, if it may be the first half of a split one
+        self._skipped = 0  # characters left out behind it
+        # What the end of the text says is open while more letters, or the other half, may follow: nothing is decided
+        # beyond what was decided before it, for it may go on with a word that begins there. -1: there is no such end.
+        self._before_open = -1
+        self._begin(position)
+
+    def _begin(self, position: int) -> None:
+        """A sentence begins: no phrase crosses its end."""
+        self.sentence = position  # where the present sentence begins
+        self.complete = False  # the words of some phrase have been heard: the matcher should look
+        # The last cells, as many as a word has at least: what is written there, and where.
+        self._chars = ""
+        self._starts: list[int] = []
+        self._cells = 0
+        self._words: list[tuple[int, int, _Word]] = []  # (first cell, cell behind it, word) heard lately, by their ends
+        self._live: list[_Live] = []
+        self._open: list[_Open] = []
+        self._state = 0  # of the automaton
 
     def push(self, text: str) -> int | None:
         """Index up to which no phrase can begin but those that are complete (the matcher looks at them).
 
         None: nothing can be said about this sentence; the matcher looks at it up to its end, then `restart` comes.
         """
-        codes, chars = text.translate(CODES), text.translate(PLAIN)
-        if (self._letters or _LETTERS.search(codes)) and self._spells(codes):
-            return None
-        plain = self._half + chars
-        if _HALF.search(plain) and any(pair in JOINED for pair in itertools.pairwise(plain)):
-            return None
-        self._half = plain[-1:] if plain[-1:] in _HALVES else ""
-        # What the end of the text says is open while more letters, or the other half, may follow: nothing is decided
-        # beyond what was decided before it, for it may go on with a word that begins there.
-        letters = len(self._letters) if len(self._letters) <= LETTER_RUN_CHARS else 0
-        known = len(text) - max(letters, len(self._half))
-        if known == len(text):
-            self._before_open = None
-        elif known >= 0:
-            if not self._take(codes[:known], chars[:known]):
-                return None
-            self._before_open = self._decided()
-            codes, chars = codes[known:], chars[known:]
-        if not self._take(codes, chars):
-            return None
-        return self._decided() if self._before_open is None else self._before_open
-
-    def _take(self, codes: str, chars: str) -> bool:
-        """Hear text of one or more sentences; False if one that has ended may hold a phrase."""
-        position = self.position
-        self.position += len(codes)
-        if STOP in codes:
-            *ended, codes = codes.split(STOP)
-            for sentence in ended:
-                self._hear(sentence, chars, position)
+        for char in text:
+            known = _CHARS.get(char)
+            code, plain, does = _char(char) if known is None else known
+            if does or self._before_open >= 0 or self._letters:
+                if self._goes_on(code, plain, does):
+                    return None
+                if does == _SKIPPED:
+                    self.position += 1
+                    continue
+            self._hear(code, plain)
+            self.position += 1
+            if does == _ENDS:
                 if self.complete:
-                    return False
-                chars = chars[len(sentence) + 1 :]
-                position += len(sentence) + 1
-                self._reset()
-                self.sentence = position
-        self._hear(codes, chars, position)
-        return True
+                    return None
+                self._begin(self.position)
+        return self._before_open if self._before_open >= 0 else self._decided()
+
+    def _goes_on(self, code: str, plain: str, does: int) -> bool:
+        """Note where a run of letters or a split character begins or ends; whether it spells something."""
+        if does == _LETTER:
+            if not self._letters:
+                self._freeze()
+            elif len(self._letters) == LETTER_RUN_CHARS:
+                self._before_open = -1  # too long for a word in letters
+            if len(self._letters) <= LETTER_RUN_CHARS:
+                self._letters += code
+            self._half = ""
+            return False
+        if self._letters:
+            if _is_pinyin(self._letters):
+                return True
+            self._letters = ""
+            self._before_open = -1
+        if does == _SKIPPED:
+            self._skipped += 1
+            if self._half and self._skipped > SKIP_RUN_CHARS:
+                self._half = ""
+                self._before_open = -1
+            return False
+        if self._half:
+            if (self._half, plain) in JOINED:
+                return True
+            self._half = ""
+            self._before_open = -1
+        if does == _HALF:
+            self._freeze()
+            self._half = plain
+            self._skipped = 0
+        return False
+
+    def _freeze(self) -> None:
+        if self._before_open < 0:
+            self._before_open = self._decided()
 
     def close(self) -> bool:
         """Whether the text may end here without a look of the matcher."""
         return not _is_pinyin(self._letters)
 
-    def _spells(self, codes: str) -> bool:
-        """Whether some run of letters that ends here spells syllables."""
-        codes = self._letters + codes
-        self._letters = ""
-        for run in _LETTERS.finditer(codes):
-            if run.end() == len(codes):
-                self._letters = run[0][: LETTER_RUN_CHARS + 1]
-            elif _is_pinyin(run[0]):
-                return True
-        return False
-
-    def _hear(self, codes: str, chars: str, position: int) -> None:
-        """Take cells of one sentence."""
-        if not codes:
-            return
-        starts: Iterable[int] = range(position, position + len(codes))
-        if SKIP in codes:
-            seen = [item for item in zip(starts, codes, chars, strict=False) if item[1] != SKIP]
-            starts = [start for start, _, _ in seen]
-            codes, chars = "".join(code for _, code, _ in seen), "".join(char for _, _, char in seen)
-        if self._cells - self._turn > self._sieve.span:
-            # No phrase reaches back behind the stretch that ends here.
-            self._before, self._recent = self._recent, 0
-            self._armed = {phrase: key for phrase, key in self._armed.items() if key & self._before}
-            self._words = [word for word in self._words if word[1] > self._turn]
-            self._turn = self._cells
-        known = len(self._chars)
-        self._chars += chars[: len(codes)]
-        self._starts += starts
-        said, opened, words_heard, new = self._chars, self._open, self._words, 0
-        shift = self._cells - known
-        automaton, state = self._sieve.automaton, self._state
-        step, fail, found = automaton.step, automaton.fail, automaton.found
-        for end, code in enumerate(codes, known + 1):
+    def _hear(self, code: str, char: str) -> None:
+        """Take one cell."""
+        step, state = self._step, self._state
+        following = step[state].get(code)
+        while following is None and state:
+            state = self._fail[state]
             following = step[state].get(code)
-            while following is None and state:
-                state = fail[state]
-                following = step[state].get(code)
-            state = following or 0
-            for size, words in found[state]:
-                heard = said[end - size : end]
-                for word in words:
-                    if word.chars == heard or (size > 1 and _plausible(word.chars, heard)):
-                        new |= word.sets
-                        behind = shift + end
-                        words_heard.append((behind - size, behind, word.sets))
-                        if word.near:
-                            opened.append((self._starts[end - size], behind, word))
-        self._state = state
-        self._cells += len(codes)
-        keep = self._sieve.longest
-        if len(said) > keep:
-            self._chars, self._starts = said[-keep:], self._starts[-keep:]
-        if new:
-            self._note(new)
+        self._state = state = 0 if following is None else following
+        self._cells += 1
+        cells = self._cells
+        self._chars += char
+        self._starts.append(self.position)
+        if len(self._starts) > 4 * self._keep:
+            self._chars = self._chars[-self._keep :]
+            del self._starts[: -self._keep]
+        word = self._single.get(char)
+        if word is not None:
+            self._note(word, cells - 1, cells)
+        for size, sound in self._found[state]:
+            word = sound.word(self._chars[-size:])
+            if word is not None:
+                self._note(word, cells - size, cells)
 
-    def _note(self, new: int) -> None:
-        """Remember the sets heard just now; the last of a phrase may be among them."""
-        heard = self._recent | self._before
-        self._recent |= new
-        for key in bits(new & ~heard & self._sieve.keys):
-            self._armed.update(dict.fromkeys(self._sieve.by_key[key], 1 << key))
-        if self._armed:
-            missing = ~(heard | new)
-            for phrase in [phrase for phrase in self._armed if not phrase[0] & missing]:
-                del self._armed[phrase]
-                self._live[phrase[2]] = phrase[1]
-        if self._live and any(new & last and self._in_order(steps) for steps, last in self._live.items()):
-            self.complete = True
+    def _note(self, word: _Word, first: int, behind: int) -> None:
+        """A word has been heard: it may open a phrase, carry one on, or be the most telling one of some."""
+        if word.near:
+            self._open.append(_Open(self._starts[first - behind], behind, word))
+        words = self._words
+        words.append((first, behind, word))
+        if len(words) > _MOST_WORDS:
+            self._words = words = [item for item in words if item[1] > behind - self._span]
+        if self._live:
+            self._carry_on(word, first, behind)
+        for phrase in word.phrases:
+            before = phrase.before
+            if not before or self._preceded(before, first):
+                if phrase.after:
+                    self._live.append(_Live(phrase, 0, behind))
+                else:
+                    self.complete = True
 
-    def _in_order(self, steps: _Steps) -> bool:
-        """Whether the words of a phrase have been heard lately in its order, and near enough to one another."""
-        (first, _), *following = steps
-        ends = [end for _, end, sets in self._words if sets >> first & 1]
-        for number, gap in following:
-            ends = [
-                end
-                for begin, end, sets in self._words
-                if sets >> number & 1 and any(behind <= begin <= behind + gap for behind in ends)
-            ]
-        return bool(ends)
+    def _carry_on(self, word: _Word, first: int, behind: int) -> None:
+        """The word may be the next one of a phrase that waits for it."""
+        live: list[_Live] = []
+        for item in self._live:
+            if item.until < behind:
+                continue
+            live.append(item)
+            number, gap, _ = item.phrase.after[item.step]
+            if number in word.sets and item.behind <= first <= item.behind + gap:
+                if item.step + 1 == len(item.phrase.after):
+                    self.complete = True
+                else:
+                    live.append(_Live(item.phrase, item.step + 1, behind))
+        self._live = live
+
+    def _preceded(self, before: tuple[tuple[int, int], ...], first: int) -> bool:
+        """Whether the words that must stand before cell `first` have been heard, in order and near enough."""
+        words = self._words
+        nearest = farthest = first
+        starts = [first]
+        for number, gap in before:
+            found: list[int] = []
+            for index in range(len(words) - 1, -1, -1):
+                begin, end, word = words[index]
+                if end < farthest - gap:
+                    break
+                if number in word.sets and (end <= nearest) and _near(starts, end, gap):
+                    found.append(begin)
+            if not found:
+                return False
+            starts, nearest, farthest = found, max(found), min(found)
+        return True
 
     def _decided(self) -> int:
+        """Index up to which no phrase can begin that is still open."""
         decided, cells = self.position, self._cells
         if self._open:
-            heard = self._recent | self._before
-            self._open = [
-                item
-                for item in self._open
-                if cells < item[1] + (item[2].far if item[2].seconds & heard else item[2].near)
-            ]
-            if self._open:
-                decided = min(decided, *(item[0] for item in self._open))
-        if unfinished := self._sieve.automaton.unfinished[self._state]:
-            decided = min(decided, self._starts[-unfinished])
+            waiting: list[_Open] = []
+            for item in self._open:
+                if cells >= item.until and not (item.near and self._second(item)):
+                    continue
+                waiting.append(item)
+                if item.position < decided:
+                    decided = item.position
+            self._open = waiting
+        unfinished = self._unfinished[self._state]
+        if unfinished and self._starts[-unfinished] < decided:
+            decided = self._starts[-unfinished]
         return decided
+
+    def _second(self, item: _Open) -> bool:
+        """Whether a second word has been heard behind the first, so that more may follow."""
+        item.near = False
+        seconds = item.word.seconds
+        if seconds:
+            for index in range(len(self._words) - 1, -1, -1):
+                first, behind, word = self._words[index]
+                if behind <= item.behind:
+                    break
+                if first >= item.behind and not seconds.isdisjoint(word.sets):
+                    item.until = item.behind + item.word.far
+                    return self._cells < item.until
+        return False
+
+
+def _near(starts: list[int], end: int, gap: int) -> bool:
+    for start in starts:
+        if 0 <= start - end <= gap:
+            return True
+    return False

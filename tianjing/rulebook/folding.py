@@ -25,7 +25,7 @@ REACH_CHARS = 26
 # A question mark ends no phrase: 失业？关我什么事.
 _STOPS = frozenset("。！!；;\n\r")
 _PAUSES = frozenset("，,：:？?")
-_SKIP_RUN_CHARS = 16
+SKIP_RUN_CHARS = 16
 LETTER_RUN_CHARS = 24
 _FIRST_SOUND = 0xE000
 
@@ -155,7 +155,7 @@ def _fold_disguised(codes: str, chars: str, size: int) -> Folded:
         code = codes[index]
         if code == SKIP:
             end = _SKIPPED.match(codes, index).end()  # type: ignore[union-attr]
-            if end - index > _SKIP_RUN_CHARS:
+            if end - index > SKIP_RUN_CHARS:
                 cells.append((STOP, STOP, index, end))
         elif "a" <= code <= "z":
             end = _LETTERS.match(codes, index).end()  # type: ignore[union-attr]
