@@ -9,6 +9,8 @@ from tianjing.guard.verdicts import Span
 from tianjing.privacy import Session
 from tianjing.privacy.findings import LEFT_CONTEXT_CHARS, View, fold
 
+_NOTHING: list[Span] = []
+
 
 class PrivacyDetector:
     """Masks what `tianjing.privacy.find` finds, by the placeholders of `session`.
@@ -39,14 +41,11 @@ class PrivacyScan:
     def push(self, text: str, closed: bool) -> Scanned:
         self._text += text
         self._folded += fold(text)
-        spans, done = [], self._done
-        for item in self._session.scanner.scan(View(self._folded, closed), done):
-            if isinstance(item, int):
-                done = item
-            else:
-                start, match = item
-                replacement = self._session.replacement(match, self._text[start : match.end])
-                spans.append(Span(start + self._offset, match.end + self._offset, match.kind, "mask", replacement))
+        matches, done = self._session.scanner.scan(View(self._folded, closed), self._done)
+        spans = [] if matches else _NOTHING
+        for start, match in matches:
+            replacement = self._session.replacement(match, self._text[start : match.end])
+            spans.append(Span(start + self._offset, match.end + self._offset, match.kind, "mask", replacement))
         decided = self._offset + done
         if (drop := done - LEFT_CONTEXT_CHARS) > 0:
             self._text, self._folded, done = self._text[drop:], self._folded[drop:], LEFT_CONTEXT_CHARS

@@ -96,10 +96,10 @@ def _question(turns: Sequence[tuple[str, str]], index: int) -> str:
 def _read(scanner: Scanner, label: str, answer: str, kinds: frozenset[str]) -> Match | None:
     """What begins at the first character of `answer`, read behind `label`."""
     view = View(label + answer, closed=True)
-    first = next(scanner.scan(view, len(label), learn=False), None)
-    if not isinstance(first, tuple) or first[0] != len(label) or first[1].kind not in kinds:
+    matches, _ = scanner.scan(view, len(label), learn=False)
+    if not matches or matches[0][0] != len(label) or matches[0][1].kind not in kinds:
         return None
-    match = first[1]
+    match = matches[0][1]
     end = match.end - len(label)
     if match.kind == "name" and end < len(answer) and answer[end] not in _NAME_ENDS:
         return None

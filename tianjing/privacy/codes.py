@@ -21,13 +21,15 @@ _EMAIL = re.compile(
     rf"((?:(?:[A-Za-z0-9-]|[{_HAN_DIGITS}]){{1,40}}(?:{_DOT})){{1,3}}[A-Za-z]{{2,10}})"
 )
 _EMAIL_RUN = re.compile(rf"[A-Za-z0-9._%+@艾特圈小老鼠{_SPOKEN_CHARS}{_HAN_DIGITS} -]+")
-_EMAIL_LOCAL = re.compile(rf"[A-Za-z0-9._%+{_SPOKEN_CHARS}{_HAN_DIGITS}-]+")
+LOCAL_PART = rf"[A-Za-z0-9._%+{_SPOKEN_CHARS}{_HAN_DIGITS}-]"
+_EMAIL_LOCAL = re.compile(f"{LOCAL_PART}+")
 _EMAIL_BEFORE = re.compile(r"[A-Za-z0-9._%+@-]$")
 _EMAIL_LOCAL_CHARS, _EMAIL_CHARS_MAX = 64, 199
 _AT_WORDS = ("@", "艾特", "圈a", "圈A", "小老鼠", "at ", "AT ", "At ")
 
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
-_SPOKEN_WORD = re.compile(rf"[A-Za-z0-9_{_SPOKEN_CHARS}{_HAN_DIGITS}-]+")
+SPOKEN_SYMBOL = rf"[A-Za-z0-9_{_SPOKEN_CHARS}{_HAN_DIGITS}-]"
+_SPOKEN_WORD = re.compile(f"{SPOKEN_SYMBOL}+")
 _WECHAT_ID = re.compile(
     rf"[A-Za-z](?:[-_A-Za-z0-9]|{_SPOKEN}|[{_HAN_DIGITS}](?=[{_HAN_DIGITS}A-Za-z0-9])){{4,18}}"
     rf"(?:[-_A-Za-z0-9]|(?<=[{_HAN_DIGITS}])[{_HAN_DIGITS}])"
@@ -37,6 +39,8 @@ _WECHAT = re.compile(
     r"(?:号码|账号|号|id)?(?:就是|是|为|叫|加|搜|我|的|一下|上|用|改成|换成|填|写|[:,\s])*$",
     re.IGNORECASE,
 )
+# Some character of each of these words.
+WECHAT_CUE = re.compile("[微威薇徽绿vVwW]")
 _SPOKEN_FIRST = frozenset(_HAN_DIGITS) | frozenset(word[0] for word in _SPOKEN_SIGNS)
 _NOT_WECHAT = frozenset(("wechat", "weixin", "android", "iphone"))
 
@@ -71,6 +75,15 @@ HINT = (
     rf"|(?<![0-9])(?:{_GAPS}[A-Za-z]){{0,2}}(?:{_GAPS}[0-9A-Za-z{_HAN_DIGITS}]){{7}})"
     rf"|[0-9AaNnYy{_HAN_DIGITS}](?<![A-Za-z0-9_-].)(?=(?:{_GAPS}[0-9A-Za-z{_HAN_DIGITS}]){{16}})"
 )
+# What `read_digits` may make a code of, in a text that may go on: up to three letters and seven digits, or a symbol,
+# seven digits and as many symbols as a credit code has. What the end of the text (\Z) cuts short may still come true.
+_DIGIT = rf"{_GAPS}[0-9{_HAN_DIGITS}]"
+_SYMBOL = rf"{_GAPS}[0-9A-Za-z{_HAN_DIGITS}]"
+LETTERED = re.compile(
+    rf"[A-Za-z](?:{_GAPS}[A-Za-z]){{0,2}}(?:(?:{_DIGIT}){{7}}|(?:{_DIGIT}){{0,6}}{_GAPS}\Z)"
+    rf"|.(?:(?:{_DIGIT}){{7}}(?:(?:{_SYMBOL}){{10}}|(?:{_SYMBOL}){{0,9}}{_GAPS}\Z)|(?:{_DIGIT}){{0,6}}{_GAPS}\Z)",
+    re.S,
+)
 _PLATE_GAP = r"[ ·•.,，、—嗯-]{0,2}"
 PLATE_HINT = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{_HAN_DIGITS}])"
 STARTS = frozenset(_PROVINCES)
@@ -86,9 +99,11 @@ def match_code(view: View, start: int) -> Match | None:
     last = before[-1:]
     if last.isascii() and (last.isalnum() or last in "-_") and last:
         return None
-    if written and view.at(start).isalpha() and _WECHAT.search(before):
+    if written and view.at(start).isalpha() and WECHAT_CUE.search(before) and _WECHAT.search(before):
         return _match_wechat(view, start)
     if not (second := view.at(start + 1)) or (second not in SECOND and not (second.isascii() and second.isalpha())):
+        return None
+    if not LETTERED.match(view.text, start):
         return None
     window = read_digits(view, start, letters=True)
     for length in _CODE_LENGTHS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tianjing.privacy.findings import View
+from tianjing.privacy.findings import MoreText, View
 
 DIGITS: dict[str, str] = {
     char: str(value)
@@ -60,6 +60,10 @@ _D = "".join(DIGITS)
 # A run of written digits that nothing continues: the usual case, read at once.
 _CONTINUED = re.escape("".join(sorted({*DIGITS, *SEPARATORS, *BRIDGE_CHARS, *(word[0] for word in _ID_LETTERS)})))
 _PLAIN = re.compile(rf"[0-9]{{1,{_WINDOW_DIGITS - 1}}}(?![{_CONTINUED}])")
+# Digits up to the end of the text, so that more may follow.
+_UNFINISHED = re.compile(
+    rf"(?:[{_D}][{re.escape(''.join(sorted(SEPARATORS)))}]{{0,{_MAX_SEPARATORS}}}){{1,{_WINDOW_DIGITS - 1}}}\Z"
+)
 _GAP = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
 # Separators may stand before a bridge as well as behind it.
 GAP_CHARS = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
@@ -91,8 +95,11 @@ class Window:
 def read_digits(view: View, start: int, *, letters: bool = False) -> Window:
     """Up to 21 digits that begin at `start`; with `letters` also ASCII letters, as capitals."""
     text = view.text
-    if not letters and (plain := _PLAIN.match(text, start)) and (plain.end() < len(text) or view.closed):
-        end = plain.end()
+    if not view.closed and _UNFINISHED.match(text, start):
+        raise MoreText
+    plain = _PLAIN.match(text, start)
+    end = plain.end() if plain else start
+    if plain and not (letters and end < len(text) and text[end].isascii() and text[end].isalpha()):
         return Window(plain[0], list(range(start + 1, end + 1)), [False] * (end - start - 1) + [True], end - start)
     digits: list[str] = []
     ends: list[int] = []

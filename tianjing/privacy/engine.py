@@ -63,7 +63,7 @@ class Session:
             folded: `text` has been folded already.
         """
         view = View(text if folded else fold(text), closed=True)
-        return [item for item in self.scanner.scan(view, 0, places, learn=learn) if not isinstance(item, int)]
+        return self.scanner.scan(view, 0, places, learn=learn)[0]
 
     def replace(self, text: str, matches: Sequence[tuple[int, Match]]) -> Masked:
         """`text` with these matches, in order and without overlaps, replaced."""

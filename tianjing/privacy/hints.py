@@ -1,8 +1,8 @@
 """Where personal data can begin: one pass of compiled patterns over a text, or over thousands joined together.
 
 A hint is necessary, not sufficient: where none stands no recogniser would find anything, so ordinary text costs one
-pass of the regular-expression engine and nothing else. While more of a text may come, hints that look ahead cannot
-be used; `OPEN_STARTS` then names every character at which something could begin.
+pass of the regular-expression engine and nothing else. While more of a text may come, `OPEN_STARTS` names every
+character at which something could begin, and hints that look ahead hold as long as the text so far agrees with them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import string
 from collections.abc import Iterator, Sequence
 
 from tianjing.privacy import addresses, codes, dates, digits, employers, gazetteer, names
+from tianjing.privacy.findings import LEFT_CONTEXT_CHARS
 
 # Stands before each joined text; no pattern takes it.
 SEPARATOR = "\x00"
@@ -37,8 +38,10 @@ _CHARS = frozenset(digits.DIGITS) | codes.STARTS | dates.STARTS | names.STARTS |
 _BOUNDARIES = "".join(sorted(set(addresses.BOUNDARY_CHARS + employers.BOUNDARY_CHARS + names.BOUNDARY_CHARS)))
 # Nothing that a boundary opens begins with these.
 _NEVER_FIRST = "".join(sorted(addresses.NEVER_FIRST & employers.NEVER_FIRST & names.NEVER_FIRST))
+# Inside a written word or number nothing begins.
 OPEN_STARTS = re.compile(
-    rf"[A-Za-z0-9{''.join(sorted(_CHARS))}]|(?<![^\W_{_BOUNDARIES}])[^\W_{_NEVER_FIRST}]",
+    rf"(?<![A-Za-z0-9_-])[A-Za-z]|(?<![0-9])[0-9]|[{''.join(sorted(char for char in _CHARS if not char.isascii()))}]"
+    rf"|(?<![^\W_{_BOUNDARIES}])[^\W_{_NEVER_FIRST}]",
 )
 _BITS_OF_CHAR: dict[str, int] = {}
 for _bit, _starts in (
@@ -52,25 +55,57 @@ for _bit, _starts in (
         _BITS_OF_CHAR[_char] = _BITS_OF_CHAR.get(_char, 0) | _bit
 
 
-class _BitsBehind(dict[str, int]):
-    """Character -> bits of the recognisers that may find something behind it."""
+def _bits(char: str, before: str) -> int:
+    """Bits of the recognisers that may find something at `char`, behind `before` ("" at the beginning)."""
+    bits = _BITS_OF_CHAR.get(char, 0)
+    if char not in codes.STARTS and before.isascii() and (before.isalnum() or before in ("-", "_")):
+        bits &= ~CODE
+    if before.isascii() and before.isdigit():
+        bits &= ~(DATE | NUMBER) if char.isascii() else ~DATE
+    elif (before in digits.DIGITS or before == "十") and not char.isascii():
+        bits &= ~DATE
+    bits |= NAME if before in names.BOUNDARY_CHARS + ": " else 0
+    bits |= EMPLOYER if before in employers.BOUNDARY_CHARS + ":, \n" else 0
+    return bits | (ADDRESS if before in addresses.BOUNDARY_CHARS or not before.isalnum() else 0)
 
-    def __missing__(self, before: str) -> int:
-        bits = NAME if before in names.BOUNDARY_CHARS + ": " else 0
-        bits |= EMPLOYER if before in employers.BOUNDARY_CHARS + ":, \n" else 0
-        bits |= ADDRESS if before in addresses.BOUNDARY_CHARS or not before.isalnum() else 0
-        if len(self) < _MOST_CHARS:
-            self[before] = bits
-        return bits
 
-
-_MOST_CHARS = 10_000  # a text may hold any character; only so many are kept
-_BITS_BEHIND = _BitsBehind()
+_DIGIT = f"[{''.join(digits.DIGITS)}]"
+_GAPS = rf"[{re.escape(''.join(sorted(digits.SEPARATORS | digits.BRIDGE_CHARS)))}]{{0,{digits.GAP_CHARS}}}"
+# The hints of numbers, codes and dates for a text that may go on: what its end (\Z) cuts short may still come true.
+_OPEN_NUMBER = re.compile(
+    rf".(?=(?:{_GAPS}{_DIGIT}){{4}}|(?:{_GAPS}{_DIGIT}){{0,3}}(?:个(?:{_DIGIT}|\Z)|{_GAPS}\Z))", re.S
+)
+_OPEN_EMAIL = re.compile(rf".{codes.LOCAL_PART}{{0,63}} ?(?:@|艾特|圈|小老|[aA][tT] |[aA]?[tT]?\Z|[艾小]\Z)", re.S)
+_OPEN_WORD = re.compile(rf"[A-Za-z]{codes.SPOKEN_SYMBOL}{{0,4}}(?:{codes.SPOKEN_SYMBOL}|\Z)")
+_OPEN_DATE = re.compile(rf".(?=[十 {_DIGIT[1:]}{{0,3}}(?:[年月]|\Z)|[0-9]{{3}}[-/. ]|[0-9]{{7}}|[0-9]{{0,6}}\Z)", re.S)
+# A character and the one before it -> `_bits`; a text may hold any two, so only so many are kept.
+_BITS_OF_PAIR: dict[str, int] = {}
+_MOST_PAIRS = 50_000
 
 
 def open_recognisers(text: str, index: int) -> int:
     """Bits of the recognisers that may find something at `index` of a text of which more may come."""
-    return _BITS_OF_CHAR.get(text[index], 0) | _BITS_BEHIND[text[index - 1] if index else ""]
+    pair = text[index - 1 : index + 1] if index else text[0]
+    bits = _BITS_OF_PAIR.get(pair)
+    if bits is None:
+        bits = _bits(pair[-1], pair[:-1])
+        if len(_BITS_OF_PAIR) < _MOST_PAIRS:
+            _BITS_OF_PAIR[pair] = bits
+    if bits & (NUMBER | CODE | DATE):
+        if bits & NUMBER and not _OPEN_NUMBER.match(text, index):
+            bits &= ~NUMBER
+        if bits & CODE and text[index] not in codes.STARTS and not _may_be_code(text, index):
+            bits &= ~CODE
+        if bits & DATE and not _OPEN_DATE.match(text, index):
+            bits &= ~DATE
+    return bits
+
+
+def _may_be_code(text: str, index: int) -> bool:
+    if _OPEN_EMAIL.match(text, index) or codes.LETTERED.match(text, index):
+        return True
+    word = _OPEN_WORD.match(text, index)
+    return bool(word and codes.WECHAT_CUE.search(text, max(0, index - LEFT_CONTEXT_CHARS), index))
 
 
 class Places:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from tianjing.privacy import codes, dates, hints, names
 from tianjing.privacy.addresses import match_address
@@ -83,40 +83,44 @@ class Scanner:
 
     def scan(
         self, view: View, start: int, places: Places | None = None, *, learn: bool = True
-    ) -> Iterator[tuple[int, Match] | int]:
-        """Yield (start, match) pairs; at last the index up to which all is decided.
+    ) -> tuple[list[tuple[int, Match]], int]:
+        """(start, match) pairs in order, and the index up to which all is decided.
 
         Args:
             places: the places of this text, if they are known already.
             learn: keep names heard in full for the next text; within this one they are known in any case.
         """
+        text = view.text
         if view.closed and places is None:
-            places = hints.places(view.text)
+            places = hints.places(text)
         scanner, position = self, start
-        while (index := scanner._next(view, position, places)) >= 0:
+        matches: list[tuple[int, Match]] = []
+        while (index := scanner._next(text, position, places)) >= 0:
+            which = places.recognisers(index) if places is not None else hints.open_recognisers(text, index)
+            position = index + 1
+            if not which and text[index] not in scanner._values:
+                continue
             try:
-                which = places.recognisers(index) if places is not None else hints.open_recognisers(view.text, index)
                 found = scanner._match(view, index, which)
             except MoreText:
-                yield index
-                return
+                return matches, index
             if found:
-                begin, match = found
+                _, match = found
                 if match.full:
                     scanner = scanner if learn or scanner is not self else self.trial()
                     scanner.learn(match.value)
-                yield begin, match
-            position = found[1].end if found else index + 1
-        yield len(view.text)
+                matches.append(found)
+                position = match.end
+        return matches, len(text)
 
-    def _next(self, view: View, position: int, places: Places | None) -> int:
+    def _next(self, text: str, position: int, places: Places | None) -> int:
         """The next index at which something may begin, or -1."""
         if places is None:
-            match = hints.OPEN_STARTS.search(view.text, position)
+            match = hints.OPEN_STARTS.search(text, position)
             index = match.start() if match else -1
         else:
             index = places.next(position)
-        if self._firsts and (first := self._firsts.search(view.text, position)):
+        if self._firsts and (first := self._firsts.search(text, position)):
             return first.start() if index < 0 else min(index, first.start())
         return index
 
