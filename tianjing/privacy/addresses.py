@@ -88,7 +88,7 @@ def match_address(view: View, start: int) -> Match | None:
             return None
     # A stream is held for a suffix that comes soon, and only then for the end of the run.
     opening = view.run(start, _RUN, _OPEN_CHARS)
-    if not _SUFFIX_SOON.match(opening):
+    if view.short or not _SUFFIX_SOON.match(opening):
         return None
     labelled = labelled or _LABEL.search(before)
     if labelled and opening[0] in _NOT_AFTER_LABEL:

@@ -93,7 +93,7 @@ def match_code(view: View, start: int) -> Match | None:
     """The longest code that begins at the letter or digit at `start`."""
     written = view.at(start).isascii()
     email = _match_email(view, start) if written else None
-    if email:
+    if email or view.short:
         return email
     before = view.before(start, LEFT_CONTEXT_CHARS)
     last = before[-1:]
@@ -155,7 +155,7 @@ def _match_email(view: View, start: int) -> Match | None:
     if _EMAIL_BEFORE.search(view.before(start, 1)):
         return None
     local = view.run(start, _EMAIL_LOCAL, _EMAIL_LOCAL_CHARS + 1)
-    if not local or len(local) > _EMAIL_LOCAL_CHARS:
+    if not local or len(local) > _EMAIL_LOCAL_CHARS or view.short:
         return None
     after = start + len(local)
     if view.at(after) == " ":

@@ -64,7 +64,7 @@ def match_birth_date(view: View, start: int, known: str = "") -> Match | None:
     if view.closed and not known and not _CUE.search(view.text, max(0, start - 14), start + _RUN_CHARS + _AFTER_CHARS):
         return None
     run = view.run(start, _RUN, _RUN_CHARS)
-    match = _DATE.match(run)
+    match = None if view.short else _DATE.match(run)
     if not match:
         return None
     end = start + match.end()

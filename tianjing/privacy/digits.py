@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tianjing.privacy.findings import MoreText, View
+from tianjing.privacy.findings import View
 
 DIGITS: dict[str, str] = {
     char: str(value)
@@ -92,11 +92,15 @@ class Window:
     firm: int
 
 
+_NO_DIGITS = Window("", [], [], 0)
+
+
 def read_digits(view: View, start: int, *, letters: bool = False) -> Window:
     """Up to 21 digits that begin at `start`; with `letters` also ASCII letters, as capitals."""
     text = view.text
     if not view.closed and _UNFINISHED.match(text, start):
-        raise MoreText
+        view.short = True
+        return _NO_DIGITS
     plain = _PLAIN.match(text, start)
     end = plain.end() if plain else start
     if plain and not (letters and end < len(text) and text[end].isascii() and text[end].isalpha()):

@@ -84,30 +84,30 @@ class Match(NamedTuple):
     full: bool = False
 
 
-class MoreText(Exception):
-    """What stands here cannot be decided before more of the stream has arrived."""
-
-
 class View:
     """Folded text of which more may come.
 
-    Reading past the end raises MoreText while the stream is open and gives "" once it is closed. A recogniser that
-    reads only through `at`, in order, therefore decides the same on a prefix as on the whole. Behind `index` it may
-    look through `before`, at most `LEFT_CONTEXT_CHARS` far: a stream forgets what lies farther back.
+    Reading past the end gives "", as at the end of a closed text, and says so in `short` while the stream is open: what
+    a recogniser then returns does not count, more of the stream must have arrived first. A recogniser that reads only
+    through `at`, in order, therefore decides the same on a prefix as on the whole. Behind `index` it may look through
+    `before`, at most `LEFT_CONTEXT_CHARS` far: a stream forgets what lies farther back.
+
+    Attributes:
+        short: more text is needed to decide; never of a closed text.
     """
 
-    __slots__ = ("closed", "text")
+    __slots__ = ("closed", "short", "text")
 
     def __init__(self, text: str, closed: bool):
         self.text = text
         self.closed = closed
+        self.short = False
 
     def at(self, index: int) -> str:
         if index < len(self.text):
             return self.text[index]
-        if self.closed:
-            return ""
-        raise MoreText
+        self.short = not self.closed
+        return ""
 
     def before(self, index: int, length: int) -> str:
         """Up to `length` characters that precede `index`."""
@@ -116,7 +116,7 @@ class View:
     def after(self, index: int, length: int) -> str:
         """Up to `length` characters from `index` on; all of them are needed."""
         if index + length > len(self.text) and not self.closed:
-            raise MoreText
+            self.short = True
         return self.text[index : index + length]
 
     def run(self, index: int, allowed: re.Pattern[str], length: int) -> str:
@@ -127,7 +127,7 @@ class View:
         match = allowed.match(self.text, index, index + length)
         end = match.end() if match else index
         if end == len(self.text) and end - index < length and not self.closed:
-            raise MoreText
+            self.short = True
         return self.text[index:end]
 
     def startswith(self, value: str, index: int) -> bool:
@@ -136,7 +136,7 @@ class View:
         if here == value:
             return True
         if len(here) < len(value) and not self.closed and value.startswith(here):
-            raise MoreText
+            self.short = True
         return False
 
 

@@ -44,7 +44,7 @@ def match_number(view: View, start: int, known: Mapping[str, str]) -> Match | No
         return None
     window = read_digits(view, start)
     digits = window.digits
-    if len(digits) < _SHORTEST:
+    if len(digits) < _SHORTEST or view.short:
         return None
     context = view.before(start, LEFT_CONTEXT_CHARS)
     cuts = [index + 1 for index, cut in enumerate(window.cuts) if cut and _SHORTEST <= index + 1 <= _LONGEST]

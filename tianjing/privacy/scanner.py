@@ -12,14 +12,12 @@ from tianjing.privacy.addresses import match_address
 from tianjing.privacy.dates import match_birth_date, read_date
 from tianjing.privacy.digits import DIGITS, plain_digits
 from tianjing.privacy.employers import match_employer
-from tianjing.privacy.findings import FIELD_KINDS, Match, MoreText, View, fold
+from tianjing.privacy.findings import FIELD_KINDS, Match, View, fold
 from tianjing.privacy.hints import ADDRESS, CODE, DATE, EMPLOYER, NAME, NUMBER, Places
 from tianjing.privacy.names import match_name
 from tianjing.privacy.numbers import match_number
 from tianjing.privacy.words import is_ordinary
 
-_NUMERIC = DATE | NUMBER | CODE
-_NOTHING: list[Match] = []
 _KNOWN_NUMBER_DIGITS = 5
 # A conversation names few people; without a bound a hostile text would make the scan quadratic.
 _MAX_LEARNED = 64
@@ -100,9 +98,8 @@ class Scanner:
             position = index + 1
             if not which and text[index] not in scanner._values:
                 continue
-            try:
-                found = scanner._match(view, index, which)
-            except MoreText:
+            found = scanner._match(view, index, which)
+            if view.short:
                 return matches, index
             if found:
                 _, match = found
@@ -143,22 +140,24 @@ class Scanner:
         return (begin, best) if best else None
 
     def _recognised(self, view: View, index: int, char: str, which: int) -> list[Match]:
-        found: list[Match | None] = []
-        if which & _NUMERIC:
-            if which & DATE and char in _DATE_STARTS:
-                found.append(match_birth_date(view, index, self._birth_date))
-            if which & NUMBER and char in DIGITS:
-                found.append(match_number(view, index, self._numbers))
-            if which & CODE:
-                plate = char in codes.STARTS
-                found.append(codes.match_plate(view, index) if plate else codes.match_code(view, index))
-        if which & NAME:
-            found.append(match_name(view, index))
-        if which & ADDRESS and char.isalnum() and not (char.isascii() and char.isalpha()):
-            found.append(match_address(view, index))
-        if which & EMPLOYER and not char.isascii():
-            found.append(match_employer(view, index))
-        return [match for match in found if match] if any(found) else _NOTHING
+        found: list[Match] = []
+        if which & DATE and char in _DATE_STARTS and (match := match_birth_date(view, index, self._birth_date)):
+            found.append(match)
+        if which & NUMBER and not view.short and char in DIGITS and (match := match_number(view, index, self._numbers)):
+            found.append(match)
+        if which & CODE and not view.short:
+            match = codes.match_plate(view, index) if char in codes.STARTS else codes.match_code(view, index)
+            if match:
+                found.append(match)
+        if which & NAME and not view.short and (match := match_name(view, index)):
+            found.append(match)
+        if which & ADDRESS and not view.short and char.isalnum() and not (char.isascii() and char.isalpha()):
+            match = match_address(view, index)
+            if match:
+                found.append(match)
+        if which & EMPLOYER and not view.short and not char.isascii() and (match := match_employer(view, index)):
+            found.append(match)
+        return found
 
 
 @functools.lru_cache(maxsize=1024)
