@@ -23,7 +23,7 @@ from tianjing.rulebook.lexicon import Entry, bits, disguised
 _HEARD, _LETTER, _HALF, _SKIPPED, _ENDS = 0, 1, 2, 3, 4
 _HALVES = frozenset(first for first, _ in JOINED)
 # A text may hold any character, and a sound many written forms; only so many are kept.
-_MOST_KEPT = 50_000
+_MOST_KEPT = 200_000
 # Heard lately; past this those too far back for any phrase are dropped.
 _MOST_WORDS = 512
 
@@ -116,6 +116,18 @@ class _Live:
         self.until = behind + gap + longest
 
 
+class _Char:
+    """A character: its sound, what it is compared as, what it does, and the word that it is by itself."""
+
+    __slots__ = ("code", "does", "plain", "word")
+
+    def __init__(self, code: str, plain: str, does: int, word: _Word | None):
+        self.code = code
+        self.plain = plain
+        self.does = does
+        self.word = word
+
+
 class Sieve:
     """Compiled from a matcher; shared by all streams."""
 
@@ -126,7 +138,7 @@ class Sieve:
         self._seconds: list[frozenset[int]] = [frozenset()] * count
         self._phrases: list[tuple[_Phrase, ...]] = [()] * count
         self.span = 1
-        self.kept = 0  # written forms that sounds remember
+        self.kept = 0  # written forms and steps that are remembered
         firsts = set()
         for key, group in enumerate(matcher.by_key):
             for pattern in group:
@@ -156,7 +168,8 @@ class Sieve:
             sounds[sound] = _Sound(self, entries)
             if any(number in firsts for _, mask in entries for number in bits(mask)):
                 opening.add(sound)
-        self.single = {chars: self.word(sets) for chars, sets in single.items()}
+        self._single = {chars: self.word(sets) for chars, sets in single.items()}
+        self.chars: dict[str, _Char] = {}
         self.longest = max(map(len, sounds), default=1)
         self.automaton = Automaton(sounds, frozenset(opening))
 
@@ -174,6 +187,30 @@ class Sieve:
             )
         return known
 
+    def follow(self, state: int, code: str) -> int:
+        """The automaton's next state where it has no step of its own; the next time it has."""
+        following = self.automaton.after(state, code)
+        if self.kept < _MOST_KEPT:
+            self.kept += 1
+            self.automaton.step[state][code] = following
+        return following
+
+    def char(self, char: str) -> _Char:
+        """What hearing this character means."""
+        code, plain = CODES[ord(char)], PLAIN[ord(char)]
+        if code == STOP:
+            does = _ENDS
+        elif code == SKIP:
+            does = _SKIPPED
+        elif "a" <= code <= "z":
+            does = _LETTER
+        else:
+            does = _HALF if plain in _HALVES else _HEARD
+        known = _Char(code, plain, does, self._single.get(plain))
+        if len(self.chars) < _MOST_KEPT:
+            self.chars[char] = known
+        return known
+
 
 @functools.lru_cache(maxsize=65536)
 def _plausible(word: str, said: str) -> bool:
@@ -185,36 +222,15 @@ def _is_pinyin(letters: str) -> bool:
     return 0 < len(letters) <= LETTER_RUN_CHARS and bool(syllables(letters))
 
 
-# character -> (sound, plain character, what it does)
-_Char = tuple[str, str, int]
-_CHARS: dict[str, _Char] = {}
-
-
-def _char(char: str) -> _Char:
-    code, plain = CODES[ord(char)], PLAIN[ord(char)]
-    if code == STOP:
-        does = _ENDS
-    elif code == SKIP:
-        does = _SKIPPED
-    elif "a" <= code <= "z":
-        does = _LETTER
-    else:
-        does = _HALF if plain in _HALVES else _HEARD
-    if len(_CHARS) < _MOST_KEPT:
-        _CHARS[char] = (code, plain, does)
-    return code, plain, does
-
-
 class Hearing:
     """The sieve at work on one stream. Positions count from the beginning of the stream."""
 
     def __init__(self, sieve: Sieve):
         self._sieve = sieve
         self._step = sieve.automaton.step
-        self._fail = sieve.automaton.fail
         self._found = sieve.automaton.found
         self._unfinished = sieve.automaton.unfinished
-        self._single = sieve.single
+        self._known = sieve.chars
         self._keep = sieve.longest
         self._span = sieve.span
         self.restart(0)
@@ -249,15 +265,17 @@ class Hearing:
         None: nothing can be said about this sentence; the matcher looks at it up to its end, then `restart` comes.
         """
         for char in text:
-            known = _CHARS.get(char)
-            code, plain, does = _char(char) if known is None else known
+            known = self._known.get(char)
+            if known is None:
+                known = self._sieve.char(char)
+            does = known.does
             if does or self._before_open >= 0 or self._letters:
-                if self._goes_on(code, plain, does):
+                if self._goes_on(known):
                     return None
                 if does == _SKIPPED:
                     self.position += 1
                     continue
-            self._hear(code, plain)
+            self._hear(known)
             self.position += 1
             if does == _ENDS:
                 if self.complete:
@@ -265,15 +283,16 @@ class Hearing:
                 self._begin(self.position)
         return self._before_open if self._before_open >= 0 else self._decided()
 
-    def _goes_on(self, code: str, plain: str, does: int) -> bool:
+    def _goes_on(self, char: _Char) -> bool:
         """Note where a run of letters or a split character begins or ends; whether it spells something."""
+        does = char.does
         if does == _LETTER:
             if not self._letters:
                 self._freeze()
             elif len(self._letters) == LETTER_RUN_CHARS:
                 self._before_open = -1  # too long for a word in letters
             if len(self._letters) <= LETTER_RUN_CHARS:
-                self._letters += code
+                self._letters += char.code
             self._half = ""
             return False
         if self._letters:
@@ -288,13 +307,13 @@ class Hearing:
                 self._before_open = -1
             return False
         if self._half:
-            if (self._half, plain) in JOINED:
+            if (self._half, char.plain) in JOINED:
                 return True
             self._half = ""
             self._before_open = -1
         if does == _HALF:
             self._freeze()
-            self._half = plain
+            self._half = char.plain
             self._skipped = 0
         return False
 
@@ -306,24 +325,20 @@ class Hearing:
         """Whether the text may end here without a look of the matcher."""
         return not _is_pinyin(self._letters)
 
-    def _hear(self, code: str, char: str) -> None:
+    def _hear(self, char: _Char) -> None:
         """Take one cell."""
-        step, state = self._step, self._state
-        following = step[state].get(code)
-        while following is None and state:
-            state = self._fail[state]
-            following = step[state].get(code)
-        self._state = state = 0 if following is None else following
+        following = self._step[self._state].get(char.code)
+        state = self._sieve.follow(self._state, char.code) if following is None else following
+        self._state = state
         self._cells += 1
         cells = self._cells
-        self._chars += char
+        self._chars += char.plain
         self._starts.append(self.position)
         if len(self._starts) > 4 * self._keep:
             self._chars = self._chars[-self._keep :]
             del self._starts[: -self._keep]
-        word = self._single.get(char)
-        if word is not None:
-            self._note(word, cells - 1, cells)
+        if char.word is not None:
+            self._note(char.word, cells - 1, cells)
         for size, sound in self._found[state]:
             word = sound.word(self._chars[-size:])
             if word is not None:
@@ -406,7 +421,7 @@ class Hearing:
                 first, behind, word = self._words[index]
                 if behind <= item.behind:
                     break
-                if first >= item.behind and not seconds.isdisjoint(word.sets):
+                if first >= item.behind and word.sets & seconds:
                     item.until = item.behind + item.word.far
                     return self._cells < item.until
         return False

@@ -1,8 +1,8 @@
 """Where personal data can begin: one pass of compiled patterns over a text, or over thousands joined together.
 
 A hint is necessary, not sufficient: where none stands no recogniser would find anything, so ordinary text costs one
-pass of the regular-expression engine and nothing else. While more of a text may come, `OPEN_STARTS` names every
-character at which something could begin, and hints that look ahead hold as long as the text so far agrees with them.
+pass of the regular-expression engine and nothing else. While more of a text may come, a character and the
+one before it say what could begin, and hints that look ahead hold as long as the text so far agrees with them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import bisect
 import itertools
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tianjing.privacy import addresses, codes, dates, digits, employers, gazetteer, names
 from tianjing.privacy.findings import LEFT_CONTEXT_CHARS
@@ -39,7 +39,7 @@ _BOUNDARIES = "".join(sorted(set(addresses.BOUNDARY_CHARS + employers.BOUNDARY_C
 # Nothing that a boundary opens begins with these.
 _NEVER_FIRST = "".join(sorted(addresses.NEVER_FIRST & employers.NEVER_FIRST & names.NEVER_FIRST))
 # Inside a written word or number nothing begins.
-OPEN_STARTS = re.compile(
+_OPEN_STARTS = re.compile(
     rf"(?<![A-Za-z0-9_-])[A-Za-z]|(?<![0-9])[0-9]|[{''.join(sorted(char for char in _CHARS if not char.isascii()))}]"
     rf"|(?<![^\W_{_BOUNDARIES}])[^\W_{_NEVER_FIRST}]",
 )
@@ -57,6 +57,8 @@ for _bit, _starts in (
 
 def _bits(char: str, before: str) -> int:
     """Bits of the recognisers that may find something at `char`, behind `before` ("" at the beginning)."""
+    if not _OPEN_STARTS.match(before + char, len(before)):
+        return 0
     bits = _BITS_OF_CHAR.get(char, 0)
     if char not in codes.STARTS and before.isascii() and (before.isalnum() or before in ("-", "_")):
         bits &= ~CODE
@@ -83,14 +85,21 @@ _BITS_OF_PAIR: dict[str, int] = {}
 _MOST_PAIRS = 50_000
 
 
+def next_open(text: str, position: int, known: Collection[str]) -> int:
+    """The next index, at `position` or later, at which something may begin if more text comes, or -1.
+
+    Args:
+        known: the first characters of known values: there something may begin in any case.
+    """
+    for index in range(position, len(text)):
+        if _bits_at(text, index) or text[index] in known:
+            return index
+    return -1
+
+
 def open_recognisers(text: str, index: int) -> int:
     """Bits of the recognisers that may find something at `index` of a text of which more may come."""
-    pair = text[index - 1 : index + 1] if index else text[0]
-    bits = _BITS_OF_PAIR.get(pair)
-    if bits is None:
-        bits = _bits(pair[-1], pair[:-1])
-        if len(_BITS_OF_PAIR) < _MOST_PAIRS:
-            _BITS_OF_PAIR[pair] = bits
+    bits = _bits_at(text, index)
     if bits & (NUMBER | CODE | DATE):
         if bits & NUMBER and not _OPEN_NUMBER.match(text, index):
             bits &= ~NUMBER
@@ -98,6 +107,16 @@ def open_recognisers(text: str, index: int) -> int:
             bits &= ~CODE
         if bits & DATE and not _OPEN_DATE.match(text, index):
             bits &= ~DATE
+    return bits
+
+
+def _bits_at(text: str, index: int) -> int:
+    pair = text[index - 1 : index + 1] if index else text[0]
+    bits = _BITS_OF_PAIR.get(pair)
+    if bits is None:
+        bits = _bits(pair[-1], pair[:-1])
+        if len(_BITS_OF_PAIR) < _MOST_PAIRS:
+            _BITS_OF_PAIR[pair] = bits
     return bits
 
 

@@ -47,6 +47,7 @@ def match_number(view: View, start: int, known: Mapping[str, str]) -> Match | No
     if len(digits) < _SHORTEST or view.short:
         return None
     context = view.before(start, LEFT_CONTEXT_CHARS)
+    label = label_of(context)
     cuts = [index + 1 for index, cut in enumerate(window.cuts) if cut and _SHORTEST <= index + 1 <= _LONGEST]
     for length in reversed(cuts):
         end, number = window.ends[length - 1], digits[:length]
@@ -55,7 +56,7 @@ def match_number(view: View, start: int, known: Mapping[str, str]) -> Match | No
             continue
         if length > window.firm and not (is_resident_id(number) or (is_luhn(number) and is_card_prefix(number))):
             continue
-        kind = known.get(number) or _kind(number, view, end, context, window.cuts)
+        kind = known.get(number) or _kind(number, view, end, context, label, window.cuts)
         if kind and not _is_code(view, end, raw):
             return Match(kind, end, number[-11:] if kind == "mobile" else number)
     return None
@@ -87,8 +88,8 @@ def _is_code(view: View, end: int, raw: str) -> bool:
     return view.after(end, 2).lower() not in ("qq", "wx", "vx", "wi", "we")
 
 
-def _kind(digits: str, view: View, end: int, context: str, cuts: list[bool]) -> str | None:
-    length, label = len(digits), label_of(context)
+def _kind(digits: str, view: View, end: int, context: str, label: int, cuts: list[bool]) -> str | None:
+    length = len(digits)
     if length in (15, 18):
         called = any(word in context for word in _ID_WORDS)
         if is_resident_id(digits, checksum=not called) and (length == 18 or called or label >= 0):

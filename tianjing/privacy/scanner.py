@@ -113,10 +113,8 @@ class Scanner:
     def _next(self, text: str, position: int, places: Places | None) -> int:
         """The next index at which something may begin, or -1."""
         if places is None:
-            match = hints.OPEN_STARTS.search(text, position)
-            index = match.start() if match else -1
-        else:
-            index = places.next(position)
+            return hints.next_open(text, position, self._values)
+        index = places.next(position)
         if self._firsts and (first := self._firsts.search(text, position)):
             return first.start() if index < 0 else min(index, first.start())
         return index
