@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tianjing import text as shared
@@ -84,6 +85,11 @@ class Match(NamedTuple):
     full: bool = False
 
 
+def findings_of(text: str, matches: Iterable[tuple[int, Match]]) -> tuple[Finding, ...]:
+    """What the (start, match) pairs of `text` report."""
+    return tuple(Finding(match.kind, start, match.end, text[start : match.end]) for start, match in matches)
+
+
 class MoreText(Exception):
     """What stands here cannot be decided before more of the stream has arrived."""
 
@@ -103,6 +109,11 @@ class View:
         self.closed = closed
 
     def at(self, index: int) -> str:
+        """The character at `index`, "" behind the end.
+
+        Raises:
+            MoreText: `index` is not there yet.
+        """
         if index < len(self.text):
             return self.text[index]
         if self.closed:
