@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from data_recipes.card import card
@@ -113,26 +113,31 @@ def select(drafts: Iterable[Draft], config: BuildConfig, rejected: list[dict[str
             ids.add(row.id)
             kept_drafts[row.id] = draft
             by_task[row.task].append(row)
-    kept: list[Example] = []
-    for task in sorted(by_task):
-        rows = by_task[task]
-        learned = NearDuplicates((row.surface for row in rows if row.split == "train"), config.near_duplicate)
-        for split in SPLITS:
-            chosen = [row for row in rows if row.split == split]
-            if split == "test":
-                for row in chosen:
-                    if learned.seen(row.surface):
-                        reject(row, "surface_seen_in_training")
-                chosen = [row for row in chosen if not learned.seen(row.surface)]
-            shared = _within_share(chosen, kept_drafts, config.seed)
-            limit = config.max_rows_per_task.get(split, len(shared))
-            picked = _round_robin([row for row in chosen if row.id in shared], kept_drafts, limit, config.seed)
-            for row in chosen:
-                if row.id not in picked:
-                    reject(row, "over the limit of rows" if row.id in shared else "over the share of its class")
-            kept += [row for row in chosen if row.id in picked]
+    kept = [row for task in sorted(by_task) for row in _kept_of_task(by_task[task], kept_drafts, config, reject)]
     check_disjoint(kept)
     return kept
+
+
+def _kept_of_task(
+    rows: Sequence[Example], drafts: dict[str, Draft], config: BuildConfig, reject: Callable[[Example, str], None]
+) -> Iterator[Example]:
+    """The rows of one task that stay: unseen in training, and within the share of their class and the limit."""
+    learned = NearDuplicates((row.surface for row in rows if row.split == "train"), config.near_duplicate)
+    for split in SPLITS:
+        chosen = [row for row in rows if row.split == split]
+        if split == "test":
+            for row in chosen:
+                if learned.seen(row.surface):
+                    reject(row, "surface_seen_in_training")
+            chosen = [row for row in chosen if not learned.seen(row.surface)]
+        shared = _within_share(chosen, drafts, config.seed)
+        limit = config.max_rows_per_task.get(split, len(shared))
+        picked = _round_robin([row for row in chosen if row.id in shared], drafts, limit, config.seed)
+        for row in chosen:
+            if row.id in picked:
+                yield row
+            else:
+                reject(row, "over the limit of rows" if row.id in shared else "over the share of its class")
 
 
 def check_disjoint(rows: Iterable[Example]) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tianjing.privacy import KINDS, Session
+from tianjing.privacy import Session
 from tianjing.text import tidy
 
 # Conservative on purpose: what may be a word stays. 呃 and 嗯 are never part of one; 那个 only before a pause.
@@ -77,10 +77,6 @@ def quoted(quotation: str, raw: str, cleaned: Aligned) -> str | None:
     if not quotation or start < 0:
         return None
     return cleaned.slice_of(start, start + len(quotation)).strip()
-
-
-def has_placeholder(text: str) -> bool:
-    return any(f"〔{word}" in text for word in KINDS.values())
 
 
 def _tidy(raw: str) -> Aligned:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tianjing.files import OnError
+
 app = typer.Typer(help="Raw material to knowledge to an instruction dataset.", no_args_is_help=True)
 
 _OUT = typer.Option("--out", help="Folder of the artefact to write.")
@@ -19,21 +21,17 @@ def extract_command(
     out: Annotated[Path, _OUT],
     config: Annotated[Path | None, _CONFIG] = None,
     on_error: Annotated[
-        str,
-        typer.Option("--on-error", help="stop at the first bad line, or skip: count it and keep it in rejected.jsonl"),
+        OnError, typer.Option(help="At a bad line: stop, or skip it and keep it in rejected.jsonl.")
     ] = "stop",
 ) -> None:
     """Read, clean and redact raw material, and write it as knowledge: clauses, practices, procedures, dialogues."""
     from data_recipes.config import ExtractConfig
-    from data_recipes.errors import DataError
     from data_recipes.extract import extract
     from data_recipes.report import reporting
     from tianjing.config import load
 
-    if on_error not in ("stop", "skip"):
-        raise DataError(f"--on-error {on_error}: unknown", "allowed: stop, skip")
     with reporting("extract") as report:
-        report.show(extract(raw, out, load(ExtractConfig, config), on_error, report.step), out)  # type: ignore[arg-type]
+        report.show(extract(raw, out, load(ExtractConfig, config), on_error, report.step), out)
 
 
 @app.command("build", epilog="Example: tianjing data build runs/knowledge --out runs/dataset --config build.yaml")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from data_recipes import clean
 from data_recipes.clauses import ParsedDocument, parse_clauses, same_law
 from data_recipes.config import ExtractConfig, InstructionsSource, RawSource, StatutesSource
 from data_recipes.errors import DataError
@@ -20,14 +19,46 @@ from data_recipes.readers.document import RuleDocument
 from data_recipes.readers.instructions import read_instructions
 from data_recipes.readers.raw import RawMaterial, read_raw
 from data_recipes.readers.rules import read_rules
+from data_recipes.redaction import redact_cases
 from data_recipes.splits import split_customers, split_groups
 from tianjing.files import OnError
 from tianjing.lineage import Manifest, artefact, read_manifest
-from tianjing.privacy import Session
-from tianjing.records import Customer, Dialogue, Event, Outcome, Turn
+from tianjing.records import Customer, Dialogue, Event, Outcome, Split
 from tianjing.text import tidy
 
 Progress = Callable[[str], None]
+
+
+class _Document(NamedTuple):
+    """A rule document as read: parsed, and what its source says of it."""
+
+    parsed: ParsedDocument
+    strength: str
+    licence: str
+    file: str
+
+    def info(self, split: Split | None) -> DocumentInfo:
+        return DocumentInfo(
+            document=self.parsed.document,
+            file=self.file,
+            strength=self.strength,
+            version=self.parsed.version,
+            articles=self.parsed.articles,
+            gaps=self.parsed.gaps,
+            split=split,
+            licence=self.licence,
+        )
+
+
+class _Instruction(NamedTuple):
+    """An `Instruction` before the splits are known."""
+
+    id: str
+    kind: str
+    document: str
+    prompt: str
+    answer: str
+    licence: str
 
 
 @dataclass
@@ -35,11 +66,9 @@ class _Gathered:
     """What the sources gave, before splitting and mining."""
 
     raw: list[RawMaterial] = field(default_factory=list)
-    documents: list[tuple[ParsedDocument, str, str, str]] = field(
-        default_factory=list
-    )  # parsed, strength, licence, root
+    documents: list[_Document] = field(default_factory=list)
     tables: list[QualityRule] = field(default_factory=list)
-    instructions: list[tuple[str, str, str, str, str, str]] = field(default_factory=list)
+    instructions: list[_Instruction] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     read: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -98,9 +127,9 @@ def _gather(raw: Path, config: ExtractConfig, on_error: OnError, progress: Progr
         elif isinstance(source, InstructionsSource):
             progress(f"reading instructions in {source.path}")
             for kind, name in sorted(source.files.items()):
-                for identity, group, prompt, answer in read_instructions(folder / name, kind, on_error, found.rejected):
+                for row_id, group, prompt, answer in read_instructions(folder / name, kind, on_error, found.rejected):
                     found.read["instructions"] += 1
-                    found.instructions.append((identity, kind, group, prompt, answer, source.licence))
+                    found.instructions.append(_Instruction(row_id, kind, group, prompt, answer, source.licence))
     return found
 
 
@@ -110,13 +139,14 @@ def _add_document(found: _Gathered, document: RuleDocument, strength: str, licen
     if not parsed.articles:
         found.dropped["rule document without articles"] += 1
         return
-    same = next((i for i, (other, *_) in enumerate(found.documents) if same_law(parsed, other)), None)
+    new = _Document(parsed, strength, licence, document.file)
+    same = next((i for i, other in enumerate(found.documents) if same_law(parsed, other.parsed)), None)
     if same is None:
-        found.documents.append((parsed, strength, licence, document.file))
+        found.documents.append(new)
         return
     found.dropped["rule document of which a newer or equal version is here"] += 1
-    if parsed.version > found.documents[same][0].version:
-        found.documents[same] = (parsed, strength, licence, document.file)
+    if parsed.version > found.documents[same].parsed.version:
+        found.documents[same] = new
 
 
 def _quality_rules(document: RuleDocument) -> list[QualityRule]:
@@ -139,7 +169,7 @@ def _knowledge(found: _Gathered, config: ExtractConfig, progress: Progress) -> K
     outcomes: list[Outcome] = []
     progress("cleaning and redacting dialogues")
     for raw in found.raw:
-        kept, log = _redact(raw, customers, config, found.dropped)
+        kept, log = redact_cases(raw, customers, config, found.dropped)
         dialogues += kept
         events += log
         gone = {dialogue.id for dialogue in raw.dialogues} - {dialogue.id for dialogue in kept}
@@ -150,11 +180,10 @@ def _knowledge(found: _Gathered, config: ExtractConfig, progress: Progress) -> K
     mined, unusable = cases(learned, events, outcomes, customers, config.practices)
     found.dropped.update(unusable)
     known = {dialogue.id for dialogue in learned}
-    laws = [parsed.document for parsed, strength, *_ in found.documents if strength == "law"]
-    document_splits = split_groups(laws, config.split)
-    instruction_splits = split_groups({group for _, _, group, *_ in found.instructions}, config.split)
+    law_splits = split_groups([d.parsed.document for d in found.documents if d.strength == "law"], config.split)
+    instruction_splits = split_groups({row.document for row in found.instructions}, config.split)
     return Knowledge(
-        clauses=[clause for parsed, *_ in found.documents for clause in parsed.clauses],
+        clauses=[clause for document in found.documents for clause in document.parsed.clauses],
         quality_rules=found.tables,
         practices=mine(mined, config.practices),
         procedures=mine_procedures((e for e in events if e.case in known), config.procedures, config.practices),
@@ -162,30 +191,9 @@ def _knowledge(found: _Gathered, config: ExtractConfig, progress: Progress) -> K
         events=events,
         outcomes=outcomes,
         customers=[_strata(name, customers, splits[name], config) for name in sorted(splits)],
-        documents=[
-            DocumentInfo(
-                document=parsed.document,
-                file=file,
-                strength=strength,
-                version=parsed.version,
-                articles=parsed.articles,
-                gaps=parsed.gaps,
-                split=document_splits.get(parsed.document),
-                licence=licence,
-            )
-            for parsed, strength, licence, file in found.documents
-        ],
+        documents=[document.info(law_splits.get(document.parsed.document)) for document in found.documents],
         instructions=[
-            Instruction(
-                id=identity,
-                kind=kind,
-                document=group,
-                prompt=prompt,
-                answer=answer,
-                split=instruction_splits[group],
-                licence=licence,
-            )
-            for identity, kind, group, prompt, answer, licence in found.instructions
+            Instruction(**row._asdict(), split=instruction_splits[row.document]) for row in found.instructions
         ],
         rejected=found.rejected,
     )
@@ -195,59 +203,3 @@ def _strata(name: str, records: Mapping[str, Customer], split: str, config: Extr
     record = records.get(name)
     known = {key: record.field(key) for key in config.strata_fields if record and record.field(key) is not None}
     return Customer.model_validate({"customer": name, "split": split, **known})
-
-
-def _redact(
-    raw: RawMaterial, customers: Mapping[str, Customer], config: ExtractConfig, dropped: Counter[str]
-) -> tuple[list[Dialogue], list[Event]]:
-    """Clean and redact dialogues and the events of the same case; exact repetitions go."""
-    log: dict[str, list[Event]] = {}
-    for event in raw.events:
-        log.setdefault(event.case, []).append(event)
-    seen: set[tuple[str, str]] = set()
-    dialogues: list[Dialogue] = []
-    events: list[Event] = []
-    for dialogue in raw.dialogues:
-        key = clean.duplicate_key(dialogue.customer, [(turn.speaker, tidy(turn.text)) for turn in dialogue.turns])
-        if key in seen:
-            dropped["dialogue repeated word for word"] += 1
-            log.pop(dialogue.id, None)
-            continue
-        seen.add(key)
-        session = Session(_identity(customers.get(dialogue.customer), config.identity_fields))
-        cleaned = [clean.redact(clean.clean(turn.text), session) for turn in dialogue.turns]
-        turns = tuple(
-            Turn(speaker=turn.speaker, text=line.text, at=turn.at)
-            for turn, line in zip(dialogue.turns, cleaned, strict=True)
-        )
-        dialogues.append(dialogue.model_copy(update={"turns": turns}))
-        for event in log.pop(dialogue.id, []):
-            events.append(_redact_event(event, dialogue, cleaned, session))
-    for case in sorted(log):  # logs of business cases without a dialogue
-        events += [_redact_event(event, None, [], Session()) for event in log[case]]
-    return dialogues, events
-
-
-def _redact_event(event: Event, dialogue: Dialogue | None, cleaned: list[clean.Aligned], session: Session) -> Event:
-    attributes = {name: _redact_value(value, session) for name, value in event.attributes.items()}
-    turn, evidence = event.attributes.get("turn"), event.attributes.get("evidence")
-    if dialogue is not None and isinstance(turn, int) and 0 <= turn < len(cleaned) and isinstance(evidence, str):
-        found = clean.quoted(evidence, dialogue.turns[turn].text, cleaned[turn])
-        if found is not None:
-            attributes["evidence"] = found
-    return event.model_copy(update={"attributes": attributes})
-
-
-def _redact_value(value: Any, session: Session) -> Any:
-    if isinstance(value, str):
-        return clean.redact(clean.clean(value), session).text if value.strip() else ""
-    if isinstance(value, list):
-        return [_redact_value(item, session) for item in value]
-    if isinstance(value, dict):
-        return {name: _redact_value(item, session) for name, item in value.items()}
-    return value
-
-
-def _identity(customer: Customer | None, fields: Iterable[str]) -> dict[str, str]:
-    values = {name: customer.field(name) for name in fields} if customer else {}
-    return {name: str(value) for name, value in values.items() if value not in (None, "")}

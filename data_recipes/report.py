@@ -22,11 +22,13 @@ class Report:
         self._title = title
 
     def step(self, text: str) -> None:
+        """Say what is being done now: on a terminal in place, elsewhere as a line."""
         self._status.update(f"{self._title}: {text}")
         if not self._console.is_terminal:
             self._console.print(f"{self._title}: {text}", markup=False, highlight=False)
 
     def show(self, manifest: Manifest, out: Path) -> None:
+        """Print the counts of the artefact that was written to `out`."""
         self._status.stop()
         table = Table(title=f"{manifest.kind} {manifest.digest[:12]} in {out}", title_justify="left")
         table.add_column("count", overflow="fold")

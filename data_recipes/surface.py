@@ -33,6 +33,7 @@ class NearDuplicates:
                 self._index[gram].append(number)
 
     def seen(self, text: str) -> bool:
+        """Whether the surface `text` is equal or near to one of the given."""
         own = grams(text)
         shared: dict[int, int] = defaultdict(int)
         for gram in own:

@@ -91,6 +91,7 @@ def console_summary(summary: Json) -> Any:
 
 
 def percent(value: float | None) -> str:
+    """A share from 0 to 1 in per cent; – for none."""
     return "–" if value is None else f"{100 * value:.1f}%"
 
 
@@ -100,10 +101,12 @@ def points(value: float | None) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
+    """Both bounds in percentage points; – where the data gave none."""
     return "–" if low is None or high is None else f"{points(low)}, {points(high)}"
 
 
 def number(value: float | None, digits: int = 2) -> str:
+    """A number with thousands separators; – for none."""
     return "–" if value is None else f"{value:,.{digits}f}"
 
 

@@ -108,17 +108,7 @@ class _Pool:
             top_p=request.top_p,
             seed=request.seed,
         )
-        blank = RawAttempt(
-            key=request.key(self.model_digest),
-            item=request.item,
-            task=request.task,
-            arm=self.arm,
-            condition=request.condition,
-            repeat=request.repeat,
-            prompt=request.prompt_digest,
-            seed=request.seed,
-            temperature=request.temperature,
-        )
+        blank = self._blank(request)
         pause_s = FIRST_PAUSE_S
         began = time.monotonic()
         for number in range(1, self.config.tries + 1):
@@ -144,6 +134,20 @@ class _Pool:
                 }
             )
         raise AssertionError("tries is at least 1")
+
+    def _blank(self, request: Request) -> RawAttempt:
+        """The attempt before it is made: what identifies it, and no answer."""
+        return RawAttempt(
+            key=request.key(self.model_digest),
+            item=request.item,
+            task=request.task,
+            arm=self.arm,
+            condition=request.condition,
+            repeat=request.repeat,
+            prompt=request.prompt_digest,
+            seed=request.seed,
+            temperature=request.temperature,
+        )
 
     def _note_failure(self, error: EngineError) -> None:
         if error.status is not None and not error.transient:

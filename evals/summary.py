@@ -109,16 +109,19 @@ def _stability(items: Sequence[Item], arm: _TaskRuns, config: EvalConfig) -> Jso
     chosen = [item for item in items if item.stability]
     if not chosen:
         return {}
+    return {
+        "n": len(chosen),
+        "k": config.repeats,
+        "temperature": config.temperature,
+        **_repeated(chosen, arm, config),
+        **_agreement(chosen, arm, config),
+    }
+
+
+def _repeated(chosen: Sequence[Item], arm: _TaskRuns, config: EvalConfig) -> Json:
+    """pass^k for each k up to the number of repeats, and how much of pass^1 the last keeps."""
     repeats = [arm.runs[item.id][SAMPLED] for item in chosen]
     correct = [sum(attempt.score >= config.success_at for attempt in runs) for runs in repeats]
-    answers = [[attempt.answer for attempt in runs] for runs in repeats]
-    # First the base wording, then each paraphrase this item has.
-    worded = [
-        [arm.greedy(item).answer]
-        + [runs[0].answer for name, runs in sorted(arm.runs[item.id].items()) if name not in (GREEDY, SAMPLED)]
-        for item in chosen
-    ]
-    worded = [answers for answers in worded if len(answers) > 1]
     ks = range(1, config.repeats + 1)
     per_item = {k: [stability.pass_hat_k(c, config.repeats, k) for c in correct] for k in ks}
     groups = [item.group for item in chosen]
@@ -132,17 +135,29 @@ def _stability(items: Sequence[Item], arm: _TaskRuns, config: EvalConfig) -> Jso
     )
     means = {k: stability.mean(per_item[k]) for k in ks}
     return {
-        "n": len(chosen),
-        "k": config.repeats,
-        "temperature": config.temperature,
         **{f"pass^{k}": means[k] for k in ks},
         "pass_intervals": {
             f"pass^{k}": _bounds(stats.mean_interval(per_item[k], groups, config.confidence)) for k in ks
         },
         "pass_ratio": {"estimate": ratio.estimate, "ci_low": ratio.low, "ci_high": ratio.high},
         "reliability_gap": means[1] - means[config.repeats],
+    }
+
+
+def _agreement(chosen: Sequence[Item], arm: _TaskRuns, config: EvalConfig) -> Json:
+    """How often repeats, and wordings of one question, get the same answer."""
+    answers = [[attempt.answer for attempt in arm.runs[item.id][SAMPLED]] for item in chosen]
+    # First the base wording, then each paraphrase this item has.
+    worded = [
+        [arm.greedy(item).answer]
+        + [runs[0].answer for name, runs in sorted(arm.runs[item.id].items()) if name not in (GREEDY, SAMPLED)]
+        for item in chosen
+    ]
+    worded = [row for row in worded if len(row) > 1]
+    ks = range(2, config.repeats + 1)
+    return {
         "agreement": stability.mean([stability.pairwise_agreement(row) for row in answers]),
-        **{f"TAR@{k}": stability.mean([stability.tar_at_k(row, k) for row in answers]) for k in ks if k > 1},
+        **{f"TAR@{k}": stability.mean([stability.tar_at_k(row, k) for row in answers]) for k in ks},
         "within": stability.mean([stability.within_between([row])[0] for row in answers]),
         "between": stability.mean([stability.within_between([[a] for a in row])[1] for row in worded]),
         "paraphrase_agreement": 1 - stability.mean([stability.flip_rate(row) for row in worded]),

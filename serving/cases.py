@@ -34,6 +34,7 @@ class Case:
     status: str = "open"
 
     def row(self) -> dict[str, Any]:
+        """The case as JSON, as `GET /v1/handoffs` lists it."""
         return {**asdict(self), "reasons": list(self.reasons)}
 
 

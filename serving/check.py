@@ -45,6 +45,7 @@ class RecordingUpstream(Upstream):
         self.sent: list[bytes] = []
 
     def encode(self, payload: dict[str, Any]) -> bytes:
+        """The request body, which is also kept."""
         body = super().encode(payload)
         self.sent.append(body)
         return body
@@ -52,7 +53,10 @@ class RecordingUpstream(Upstream):
 
 @dataclass
 class Trial:
-    """A running endpoint and a client that knows its key."""
+    """A running endpoint and a client that knows its key.
+
+    Each try returns what was seen and raises AssertionError, or the client's own error, when it is not as it should be.
+    """
 
     client: Any
     base_url: str
@@ -72,11 +76,13 @@ class Trial:
         return raw.parse(), raw.headers.get(VERDICT_HEADER, "")
 
     def models(self) -> str:
+        """The one model is listed under its served name."""
         listed = [model.id for model in self.client.models.list()]
         _require(listed == [self.model], f"expected [{self.model}], got {listed}")
         return f"models: {', '.join(listed)}"
 
     def plain(self) -> str:
+        """A question gets an answer."""
         answer, verdict = self.ask(QUESTION)
         tokens, text = answer.usage.completion_tokens, answer.choices[0].message.content
         _require(tokens > 0, "no token was generated")
@@ -84,6 +90,7 @@ class Trial:
         return f"{tokens} tokens, verdict {verdict}: {_short(text)}"
 
     def stream(self) -> str:
+        """The same in pieces, with one finish reason and the usage at the end."""
         stream, verdict = self.ask(QUESTION, stream=True, stream_options={"include_usage": True})
         chunks = list(stream)
         choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
@@ -95,6 +102,7 @@ class Trial:
         return f"{len(chunks)} chunks, {usage.completion_tokens} tokens, verdict {verdict}: {_short(text)}"
 
     def pii(self) -> str:
+        """Neither the engine nor the answer holds the customer's numbers."""
         before = len(self.upstream.sent)
         answer, verdict = self.ask(WITH_PII)
         text, sent = answer.choices[0].message.content, b"".join(self.upstream.sent[before:]).decode()
@@ -107,6 +115,7 @@ class Trial:
         return f"the engine saw: {_short(bound)} — the answer: {_short(text)}"
 
     def handoff(self) -> str:
+        """A complaint goes to the queue, not to the model."""
         before = len(self.upstream.sent)
         answer, verdict = self.ask(COMPLAINT)
         _require(verdict == "handoff", f"verdict {verdict}, expected handoff")
@@ -118,6 +127,7 @@ class Trial:
         return f"case {case_id}: {', '.join(cases[case_id].reasons)}"
 
     def no_key(self) -> str:
+        """A wrong key is refused."""
         import openai
 
         stranger = openai.OpenAI(base_url=self.base_url, api_key="wrong", max_retries=0)

@@ -16,7 +16,7 @@ from serving import handoff
 from serving.cases import Case, CaseQueue
 from serving.config import ServeConfig
 from serving.errors import ApiError
-from serving.guard import REFUSAL, Guard, GuardFailure
+from serving.guard import REFUSAL, GuardFailure, RequestGuard
 from serving.protocol import ChatCall, choice, completion
 from serving.stream import NO_USAGE, GuardedStream, whole_stream
 from serving.upstream import Upstream
@@ -41,7 +41,7 @@ class Gateway:
     config: ServeConfig
     upstream: Upstream
     queue: CaseQueue
-    guards: Callable[[], Guard]
+    guards: Callable[[], RequestGuard]
 
     async def chat(self, call: ChatCall) -> Answer:
         """Answer a checked request.
@@ -70,7 +70,9 @@ class Gateway:
             return await self._stream(identity, call, guard, payload)
         return await self._whole(identity, call, guard, payload)
 
-    async def _whole(self, identity: dict[str, Any], call: ChatCall, guard: Guard, payload: dict[str, Any]) -> Answer:
+    async def _whole(
+        self, identity: dict[str, Any], call: ChatCall, guard: RequestGuard, payload: dict[str, Any]
+    ) -> Answer:
         answer = await self.upstream.chat(payload)
         try:
             choices = [_guarded(guard, item) for item in answer["choices"][: call.choices]]
@@ -83,7 +85,9 @@ class Gateway:
         report = guard.report()
         return Answer(report["verdict"], body=completion(identity, choices, answer.get("usage"), report))
 
-    async def _stream(self, identity: dict[str, Any], call: ChatCall, guard: Guard, payload: dict[str, Any]) -> Answer:
+    async def _stream(
+        self, identity: dict[str, Any], call: ChatCall, guard: RequestGuard, payload: dict[str, Any]
+    ) -> Answer:
         filtered = GuardedStream(guard, identity, call.choices, call.include_usage)
         events = self._events(filtered, payload)
         # Awaited here, so that an engine that refuses is answered with an HTTP status instead of an event.
@@ -109,7 +113,7 @@ class Gateway:
         self,
         identity: dict[str, Any],
         call: ChatCall,
-        guard: Guard,
+        guard: RequestGuard,
         messages: tuple[Message, ...],
         signals: tuple[handoff.Signal, ...],
     ) -> Answer:
@@ -127,7 +131,7 @@ class Gateway:
         return _ready_made(identity, call, handoff.reply(signals, case.id), report)
 
 
-def _guarded(guard: Guard, item: dict[str, Any]) -> dict[str, Any]:
+def _guarded(guard: RequestGuard, item: dict[str, Any]) -> dict[str, Any]:
     outlet = guard.outlet(item["index"])
     content = outlet.push(item["message"].get("content") or "") + outlet.finish()
     if outlet.ended:

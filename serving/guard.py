@@ -36,22 +36,29 @@ class Outlet:
     Once `ended`, a rule has been broken: nothing more is released, and the caller ends the answer.
     """
 
-    def __init__(self, stream: core.Stream, guard: Guard):
+    def __init__(self, stream: core.Stream, guard: RequestGuard):
         self._stream = stream
         self._guard = guard
         self.released_chars = 0
 
     @property
     def ended(self) -> bool:
+        """Whether a rule has been broken."""
         return self._stream.ended is not None
 
     def push(self, delta: str) -> str:
+        """Take the next piece of the answer.
+
+        Raises:
+            GuardFailure: nothing more may be released.
+        """
         try:
             return self._noted(self._stream.push(delta))
         except core.GuardError as error:
             raise GuardFailure(str(error)) from error
 
     def finish(self) -> str:
+        """Take the end of the answer; raises as `push`."""
         return self._noted(self._stream.finish())
 
     def _noted(self, released: core.Released) -> str:
@@ -68,7 +75,7 @@ class Outlet:
         return released.text
 
 
-class Guard:
+class RequestGuard:
     """Guards one request: placeholders are the same in question and answer.
 
     Args:
@@ -92,6 +99,11 @@ class Guard:
         return tuple(message.model_copy(update={"content": self.mask(message.content)}) for message in messages)
 
     def mask(self, text: str) -> str:
+        """`text` with placeholders; what was found is counted as input.
+
+        Raises:
+            GuardFailure: nothing may be passed on.
+        """
         try:
             masked = self._session.mask(text)
         except Exception as error:
@@ -129,8 +141,8 @@ class GuardFactory:
         self._rules = functools.lru_cache(maxsize=2)(self._compiled)
         self._rules(_today())
 
-    def __call__(self) -> Guard:
-        return Guard([self._rules(_today())])
+    def __call__(self) -> RequestGuard:
+        return RequestGuard([self._rules(_today())])
 
     def _compiled(self, day: date) -> core.RulebookDetector:
         return core.RulebookDetector(self._book.on(day).matcher())

@@ -23,11 +23,15 @@ MAX_STOPS = 4
 
 
 class TextPart(StrictModel):
+    """A piece of a message; images and sound are refused."""
+
     type: Literal["text"]
     text: str
 
 
 class WireMessage(StrictModel):
+    """A message as clients send it."""
+
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
 
@@ -38,10 +42,14 @@ class WireMessage(StrictModel):
 
 
 class StreamOptions(StrictModel):
+    """What a stream ends with."""
+
     include_usage: bool = False
 
 
 class ResponseFormat(StrictModel):
+    """Free text, or any JSON object; schemas are not served."""
+
     type: Literal["text", "json_object"]
 
 

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from serving.errors import ApiError
-from serving.guard import REFUSAL, Guard, GuardFailure, Outlet
+from serving.guard import REFUSAL, GuardFailure, Outlet, RequestGuard
 from serving.protocol import chunk, delta
 from serving.sse import DONE, EventReader, event
 
@@ -18,7 +18,7 @@ from serving.sse import DONE, EventReader, event
 class GuardedStream:
     """`feed` the engine's bytes and send what it returns, until `done`; then `close` when the engine ended early."""
 
-    def __init__(self, guard: Guard, identity: dict[str, Any], choices: int, include_usage: bool):
+    def __init__(self, guard: RequestGuard, identity: dict[str, Any], choices: int, include_usage: bool):
         self.done = False
         self._guard = guard
         self._identity = identity

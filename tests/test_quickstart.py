@@ -33,18 +33,22 @@ STAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of one uninterrupted `./scripts/quickstart.sh --model tiny --out DIR`."""
-    out = tmp_path_factory.mktemp("quickstart") / "out"
-    result = subprocess.run(
+def run_quickstart(out: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         ["./scripts/quickstart.sh", "--model", "tiny", "--out", str(out)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=timeout_s,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of one uninterrupted `./scripts/quickstart.sh --model tiny --out DIR`."""
+    out = tmp_path_factory.mktemp("quickstart") / "out"
+    result = run_quickstart(out, timeout_s=900)
     assert result.returncode == 0, result.stdout + result.stderr
     return out
 
@@ -84,14 +88,7 @@ def test_evaluation_kept_every_request(quickstart: Path) -> None:
 
 def test_a_second_call_skips_every_stage(quickstart: Path) -> None:
     started = time.monotonic()
-    result = subprocess.run(
-        ["./scripts/quickstart.sh", "--model", "tiny", "--out", str(quickstart)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    result = run_quickstart(quickstart, timeout_s=120)
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("unchanged, skipped") == len(STAGES)
     assert time.monotonic() - started < 30

@@ -60,6 +60,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: tianjing run examples/quickstart.yaml --out runs/quickstart",
+    # A traceback with the values of variables would show customers' data; older versions of Typer do so by default.
+    pretty_exceptions_show_locals=False,
 )
 
 

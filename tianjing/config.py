@@ -30,20 +30,24 @@ def load_yaml(path: Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise TianjingError(f"{path}: no such configuration file") from None
+        raise TianjingError(f"{path}: no such configuration file", "check the path") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise TianjingError(f"{path}: cannot be read: {error}") from None
+        raise TianjingError(f"{path}: cannot be read: {error}", "give a UTF-8 text file that you may read") from None
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or str(error)
-        raise TianjingError(f"{where}: not valid YAML: {problem}") from None
+        raise TianjingError(
+            f"{where}: not valid YAML: {problem}", "mend the line; a value that holds ': ' or ' #' stands in quotes"
+        ) from None
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise TianjingError(f"{path}: the top level must be a mapping of keys to values")
+        raise TianjingError(
+            f"{path}: the top level must be a mapping of keys to values", "write each setting as `key: value`"
+        )
     return value
 
 
@@ -61,7 +65,11 @@ def parse(model: type[Model], value: Any, where: str) -> Model:
 
 
 def load(model: type[Model], path: Path | None) -> Model:
-    """Read and validate a YAML file; no file gives the defaults."""
+    """Read and validate a YAML file; no file gives the defaults.
+
+    Raises:
+        TianjingError: as `load_yaml` and `parse` do.
+    """
     return parse(model, load_yaml(path) if path else {}, str(path) if path else "defaults")
 
 

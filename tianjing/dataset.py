@@ -61,7 +61,7 @@ def read_examples(path: Path) -> list[Example]:
     try:
         rows = pq.read_table(path).to_pylist()
     except pa.ArrowInvalid as error:
-        raise TianjingError(f"{path}: not a Parquet file: {error}") from None
+        raise TianjingError(f"{path}: not a Parquet file: {error}", "build the dataset again") from None
     examples = []
     for number, row in enumerate(rows, start=1):
         try:

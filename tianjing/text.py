@@ -25,13 +25,14 @@ UNITS = (
     "个工作日|个自然日|个月|个小时|小时|工作日|自然日|分钟|万元|亿元|周年|星期|基点|元|块|期|天|日|月|年|周|倍|次(?!性)|"
     "人|名|项|份|笔|家|岁|件|种|条|点|时|成|折|秒"
 )
-_HAN_DIGITS = "".join(DIGITS)
-_HAN_NUMBER = f"[{_HAN_DIGITS}十拾][{_HAN_DIGITS}十拾百佰千仟万亿]*(?:点[{_HAN_DIGITS}]+)?"
+# The Chinese digits as the body of a character class.
+HAN_DIGITS = "".join(DIGITS)
+_HAN_NUMBER = f"[{HAN_DIGITS}十拾][{HAN_DIGITS}十拾百佰千仟万亿]*(?:点[{HAN_DIGITS}]+)?"
 _PER_CENT = re.compile(rf"(百|千)分之({_HAN_NUMBER}|\d+(?:\.\d+)?)")
 _HAN_WITH_UNIT = re.compile(rf"({_HAN_NUMBER})(?={UNITS})")
 _ARABIC = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+(?:\.\d+)?")
 _IDIOM = re.compile(
-    rf"(?<![{_HAN_DIGITS}十百千万第])第?[一二两](?:次|人|家|个(?![月工小自])|件|条|点|种|天|日|名|份|项|时)"
+    rf"(?<![{HAN_DIGITS}十百千万第])第?[一二两](?:次|人|家|个(?![月工小自])|件|条|点|种|天|日|名|份|项|时)"
 )
 _MYRIADS = re.compile(r"(\d+(?:\.\d+)?)\s*(万|亿)")
 
@@ -47,10 +48,14 @@ def fold(text: str) -> str:
     return text if text.isascii() else "".join(map(_fold_char, text))
 
 
+def _narrow(text: str) -> str:
+    """NFKC for all but Chinese punctuation."""
+    return "".join(c if c in _KEEP else unicodedata.normalize("NFKC", c) for c in text)
+
+
 def tidy(text: str) -> str:
     """NFKC for letters, digits and spaces; Chinese punctuation stays; no invisible characters, single spaces."""
-    folded = "".join(c if c in _KEEP else unicodedata.normalize("NFKC", c) for c in text)
-    visible = "".join(c for c in folded if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
+    visible = "".join(c for c in _narrow(text) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
     return re.sub(r"[ \t　]+", " ", visible).strip()
 
 
@@ -100,8 +105,7 @@ def arabic(text: str) -> str:
         except ValueError:
             return part
 
-    text = "".join(c if c in _KEEP else unicodedata.normalize("NFKC", c) for c in text)
-    text = _PER_CENT.sub(lambda m: value(m[2]) + ("%" if m[1] == "百" else "‰"), text)
+    text = _PER_CENT.sub(lambda m: value(m[2]) + ("%" if m[1] == "百" else "‰"), _narrow(text))
     return _HAN_WITH_UNIT.sub(lambda m: value(m[1]), text)
 
 

@@ -9,7 +9,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tianjing.records import Example
 from tianjing.tasks import TASKS
@@ -29,6 +29,7 @@ class TokenRow:
 
     @property
     def supervised(self) -> int:
+        """Number of tokens that carry a loss."""
         return sum(label != IGNORED for label in self.labels)
 
 
@@ -68,38 +69,46 @@ def tokenize(
     rows: list[TokenRow] = []
     dropped: dict[str, list[str]] = defaultdict(list)
     for example in examples:
-        messages = [message.model_dump() for message in example.messages]
-        if messages[-1]["role"] != "assistant":
-            dropped["no_assistant_answer"].append(example.id)
-            continue
-        prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, return_dict=False)
-        text = tokenizer.apply_chat_template(messages, tokenize=False)
-        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        full = encoded["input_ids"]
-        if full[: len(prompt)] != prompt:
-            raise TrainingError(
-                f"row {example.id}: the chat template does not render the prompt as a prefix of the conversation",
-                "use a base model whose template does; training would differ from serving",
-            )
-        # Templates add a newline after the stop token; the served model never sees it.
-        end = len(full) - 1
-        while end > len(prompt) and full[end] != tokenizer.eos_token_id:
-            end -= 1
-        ids = full[: end + 1]
-        if len(ids) <= len(prompt):
-            dropped["no_supervised_token"].append(example.id)
-        elif len(ids) > max_length_tokens:
-            dropped["too_long"].append(example.id)
+        row = _tokenize_one(example, tokenizer, max_length_tokens, decision_weight)
+        if isinstance(row, TokenRow):
+            rows.append(row)
         else:
-            first, last = _decisive_span(example, text)
-            weights = [
-                example.weight * (decision_weight if start < last and stop > first else 1.0)
-                for start, stop in encoded["offset_mapping"][: len(ids)]
-            ]
-            weights[-1] = example.weight * decision_weight
-            labels = [IGNORED] * len(prompt) + ids[len(prompt) :]
-            rows.append(TokenRow(example.id, ids, labels, weights))
+            dropped[row].append(example.id)
     return TokenRows(rows, dict(dropped))
+
+
+def _tokenize_one(
+    example: Example, tokenizer: Any, max_length_tokens: int, decision_weight: float
+) -> TokenRow | Literal["no_assistant_answer", "no_supervised_token", "too_long"]:
+    """One row, or why it is left out."""
+    messages = [message.model_dump() for message in example.messages]
+    if messages[-1]["role"] != "assistant":
+        return "no_assistant_answer"
+    prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, return_dict=False)
+    text = tokenizer.apply_chat_template(messages, tokenize=False)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    full = encoded["input_ids"]
+    if full[: len(prompt)] != prompt:
+        raise TrainingError(
+            f"row {example.id}: the chat template does not render the prompt as a prefix of the conversation",
+            "use a base model whose template does; training would differ from serving",
+        )
+    # Templates add a newline after the stop token; the served model never sees it.
+    end = len(full) - 1
+    while end > len(prompt) and full[end] != tokenizer.eos_token_id:
+        end -= 1
+    ids = full[: end + 1]
+    if len(ids) <= len(prompt):
+        return "no_supervised_token"
+    if len(ids) > max_length_tokens:
+        return "too_long"
+    first, last = _decisive_span(example, text)
+    weights = [
+        example.weight * (decision_weight if start < last and stop > first else 1.0)
+        for start, stop in encoded["offset_mapping"][: len(ids)]
+    ]
+    weights[-1] = example.weight * decision_weight
+    return TokenRow(example.id, ids, [IGNORED] * len(prompt) + ids[len(prompt) :], weights)
 
 
 def _decisive_span(example: Example, text: str) -> tuple[int, int]:

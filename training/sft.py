@@ -71,7 +71,7 @@ def train(dataset: Path, model: Path, out: Path, config: TrainConfig) -> None:
     with artefact(out, kind="adapter", inputs=[dataset, model], parameters=config.model_dump(mode="json")) as result:
         trainer.model.save_pretrained(result.dir)
         (result.dir / "README.md").unlink(missing_ok=True)  # peft's empty model card; the manifest says more
-        _name_base(result.dir / "adapter_config.json", model.name)
+        _settle_config(result.dir / "adapter_config.json", model.name)
         tokenizer.save_pretrained(result.dir)
         write_jsonl(result.dir / "loss.jsonl", _losses(trainer.state.log_history))
         result.count("rows", len(tokens.rows))
@@ -120,25 +120,43 @@ def _announce(tokens: TokenRows, config: TrainConfig) -> None:
 
 def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config: TrainConfig) -> Any:
     import torch
-    from datasets import Dataset
-    from datasets import disable_progress_bars as disable_dataset_bars
-    from peft import LoraConfig
-    from transformers import AutoModelForCausalLM
-    from trl import SFTConfig
+    from transformers import AutoModelForCausalLM, PrinterCallback
 
     from training.attention import NAME as SHARED_PREFIX
     from training.batches import SharedPrefix
     from training.progress import CompleteCheckpoints, ProgressBar
     from training.trainer import SupervisedTokenTrainer
 
-    disable_dataset_bars()
-    on_cpu = not torch.cuda.is_available()
     base = AutoModelForCausalLM.from_pretrained(
         model, dtype=torch.bfloat16, local_files_only=True, attn_implementation=SHARED_PREFIX
     )
-    layers = base.config.num_hidden_layers
+    steps_per_epoch = -(-len(tokens.rows) // config.batch_rows)
+    trainer = SupervisedTokenTrainer(
+        model=base,
+        args=_arguments(work, config),
+        train_dataset=_training_rows(tokens),
+        data_collator=SharedPrefix(),
+        processing_class=tokenizer,
+        peft_config=_lora(base.config.num_hidden_layers, config),
+        callbacks=[
+            ProgressBar(sum(len(row.input_ids) for row in tokens.rows) / steps_per_epoch),
+            CompleteCheckpoints(),
+        ],
+    )
+    # TRL adds a callback that prints every log line; the bar above shows the same.
+    trainer.remove_callback(PrinterCallback)
+    layers, top = base.config.num_hidden_layers, config.lora.top_layers
+    if top and top < layers and config.epochs > 1:
+        _keep_trunk(trainer, layers - top, len(tokens.rows))
+    return trainer
+
+
+def _lora(layers: int, config: TrainConfig) -> Any:
+    """The adapter: on all `layers` of the base model, or on the `top_layers` nearest to its output."""
+    from peft import LoraConfig
+
     top = config.lora.top_layers
-    lora = LoraConfig(
+    return LoraConfig(
         r=config.lora.rank,
         lora_alpha=config.lora.alpha,
         lora_dropout=config.lora.dropout,
@@ -147,10 +165,15 @@ def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config:
         layers_pattern="layers" if top else None,
         task_type="CAUSAL_LM",
     )
-    steps_per_epoch = -(-len(tokens.rows) // config.batch_rows)
-    arguments = SFTConfig(
+
+
+def _arguments(work: Path, config: TrainConfig) -> Any:
+    import torch
+    from trl import SFTConfig
+
+    return SFTConfig(
         output_dir=str(work),
-        use_cpu=on_cpu,
+        use_cpu=not torch.cuda.is_available(),
         bf16=True,
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.micro_rows,
@@ -175,31 +198,18 @@ def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config:
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
     )
-    rows = Dataset.from_list(
+
+
+def _training_rows(tokens: TokenRows) -> Any:
+    from datasets import Dataset, disable_progress_bars
+
+    disable_progress_bars()
+    return Dataset.from_list(
         [
             {"row": number, "input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights}
             for number, row in enumerate(tokens.rows)
         ]
     )
-    trainer = SupervisedTokenTrainer(
-        model=base,
-        args=arguments,
-        train_dataset=rows,
-        data_collator=SharedPrefix(),
-        processing_class=tokenizer,
-        peft_config=lora,
-        callbacks=[
-            ProgressBar(sum(len(row.input_ids) for row in tokens.rows) / steps_per_epoch),
-            CompleteCheckpoints(),
-        ],
-    )
-    # TRL adds a callback that prints every log line; the bar above shows the same.
-    from transformers import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
-    if top and top < layers and config.epochs > 1:
-        _keep_trunk(trainer, layers - top, len(tokens.rows))
-    return trainer
 
 
 def _keep_trunk(trainer: Any, first_adapted: int, rows: int) -> None:
@@ -216,10 +226,15 @@ def _keep_trunk(trainer: Any, first_adapted: int, rows: int) -> None:
     )
 
 
-def _name_base(path: Path, name: str) -> None:
-    """The adapter names its base by name, not by a path of the machine it was trained on."""
+def _settle_config(path: Path, base: str) -> None:
+    """Make the adapter's configuration the same wherever, and however often, it is trained.
+
+    The base stands in it by name, not by a path of this machine, and its layers in order: peft keeps them as a set,
+    whose order changes from process to process and with it the adapter's digest.
+    """
     config = json.loads(path.read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = name
+    config["base_model_name_or_path"] = base
+    config["target_modules"] = sorted(config["target_modules"])
     atomic_write(path, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False))
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from data_recipes.errors import DataError
 from data_recipes.readers.document import RuleDocument
-from data_recipes.readers.rules import read_rules, rule_files
+from data_recipes.readers.rules import read_rules
 from tianjing.files import OnError, parse_line, validate_row
 from tianjing.records import Customer, Dialogue, Event, Outcome
 
@@ -66,9 +66,9 @@ def read_raw(
             setattr(raw, name, rows)
             raw.read[name] = len(rows)
     if (folder / "rules").is_dir():
-        for file in rule_files(folder / "rules"):
-            progress(f"reading rules/{file.relative_to(folder / 'rules')}")
-        raw.rules = list(read_rules(folder / "rules"))
+        for document in read_rules(folder / "rules"):
+            progress(f"read rules/{document.file}")
+            raw.rules.append(document)
         raw.read["rules"] = len(raw.rules)
     if not raw.read:
         raise DataError(f"{folder}: nothing to read here", _EXPECTED)

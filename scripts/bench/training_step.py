@@ -62,68 +62,82 @@ def measure(
 ) -> tuple[float, float]:
     """First loss, and median seconds of forward and backward."""
     import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import SFTConfig, SFTTrainer
 
-    from training.attention import NAME
-    from training.batches import SharedPrefix
-    from training.config import LINEAR_LAYERS
-
-    peer = trainer_class is SFTTrainer
     torch.manual_seed(0)
-    attention = {} if peer else {"attn_implementation": NAME}
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16, **attention)
-    layers = model.config.num_hidden_layers
-    first = layers // 2 if upper_half else 0
     rows = make_rows(arguments)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
-        trainer = trainer_class(
-            model=model,
-            args=SFTConfig(
-                output_dir=folder,
-                use_cpu=not torch.cuda.is_available(),
-                bf16=True,
-                gradient_checkpointing=False,
-                report_to="none",
-                per_device_train_batch_size=arguments.rows,
-                dataset_kwargs={"skip_prepare_dataset": True},
-                remove_unused_columns=False,
-            ),
-            train_dataset=Dataset.from_list(rows),
-            processing_class=AutoTokenizer.from_pretrained(path),
-            peft_config=LoraConfig(
-                r=16,
-                lora_alpha=32,
-                target_modules=list(LINEAR_LAYERS),
-                layers_to_transform=list(range(first, layers)),
-                layers_pattern="layers",
-            ),
-        )
-        if peer:
-            batch: dict[str, Any] = {
-                name: torch.tensor([row[name] for row in rows], device=trainer.model.device)
-                for name in ("input_ids", "labels")
-            }
-            batch["attention_mask"] = torch.ones_like(batch["input_ids"])
-        else:
-            if keep and not trainer.keep_trunk(first, lambda done: None):
-                raise SystemExit("the states of the lower half could not be kept")
-            batch = (trainer.data_collator if keep else SharedPrefix())(rows)
-            batch = {name: v.to(trainer.model.device) if hasattr(v, "to") else v for name, v in batch.items()}
+        trainer, first = make_trainer(trainer_class, path, rows, folder, upper_half)
+        batch = make_batch(trainer, rows, first if keep else None)
         trainer.model.train()
-        times = []
-        for step in range(arguments.steps + 1):
+        losses, times = [], []
+        for _ in range(arguments.steps + 1):
             started = time.perf_counter()
             with trainer.compute_loss_context_manager():
                 loss = trainer.compute_loss(trainer.model, dict(batch))
             loss.backward()
             trainer.model.zero_grad()
             times.append(time.perf_counter() - started)
-            if step == 0:
-                first_loss = loss.item()
-    return first_loss, statistics.median(times[1:])
+            losses.append(loss.item())
+    return losses[0], statistics.median(times[1:])
+
+
+def make_trainer(
+    trainer_class: Any, path: str, rows: list[dict[str, Any]], folder: str, upper_half: bool
+) -> tuple[Any, int]:
+    """The trainer, TRL's own or ours, and the first layer that it adapts."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    from training.attention import NAME
+    from training.config import LINEAR_LAYERS
+
+    attention = {} if trainer_class is SFTTrainer else {"attn_implementation": NAME}
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16, **attention)
+    layers = model.config.num_hidden_layers
+    first = layers // 2 if upper_half else 0
+    trainer = trainer_class(
+        model=model,
+        args=SFTConfig(
+            output_dir=folder,
+            use_cpu=not torch.cuda.is_available(),
+            bf16=True,
+            gradient_checkpointing=False,
+            report_to="none",
+            per_device_train_batch_size=len(rows),
+            dataset_kwargs={"skip_prepare_dataset": True},
+            remove_unused_columns=False,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(path),
+        peft_config=LoraConfig(
+            r=16,
+            lora_alpha=32,
+            target_modules=list(LINEAR_LAYERS),
+            layers_to_transform=list(range(first, layers)),
+            layers_pattern="layers",
+        ),
+    )
+    return trainer, first
+
+
+def make_batch(trainer: Any, rows: list[dict[str, Any]], keep_below: int | None) -> dict[str, Any]:
+    """What one step is given; with `keep_below`, the states under that layer are computed here, before the clock."""
+    import torch
+    from trl import SFTTrainer
+
+    from training.batches import SharedPrefix
+
+    device = trainer.model.device
+    if type(trainer) is SFTTrainer:
+        ids, labels = (torch.tensor([row[name] for row in rows], device=device) for name in ("input_ids", "labels"))
+        return {"input_ids": ids, "labels": labels, "attention_mask": torch.ones_like(ids)}
+    if keep_below is not None and not trainer.keep_trunk(keep_below, lambda done: None):
+        raise SystemExit("the states of the lower half could not be kept")
+    batch = (SharedPrefix() if keep_below is None else trainer.data_collator)(rows)
+    return {name: value.to(device) if hasattr(value, "to") else value for name, value in batch.items()}
 
 
 def make_rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ from data_recipes.knowledge import leaves
 from data_recipes.readers.document import build_document
 from data_recipes.readers.pdf import _unwrap
 from data_recipes.readers.rules import READERS, read_rules
+from tests.conftest import STATUTES, needs_statutes
 from tests.data_recipes.material import CONDUCT_HTML, RULES_MD
-
-STATUTES = Path(os.environ.get("TIANJING_SHARED", Path(__file__).parents[3] / "shared" / "data")) / "laws-cn"
 
 
 def _parse(*lines: str) -> ParsedDocument:
@@ -257,7 +255,7 @@ def test_a_broken_document_is_a_clear_error(tmp_path: Path, name: str, remedy: s
     assert name in caught.value.message and remedy in caught.value.remedy
 
 
-@pytest.mark.skipif(not STATUTES.is_dir(), reason="the statutes are not on this machine")
+@needs_statutes
 def test_articles_of_real_statutes_are_continuous() -> None:
     parsed = [parse_clauses(document, "law") for document in read_rules(STATUTES, (".md",))]
     assert [document.document for document in parsed if document.gaps] == []

@@ -23,7 +23,7 @@ from serving.auth import key_from
 from serving.cases import CaseQueue
 from serving.config import ServeConfig
 from serving.gateway import Gateway
-from serving.guard import Guard, GuardFactory
+from serving.guard import GuardFactory, RequestGuard
 from serving.launch import listening
 from serving.upstream import Upstream
 from tianjing.engine import free_port, reserve_port
@@ -132,7 +132,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     with ExitStack() as stack:
 
         def start_one(
-            config: ServeConfig | None = None, guard: Callable[[], Guard] = guards, engine_url: str | None = None
+            config: ServeConfig | None = None, guard: Callable[[], RequestGuard] = guards, engine_url: str | None = None
         ) -> Served:
             engine = PlayedEngine()
             if engine_url is None:

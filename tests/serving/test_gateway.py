@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from serving.config import ServeConfig
-from serving.guard import REFUSAL, Guard, GuardFactory
+from serving.guard import REFUSAL, GuardFactory, RequestGuard
 from serving.sse import event
 from serving.stream import GuardedStream
 from tests.serving.conftest import ENGINE_KEY, KEY, Served
@@ -222,7 +222,7 @@ class Fault:
         return len(text)
 
 
-class BrokenAtTheDoor(Guard):
+class BrokenAtTheDoor(RequestGuard):
     """A guard with a fault on the way in."""
 
     def mask(self, text: str) -> str:
@@ -230,7 +230,7 @@ class BrokenAtTheDoor(Guard):
 
 
 def test_a_guard_that_fails_lets_nothing_pass(start: Callable[..., Served]) -> None:
-    served = start(guard=lambda: Guard([Fault()]))
+    served = start(guard=lambda: RequestGuard([Fault()]))
     served.engine.text = "前文。秘密在这里。"
     answer = served.ask("你好")
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == (REFUSAL, "content_filter")

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.guard import Guard
+from serving.guard import RequestGuard
 from serving.sse import EventReader, event
 from serving.stream import GuardedStream, whole_stream
 from tianjing.privacy import mask
@@ -59,20 +59,20 @@ def test_a_stream_gives_the_masked_whole_however_it_is_cut(data: st.DataObject, 
         for piece in cuts(text, data.draw)
     )
     wire += event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + b"data: [DONE]\n\n"
-    stream = GuardedStream(Guard(), IDENTITY, 1, include_usage=False)
+    stream = GuardedStream(RequestGuard(), IDENTITY, 1, include_usage=False)
     sent = b"".join(stream.feed(piece) for piece in cuts(wire, data.draw))
     assert content(sent) == mask(text).text
     assert stream.done and stream.close() == b""
 
 
 def test_a_stream_without_a_finish_reason_still_gives_what_was_held() -> None:
-    stream = GuardedStream(Guard(), IDENTITY, 1, include_usage=False)
+    stream = GuardedStream(RequestGuard(), IDENTITY, 1, include_usage=False)
     wire = event({"choices": [{"index": 0, "delta": {"content": "共12"}}]}) + b"data: [DONE]\n\n"
     assert content(stream.feed(wire)) == "共12"
 
 
 def test_an_error_of_the_engine_ends_the_stream_without_its_details() -> None:
-    stream = GuardedStream(Guard(), IDENTITY, 1, include_usage=False)
+    stream = GuardedStream(RequestGuard(), IDENTITY, 1, include_usage=False)
     sent = stream.feed(event({"error": {"message": "prompt was: 秘密"}}))
     assert b"error" in sent and "秘密".encode() not in sent and stream.done
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.tianjing.streams import cut
 from tianjing.guard import WITHHELD, Guard, GuardError, PrivacyDetector, Released, Span, Stream, Verdict
 from tianjing.guard.stream import CHECK_CHARS
 from tianjing.guard.verdicts import Action
@@ -57,11 +57,6 @@ def stream(pieces: Sequence[str], guard: Guard, choice: int = 0) -> Released:
         text, verdicts = text + released.text, verdicts + released.verdicts
     last = guard.finish(choice)
     return Released(text + last.text, verdicts + last.verdicts)
-
-
-def cut(text: str, cuts: Sequence[int]) -> list[str]:
-    bounds = sorted({0, len(text), *(at % (len(text) + 1) for at in cuts)})
-    return [text[a:b] for a, b in itertools.pairwise(bounds)]
 
 
 PARTS = ("保证", "通过", "找你家", "不", "内", "部渠", "一三八", "13812345678", "1381234", "我叫张伟", "，")

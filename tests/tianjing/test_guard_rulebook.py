@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import itertools
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypinyin import lazy_pinyin
 
+from tests.tianjing.streams import cut
 from tianjing.guard import Guard, PrivacyDetector, Released, RulebookDetector
 from tianjing.guard.detectors import scan
 from tianjing.rulebook import PhraseMatcher, Rulebook
@@ -63,11 +62,6 @@ TEXT = st.lists(st.one_of(st.sampled_from(BREACHES), HALVES, disguised(), st.sam
     "".join
 )
 CUTS = st.lists(st.integers(0, 300), max_size=30)
-
-
-def cut(text: str, cuts: Sequence[int]) -> list[str]:
-    bounds = sorted({0, len(text), *(at % (len(text) + 1) for at in cuts)})
-    return [text[a:b] for a, b in itertools.pairwise(bounds)]
 
 
 @settings(max_examples=300, deadline=None)

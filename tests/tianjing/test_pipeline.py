@@ -14,7 +14,7 @@ from tianjing.errors import TianjingError
 from tianjing.lineage import artefact, artefact_digest
 from tianjing.pipeline.config import PipelineConfig, load_pipeline
 from tianjing.pipeline.stages import Stage, stages
-from tianjing.pipeline.state import Finished, locked, read_finished, stage_key, write_finished
+from tianjing.pipeline.state import Finished, _folder_digest, locked, read_finished, stage_key, write_finished
 
 
 def write(path: Path, text: str) -> Path:
@@ -42,13 +42,11 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
         load_pipeline(path)
 
 
-def test_missing_raw_folder_of_the_real_pipeline_says_how_to_get_it(tmp_path: Path) -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "TIANJING_DATA"}
-    os.environ.pop("TIANJING_DATA", None)
-    try:
-        result = tianjing("run", "examples/real.yaml", "--out", str(tmp_path / "out"))
-    finally:
-        os.environ.update(environment)
+def test_missing_raw_folder_of_the_real_pipeline_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TIANJING_DATA", raising=False)
+    result = tianjing("run", "examples/real.yaml", "--out", str(tmp_path / "out"))
     assert result.returncode == 2
     assert "LawRefBook/Laws" in result.stderr and "FudanDISC/DISC-FinLLM" in result.stderr
 
@@ -102,6 +100,19 @@ def test_a_changed_input_or_setting_gives_another_key(finished: tuple[Path, Stag
     assert stage_key(stage) == before
     changed = Stage(stage.name, stage.package, stage.arguments, stage.inputs, stage.output, {"a": 2})
     assert stage_key(changed) != before
+
+
+def test_a_changed_rule_pack_is_changed_code_wherever_the_package_lies(tmp_path: Path) -> None:
+    package = tmp_path / "pipeline" / "package"
+    (package / "packs").mkdir(parents=True)
+    (package / "simulation").mkdir()
+    write(package / "packs" / "rules.yaml", "rules: []\n")
+    write(package / "simulation" / "talk.py", "")
+    before = _folder_digest(package)
+    write(package / "simulation" / "talk.py", "HELLO = 1\n")
+    assert _folder_digest(package) == before, "no stage runs the simulation"
+    write(package / "packs" / "rules.yaml", "rules: [{}]\n")
+    assert _folder_digest(package) != before
 
 
 def test_a_removed_output_is_not_taken_for_finished(finished: tuple[Path, Stage]) -> None:

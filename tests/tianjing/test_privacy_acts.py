@@ -15,6 +15,7 @@ from tianjing.privacy import Pseudonym, Session, Surrogate, find, mask, stars
 from tianjing.privacy.checks import is_credit_code, is_landline, is_luhn, is_mobile, is_resident_id
 from tianjing.privacy.cli import app
 from tianjing.privacy.reidentify import link
+from tianjing.privacy.scan import scan
 
 KEY, OTHER_KEY = b"0123456789abcdef", b"fedcba9876543210"
 TEXTS = [
@@ -146,6 +147,16 @@ def test_scan_reads_plain_text_and_names_a_bad_line(tmp_path: Path) -> None:
     bad = _write(tmp_path / "bad.jsonl", [{"text": "好"}, {"words": "好"}])
     with pytest.raises(TianjingError, match=r"bad.jsonl:2"):
         CliRunner().invoke(app, ["scan", str(bad)], catch_exceptions=False)
+
+
+def test_scan_names_the_line_that_is_not_utf_8_and_a_target_that_is_a_folder(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_bytes("好的\n".encode() + "电话".encode("gb18030"))
+    with pytest.raises(TianjingError, match=r"a.txt:2: not UTF-8") as caught:
+        scan(text)
+    assert "iconv" in caught.value.remedy
+    with pytest.raises(TianjingError, match="is a folder"):
+        scan(text, out=tmp_path)
 
 
 def test_an_act_with_a_key_asks_for_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tianjing.guard import Guard, PrivacyDetector
+from tests.tianjing.streams import masked_stream, text_of
 from tianjing.privacy import Session, find, find_many, find_turns, mask, mask_many, mask_turns
 from tianjing.privacy.checks import credit_code_check, is_card_prefix, is_credit_code, is_luhn, is_resident_id
 
@@ -181,10 +181,8 @@ TEXT = st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=12).map("".join
 def test_masking_and_finding_in_a_stream_equal_the_whole(
     text: str, cuts: list[int], known: dict[str, str] | None
 ) -> None:
-    bounds = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    stream = Guard([PrivacyDetector(Session(known))], max_held_chars=1024).open()
-    released = [stream.push(text[a:b]) for a, b in itertools.pairwise(bounds)] + [stream.finish()]
-    assert "".join(part.text for part in released) == mask(text, known).text
+    released = masked_stream(text, cuts, known)
+    assert text_of(released) == mask(text, known).text
     verdicts = [(item.kind, item.start, item.end) for part in released for item in part.verdicts]
     assert verdicts == [(finding.kind, finding.start, finding.end) for finding in find(text, known)]
 

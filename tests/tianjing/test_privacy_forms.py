@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tianjing.guard import Guard, PrivacyDetector
+from tests.tianjing.streams import masked_stream, text_of
 from tianjing.privacy import Session, find, find_turns, mask
 from tianjing.privacy.checks import credit_code_check, is_landline, is_mobile, is_resident_id, resident_id_check
 
@@ -237,7 +235,4 @@ PIECES = st.sampled_from(
 def test_these_forms_are_masked_in_a_stream_as_in_the_whole(
     text: str, cuts: list[int], known: dict[str, str] | None
 ) -> None:
-    bounds = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    stream = Guard([PrivacyDetector(Session(known))], max_held_chars=1024).open()
-    released = [stream.push(text[a:b]) for a, b in itertools.pairwise(bounds)] + [stream.finish()]
-    assert "".join(part.text for part in released) == mask(text, known).text
+    assert text_of(masked_stream(text, cuts, known)) == mask(text, known).text

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import date, datetime
-from pathlib import Path
 
 import pytest
 
+from tests.conftest import STATUTES, needs_statutes
 from tianjing.records import Dialogue, Turn
 from tianjing.rulebook import Contact, Rule, Rulebook, check_contacts, check_dialogue, check_turns
 from tianjing.rulebook.checking import rate_limit
@@ -17,7 +16,6 @@ from tianjing.rulebook.examples import Case, cases, holds, untested
 from tianjing.rulebook.schema import Citation, ContactCheck, NumberCheck
 
 BOOK = Rulebook.load()
-DATA = Path(os.environ.get("TIANJING_DATA", Path(__file__).parents[3] / "shared" / "data")) / "laws-cn"
 VERIFIED = [rule for rule in BOOK if isinstance(rule.verified, Citation)]
 
 
@@ -45,13 +43,13 @@ def test_the_shipped_book_is_broad() -> None:
     assert len(topics) == 20
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the statutes (laws-cn) are not on this machine")
+@needs_statutes
 @pytest.mark.parametrize("rule", VERIFIED, ids=lambda rule: rule.id)
 def test_a_verified_rule_is_found_in_its_article(rule: Rule) -> None:
     cited = rule.verified
     assert isinstance(cited, Citation)
     pattern = re.compile(re.escape(cited.document) + r"(?:\([\d-]+\))?\.md")
-    files = [path for path in DATA.rglob("*.md") if pattern.fullmatch(path.name)]
+    files = [path for path in STATUTES.rglob("*.md") if pattern.fullmatch(path.name)]
     assert files, f"no statute {cited.document}"
     articles = [_article(path.read_text(encoding="utf-8"), cited.article) for path in files]
     assert any(all(term in article for term in cited.terms) for article in articles), articles

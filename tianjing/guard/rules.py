@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from tianjing.guard.detectors import Scanned
-from tianjing.guard.sieve import Hearing, Sieve
+from tianjing.guard.hearing import Hearing
+from tianjing.guard.sieve import Sieve
 from tianjing.guard.verdicts import WITHHELD, Action, Span
 from tianjing.rulebook import Hit, PhraseMatcher
 from tianjing.rulebook.folding import CODES, STOP

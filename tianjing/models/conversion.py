@@ -42,7 +42,10 @@ def convert_qwen2(gguf_path: Path, out: Path, on_progress: Callable[[float], Non
     source = read_gguf(gguf_path)
     architecture = source.metadata.get("general.architecture")
     if architecture != "qwen2" or source.metadata.get("tokenizer.ggml.pre") != "qwen2":
-        raise ModelError(f"{gguf_path}: is a '{architecture}' model; this converter reads Qwen2 alone")
+        raise ModelError(
+            f"{gguf_path}: is a '{architecture}' model; this converter reads Qwen2 alone",
+            "give the model as a folder of safetensors",
+        )
     _save_tokenizer(source.metadata, out)
     _save_config(source, out)
     _save_weights(source, out / "model.safetensors", on_progress)

@@ -71,7 +71,7 @@ def read_gguf(path: Path) -> GgufFile:
         try:
             magic, version = cursor.take("4sI")
             if magic != b"GGUF" or version not in (2, 3):
-                raise ModelError(f"{path}: not a GGUF file of version 2 or 3")
+                raise ModelError(f"{path}: not a GGUF file of version 2 or 3", "give the .gguf as its publisher has it")
             tensor_count, metadata_count = cursor.take("QQ")
             metadata = {cursor.string(): cursor.value(cursor.take("I")[0]) for _ in range(metadata_count)}
             table = []
@@ -81,7 +81,7 @@ def read_gguf(path: Path) -> GgufFile:
                 shape = tuple(reversed(cursor.take(f"{dimensions}Q")))
                 table.append((name, shape, *cursor.take("IQ")))
         except struct.error:
-            raise ModelError(f"{path}: the file is cut short") from None
+            raise ModelError(f"{path}: the file is cut short", "download it again") from None
     alignment = metadata.get("general.alignment", _ALIGNMENT_BYTES)
     start = math.ceil(cursor.position / alignment) * alignment
     tensors = {name: TensorInfo(name, shape, type_id, start + offset) for name, shape, type_id, offset in table}

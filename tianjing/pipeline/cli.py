@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from tianjing.files import OnError
 
 app = typer.Typer(add_completion=False)
 
@@ -23,7 +25,7 @@ def run(
         list[str] | None, typer.Option("--force", metavar="STAGE", help="Run this stage again; repeatable.")
     ] = None,
     on_error: Annotated[
-        Literal["stop", "skip"], typer.Option("--on-error", help="Bad raw lines: stop, or keep them aside and go on.")
+        OnError, typer.Option("--on-error", help="Bad raw lines: stop, or keep them aside and go on.")
     ] = "stop",
     serve: Annotated[bool, typer.Option("--serve", help="Leave the endpoint running in the foreground.")] = False,
     port: Annotated[int, typer.Option("--port", help="Port of the endpoint with --serve.")] = 8000,

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tianjing.console import print_table
 from tianjing.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_NOT_RELEASED, EXIT_STAGE_FAILED, TianjingError
-from tianjing.files import atomic_write
+from tianjing.files import OnError, atomic_write
 from tianjing.lineage import artefact_digest
 from tianjing.models import resolve
 from tianjing.pipeline import process
@@ -29,7 +29,7 @@ console = Console(stderr=True, highlight=False)
 
 
 def run_pipeline(
-    config: PipelineConfig, raw: Path, out: Path, *, model: str, force: Sequence[str] = (), on_error: str = "stop"
+    config: PipelineConfig, raw: Path, out: Path, *, model: str, force: Sequence[str] = (), on_error: OnError = "stop"
 ) -> int:
     """Run every stage that is not already done; returns the exit status.
 
@@ -47,7 +47,7 @@ def run_pipeline(
             return EXIT_INTERRUPTED
 
 
-def _run(config: PipelineConfig, raw: Path, out: Path, model: str, force: Sequence[str], on_error: str) -> int:
+def _run(config: PipelineConfig, raw: Path, out: Path, model: str, force: Sequence[str], on_error: OnError) -> int:
     started = time.monotonic()
     console.rule(f"[bold]{config.name}[/] → {out}")
     fetched = _fetch_model(model)
@@ -97,7 +97,7 @@ def _fetch_model(model: str) -> float:
     if result.status == EXIT_INTERRUPTED:
         raise KeyboardInterrupt
     if result.status != 0:
-        raise TianjingError(f"the base model '{model}' is not available", "see the message above")
+        raise TianjingError(f"the base model '{model}' is not available", "the line above says why and what to do")
     return time.monotonic() - started
 
 

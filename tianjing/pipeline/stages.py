@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tianjing.files import OnError
 from tianjing.pipeline.config import PipelineConfig
 
 
@@ -28,7 +29,7 @@ class Stage:
         return [sys.executable, "-m", "tianjing", *self.arguments, *config]
 
 
-def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: str) -> list[Stage]:
+def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: OnError) -> list[Stage]:
     """The stages in order, for resolved paths of the raw folder and the base model."""
     knowledge, dataset, adapter = out / "knowledge", out / "dataset", out / "adapter"
     merged, evals, release = out / "merged", out / "evals", out / "release.json"

@@ -17,6 +17,9 @@ from tianjing.files import atomic_write, canonical_json, sha256_bytes, sha256_fi
 from tianjing.lineage import artefact_digest
 from tianjing.pipeline.stages import Stage
 
+_SHIPPED = frozenset((".py", ".j2", ".jinja", ".txt", ".yaml", ".md"))
+_NOT_IN_STAGES = frozenset(("pipeline", "simulation"))
+
 
 class Finished(StrictModel):
     """A finished stage: what it was made from (`key`), what it made, and what it took."""
@@ -43,16 +46,19 @@ def stage_key(stage: Stage) -> str:
 
 @cache
 def code_digest(package: str) -> str:
-    """Digest of a package's source files, this one's own pipeline and command line left out."""
+    """Digest of what a package runs and ships: code, templates, word lists, rule packs.
+
+    The pipeline itself and the simulation are left out: no stage's output depends on them.
+    """
     spec = find_spec(package)
     assert spec is not None and spec.submodule_search_locations
-    root = Path(next(iter(spec.submodule_search_locations)))
-    files = [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.suffix in {".py", ".j2", ".jinja", ".txt"} and not {"pipeline", "simulation"} & set(path.parts)
-    ]
-    return sha256_bytes("".join(f"{path.relative_to(root)} {sha256_file(path)}\n" for path in files).encode())
+    return _folder_digest(Path(next(iter(spec.submodule_search_locations))))
+
+
+def _folder_digest(root: Path) -> str:
+    files = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.suffix in _SHIPPED]
+    taken = [path for path in files if path.parts[0] not in _NOT_IN_STAGES]
+    return sha256_bytes("".join(f"{path} {sha256_file(root / path)}\n" for path in taken).encode())
 
 
 def read_finished(out: Path, stage: Stage) -> Finished | None:
@@ -66,6 +72,7 @@ def read_finished(out: Path, stage: Stage) -> Finished | None:
 
 
 def write_finished(out: Path, stage: Stage, record: Finished) -> None:
+    """Keep the record of a finished stage in the output folder."""
     atomic_write(_record(out, stage), record.model_dump_json(indent=2))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from tianjing.privacy import gazetteer
-from tianjing.privacy.digits import DIGITS
+from tianjing.privacy.digits import SPOKEN_DIGITS
 from tianjing.privacy.findings import Match, View
 
 _MAX_CHARS = 60
@@ -28,7 +28,8 @@ _NOT_AFTER_LABEL = frozenset("地所登是在为")
 _STOP = "某住我你您他她它的了吗呢啊是在有给这那哪什怎么要想会能就也还没请说打话让催欠款期息额费账审核查询"
 NEVER_FIRST = frozenset(_STOP)
 _HAN = rf"[^\W\d_a-zA-Z{_STOP}]"
-_NUMBER = f"[0-9A-Za-z{''.join(c for c in DIGITS if not c.isascii())}十百甲乙丙丁-]{{1,8}}"
+_NUMERAL = f"[0-9A-Za-z{SPOKEN_DIGITS}十百甲乙丙丁-]"
+_NUMBER = f"{_NUMERAL}{{1,8}}"
 _RUN = re.compile(rf"(?:{_HAN}|[0-9A-Za-z#()/·-])+")
 _CUT = re.compile(
     r"电话|手机|座机|固话|传真|微信|卡号|证件|QQ|qq|联系|邮编|邮箱|身份|然后|以及|评分|门票|人均|价格|营业|工作|上班|谢|没错|收件|收货|姓名|客户|公司注册|都[可是在有没能要会]|对(?!面)|(?<!酒)吧"
@@ -45,9 +46,7 @@ _PLACE = (
 )
 _STREET = re.compile(r"(?:大街|大道|路|胡同)$")
 _UNIT = r"(?:号院|号楼|号门|号|弄|栋|幢|座|单元|层|楼|室|户|组|队|期|区|#)"
-_UNITS = (
-    rf"(?:第?{_NUMBER}{_UNIT}|{_NUMBER}(?![0-9])(?<=[0-9{''.join(c for c in DIGITS if not c.isascii())}])(?!{_HAN}))"
-)
+_UNITS = rf"(?:第?{_NUMBER}{_UNIT}|{_NUMBER}(?![0-9])(?<=[0-9{SPOKEN_DIGITS}])(?!{_HAN}))"
 _PARTS = re.compile(
     rf"(?P<admin>(?:{_HAN}{{1,8}}?{_ADMIN})*)(?P<ways>(?:[^\W_{_STOP}]{{1,9}}?{_WAY}(?:[东西南北中]段?)?)*)"
     rf"(?P<rest>(?:{_UNITS}|{_HAN}{{1,10}}?{_PLACE}|{_HAN}{{1,6}}(?={_UNITS})|\([^()]{{1,24}}\)|[东西南北][侧门面边])*)"
@@ -55,13 +54,11 @@ _PARTS = re.compile(
 _NUMBERED = re.compile(rf"{_NUMBER}{_UNIT}|[0-9]{{2,}}")
 _STRONG_UNITS = re.compile(rf"{_NUMBER}(?:栋|幢|座|单元|室|号楼|号院)")
 _SUFFIXES = "路街道巷弄里村镇乡区县市苑园城厦栋幢座楼号室庄场胡邸府寓院"
-_DIGIT = "0-9" + "".join(c for c in DIGITS if not c.isascii()) + "十百"
 _OPEN_CHARS = 14
 _SUFFIX_SOON = re.compile(rf"[^{_SUFFIXES}]{{0,{_OPEN_CHARS - 1}}}[{_SUFFIXES}]")
 
 _FREE = rf"[^{_STOP},。!?;\s]"
 _SOON = rf"[^{_STOP}{_SUFFIXES},。!?;\s]{{0,13}}[{_SUFFIXES}]"
-_NUMERAL = f"[0-9A-Za-z{''.join(c for c in DIGITS if not c.isascii())}十百甲乙丙丁-]"
 # Necessary for an address to begin at a match; see `hints`.
 HINT = rf"[{''.join(sorted(gazetteer.FIRST_CHARS))}](?=[{''.join(sorted(gazetteer.SECOND_CHARS))}]{_SOON})"
 # The same where the match ends: behind a boundary, a way or a house; behind a label, any suffix.

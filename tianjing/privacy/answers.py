@@ -13,18 +13,16 @@ from tianjing.privacy.employers import is_organisation
 from tianjing.privacy.findings import Match, View, fold
 from tianjing.privacy.scanner import Scanner
 
-# What is asked for -> the label with which the recognisers read the answer, and the kind that may come of it.
+_WORKS_AT = r"在?哪(?:里|儿|家)?(?:公司|单位)?(?:上班|工作|就职|任职|高就)"
+_IS_CALLED = r"怎么称呼|如何称呼|贵姓|尊姓|姓什么|叫什么|[叫是]哪位|哪位|叫啥"
+# What is asked for -> the label with which the recognisers read the answer, and the kinds that may come of it.
 _ASKS: tuple[tuple[re.Pattern[str], str, frozenset[str]], ...] = tuple(
     (re.compile(asked, re.IGNORECASE), label, frozenset(kinds.split()))
     for asked, label, kinds in (
         (r"出生|生日|生辰|哪年(?:哪月)?生|dob", "生日是", "birth_date"),
         (r"微信|威信|薇信|wechat|加[您你个]?v|vx", "微信号:", "wechat"),
         (r"qq|扣扣|企鹅", "QQ号:", "qq"),
-        (
-            r"单位|公司|雇主|在?哪(?:里|儿|家)?(?:公司|单位)?(?:上班|工作|就职|任职|高就)|学校|东家",
-            "单位名称:",
-            "employer",
-        ),
+        (rf"单位|公司|雇主|{_WORKS_AT}|学校|东家", "单位名称:", "employer"),
         (r"地址|住址|住所|住(?:在)?哪|住(?:在)?什么|寄到哪|寄(?:去|往)?哪|户籍|户口|门牌|老家", "地址:", "address"),
         (r"护照|passport", "护照号:", "passport"),
         (r"通行证|回乡证|台胞证|永居|居留|居住证|证件", "通行证号:", "permit passport"),
@@ -34,11 +32,7 @@ _ASKS: tuple[tuple[re.Pattern[str], str, frozenset[str]], ...] = tuple(
         (r"身份证|证件|身份号码", "身份证号:", "id_card permit"),
         (r"卡号|银行卡|账号|帐号|账户|哪张卡|储蓄卡|信用卡|收款|扣款", "卡号:", "bank_card"),
         (r"电话|手机|座机|固话|号码|联系方式|怎么联系|打哪个|区号", "电话:", "mobile landline"),
-        (
-            r"姓名|全名|名字|户名|怎么称呼|如何称呼|贵姓|尊姓|姓什么|叫什么|[叫是]哪位|哪位|叫啥|本名|机主是谁|是谁",
-            "姓名:",
-            "name",
-        ),
+        (rf"姓名|全名|名字|户名|{_IS_CALLED}|本名|机主是谁|是谁", "姓名:", "name"),
         (r"贵姓|尊姓|姓什么|称呼", "免贵姓", "name"),
     )
 )

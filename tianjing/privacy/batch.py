@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tianjing.privacy import hints
 from tianjing.privacy.engine import Masked, Session
-from tianjing.privacy.findings import Finding, Match, fold
+from tianjing.privacy.findings import Finding, Match, findings_of, fold
 
 # Texts joined for one pass; more than fits the cache of a core gains nothing.
 _JOINED = 512
@@ -24,8 +24,7 @@ def find_many(texts: Sequence[str], known: Mapping[str, str] | None = None) -> l
         return [session.find(text) for text in texts]
     found: list[tuple[Finding, ...]] = [()] * len(texts)
     for number, matches in _matches(session, texts):
-        text = texts[number]
-        found[number] = tuple(Finding(match.kind, at, match.end, text[at : match.end]) for at, match in matches)
+        found[number] = findings_of(texts[number], matches)
     return found
 
 

@@ -20,7 +20,11 @@ _CREDIT_DEPARTMENTS = frozenset("123456789ANY")
 
 
 def resident_id_check(digits: str) -> str:
-    """Check character of 17 digits."""
+    """Check character of the first 17 digits of a resident id.
+
+    Raises:
+        ValueError: not 17 digits.
+    """
     total = sum(weight * int(digit) for weight, digit in zip(_ID_WEIGHTS, digits, strict=True))
     return _ID_CHECK[total % 11]
 
@@ -63,7 +67,7 @@ def luhn_check(digits: str) -> str:
 
 
 def is_luhn(digits: str) -> bool:
-    """ISO/IEC 7812-1 annex B."""
+    """Whether the last digit is the check digit of those before it (ISO/IEC 7812-1 annex B)."""
     return _is_ascii_digits(digits) and _luhn_sum(digits) % 10 == 0
 
 
@@ -79,7 +83,7 @@ def is_card_prefix(digits: str) -> bool:
     """Whether a card of this length is issued under this prefix in China.
 
     UnionPay 62 (16 to 19 digits), Visa 4, Mastercard 51-55 and 22-27, JCB 35 (16), American Express 34 and 37 (15),
-    and the debit cards that banks issued before the common prefix: 9558, 60 and 69 (16 to 19).
+    and the debit cards that banks issued before the common prefix: 9558, 601, 603 and 690 (16 to 19).
     """
     length = len(digits)
     if digits.startswith(("62", "9558", "603", "601", "690")):
@@ -119,7 +123,11 @@ def is_landline(digits: str) -> bool:
 
 
 def credit_code_check(body: str) -> str:
-    """Check character of the first 17 characters of a unified social credit code."""
+    """Check character of the first 17 characters of a unified social credit code.
+
+    Raises:
+        ValueError: not 17 characters, or one that is not in the code's alphabet.
+    """
     total = sum(weight * _CREDIT_ALPHABET.index(char) for weight, char in zip(_CREDIT_WEIGHTS, body, strict=True))
     return _CREDIT_ALPHABET[-total % 31]
 

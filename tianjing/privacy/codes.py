@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from tianjing.privacy.checks import is_credit_code
-from tianjing.privacy.digits import BRIDGE_CHARS, DIGITS, GAP_CHARS, SECOND, SEPARATORS, read_digits
+from tianjing.privacy.digits import BRIDGE_CHARS, DIGITS, GAP_CHARS, SECOND, SEPARATORS, SPOKEN_DIGITS, read_digits
 from tianjing.privacy.findings import LEFT_CONTEXT_CHARS, Match, View
 from tianjing.privacy.numbers import label_of
 
-_HAN_DIGITS = "".join(char for char in DIGITS if not char.isascii())
 # As written, and as read out: li下划线wei八八艾特一六三点com, wufan at 126 dot com.
 _SPOKEN_SIGNS = {"下划线": "_", "下横线": "_", "横杠": "-", "中杠": "-", "减号": "-", "杠": "-", "点": "."}
 _SPOKEN = "|".join(_SPOKEN_SIGNS)
@@ -17,22 +16,22 @@ _SPOKEN_CHARS = "".join(sorted(set("".join(_SPOKEN_SIGNS))))
 _AT = r" ?(?:@|艾特|圈[aA]|小老鼠) ?| [aA][tT] "
 _DOT = r" ?[.点] ?| dot "
 _EMAIL = re.compile(
-    rf"((?:[A-Za-z0-9._%+-]|{_SPOKEN}|[{_HAN_DIGITS}]){{1,64}}?)(?:{_AT})"
-    rf"((?:(?:[A-Za-z0-9-]|[{_HAN_DIGITS}]){{1,40}}(?:{_DOT})){{1,3}}[A-Za-z]{{2,10}})"
+    rf"((?:[A-Za-z0-9._%+-]|{_SPOKEN}|[{SPOKEN_DIGITS}]){{1,64}}?)(?:{_AT})"
+    rf"((?:(?:[A-Za-z0-9-]|[{SPOKEN_DIGITS}]){{1,40}}(?:{_DOT})){{1,3}}[A-Za-z]{{2,10}})"
 )
-_EMAIL_RUN = re.compile(rf"[A-Za-z0-9._%+@艾特圈小老鼠{_SPOKEN_CHARS}{_HAN_DIGITS} -]+")
-LOCAL_PART = rf"[A-Za-z0-9._%+{_SPOKEN_CHARS}{_HAN_DIGITS}-]"
+_EMAIL_RUN = re.compile(rf"[A-Za-z0-9._%+@艾特圈小老鼠{_SPOKEN_CHARS}{SPOKEN_DIGITS} -]+")
+LOCAL_PART = rf"[A-Za-z0-9._%+{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
 _EMAIL_LOCAL = re.compile(f"{LOCAL_PART}+")
 _EMAIL_BEFORE = re.compile(r"[A-Za-z0-9._%+@-]$")
 _EMAIL_LOCAL_CHARS, _EMAIL_CHARS_MAX = 64, 199
 _AT_WORDS = ("@", "艾特", "圈a", "圈A", "小老鼠", "at ", "AT ", "At ")
 
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
-SPOKEN_SYMBOL = rf"[A-Za-z0-9_{_SPOKEN_CHARS}{_HAN_DIGITS}-]"
+SPOKEN_SYMBOL = rf"[A-Za-z0-9_{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
 _SPOKEN_WORD = re.compile(f"{SPOKEN_SYMBOL}+")
 _WECHAT_ID = re.compile(
-    rf"[A-Za-z](?:[-_A-Za-z0-9]|{_SPOKEN}|[{_HAN_DIGITS}](?=[{_HAN_DIGITS}A-Za-z0-9])){{4,18}}"
-    rf"(?:[-_A-Za-z0-9]|(?<=[{_HAN_DIGITS}])[{_HAN_DIGITS}])"
+    rf"[A-Za-z](?:[-_A-Za-z0-9]|{_SPOKEN}|[{SPOKEN_DIGITS}](?=[{SPOKEN_DIGITS}A-Za-z0-9])){{4,18}}"
+    rf"(?:[-_A-Za-z0-9]|(?<=[{SPOKEN_DIGITS}])[{SPOKEN_DIGITS}])"
 )
 _WECHAT = re.compile(
     r"(?:微信|威信|薇信|徽信|绿泡泡|\+ ?v|加v|v信|[vw]x|(?<![A-Za-z0-9])v(?=[号: ])|wechat|weixin|[加的我]薇|微)"
@@ -41,7 +40,7 @@ _WECHAT = re.compile(
 )
 # Some character of each of these words.
 WECHAT_CUE = re.compile("[微威薇徽绿vVwW]")
-_SPOKEN_FIRST = frozenset(_HAN_DIGITS) | frozenset(word[0] for word in _SPOKEN_SIGNS)
+_SPOKEN_FIRST = frozenset(SPOKEN_DIGITS) | frozenset(word[0] for word in _SPOKEN_SIGNS)
 _NOT_WECHAT = frozenset(("wechat", "weixin", "android", "iphone"))
 
 _CREDIT_WORDS = re.compile(r"代码|税号|执照|注册号|识别号|信用码")
@@ -69,23 +68,23 @@ _CODE_LENGTHS = (18, 15, 11, 9, 8)
 # digits behind one to three letters; eighteen symbols. And a plate.
 HINT = (
     r"[A-Za-z0-9](?<![A-Za-z0-9_-].)"
-    rf"(?=[A-Za-z0-9._%+{_SPOKEN_CHARS}{_HAN_DIGITS}-]{{0,63}} ?(?:@|艾特|圈|小老|[aA][tT] )"
+    rf"(?=[A-Za-z0-9._%+{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]{{0,63}} ?(?:@|艾特|圈|小老|[aA][tT] )"
     rf"|(?<![0-9])[A-Za-z0-9_-]{{5}}"
-    rf"|(?<![0-9])[A-Za-z0-9_{_SPOKEN_CHARS}{_HAN_DIGITS}-]{{5}}"
-    rf"|(?<![0-9])(?:{_GAPS}[A-Za-z]){{0,2}}(?:{_GAPS}[0-9A-Za-z{_HAN_DIGITS}]){{7}})"
-    rf"|[0-9AaNnYy{_HAN_DIGITS}](?<![A-Za-z0-9_-].)(?=(?:{_GAPS}[0-9A-Za-z{_HAN_DIGITS}]){{16}})"
+    rf"|(?<![0-9])[A-Za-z0-9_{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]{{5}}"
+    rf"|(?<![0-9])(?:{_GAPS}[A-Za-z]){{0,2}}(?:{_GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]){{7}})"
+    rf"|[0-9AaNnYy{SPOKEN_DIGITS}](?<![A-Za-z0-9_-].)(?=(?:{_GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]){{16}})"
 )
 # What `read_digits` may make a code of, in a text that may go on: up to three letters and seven digits, or a symbol,
 # seven digits and as many symbols as a credit code has. What the end of the text (\Z) cuts short may still come true.
-_DIGIT = rf"{_GAPS}[0-9{_HAN_DIGITS}]"
-_SYMBOL = rf"{_GAPS}[0-9A-Za-z{_HAN_DIGITS}]"
+_DIGIT = rf"{_GAPS}[0-9{SPOKEN_DIGITS}]"
+_SYMBOL = rf"{_GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]"
 LETTERED = re.compile(
     rf"[A-Za-z](?:{_GAPS}[A-Za-z]){{0,2}}(?:(?:{_DIGIT}){{7}}|(?:{_DIGIT}){{0,6}}{_GAPS}\Z)"
     rf"|.(?:(?:{_DIGIT}){{7}}(?:(?:{_SYMBOL}){{10}}|(?:{_SYMBOL}){{0,9}}{_GAPS}\Z)|(?:{_DIGIT}){{0,6}}{_GAPS}\Z)",
     re.S,
 )
 _PLATE_GAP = r"[ ·•.,，、—嗯-]{0,2}"
-PLATE_HINT = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{_HAN_DIGITS}])"
+PLATE_HINT = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{SPOKEN_DIGITS}])"
 STARTS = frozenset(_PROVINCES)
 
 
@@ -109,13 +108,14 @@ def match_code(view: View, start: int) -> Match | None:
     for length in _CODE_LENGTHS:
         if length <= len(window.digits) and window.cuts[length - 1]:
             end, run = window.ends[length - 1], window.digits[:length]
-            kind = _kind(run, before)
+            kind = kind_of_code(run, before)
             if kind:
                 return Match(kind, end, run)
     return None
 
 
-def _kind(run: str, before: str) -> str:
+def kind_of_code(run: str, before: str) -> str:
+    """The kind of a whole code (capital letters and digits) by the words before it; "" if it is none."""
     if len(run) == 18:
         right = is_credit_code(run) and not (run.isdigit() and not _CREDIT_WORDS.search(before))
         called = _CREDIT_SHAPE.fullmatch(run) and _CREDIT_CALLED.search(before)
@@ -127,11 +127,6 @@ def _kind(run: str, before: str) -> str:
     if _PASSPORT.fullmatch(run) and _PASSPORT_WORDS.search(before):
         return "passport"
     return "permit" if _PERMIT.fullmatch(run) and _PERMIT_WORDS.search(before) else ""
-
-
-def is_lettered(run: str, context: str) -> str:
-    """The kind of a code gathered from several turns, by their talk; "" if it is none."""
-    return _kind(run, context)
 
 
 def _match_wechat(view: View, start: int) -> Match | None:

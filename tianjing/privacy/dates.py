@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 
-from tianjing.privacy.digits import DIGITS
+from tianjing.privacy.digits import DIGITS, SPOKEN_DIGITS
 from tianjing.privacy.findings import Match, View
 
 _BORN_BEFORE = re.compile(
@@ -16,13 +16,12 @@ _BORN_BEFORE = re.compile(
 _BORN_AFTER = re.compile(r" ?(?:出?生(?:的|人|于|,|。|$)|出生|生日|生人|年生)")
 _CUE = re.compile("生|dob|birth", re.IGNORECASE)
 _AFTER_CHARS = 4
-_HAN = "".join(char for char in DIGITS if not char.isascii())
-_YEAR = rf"(?:(?:19|20)\d\d|\d\d|[{_HAN}]{{4}}|[{_HAN}]{{2}})"
-_MONTH = rf"(?:闰?(?:\d{{1,2}}|[{_HAN}十]{{1,2}}|正|冬|腊))"
-_NUMBER = rf"(?:\d{{1,2}}|[{_HAN}十]{{1,3}})"
+_YEAR = rf"(?:(?:19|20)\d\d|\d\d|[{SPOKEN_DIGITS}]{{4}}|[{SPOKEN_DIGITS}]{{2}})"
+_MONTH = rf"(?:闰?(?:\d{{1,2}}|[{SPOKEN_DIGITS}十]{{1,2}}|正|冬|腊))"
+_NUMBER = rf"(?:\d{{1,2}}|[{SPOKEN_DIGITS}十]{{1,3}})"
 # Days that need no 日 or 号 behind them; 初八 and 廿三 are of the lunar calendar.
-_LUNAR = rf"初[{_HAN}十]|廿[{_HAN}]?"
-_SPOKEN_DAY = rf"\d{{1,2}}|{_LUNAR}|[二三]?十[{_HAN}]?|[{_HAN}]{{2}}"
+_LUNAR = rf"初[{SPOKEN_DIGITS}十]|廿[{SPOKEN_DIGITS}]?"
+_SPOKEN_DAY = rf"\d{{1,2}}|{_LUNAR}|[二三]?十[{SPOKEN_DIGITS}]?|[{SPOKEN_DIGITS}]{{2}}"
 _GAP = r"[ ,、]{0,2}"
 # Year, month and day in any of the usual forms; the month alone or the day may be missing in speech.
 _DATE = re.compile(
@@ -32,7 +31,7 @@ _DATE = re.compile(
     r"|(?P<y4>(?:19|20)\d\d)(?P<m4>\d\d)(?P<d4>\d\d)"
     rf"|(?P<m5>{_MONTH}) ?月 ?(?P<d5>{_NUMBER}(?= ?[日号])|{_SPOKEN_DAY}) ?[日号]?"
 )
-_RUN = re.compile(rf"[0-9{_HAN}十年月日号份初廿正冬腊闰农阴阳公历,、/. -]+")
+_RUN = re.compile(rf"[0-9{SPOKEN_DIGITS}十年月日号份初廿正冬腊闰农阴阳公历,、/. -]+")
 _RUN_CHARS = 30
 # Parts of a date that is said over several turns.
 PART = re.compile(
@@ -42,8 +41,9 @@ PART = re.compile(
 
 # Necessary for a date to begin here; see `digits.HINT`.
 HINT = (
-    rf"[0-9{_HAN}十](?<![0-9{_HAN}十][{_HAN}十])(?<![0-9][0-9])(?=[0-9{_HAN}十 ]{{0,3}}[年月]|\d{{3}}[-/. ]|\d{{7}})"
-    rf"|[正冬腊闰](?<![年历].)(?=[{_HAN}十]{{0,2}}月)"
+    rf"[0-9{SPOKEN_DIGITS}十](?<![0-9{SPOKEN_DIGITS}十][{SPOKEN_DIGITS}十])(?<![0-9][0-9])"
+    rf"(?=[0-9{SPOKEN_DIGITS}十 ]{{0,3}}[年月]|\d{{3}}[-/. ]|\d{{7}})"
+    rf"|[正冬腊闰](?<![年历].)(?=[{SPOKEN_DIGITS}十]{{0,2}}月)"
 )
 STARTS = frozenset("十正冬腊闰")
 

@@ -18,6 +18,9 @@ DIGITS: dict[str, str] = {
     )
     for char in chars
 }
+ANY_DIGIT = "".join(DIGITS)
+# Those of `tianjing.text` and the ones of speech alone: 洞幺拐勾.
+SPOKEN_DIGITS = "".join(char for char in DIGITS if not char.isascii())
 _REPEATS = {"两": 2, "俩": 2, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6}
 # Zero-width and direction marks separate too: they are how a number is hidden from a filter.
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff\xad"
@@ -46,7 +49,7 @@ _BRIDGE_RUN = re.compile(f"[{re.escape(''.join(sorted(BRIDGE_CHARS | frozenset(D
 _MAX_BRIDGE_CHARS = 20
 # Any talk between pauses: only numbers with check digits may go on behind it.
 _LOOSE = re.compile(
-    rf"[，。、…,.!?\s—-]{{1,4}}(?:一[下会眼点]|[^\W\d_A-Za-z{''.join(DIGITS)}]|[，。、…,.!?:\s—-]){{1,18}}?(?=[{''.join(DIGITS)}]{{2}})"
+    rf"[，。、…,.!?\s—-]{{1,4}}(?:一[下会眼点]|[^\W\d_A-Za-z{ANY_DIGIT}]|[，。、…,.!?:\s—-]){{1,18}}?(?=[{ANY_DIGIT}]{{2}})"
 )
 _LOOSE_RUN = re.compile(r"(?:[^\W_A-Za-z]|[，。、…,.!?:\s—-])+")
 _MAX_LOOSE_CHARS = 24
@@ -56,21 +59,20 @@ _ID_LETTERS = ("X", "x", "叉", "艾克斯")
 # Longest number looked for, plus what must be seen to know that it ends.
 _WINDOW_DIGITS = 21
 
-_D = "".join(DIGITS)
 # A run of written digits that nothing continues: the usual case, read at once.
 _CONTINUED = re.escape("".join(sorted({*DIGITS, *SEPARATORS, *BRIDGE_CHARS, *(word[0] for word in _ID_LETTERS)})))
 _PLAIN = re.compile(rf"[0-9]{{1,{_WINDOW_DIGITS - 1}}}(?![{_CONTINUED}])")
 # Digits up to the end of the text, so that more may follow.
 _UNFINISHED = re.compile(
-    rf"(?:[{_D}][{re.escape(''.join(sorted(SEPARATORS)))}]{{0,{_MAX_SEPARATORS}}}){{1,{_WINDOW_DIGITS - 1}}}\Z"
+    rf"(?:[{ANY_DIGIT}][{re.escape(''.join(sorted(SEPARATORS)))}]{{0,{_MAX_SEPARATORS}}}){{1,{_WINDOW_DIGITS - 1}}}\Z"
 )
 _GAP = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
 # Separators may stand before a bridge as well as behind it.
 GAP_CHARS = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
 # Necessary for five or more digits to begin here: used where the whole text is at hand, so it need not be sufficient.
 HINT = (
-    rf"[{_D}](?<![0-9][0-9])"
-    rf"(?=(?:[{_GAP}]{{0,{GAP_CHARS}}}[{_D}]){{4}}|(?:[{_GAP}]{{0,{GAP_CHARS}}}[{_D}]){{0,3}}个[{_D}])"
+    rf"[{ANY_DIGIT}](?<![0-9][0-9])"
+    rf"(?=(?:[{_GAP}]{{0,{GAP_CHARS}}}[{ANY_DIGIT}]){{4}}|(?:[{_GAP}]{{0,{GAP_CHARS}}}[{ANY_DIGIT}]){{0,3}}个[{ANY_DIGIT}])"
 )
 
 

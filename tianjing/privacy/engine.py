@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tianjing.privacy.acts import Act
-from tianjing.privacy.findings import FIELD_KINDS, KINDS, Finding, Match, View, fold
+from tianjing.privacy.findings import FIELD_KINDS, KINDS, Finding, Match, View, findings_of, fold
 from tianjing.privacy.hints import Places
 from tianjing.privacy.scanner import Scanner
 
@@ -49,8 +49,7 @@ class Session:
 
     def find(self, text: str) -> tuple[Finding, ...]:
         """Personal data in `text`, in order, without overlaps."""
-        matches = self.matches(text)
-        return tuple(Finding(match.kind, start, match.end, text[start : match.end]) for start, match in matches)
+        return findings_of(text, self.matches(text))
 
     def matches(
         self, text: str, places: Places | None = None, *, learn: bool = False, folded: bool = False
@@ -67,13 +66,12 @@ class Session:
 
     def replace(self, text: str, matches: Sequence[tuple[int, Match]]) -> Masked:
         """`text` with these matches, in order and without overlaps, replaced."""
-        parts, findings, position = [], [], 0
+        parts, position = [], 0
         for begin, match in matches:
             raw = text[begin : match.end]
             parts += [text[position:begin], self.replacement(match, raw)]
-            findings.append(Finding(match.kind, begin, match.end, raw))
             position = match.end
-        return Masked("".join([*parts, text[position:]]), tuple(findings))
+        return Masked("".join([*parts, text[position:]]), findings_of(text, matches))
 
     def mask(self, text: str) -> Masked:
         """Replace what `find` finds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tianjing import text as shared
@@ -84,6 +85,11 @@ class Match(NamedTuple):
     full: bool = False
 
 
+def findings_of(text: str, matches: Iterable[tuple[int, Match]]) -> tuple[Finding, ...]:
+    """What the (start, match) pairs of `text` report."""
+    return tuple(Finding(match.kind, start, match.end, text[start : match.end]) for start, match in matches)
+
+
 class View:
     """Folded text of which more may come.
 
@@ -104,6 +110,7 @@ class View:
         self.short = False
 
     def at(self, index: int) -> str:
+        """The character at `index`, "" behind the end."""
         if index < len(self.text):
             return self.text[index]
         self.short = not self.closed

@@ -31,7 +31,6 @@ _CITIES = """
 """
 
 PLACES: frozenset[str] = frozenset((_PROVINCES + _CITIES).split())
-LONGEST = max(map(len, PLACES))
 # First two characters -> the places that begin so, longest first.
 BY_OPENING: dict[str, tuple[str, ...]] = {
     opening: tuple(sorted((place for place in PLACES if place.startswith(opening)), key=len, reverse=True))

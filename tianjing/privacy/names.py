@@ -13,24 +13,7 @@ from tianjing.privacy.surnames import AMBIGUOUS, COMPOUND, EVERYDAY, RARE, SURNA
 
 _HONORIFICS = ("先生", "女士", "小姐", "太太")
 # Called after the surname alone: 张师傅, 刘阿姨. Words such as 总 also open 总额, so what follows is looked at.
-_TITLES = (
-    "师傅",
-    "老师",
-    "经理",
-    "阿姨",
-    "大爷",
-    "大哥",
-    "大姐",
-    "大叔",
-    "叔叔",
-    "主任",
-    "医生",
-    "律师",
-    "老板",
-    "总",
-    "哥",
-    "姐",
-)
+_TITLES = tuple("师傅 老师 经理 阿姨 大爷 大哥 大姐 大叔 叔叔 主任 医生 律师 老板 总 哥 姐".split())
 _AFTER_TITLE = frozenset(",。!?、;: 您你我他她这那是的在说好吗呢吧啊也都就")
 # An honorific behind an everyday word counts only where a clause begins: 水清浅女士.
 _OPENS = frozenset(",.?!;:，。！？；： \n好是问请")
@@ -42,12 +25,13 @@ _FUNCTION = frozenset(
 )
 NEVER_FIRST = _FUNCTION
 # Words that follow a name of two characters and would lend it a third: 王芳电话, 李强今年.
-_NEXT_WORDS_TEXT = """
+_NEXT_WORDS = frozenset(
+    """
 电话 手机 身份 今年 现在 住在 来自 工作 联系 目前 名下 本人 已经 正在 之前 以前 上个 上月 下个 出生
 生日 家住 性别 银行 卡号 贷款 欠款 逾期 地址 单位 因为 所以 然后 觉得 知道 希望 需要 反映 咨询 投诉
 办理 提醒 收到 号码 同志 同学 为您 为你 帮您 代表 通知 确认
-"""
-_NEXT_WORDS = frozenset(_NEXT_WORDS_TEXT.split())
+""".split()
+)
 # What a person can be to the customer or in a contract: the next word may be the name.
 _ROLE = (
     r"(?:借款|贷款|担保|保证|收款|付款|汇款|收件|寄件|取件|联系|投保|被?保险|受益|持卡|持有|申请|经办|负责|代理|委托|签约|签字|推荐|介绍|证明"

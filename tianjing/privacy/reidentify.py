@@ -36,10 +36,12 @@ class Linkage:
 
     @property
     def rate(self) -> float:
+        """Share of dialogues linked to the right customer; NaN without dialogues."""
         return self.right / self.dialogues if self.dialogues else math.nan
 
     @property
     def chance(self) -> float:
+        """Rate of guessing at random; NaN without customers."""
         return 1 / self.customers if self.customers else math.nan
 
 

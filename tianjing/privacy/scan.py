@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tianjing.errors import TianjingError
 from tianjing.files import atomic_write, read_jsonl
 from tianjing.privacy.acts import Act, Pseudonym, Surrogate, stars
-from tianjing.privacy.engine import Session
+from tianjing.privacy.engine import Masked, Session
 from tianjing.privacy.findings import FIELD_KINDS, KINDS
 from tianjing.privacy.reidentify import Linkage, link
 from tianjing.privacy.turns import mask_turns
@@ -23,6 +23,13 @@ from tianjing.records import Customer
 ACTS = ("placeholder", "mask", "pseudonym", "surrogate")
 _SAMPLES_PER_KIND, _SAMPLE_CHARS = 3, 40
 _TEXT_SUFFIXES = (".txt", ".md")
+
+
+@dataclass(frozen=True)
+class _Record:
+    customer: str
+    turns: tuple[tuple[str, str], ...]
+    put: Callable[[Sequence[str]], dict[str, Any]]
 
 
 @dataclass
@@ -38,23 +45,30 @@ class Scan:
     before: Linkage | None = None
     after: Linkage | None = None
 
+    def add(self, record: _Record, masked: Sequence[Masked]) -> None:
+        """Count one record, and keep short samples of what it became."""
+        self.records += 1
+        self.turns += len(masked)
+        self.with_findings += any(turn.findings for turn in masked)
+        for (_, raw), turn in zip(record.turns, masked, strict=True):
+            self.chars += len(raw)
+            kinds = [finding.kind for finding in turn.findings]
+            self.counts.update(kinds)
+            for kind in dict.fromkeys(kinds):
+                kept = self.samples.setdefault(kind, [])
+                if len(kept) < _SAMPLES_PER_KIND:
+                    kept.append(turn.text if len(turn.text) <= _SAMPLE_CHARS else turn.text[:_SAMPLE_CHARS] + "…")
+
     def lines(self) -> list[tuple[str, str, int]]:
         """(kind, its Chinese word, findings), most frequent first."""
         return [(kind, KINDS[kind], count) for kind, count in self.counts.most_common()]
 
 
-@dataclass(frozen=True)
-class _Record:
-    customer: str
-    turns: tuple[tuple[str, str], ...]
-    put: Callable[[Sequence[str]], dict[str, Any]]
-
-
 def make_act(name: str, key: Path | None) -> Act | None:
-    """The act of this name.
+    """The act of this name, one of `ACTS`; None stands for placeholders, which the session numbers itself.
 
     Raises:
-        TianjingError: no such act, or one that needs a key and has none.
+        TianjingError: no such act, or one that needs a key and has none, or one that is shorter than 16 bytes.
     """
     if name == "placeholder":
         return None
@@ -63,7 +77,8 @@ def make_act(name: str, key: Path | None) -> Act | None:
     if name not in ACTS:
         raise TianjingError(f"--act {name}: no such act", f"one of {', '.join(ACTS)}")
     if key is None:
-        raise TianjingError(f"--act {name} needs a key", "head -c 32 /dev/urandom > privacy.key; --key privacy.key")
+        remedy = "make one with head -c 32 /dev/urandom > privacy.key, then pass --key privacy.key"
+        raise TianjingError(f"--act {name} needs a key", remedy)
     try:
         secret = Path(key).read_bytes()
     except OSError as error:
@@ -86,8 +101,10 @@ def scan(
         progress: called with the number of records done.
 
     Raises:
-        TianjingError: a file is missing or a line is not what it should be.
+        TianjingError: a file is missing, `out` is a folder, or a line is not what it should be; nothing is written.
     """
+    if out and out.is_dir():
+        raise TianjingError(f"{out}: is a folder", "name the file to write, e.g. masked.jsonl")
     table = _customers(customers) if customers else {}
     result = Scan()
     written: list[str] = []
@@ -97,13 +114,7 @@ def scan(
     for record in _records(file):
         session = Session(table.get(record.customer), act=act, person=record.customer)
         masked = mask_turns(session, record.turns)
-        result.records += 1
-        result.turns += len(masked)
-        result.with_findings += any(turn.findings for turn in masked)
-        for (_, raw), turn in zip(record.turns, masked, strict=True):
-            result.chars += len(raw)
-            result.counts.update(finding.kind for finding in turn.findings)
-            _sample(result, turn.text, [finding.kind for finding in turn.findings])
+        result.add(record, masked)
         row = record.put([turn.text for turn in masked])
         if out:
             alias = aliases.setdefault(record.customer, f"customer-{len(aliases) + 1}")
@@ -119,18 +130,11 @@ def scan(
 
 
 def write_report(result: Scan, file: Path, act: str, path: Path) -> None:
-    """The report as one HTML file without scripts."""
+    """The report as one HTML file without scripts: `file` is what was scanned, `act` how it was de-identified."""
     environment = Environment(
         loader=PackageLoader("tianjing.privacy", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     atomic_write(path, environment.get_template("report.html.j2").render(scan=result, file=file.name, act=act))
-
-
-def _sample(result: Scan, text: str, kinds: Sequence[str]) -> None:
-    for kind in dict.fromkeys(kinds):
-        kept = result.samples.setdefault(kind, [])
-        if len(kept) < _SAMPLES_PER_KIND:
-            kept.append(text if len(text) <= _SAMPLE_CHARS else text[:_SAMPLE_CHARS] + "…")
 
 
 def _outside(row: dict[str, Any], customer: str, alias: str, act: Act | None) -> dict[str, Any]:
@@ -155,8 +159,15 @@ def _customers(path: Path) -> dict[str, dict[str, str]]:
 def _records(path: Path) -> Iterator[_Record]:
     if not path.is_file():
         raise TianjingError(f"{path}: no such file", "name a .jsonl or a text file")
-    with open(path, encoding="utf-8", newline="") as stream:
-        for number, line in enumerate(stream, start=1):
+    with open(path, "rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            try:
+                line = raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise TianjingError(
+                    f"{path}:{number}: not UTF-8 at byte {error.start} of the line",
+                    "convert the file first, e.g. iconv -f GB18030 -t UTF-8 FILE > NEW",
+                ) from None
             if not line.strip():
                 continue
             if path.suffix in _TEXT_SUFFIXES:
@@ -166,9 +177,15 @@ def _records(path: Path) -> Iterator[_Record]:
                 yield _record(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise TianjingError(
-                    f"{path}:{number}: not a record to scan: {error}",
+                    f"{path}:{number}: not a record to scan: {_reason(error)}",
                     'each line is {"text": …} or {"turns": [{"speaker": …, "text": …}]}, with "customer" if known',
                 ) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"broken JSON at column {error.colno}: {error.msg}"
+    return f"no field {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _record(row: dict[str, Any]) -> _Record:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from tianjing.privacy import dates
 from tianjing.privacy.answers import answered
 from tianjing.privacy.checks import is_card_prefix, is_landline, is_luhn, is_mobile, is_permit_id, is_resident_id
-from tianjing.privacy.codes import is_lettered
-from tianjing.privacy.digits import DIGITS, Window, read_digits
+from tianjing.privacy.codes import kind_of_code
+from tianjing.privacy.digits import ANY_DIGIT, Window, read_digits
 from tianjing.privacy.engine import Masked, Session
-from tianjing.privacy.findings import Finding, Match, View, fold
+from tianjing.privacy.findings import Finding, Match, View, findings_of, fold
 
 # A piece belongs to what was read out at most so many turns before.
 _MAX_TURNS_APART = 4
@@ -35,8 +35,8 @@ _TAIWAN = re.compile(r"台胞证|台湾")
 _LETTERED = re.compile(r"护照|通行证|回乡证|返乡证|台胞证|永居|居留|代码|税号|执照|识别号|passport", re.IGNORECASE)
 _BIRTH = re.compile(r"出生|生日|生辰|哪年生|dob", re.IGNORECASE)
 _QUANTITIES = "元块期天日号月年岁笔次人个万千百亿件%％‰点分折成倍"
-_DIGIT = re.compile(f"[{''.join(DIGITS)}]")
-_LETTER_OR_DIGIT = re.compile(f"[A-Za-z{''.join(DIGITS)}]")
+_DIGIT = re.compile(f"[{ANY_DIGIT}]")
+_LETTER_OR_DIGIT = re.compile(f"[A-Za-z{ANY_DIGIT}]")
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,7 @@ class _Piece:
 
 def find_turns(session: Session, turns: Sequence[tuple[str, str]]) -> list[tuple[Finding, ...]]:
     """Personal data of each turn (speaker, text); the session then knows the names of the whole dialogue."""
-    return [
-        tuple(Finding(match.kind, start, match.end, text[start : match.end]) for start, match in found)
-        for (_, text), found in zip(turns, _matches(session, turns), strict=True)
-    ]
+    return [findings_of(text, found) for (_, text), found in zip(turns, _matches(session, turns), strict=True)]
 
 
 def mask_turns(session: Session, turns: Sequence[tuple[str, str]]) -> list[Masked]:
@@ -124,7 +121,7 @@ def _chain(
             continue
         context = _context(turns, start.turn, last)
         more = any(other.speaker == start.speaker for other in pieces[number + 1 :] if other.turn - last <= 2)
-        kind = is_lettered(gathered, context) if letters else _kind(gathered, context, more)
+        kind = kind_of_code(gathered, context) if letters else _kind(gathered, context, more)
         if kind:
             return [*chain, *_echoes(pieces, number, gathered)], kind, gathered
     return [], "", ""
