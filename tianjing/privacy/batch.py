@@ -1,16 +1,30 @@
-"""Thousands of short texts at once: one pass of the hints over all of them, the scanner only where a hint stands."""
+"""Thousands of short texts at once: the hints only where RE2 says that one may stand, the scanner only where one does.
+
+RE2 (in pyarrow) takes a few nanoseconds a character, several times less than Python's engine, but knows no look-around.
+So each group of hints has a wider pattern without any: every text with a hint matches it, and few others do.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from tianjing.privacy import hints
+from tianjing.privacy import addresses, codes, dates, digits, employers, hints, names
 from tianjing.privacy.engine import Masked, Session
 from tianjing.privacy.findings import Finding, Match, findings_of, fold
 
-# Texts joined for one pass; more than fits the cache of a core gains nothing.
-_JOINED = 512
+# Texts looked at in one pass; RE2 compiles the patterns anew for each.
+_AT_ONCE = 65_536
+# One for each of `hints.GROUPS`. Letters beyond the basic plane always pass: RE2 may know newer ones than Python.
+_LIKELY = tuple(
+    rf"(?s){pattern}|[\x{{10000}}-\x{{10FFFF}}]"
+    for pattern in (
+        f"{digits.LIKELY}|{codes.LIKELY}|{dates.LIKELY}",
+        names.LIKELY,
+        addresses.LIKELY,
+        employers.LIKELY,
+    )
+)
 
 
 def find_many(texts: Sequence[str], known: Mapping[str, str] | None = None) -> list[tuple[Finding, ...]]:
@@ -38,12 +52,27 @@ def mask_many(texts: Sequence[str]) -> list[Masked]:
 
 def _matches(session: Session, texts: Sequence[str]) -> Iterator[tuple[int, list[tuple[int, Match]]]]:
     """(number of the text, what the scanner finds) of each text in which something may begin."""
-    for first in range(0, len(texts), _JOINED):
-        some = texts[first : first + _JOINED]
-        joined = fold(hints.SEPARATOR + hints.SEPARATOR.join(some))
-        starts = list(itertools.accumulate((len(text) + 1 for text in some[:-1]), initial=1))
-        for number, places in hints.places_of_many(joined, starts):
-            start = starts[number]
-            matches = session.matches(joined[start : start + len(some[number])], places, folded=True)
+    for first in range(0, len(texts), _AT_ONCE):
+        some = _folded(texts[first : first + _AT_ONCE])
+        for number, places in hints.places_of_many(some, _likely(some)).items():
+            matches = session.matches(some[number], places, folded=True)
             if matches:
                 yield first + number, matches
+
+
+def _folded(texts: Sequence[str]) -> list[str]:
+    joined = fold("".join(texts))
+    ends = list(itertools.accumulate(map(len, texts), initial=0))
+    return [joined[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _likely(texts: Sequence[str]) -> list[list[int]]:
+    """For each group of hints the numbers of the texts in which they may stand."""
+    import pyarrow
+    from pyarrow import compute
+
+    try:
+        column = pyarrow.array(texts)
+    except UnicodeEncodeError:  # a lone surrogate
+        return [list(range(len(texts)))] * len(_LIKELY)
+    return [compute.indices_nonzero(compute.match_substring_regex(column, pattern)).to_pylist() for pattern in _LIKELY]

@@ -85,6 +85,12 @@ LETTERED = re.compile(
 )
 _PLATE_GAP = r"[ ·•.,，、—嗯-]{0,2}"
 PLATE_HINT = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{SPOKEN_DIGITS}])"
+# The same without look-around, wider: see `batch`.
+_ANY_SYMBOL = rf"[{_GAP}]*[0-9A-Za-z{SPOKEN_DIGITS}]"
+LIKELY = (
+    rf"{LOCAL_PART} ?(?:@|艾特|圈|小老|[aA][tT] )|[A-Za-z]{SPOKEN_SYMBOL}{{5}}|[A-Za-z](?:{_ANY_SYMBOL}){{7}}"
+    rf"|(?:{_ANY_SYMBOL}){{17}}|[{_PROVINCES}]{_PLATE_GAP}[A-Za-z]"
+)
 STARTS = frozenset(_PROVINCES)
 
 

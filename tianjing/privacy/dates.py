@@ -45,6 +45,8 @@ HINT = (
     rf"(?=[0-9{SPOKEN_DIGITS}十 ]{{0,3}}[年月]|\d{{3}}[-/. ]|\d{{7}})"
     rf"|[正冬腊闰](?<![年历].)(?=[{SPOKEN_DIGITS}十]{{0,2}}月)"
 )
+# The same without look-around, wider: see `batch`.
+LIKELY = rf"[0-9{SPOKEN_DIGITS}十 ]{{1,4}}[年月]|[0-9]{{4}}[-/. ]|[0-9]{{8}}|[正冬腊闰][{SPOKEN_DIGITS}十]{{0,2}}月"
 STARTS = frozenset("十正冬腊闰")
 
 

@@ -7,6 +7,8 @@ Digit runs are delimited by digits, never by `\\b`: a Han character is a word ch
 from __future__ import annotations
 
 import re
+import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tianjing.privacy.findings import View
@@ -59,13 +61,11 @@ _ID_LETTERS = ("X", "x", "叉", "艾克斯")
 # Longest number looked for, plus what must be seen to know that it ends.
 _WINDOW_DIGITS = 21
 
-# A run of written digits that nothing continues: the usual case, read at once.
-_CONTINUED = re.escape("".join(sorted({*DIGITS, *SEPARATORS, *BRIDGE_CHARS, *(word[0] for word in _ID_LETTERS)})))
-_PLAIN = re.compile(rf"[0-9]{{1,{_WINDOW_DIGITS - 1}}}(?![{_CONTINUED}])")
+_SPACE = rf"[{re.escape(''.join(sorted(SEPARATORS)))}]{{0,{_MAX_SEPARATORS}}}"
+# Digits with no more than separators between them.
+_RUN = re.compile(rf"[{ANY_DIGIT}](?:{_SPACE}[{ANY_DIGIT}]){{0,{_WINDOW_DIGITS - 2}}}")
 # Digits up to the end of the text, so that more may follow.
-_UNFINISHED = re.compile(
-    rf"(?:[{ANY_DIGIT}][{re.escape(''.join(sorted(SEPARATORS)))}]{{0,{_MAX_SEPARATORS}}}){{1,{_WINDOW_DIGITS - 1}}}\Z"
-)
+_UNFINISHED = re.compile(rf"(?:[{ANY_DIGIT}]{_SPACE}){{1,{_WINDOW_DIGITS - 1}}}\Z")
 _GAP = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
 # Separators may stand before a bridge as well as behind it.
 GAP_CHARS = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
@@ -74,7 +74,8 @@ HINT = (
     rf"[{ANY_DIGIT}](?<![0-9][0-9])"
     rf"(?=(?:[{_GAP}]{{0,{GAP_CHARS}}}[{ANY_DIGIT}]){{4}}|(?:[{_GAP}]{{0,{GAP_CHARS}}}[{ANY_DIGIT}]){{0,3}}个[{ANY_DIGIT}])"
 )
-
+# The same without look-around, wider: see `batch`.
+LIKELY = rf"[{ANY_DIGIT}](?:[{_GAP}]*[{ANY_DIGIT}]){{4}}|[{ANY_DIGIT}]个[{ANY_DIGIT}]"
 
 # What the second character of a number can be; 个 stands in 三个八.
 SECOND = frozenset(DIGITS) | SEPARATORS | frozenset("个")
@@ -94,6 +95,7 @@ class Window:
     firm: int
 
 
+_LETTERS = frozenset(string.ascii_letters)
 _NO_DIGITS = Window("", [], [], 0)
 
 
@@ -103,10 +105,10 @@ def read_digits(view: View, start: int, *, letters: bool = False) -> Window:
     if not view.closed and _UNFINISHED.match(text, start):
         view.short = True
         return _NO_DIGITS
-    plain = _PLAIN.match(text, start)
-    end = plain.end() if plain else start
-    if plain and not (letters and end < len(text) and text[end].isascii() and text[end].isalpha()):
-        return Window(plain[0], list(range(start + 1, end + 1)), [False] * (end - start - 1) + [True], end - start)
+    if run := _RUN.match(text, start):
+        window = _window_of(run[0], start)
+        if not _goes_on(view, run.end(), window.digits, letters):
+            return window
     digits: list[str] = []
     ends: list[int] = []
     cuts: list[bool] = []
@@ -151,7 +153,42 @@ def read_digits(view: View, start: int, *, letters: bool = False) -> Window:
     return Window("".join(digits), ends, cuts, firm)
 
 
-def _has_check_digit(digits: list[str]) -> bool:
+def _window_of(written: str, start: int) -> Window:
+    """The window of a run that holds digits and separators only."""
+    digits: list[str] = []
+    ends: list[int] = []
+    cuts: list[bool] = []
+    cut = spelt_in_ascii = False
+    for end, char in enumerate(written, start + 1):
+        digit = DIGITS.get(char)
+        if digit is None:
+            cut = True
+            continue
+        if cuts:
+            cuts[-1] = cut or not (spelt_in_ascii and char.isascii())
+        digits.append(digit)
+        ends.append(end)
+        cuts.append(True)
+        cut, spelt_in_ascii = False, char.isascii()
+    return Window("".join(digits), ends, cuts, len(digits))
+
+
+def _goes_on(view: View, end: int, digits: str, letters: bool) -> bool:
+    """Whether a run of digits that ends at `end` is only the beginning of a number."""
+    index = end
+    while index < end + _MAX_SEPARATORS and (char := view.at(index)) and char in SEPARATORS:
+        index += 1
+    char = view.at(index)
+    if char and (char == "个" or char in DIGITS or (char in _LETTERS and letters)):
+        return True
+    if len(digits) == 17 and char and _id_letter(view, index, char):
+        return True
+    if len(digits) > 1 and _bridge(view, end):
+        return True
+    return not letters and _has_check_digit(digits) and bool(_loose(view, end))
+
+
+def _has_check_digit(digits: Sequence[str]) -> bool:
     """Whether these can be the first digits of a resident id or of a bank card: 62…, an area code."""
     return 6 <= len(digits) < 19 and digits[0] != "0" and (digits[0] != "1" or "".join(digits[:2]) in _NORTH)
 

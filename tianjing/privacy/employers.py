@@ -67,6 +67,12 @@ HINT_BEFORE = (
     rf"[在给替帮到去进入职位司校厂是]{_SOON}",
     rf"[在是](?=[^\W_{_STOP}]{{0,4}}(?:{_BRANDS}))",
 )
+# The same without look-around, wider: see `batch`.
+LIKELY = (
+    r"[单全名司职聘雇公入信][位称字名于主司职息]"
+    rf"|[在给替帮到去进入职位司校厂是][^{_STOP},。!?;\s]{{2,35}}[{_SUFFIX_ENDS}]"
+    rf"|[在是][^{_STOP}]{{0,4}}(?:{_BRANDS})"
+)
 NEVER_FIRST = frozenset("就叫做为" + _STOP)
 BOUNDARY_CHARS = "位称字名于主是为叫在做给替帮到去进入职司校厂写填"
 _BEFORE_LAST = frozenset(BOUNDARY_CHARS + ":, \n")

@@ -11,7 +11,7 @@ import bisect
 import itertools
 import re
 import string
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from tianjing.privacy import addresses, codes, dates, digits, employers, gazetteer, names
 from tianjing.privacy.findings import LEFT_CONTEXT_CHARS
@@ -21,17 +21,20 @@ SEPARATOR = "\x00"
 
 # One bit for each recogniser.
 NUMBER, CODE, DATE, NAME, ADDRESS, EMPLOYER = 1, 2, 4, 8, 16, 32
-_AT_START = (
-    (NUMBER, re.compile(digits.HINT)),
-    (CODE, re.compile(codes.HINT)),
-    (CODE, re.compile(codes.PLATE_HINT)),
-    (DATE, re.compile(dates.HINT)),
-    (NAME, re.compile(names.HINT)),
-    (ADDRESS, re.compile(addresses.HINT)),
-)
-_BEFORE = (
-    *((ADDRESS, re.compile(hint)) for hint in addresses.HINT_BEFORE),
-    *((EMPLOYER, re.compile(hint)) for hint in employers.HINT_BEFORE),
+# (recogniser, where it may find something, whether that is where the match ends), by what is looked for.
+GROUPS: tuple[tuple[tuple[int, re.Pattern[str], bool], ...], ...] = (
+    (
+        (NUMBER, re.compile(digits.HINT), False),
+        (CODE, re.compile(codes.HINT), False),
+        (CODE, re.compile(codes.PLATE_HINT), False),
+        (DATE, re.compile(dates.HINT), False),
+    ),
+    ((NAME, re.compile(names.HINT), False),),
+    (
+        (ADDRESS, re.compile(addresses.HINT), False),
+        *((ADDRESS, re.compile(hint), True) for hint in addresses.HINT_BEFORE),
+    ),
+    tuple((EMPLOYER, re.compile(hint), True) for hint in employers.HINT_BEFORE),
 )
 
 _CHARS = frozenset(digits.DIGITS) | codes.STARTS | dates.STARTS | names.STARTS | gazetteer.FIRST_CHARS
@@ -150,25 +153,25 @@ class Places:
 
 def places(text: str) -> Places:
     """The places of one folded text."""
-    return next((found for _, found in places_of_many(SEPARATOR + text, [1])), Places([], []))
+    return places_of_many([text], [[0]] * len(GROUPS)).get(0, Places([], []))
 
 
-def places_of_many(joined: str, starts: Sequence[int]) -> Iterator[tuple[int, Places]]:
-    """(number of the text, its places counted from its beginning) of each text that has any.
+def places_of_many(texts: Sequence[str], likely: Sequence[Sequence[int]]) -> dict[int, Places]:
+    """Number of the folded text -> its places, of each text that has any.
 
     Args:
-        joined: folded texts, each with `SEPARATOR` in front.
-        starts: where each text begins in `joined`.
+        likely: for each of `GROUPS` the numbers of the texts in which its hints may stand, in order.
     """
-    found: dict[int, int] = {}
-    for bit, pattern in _AT_START:
-        for match in pattern.finditer(joined):
-            index = match.start()
-            found[index] = found.get(index, 0) | bit
-    for bit, pattern in _BEFORE:
-        for match in pattern.finditer(joined):
-            index = match.end()
-            found[index] = found.get(index, 0) | bit
-    for number, group in itertools.groupby(sorted(found), lambda index: bisect.bisect_right(starts, index) - 1):
-        here = list(group)
-        yield number, Places([index - starts[number] for index in here], [found[index] for index in here])
+    found: dict[int, dict[int, int]] = {}
+    for group, numbers in zip(GROUPS, likely, strict=True):
+        joined = SEPARATOR + SEPARATOR.join(texts[number] for number in numbers)
+        starts = list(itertools.accumulate((len(texts[number]) + 1 for number in numbers), initial=1))
+        for bit, pattern, behind in group:
+            here = 0
+            for match in pattern.finditer(joined):
+                index = match.end() if behind else match.start()
+                while starts[here + 1] <= index:
+                    here += 1
+                bits = found.setdefault(numbers[here], {})
+                bits[index - starts[here]] = bits.get(index - starts[here], 0) | bit
+    return {number: Places(sorted(bits), [bits[index] for index in sorted(bits)]) for number, bits in found.items()}

@@ -84,6 +84,14 @@ _ROLE_TAILS = (
     " 岳父 岳母 公公 婆婆 爷爷 奶奶 外公 外婆"
 ).split()
 _KIN_ENDS = "爸妈哥弟姐妹叔舅姑姨嫂"
+# The same without look-around, wider: see `batch`.
+_ANY_START = f"[{''.join(sorted(STARTS))}]"
+LIKELY = (
+    rf"[叫做作名字头款签是为姓写填成栏处里:{_GREETING_ENDS}]{_ANY_START}|[{_GREETING_ENDS}的][,。! ]{{1,2}}{_ANY_START}"
+    rf"|[叫做作名字头款签是为栏处里成:写填 ] {_ANY_START}|[写填记敬]的{_ANY_START}|[{_KIN_ENDS}][,， ]?{_ANY_START}"
+    rf"|(?:{'|'.join(_ROLE_TAILS)}),?{_ANY_START}|{_ANY_START}[{_HAN}]{{0,3}}(?:{'|'.join(_HONORIFICS)})"
+    rf"|{_ANY_START}[{_HAN}]?(?:{'|'.join(_TITLES)})|[{BOUNDARY_CHARS}: ][{_HAN}]{{1,8}}[·•.]"
+)
 HINT = (
     rf"[{''.join(sorted(STARTS))}]"
     rf"(?:(?<=[叫做作名字头款签是为姓写填成栏处里:{_GREETING_ENDS}].)|(?<=[{_GREETING_ENDS}的][,。! ].)"
