@@ -38,8 +38,8 @@ _WECHAT = re.compile(
     r"(?:号码|账号|号|id)?(?:就是|是|为|叫|加|搜|我|的|一下|上|用|改成|换成|填|写|[:,\s])*$",
     re.IGNORECASE,
 )
-# Some character of each of these words.
-WECHAT_CUE = re.compile("[微威薇徽绿vVwW]")
+# Part of each of these words: much cheaper to look for.
+WECHAT_CUE = re.compile("[微威薇徽绿vV]|[wW](?:[xX]|[eE][cCiI])")
 _SPOKEN_FIRST = frozenset(SPOKEN_DIGITS) | frozenset(word[0] for word in _SPOKEN_SIGNS)
 _NOT_WECHAT = frozenset(("wechat", "weixin", "android", "iphone"))
 

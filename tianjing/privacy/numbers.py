@@ -23,6 +23,8 @@ _QQ = re.compile(r"(?:qq|扣扣|抠抠|企鹅|q)(?:号码|账号|号)?(?:就是|
 _WECHAT = re.compile(
     r"(?:微信|威信|薇信|vx|v信|wx|wechat)(?:号码|账号|号|id)?(?:就是|是|为|加|我|的|[:,\s])*$", re.IGNORECASE
 )
+# Part of each of these words: much cheaper to look for.
+_CHAT_CUE = re.compile("[qQ扣抠企微威薇vV]|[wW](?:[xX]|[eE][cC])")
 _MONEY = "元块"
 _QUANTITY = "元块期天日号月年岁笔次人个万千百亿件%％‰"
 _CALLED_BY_LETTERS = re.compile(
@@ -100,13 +102,14 @@ def _kind(digits: str, view: View, end: int, context: str, label: int, cuts: lis
         return None if label < 0 or _followed_by(view, end, _QUANTITY) else "landline"
     if length >= 13 and not is_mobile(digits):
         return _card(digits, view, end, context, label, cuts)
-    if length < 12 and digits[0] != "0" and _QQ.search(context):
+    chat = length < 12 and bool(_CHAT_CUE.search(context))
+    if chat and digits[0] != "0" and _QQ.search(context):
         return None if _followed_by(view, end, _QUANTITY) else "qq"
     if is_mobile(digits):
         return None if label < 0 or _followed_by(view, end, _MONEY) else "mobile"
     if digits[0] == "0" and is_landline(digits):
         return None if label < 0 or _followed_by(view, end, _QUANTITY) else "landline"
-    if 6 <= length <= 11 and _WECHAT.search(context):
+    if chat and length > 5 and _WECHAT.search(context):
         return None if _followed_by(view, end, _QUANTITY) else "wechat"
     if length == 8 and any(word in context[-16:] for word in _TAIWAN_WORDS):
         return "permit"
