@@ -22,7 +22,9 @@ tianjing_setup() {
   # A driver that answers decides; the same script serves both kinds of machine.
   if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then accelerator=gpu; else accelerator=cpu; fi
   extras=$(IFS=,; echo "$accelerator${*:+,$*}")
-  stamp=".venv/.installed-$(cat pyproject.toml scripts/setup.sh | sha256sum | cut -c1-16)"
+  # Some of these modules are compiled (setup.py): changed ones must be compiled again.
+  stamp=".venv/.installed-$(cat pyproject.toml setup.py scripts/setup.sh tianjing/{guard,privacy,rulebook}/*.py |
+    sha256sum | cut -c1-16)"
 
   if [ ! -x .venv/bin/python ]; then
     python=$(tianjing_python) || exit 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 from tianjing.guard.detectors import Scanned
 from tianjing.guard.verdicts import Span
@@ -19,7 +20,7 @@ class PrivacyDetector:
     ones by itself, so that one choice's text does not depend on another's.
     """
 
-    name = "privacy"
+    name: ClassVar[str] = "privacy"
 
     def __init__(self, session: Session | None = None):
         self._session = session or Session()

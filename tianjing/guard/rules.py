@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import ClassVar
 
 from tianjing.guard.detectors import Scanned
 from tianjing.guard.hearing import Hearing
@@ -36,7 +37,7 @@ class RulebookDetector:
         rewrites: rule id -> the words that replace its phrase, for rules whose action is rewrite.
     """
 
-    name = "rulebook"
+    name: ClassVar[str] = "rulebook"
 
     def __init__(self, matcher: PhraseMatcher, rewrites: Mapping[str, str] | None = None):
         self.matcher = matcher

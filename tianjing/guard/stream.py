@@ -75,6 +75,10 @@ class Stream:
         """The verdict that ended the stream; None while it may go on."""
         return self._ended
 
+    def _is_over(self) -> bool:
+        # A method, for what it reads changes within a call.
+        return self._ended is not None
+
     def push(self, text: str, now_ms: float = 0.0) -> Released:
         """Take the next piece and return what may be sent; nothing more after a block or hand-off.
 
@@ -101,7 +105,7 @@ class Stream:
         return self._run("", True, 0.0)
 
     def _run(self, text: str, closed: bool, now_ms: float) -> Released:
-        if self._ended:
+        if self._is_over():
             return _NOTHING
         sent: list[str] = []
         verdicts: list[Verdict] = []
@@ -121,7 +125,7 @@ class Stream:
 
     def _steps(self, text: str, position: int, closed: bool, sent: list[str], verdicts: list[Verdict]) -> None:
         begin = 0
-        while not self._ended:
+        while not self._is_over():
             end = begin + CHECK_CHARS - (position + begin) % CHECK_CHARS
             if end > len(text):
                 self._step(text[begin:], closed, sent, verdicts)
@@ -133,14 +137,14 @@ class Stream:
             begin = end
 
     def _step(self, text: str, closed: bool, sent: list[str], verdicts: list[Verdict]) -> None:
-        if self._ended:
+        if self._is_over():
             return
         self._held += text
         decided = self._ask(text, closed)
         if self._pending:
             self._pending.sort(key=_by_position)
             decided = self._release_spans(decided, sent, verdicts)
-        if not self._ended:
+        if not self._is_over():
             self._send_to(decided, sent)
 
     def _ask(self, text: str, closed: bool) -> int:
@@ -192,7 +196,7 @@ class Stream:
                 decided = start
                 break
             self._settle(pending[index:stop], start, end, sent, verdicts)
-            if self._ended:
+            if self._is_over():
                 break
             index = stop
         del pending[:index]

@@ -26,7 +26,7 @@ _BOUNDARY = frozenset("在住到去于是址为家")
 _NOT_AFTER_LABEL = frozenset("地所登是在为")
 # Characters that hardly ever stand in an address but follow and precede addresses all the time.
 _STOP = "某住我你您他她它的了吗呢啊是在有给这那哪什怎么要想会能就也还没请说打话让催欠款期息额费账审核查询"
-NEVER_FIRST = frozenset(_STOP)
+NEVER_FIRST: frozenset[str] = frozenset(_STOP)
 _HAN = rf"[^\W\d_a-zA-Z{_STOP}]"
 _NUMERAL = f"[0-9A-Za-z{SPOKEN_DIGITS}十百甲乙丙丁-]"
 _NUMBER = f"{_NUMERAL}{{1,8}}"
@@ -60,10 +60,10 @@ _SUFFIX_SOON = re.compile(rf"[^{_SUFFIXES}]{{0,{_OPEN_CHARS - 1}}}[{_SUFFIXES}]"
 _FREE = rf"[^{_STOP},。!?;\s]"
 _SOON = rf"[^{_STOP}{_SUFFIXES},。!?;\s]{{0,13}}[{_SUFFIXES}]"
 # Necessary for an address to begin at a match; see `hints`.
-HINT = rf"[{''.join(sorted(gazetteer.FIRST_CHARS))}](?=[{''.join(sorted(gazetteer.SECOND_CHARS))}]{_SOON})"
+HINT: str = rf"[{''.join(sorted(gazetteer.FIRST_CHARS))}](?=[{''.join(sorted(gazetteer.SECOND_CHARS))}]{_SOON})"
 # The same where the match ends: behind a boundary, a way or a house; behind a label, any suffix.
-BOUNDARY_CHARS = "在住到去于是址为家籍口居往地记了所"
-HINT_BEFORE = (
+BOUNDARY_CHARS: str = "在住到去于是址为家籍口居往地记了所"
+HINT_BEFORE: tuple[str, ...] = (
     rf"[\W在住到去于是址为家](?=[^\W_{_STOP}])(?={_SOON})"
     rf"(?={_FREE}{{0,40}}?(?:[路街道巷弄里条桥门同]{_FREE}{{0,40}}?{_NUMERAL}"
     rf"|{_NUMERAL}(?:栋|幢|座|单元|室|号楼|号院)|[市区县旗镇乡村屯寨区盟]{_FREE}{{1,24}}?(?:大街|大道|路|胡同)))",
@@ -72,7 +72,7 @@ HINT_BEFORE = (
 )
 
 # The same without look-around, wider: see `batch`. [^\\p{L}\\p{N}_] is what Python calls \\W.
-LIKELY = (
+LIKELY: str = (
     rf"(?:[{''.join(sorted(gazetteer.FIRST_CHARS))}][{''.join(sorted(gazetteer.SECOND_CHARS))}]"
     rf"|^|[^\p{{L}}\p{{N}}_]|[在住到去于是址为家]){_SOON}"
     rf"|[地住户籍老家现租居搬寄送邮位定][址所籍口贯家住到在去往于是位].{{0,28}}[{_SUFFIXES}]"

@@ -20,14 +20,14 @@ _EMAIL = re.compile(
     rf"((?:(?:[A-Za-z0-9-]|[{SPOKEN_DIGITS}]){{1,40}}(?:{_DOT})){{1,3}}[A-Za-z]{{2,10}})"
 )
 _EMAIL_RUN = re.compile(rf"[A-Za-z0-9._%+@艾特圈小老鼠{_SPOKEN_CHARS}{SPOKEN_DIGITS} -]+")
-LOCAL_PART = rf"[A-Za-z0-9._%+{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
+LOCAL_PART: str = rf"[A-Za-z0-9._%+{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
 _EMAIL_LOCAL = re.compile(f"{LOCAL_PART}+")
 _EMAIL_BEFORE = re.compile(r"[A-Za-z0-9._%+@-]$")
 _EMAIL_LOCAL_CHARS, _EMAIL_CHARS_MAX = 64, 199
 _AT_WORDS = ("@", "艾特", "圈a", "圈A", "小老鼠", "at ", "AT ", "At ")
 
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
-SPOKEN_SYMBOL = rf"[A-Za-z0-9_{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
+SPOKEN_SYMBOL: str = rf"[A-Za-z0-9_{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
 _SPOKEN_WORD = re.compile(f"{SPOKEN_SYMBOL}+")
 _WECHAT_ID = re.compile(
     rf"[A-Za-z](?:[-_A-Za-z0-9]|{_SPOKEN}|[{SPOKEN_DIGITS}](?=[{SPOKEN_DIGITS}A-Za-z0-9])){{4,18}}"
@@ -66,7 +66,7 @@ _GAPS = f"[{_GAP}]{{0,{GAP_CHARS}}}"
 _CODE_LENGTHS = (18, 15, 11, 9, 8)
 # Necessary for a code to begin here; see `digits.HINT`. The local part and a sign of at; six characters from a letter;
 # digits behind one to three letters; eighteen symbols. And a plate.
-HINT = (
+HINT: str = (
     r"[A-Za-z0-9](?<![A-Za-z0-9_-].)"
     rf"(?=[A-Za-z0-9._%+{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]{{0,63}} ?(?:@|艾特|圈|小老|[aA][tT] )"
     rf"|(?<![0-9])[A-Za-z0-9_-]{{5}}"
@@ -84,14 +84,14 @@ LETTERED = re.compile(
     re.S,
 )
 _PLATE_GAP = r"[ ·•.,，、—嗯-]{0,2}"
-PLATE_HINT = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{SPOKEN_DIGITS}])"
+PLATE_HINT: str = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{SPOKEN_DIGITS}])"
 # The same without look-around, wider: see `batch`.
 _ANY_SYMBOL = rf"[{_GAP}]*[0-9A-Za-z{SPOKEN_DIGITS}]"
-LIKELY = (
+LIKELY: str = (
     rf"{LOCAL_PART} ?(?:@|艾特|圈|小老|[aA][tT] )|[A-Za-z]{SPOKEN_SYMBOL}{{5}}|[A-Za-z](?:{_ANY_SYMBOL}){{7}}"
     rf"|(?:{_ANY_SYMBOL}){{17}}|[{_PROVINCES}]{_PLATE_GAP}[A-Za-z]"
 )
-STARTS = frozenset(_PROVINCES)
+STARTS: frozenset[str] = frozenset(_PROVINCES)
 
 
 def match_code(view: View, start: int) -> Match | None:

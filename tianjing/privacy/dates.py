@@ -40,14 +40,16 @@ PART = re.compile(
 )
 
 # Necessary for a date to begin here; see `digits.HINT`.
-HINT = (
+HINT: str = (
     rf"[0-9{SPOKEN_DIGITS}十](?<![0-9{SPOKEN_DIGITS}十][{SPOKEN_DIGITS}十])(?<![0-9][0-9])"
     rf"(?=[0-9{SPOKEN_DIGITS}十 ]{{0,3}}[年月]|\d{{3}}[-/. ]|\d{{7}})"
     rf"|[正冬腊闰](?<![年历].)(?=[{SPOKEN_DIGITS}十]{{0,2}}月)"
 )
 # The same without look-around, wider: see `batch`.
-LIKELY = rf"[0-9{SPOKEN_DIGITS}十 ]{{1,4}}[年月]|[0-9]{{4}}[-/. ]|[0-9]{{8}}|[正冬腊闰][{SPOKEN_DIGITS}十]{{0,2}}月"
-STARTS = frozenset("十正冬腊闰")
+LIKELY: str = (
+    rf"[0-9{SPOKEN_DIGITS}十 ]{{1,4}}[年月]|[0-9]{{4}}[-/. ]|[0-9]{{8}}|[正冬腊闰][{SPOKEN_DIGITS}十]{{0,2}}月"
+)
+STARTS: frozenset[str] = frozenset("十正冬腊闰")
 
 
 def match_birth_date(view: View, start: int, known: str = "") -> Match | None:

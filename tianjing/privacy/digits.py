@@ -20,13 +20,13 @@ DIGITS: dict[str, str] = {
     )
     for char in chars
 }
-ANY_DIGIT = "".join(DIGITS)
+ANY_DIGIT: str = "".join(DIGITS)
 # Those of `tianjing.text` and the ones of speech alone: 洞幺拐勾.
-SPOKEN_DIGITS = "".join(char for char in DIGITS if not char.isascii())
+SPOKEN_DIGITS: str = "".join(char for char in DIGITS if not char.isascii())
 _REPEATS = {"两": 2, "俩": 2, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6}
 # Zero-width and direction marks separate too: they are how a number is hidden from a filter.
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff\xad"
-SEPARATORS = frozenset(f" \t\n\r\xa0-—–−‐_·•.、,，/()嗯呃啊哦额{_INVISIBLE}")
+SEPARATORS: frozenset[str] = frozenset(f" \t\n\r\xa0-—–−‐_·•.、,，/()嗯呃啊哦额{_INVISIBLE}")
 _MAX_SEPARATORS = 3
 # What stands between the pieces of a number that is read out and repeated: “一三八……对，后面是……”, “最后四位是”,
 # “等我看看啊”. Longer words first: 等一下 before 一, which would be a digit.
@@ -44,9 +44,9 @@ _BRIDGE_WORDS = (
 )
 _PAUSES = r"，。、…,.~～!！?？\-—\x20"
 _BRIDGE = re.compile(rf"(?:{_BRIDGE_WORDS}|[{_PAUSES}])+")
-BRIDGE_CHARS = frozenset(re.sub(r"[^\u4e00-\u9fff]", "", _BRIDGE_WORDS)) - frozenset(DIGITS) | frozenset(
-    _PAUSES.replace("\\-", "-").replace("\\x20", " ") + ":"
-)
+BRIDGE_CHARS: frozenset[str] = frozenset(re.sub(r"[^\u4e00-\u9fff]", "", _BRIDGE_WORDS)) - frozenset(
+    DIGITS
+) | frozenset(_PAUSES.replace("\\-", "-").replace("\\x20", " ") + ":")
 _BRIDGE_RUN = re.compile(f"[{re.escape(''.join(sorted(BRIDGE_CHARS | frozenset(DIGITS))))}]+")
 _MAX_BRIDGE_CHARS = 20
 # Any talk between pauses: only numbers with check digits may go on behind it.
@@ -68,14 +68,14 @@ _RUN = re.compile(rf"[{ANY_DIGIT}](?:{_SPACE}[{ANY_DIGIT}]){{0,{_WINDOW_DIGITS -
 _UNFINISHED = re.compile(rf"(?:[{ANY_DIGIT}]{_SPACE}){{1,{_WINDOW_DIGITS - 1}}}\Z")
 _GAP = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
 # Separators may stand before a bridge as well as behind it.
-GAP_CHARS = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
+GAP_CHARS: int = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
 # Necessary for five or more digits to begin here: used where the whole text is at hand, so it need not be sufficient.
-HINT = (
+HINT: str = (
     rf"[{ANY_DIGIT}](?<![0-9][0-9])"
     rf"(?=(?:[{_GAP}]{{0,{GAP_CHARS}}}[{ANY_DIGIT}]){{4}}|(?:[{_GAP}]{{0,{GAP_CHARS}}}[{ANY_DIGIT}]){{0,3}}个[{ANY_DIGIT}])"
 )
 # The same without look-around, wider: see `batch`.
-LIKELY = rf"[{ANY_DIGIT}](?:[{_GAP}]*[{ANY_DIGIT}]){{4}}|[{ANY_DIGIT}]个[{ANY_DIGIT}]"
+LIKELY: str = rf"[{ANY_DIGIT}](?:[{_GAP}]*[{ANY_DIGIT}]){{4}}|[{ANY_DIGIT}]个[{ANY_DIGIT}]"
 
 # What the second character of a number can be; 个 stands in 三个八.
 SECOND = frozenset(DIGITS) | SEPARATORS | frozenset("个")

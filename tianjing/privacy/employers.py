@@ -61,20 +61,20 @@ _SUFFIX_ENDS = "司团行院所校学园厂局店厅市场业室社心会技流�
 _SOON = rf"(?=[^\W_{_STOP}][^_{_STOP},。!?;\s][^_{_STOP},。!?;\s]{{0,33}}?[{_SUFFIX_ENDS}])"
 # Necessary for an employer to begin where the match ends; see `hints`. Behind a label; behind words that put someone
 # in an organisation, with a word for one soon after.
-HINT_BEFORE = (
+HINT_BEFORE: tuple[str, ...] = (
     rf"[位称字名于主司职息](?<=[单全名司职聘雇公入信].)(?:就是|叫做|叫|是|为|在|写的?是?|填的?是?|登记的?是?|[:,?\s]){{0,2}}"
     rf"(?=[^\W_{_STOP}][^_{_STOP}])",
     rf"[在给替帮到去进入职位司校厂是]{_SOON}",
     rf"[在是](?=[^\W_{_STOP}]{{0,4}}(?:{_BRANDS}))",
 )
 # The same without look-around, wider: see `batch`.
-LIKELY = (
+LIKELY: str = (
     r"[单全名司职聘雇公入信][位称字名于主司职息]"
     rf"|[在给替帮到去进入职位司校厂是][^{_STOP},。!?;\s]{{2,35}}[{_SUFFIX_ENDS}]"
     rf"|[在是][^{_STOP}]{{0,4}}(?:{_BRANDS})"
 )
-NEVER_FIRST = frozenset("就叫做为" + _STOP)
-BOUNDARY_CHARS = "位称字名于主是为叫在做给替帮到去进入职司校厂写填"
+NEVER_FIRST: frozenset[str] = frozenset("就叫做为" + _STOP)
+BOUNDARY_CHARS: str = "位称字名于主是为叫在做给替帮到去进入职司校厂写填"
 _BEFORE_LAST = frozenset(BOUNDARY_CHARS + ":, \n")
 
 

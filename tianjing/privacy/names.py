@@ -23,7 +23,7 @@ _FUNCTION = frozenset(
     "我你您他她它的了吗呢吧啊是在有和跟与及或把被给对从到这那哪什怎么要想会能可就都也还没不请先本位说打"
     "过着一个几两昨后，。"
 )
-NEVER_FIRST = _FUNCTION
+NEVER_FIRST: frozenset[str] = _FUNCTION
 # Words that follow a name of two characters and would lend it a third: 王芳电话, 李强今年.
 _NEXT_WORDS = frozenset(
     """
@@ -71,9 +71,9 @@ _DOTTED_ENDS = re.compile(
 )
 
 _COMPOUND_FIRST = frozenset(name[0] for name in COMPOUND)
-STARTS = SURNAMES | RARE | AMBIGUOUS | _COMPOUND_FIRST
+STARTS: frozenset[str] = SURNAMES | RARE | AMBIGUOUS | _COMPOUND_FIRST
 # Behind these any character may begin a name with dots.
-BOUNDARY_CHARS = "叫名是为写填"
+BOUNDARY_CHARS: str = "叫名是为写填"
 _FIRST_OF_TITLES = "".join(sorted({word[0] for word in (*_HONORIFICS, *_TITLES)}))
 # Necessary for a name to begin here; see `hints`. A trigger just before, or an honorific soon after.
 _GREETING_ENDS = "好是问您你我找一下喂告要想认"
@@ -86,13 +86,13 @@ _ROLE_TAILS = (
 _KIN_ENDS = "爸妈哥弟姐妹叔舅姑姨嫂"
 # The same without look-around, wider: see `batch`.
 _ANY_START = f"[{''.join(sorted(STARTS))}]"
-LIKELY = (
+LIKELY: str = (
     rf"[叫做作名字头款签是为姓写填成栏处里:{_GREETING_ENDS}]{_ANY_START}|[{_GREETING_ENDS}的][,。! ]{{1,2}}{_ANY_START}"
     rf"|[叫做作名字头款签是为栏处里成:写填 ] {_ANY_START}|[写填记敬]的{_ANY_START}|[{_KIN_ENDS}][,， ]?{_ANY_START}"
     rf"|(?:{'|'.join(_ROLE_TAILS)}),?{_ANY_START}|{_ANY_START}[{_HAN}]{{0,3}}(?:{'|'.join(_HONORIFICS)})"
     rf"|{_ANY_START}[{_HAN}]?(?:{'|'.join(_TITLES)})|[{BOUNDARY_CHARS}: ][{_HAN}]{{1,8}}[·•.]"
 )
-HINT = (
+HINT: str = (
     rf"[{''.join(sorted(STARTS))}]"
     rf"(?:(?<=[叫做作名字头款签是为姓写填成栏处里:{_GREETING_ENDS}].)|(?<=[{_GREETING_ENDS}的][,。! ].)"
     rf"|(?<=[{_GREETING_ENDS}][,。! ][,。! ].)|(?<=[叫做作名字头款签是为栏处里成:写填 ] .)|(?<=[写填记敬]的.)"

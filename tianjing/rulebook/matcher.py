@@ -15,6 +15,7 @@ import operator
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tianjing.rulebook import guards
 from tianjing.rulebook.folding import REACH_CHARS, STOP, Folded, fold
@@ -67,7 +68,7 @@ _COMMON = {1: 1.0, 2: 0.01}
 class PhraseMatcher:
     """The phrase rules of one speaker."""
 
-    left_context_chars = LEFT_CONTEXT_CHARS
+    left_context_chars: ClassVar[int] = LEFT_CONTEXT_CHARS
 
     def __init__(self, rules: Iterable[tuple[Rule, PhraseCheck, list[Pattern]]]):
         self.rules: list[Rule] = []
