@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import socket
 import threading
@@ -116,6 +117,9 @@ def serve(endpoint: Endpoint, on_progress: Callable[[str], None], on_ready: Call
     """
     signal.signal(signal.SIGTERM, _interrupt)
     with running(endpoint, on_progress) as (base_url, engine, _):
+        # Rules and tables live as long as the process; the garbage collector need not go through them again and again.
+        gc.collect()
+        gc.freeze()
         on_ready(base_url)
         with contextlib.suppress(KeyboardInterrupt):
             while engine.alive():

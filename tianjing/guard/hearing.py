@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tianjing.guard.sieve import ENDS, HALF, LETTER, SKIPPED, Char, Phrase, Sieve, Word
+from tianjing.guard.sieve import ENDS, HALF, LETTER, NO_WORD, SKIPPED, Char, Phrase, Sieve, Word
 from tianjing.rulebook.components import JOINED
 from tianjing.rulebook.folding import LETTER_RUN_CHARS, SKIP_RUN_CHARS, syllables
 
@@ -14,6 +14,17 @@ _MOST_WORDS: Final = 512
 
 def _is_pinyin(letters: str) -> bool:
     return 0 < len(letters) <= LETTER_RUN_CHARS and bool(syllables(letters))
+
+
+class _Heard:
+    """A word that fills the cells from `first` up to, not including, `behind`."""
+
+    __slots__ = ("behind", "first", "word")
+
+    def __init__(self, first: int, behind: int, word: Word):
+        self.first = first
+        self.behind = behind
+        self.word = word
 
 
 class _Open:
@@ -79,7 +90,7 @@ class Hearing:
         self._chars = ""
         self._starts: list[int] = []
         self._cells = 0
-        self._words: list[tuple[int, int, Word]] = []  # (first cell, cell behind it, word) heard lately, by their ends
+        self._words: list[_Heard] = []  # heard lately, by their ends
         self._live: list[_Live] = []
         self._open: list[_Open] = []
         self._state = 0  # of the automaton
@@ -166,13 +177,13 @@ class Hearing:
             self._note(char.word, cells - 1, cells)
         for size, sound in self._found[state]:
             word = sound.word(self._chars[-size:])
-            if word is not None:
+            if word is not NO_WORD:
                 self._note(word, cells - size, cells)
 
     def _note(self, word: Word, first: int, behind: int) -> None:
         """A word has been heard: it may open a phrase, carry one on, or be the most telling one of some."""
         if word.near:
-            self._open.append(_Open(self._starts[first - behind], behind, word))
+            self._open_at(self._starts[first - behind], behind, word)
         if self._live:
             self._carry_on(word, first, behind)
         for phrase in word.alone:
@@ -180,9 +191,9 @@ class Hearing:
         words = self._words
         if word.gap >= 0:
             self._look_back(word, first, behind)
-        words.append((first, behind, word))
+        words.append(_Heard(first, behind, word))
         if len(words) > _MOST_WORDS:
-            self._words = [item for item in words if item[1] > behind - self._span]
+            self._words = [heard for heard in words if heard.behind > behind - self._span]
 
     def _go_on(self, phrase: Phrase, behind: int) -> None:
         if phrase.after:
@@ -194,12 +205,13 @@ class Hearing:
         """Go on with the phrases of which `word` is the most telling one and the words before it have been heard."""
         gone_on: list[Phrase] = []
         words = self._words
+        farthest = first - word.gap
         for index in range(len(words) - 1, -1, -1):
-            _, end, other = words[index]
-            if end < first - word.gap:
+            heard = words[index]
+            if heard.behind < farthest:
                 break
-            if end <= first:
-                for phrase in word.following(other):
+            if heard.behind <= first:
+                for phrase in word.following(heard.word):
                     if phrase not in gone_on and self._preceded(phrase.before, first):
                         gone_on.append(phrase)
                         self._go_on(phrase, behind)
@@ -228,41 +240,51 @@ class Hearing:
         for number, gap in before:
             found: list[int] = []
             for index in range(len(words) - 1, -1, -1):
-                begin, end, word = words[index]
-                if end < farthest - gap:
+                heard = words[index]
+                if heard.behind < farthest - gap:
                     break
-                if number in word.sets and (end <= nearest) and _near(starts, end, gap):
-                    found.append(begin)
+                if heard.behind <= nearest and number in heard.word.sets and _near(starts, heard.behind, gap):
+                    found.append(heard.first)
             if not found:
                 return False
             starts, nearest, farthest = found, max(found), min(found)
         return True
 
+    def _open_at(self, position: int, behind: int, word: Word) -> None:
+        """Keep the open words in the order in which they begin: a longer word is heard later."""
+        waiting = self._open
+        index = len(waiting)
+        while index and waiting[index - 1].position > position:
+            index -= 1
+        waiting.insert(index, _Open(position, behind, word))
+
     def _decided(self) -> int:
         """Index up to which no phrase can begin that is still open."""
         decided, cells = self.position, self._cells
-        over = False
-        for item in self._open:
-            if cells >= item.until and not (item.near and self._second(item)):
-                over = True
-            elif item.position < decided:
-                decided = item.position
+        waiting, over = self._open, 0
+        # Only the first that still waits holds text back; those behind it can be asked when it no longer does.
+        while over < len(waiting) and cells >= waiting[over].until and not self._second(waiting[over]):
+            over += 1
         if over:
-            self._open = [item for item in self._open if cells < item.until]
+            del waiting[:over]
+        if waiting and waiting[0].position < decided:
+            decided = waiting[0].position
         unfinished = self._unfinished[self._state]
         if unfinished and self._starts[-unfinished] < decided:
             decided = self._starts[-unfinished]
         return decided
 
     def _second(self, item: _Open) -> bool:
-        """Whether a second word has been heard behind the first, so that more may follow."""
+        """Whether a second word has been heard near enough behind the first, so that more may follow."""
+        if not item.near:
+            return False
         item.near = False
-        words = self._words
+        words, latest, behind, opener = self._words, item.until, item.behind, item.word
         for index in range(len(words) - 1, -1, -1):
-            first, behind, word = words[index]
-            if behind <= item.behind:
+            heard = words[index]
+            if heard.behind <= behind:
                 break
-            if first >= item.behind and item.word.leads_to(word):
+            if heard.first >= behind and heard.behind <= latest and opener.leads_to(heard.word):
                 item.until = item.behind + item.word.far
                 return self._cells < item.until
         return False

@@ -93,6 +93,9 @@ class Word:
         return known
 
 
+NO_WORD: Final = Word(frozenset(), (), 0, 0, frozenset())
+
+
 class _Sound:
     """The words that sound alike."""
 
@@ -101,17 +104,18 @@ class _Sound:
     def __init__(self, sieve: Sieve, words: tuple[Entry, ...]):
         self._sieve = sieve
         self._words = words
-        self._heard: dict[str, Word | None] = {}
+        self._heard: dict[str, Word] = {}
 
-    def word(self, said: str) -> Word | None:
-        """What is heard when `said`, which has this sound, is said; None: none of these words."""
-        if said in self._heard:
-            return self._heard[said]
+    def word(self, said: str) -> Word:
+        """What is heard when `said`, which has this sound, is said; `NO_WORD`: none of these words."""
+        known = self._heard.get(said)
+        if known is not None:
+            return known
         sets = 0
         for chars, mask in self._words:
             if chars == said or _plausible(chars, said):
                 sets |= mask
-        word = self._sieve.word(sets) if sets else None
+        word = self._sieve.word(sets) if sets else NO_WORD
         if self._sieve.kept < _MOST_KEPT:
             self._sieve.kept += 1
             self._heard[said] = word
@@ -214,7 +218,11 @@ class Sieve:
         return known
 
 
+# Nothing around it, nothing spelt in letters.
+_NO_CELLS: Final = fold("")
+
+
 @functools.lru_cache(maxsize=65536)
 def _plausible(word: str, said: str) -> bool:
     """Whether `said`, which sounds like `word`, may stand for it."""
-    return disguised(word, said, 0, fold(""))
+    return disguised(word, said, 0, _NO_CELLS)

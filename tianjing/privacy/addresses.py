@@ -59,6 +59,10 @@ _STRONG_UNITS: Final = re.compile(rf"{_NUMBER}(?:栋|幢|座|单元|室|号楼|�
 _SUFFIXES: Final = "路街道巷弄里村镇乡区县市苑园城厦栋幢座楼号室庄场胡邸府寓院"
 _OPEN_CHARS: Final = 14
 _SUFFIX_SOON: Final = re.compile(rf"[^{_SUFFIXES}]{{0,{_OPEN_CHARS - 1}}}[{_SUFFIXES}]")
+# The same in a text that may go on: what its end (\Z) cuts short may still come true.
+OPEN_SUFFIX: Final[re.Pattern[str]] = re.compile(
+    rf"[^{_STOP}{_SUFFIXES},。!?;:\s]{{0,{_OPEN_CHARS - 1}}}+(?:[{_SUFFIXES}]|\Z)"
+)
 
 _FREE: Final = rf"[^{_STOP},。!?;\s]"
 _SOON: Final = rf"[^{_STOP}{_SUFFIXES},。!?;\s]{{0,13}}[{_SUFFIXES}]"

@@ -62,13 +62,9 @@ _ID_LETTERS: Final = ("X", "x", "叉", "艾克斯")
 # Longest number looked for, plus what must be seen to know that it ends.
 _WINDOW_DIGITS: Final = 21
 
-_SPACE: Final = rf"[{re.escape(''.join(sorted(SEPARATORS)))}]{{0,{_MAX_SEPARATORS}}}+"
-# Digits with no more than separators between them.
-_RUN: Final = re.compile(rf"[{ANY_DIGIT}](?:{_SPACE}[{ANY_DIGIT}]){{0,{_WINDOW_DIGITS - 2}}}")
+# Digits and what may stand between them.
 _DIGIT_RUN: Final = re.compile(rf"[{re.escape(''.join(sorted(SEPARATORS)))}{ANY_DIGIT}]+")
 _LONGEST_RUN_CHARS: Final = _WINDOW_DIGITS * (_MAX_SEPARATORS + 1)
-# Digits up to the end of the text, so that more may follow.
-_UNFINISHED: Final = re.compile(rf"(?:[{ANY_DIGIT}]{_SPACE}){{1,{_WINDOW_DIGITS - 1}}}\Z")
 _GAP: Final = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
 # Separators may stand before a bridge as well as behind it.
 GAP_CHARS: Final[int] = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
@@ -106,13 +102,14 @@ def read_digits(view: View, start: int, least: int = 0, *, letters: bool = False
     """Up to 21 digits that begin at `start`, none if there are fewer than `least`; with `letters` also ASCII letters,
     as capitals."""
     text = view.text
-    if not view.closed and _UNFINISHED.match(text, start):
+    run = _DIGIT_RUN.match(text, start, start + _LONGEST_RUN_CHARS)
+    end = run.end() if run else start
+    if not view.closed and end == len(text) and text[start] in DIGITS:
         view.wait(start + _LONGEST_RUN_CHARS, _DIGIT_RUN)
         return _NO_DIGITS
-    if run := _RUN.match(text, start):
-        plain = "".join([DIGITS.get(char, "") for char in run[0]])
-        if not _goes_on(view, run.end(), plain, letters):
-            return _window_of(run[0], start) if len(plain) >= least else _NO_DIGITS
+    window = _window_of(text, start, end)
+    if window.digits and not _goes_on(view, window.ends[-1], window.digits, letters):
+        return window if len(window.digits) >= least else _NO_DIGITS
     digits: list[str] = []
     ends: list[int] = []
     cuts: list[bool] = []
@@ -157,23 +154,29 @@ def read_digits(view: View, start: int, least: int = 0, *, letters: bool = False
     return Window("".join(digits), ends, cuts, firm)
 
 
-def _window_of(written: str, start: int) -> Window:
-    """The window of a run that holds digits and separators only."""
+def _window_of(text: str, start: int, stop: int) -> Window:
+    """The window of the digits from `start` on, at most 20, with no more than separators between them."""
     digits: list[str] = []
     ends: list[int] = []
     cuts: list[bool] = []
-    cut = spelt_in_ascii = False
-    for end, char in enumerate(written, start + 1):
+    gap, was_ascii = 0, False
+    for index in range(start, stop):
+        char = text[index]
         digit = DIGITS.get(char)
         if digit is None:
-            cut = True
+            gap += 1
+            if gap > _MAX_SEPARATORS:
+                break
             continue
+        is_ascii = char.isascii()
         if cuts:
-            cuts[-1] = cut or not (spelt_in_ascii and char.isascii())
+            cuts[-1] = gap > 0 or not (was_ascii and is_ascii)
         digits.append(digit)
-        ends.append(end)
+        ends.append(index + 1)
         cuts.append(True)
-        cut, spelt_in_ascii = False, char.isascii()
+        gap, was_ascii = 0, is_ascii
+        if len(digits) == _WINDOW_DIGITS - 1:
+            break
     return Window("".join(digits), ends, cuts, len(digits))
 
 

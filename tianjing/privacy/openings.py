@@ -22,7 +22,7 @@ from tianjing.privacy.surnames import COMPOUND
 _PLACE: Final = 64
 _CALLED: Final = 128
 _ANY_NAME: Final = 256
-# No bit of a recogniser: which of them to ask, the next character says.
+# No bit of a recogniser: which of them to ask, the next characters say.
 UNSEEN: Final = 512
 
 _CHARS: Final = frozenset(digits.DIGITS) | codes.STARTS | dates.STARTS | names.STARTS | gazetteer.FIRST_CHARS
@@ -50,7 +50,9 @@ _GAP_CHARS: Final = digits.SEPARATORS | digits.BRIDGE_CHARS
 _GAPS: Final = rf"[{re.escape(''.join(sorted(_GAP_CHARS)))}]{{0,{digits.GAP_CHARS}}}+"
 # What the end of the text (\Z) cuts short may still come true.
 _OPEN_NUMBER: Final = re.compile(
-    rf".(?=(?:{_GAPS}{_DIGIT}){{4}}|(?:{_GAPS}{_DIGIT}){{0,3}}(?:个(?:{_DIGIT}|\Z)|{_GAPS}\Z))", re.S
+    rf".(?:(?P<enough>(?:{_GAPS}{_DIGIT}){{4}}|(?:{_GAPS}{_DIGIT}){{0,3}}个{_DIGIT})"
+    rf"|(?:{_GAPS}{_DIGIT}){{0,3}}(?:个\Z|{_GAPS}\Z))",
+    re.S,
 )
 _OPEN_EMAIL: Final = re.compile(
     rf".{codes.LOCAL_PART}{{0,63}}+ ?(?:@|艾特|圈|小老|[aA][tT] |[aA]?[tT]?\Z|[艾小]\Z)", re.S
@@ -75,7 +77,7 @@ _MOST_PAIRS: Final = 50_000
 
 def next_open(text: str, position: int, known: Collection[str]) -> tuple[int, int]:
     """The next index, at `position` or later, at which something may begin if more text comes, or -1; and bits of the
-    recognisers that may find something there, or `UNSEEN` while nothing stands behind it.
+    recognisers that may find something there, or `UNSEEN` if that cannot be said before more stands behind it.
 
     Args:
         known: the first characters of known values: there something may begin in any case.
@@ -155,29 +157,38 @@ def _recognisers(bits: int) -> int:
 
 
 def _agreed(text: str, index: int, bits: int) -> int:
-    """Bits of the recognisers with which the text from `index` on agrees so far."""
+    """Bits of the recognisers with which the text from `index` on agrees so far, or `UNSEEN`: too few digits yet."""
     char = text[index]
-    digits_follow = char not in digits.DIGITS or _OPEN_NUMBER.match(text, index) is not None
-    if not digits_follow:
-        bits &= ~NUMBER
+    digits_follow = True
+    if char in digits.DIGITS:
+        number = _OPEN_NUMBER.match(text, index)
+        if number is None:
+            digits_follow = False
+            bits &= ~NUMBER
+        elif bits & NUMBER and number["enough"] is None:
+            return UNSEEN
     if bits & CODE and char not in codes.STARTS and not _may_be_code(text, index, char, digits_follow):
         bits &= ~CODE
     if bits & DATE and not _OPEN_DATE.match(text, index):
         bits &= ~DATE
     if bits & _CALLED and not bits & (NAME | _ANY_NAME) and not _may_be_called(text, index):
         bits &= ~_CALLED
-    return _recognisers(bits)
+    bits = _recognisers(bits)
+    if bits & ADDRESS and not addresses.OPEN_SUFFIX.match(text, index):
+        bits &= ~ADDRESS
+    return bits
 
 
 def _may_be_code(text: str, index: int, char: str, digits_follow: bool) -> bool:
     # Behind a digit, a code has more digits than a number needs; only what is written can be an address or an id.
-    if digits_follow and not _FOUR_LETTERS.match(text, index) and codes.LETTERED.match(text, index):
+    is_digit = char in digits.DIGITS
+    if digits_follow and (is_digit or not _FOUR_LETTERS.match(text, index)) and codes.LETTERED.match(text, index):
         return True
     if not char.isascii():
         return False
     if _OPEN_EMAIL.match(text, index):
         return True
-    if char in digits.DIGITS or not _OPEN_WORD.match(text, index):
+    if is_digit or not _OPEN_WORD.match(text, index):
         return False
     return codes.WECHAT_CUE.search(text, max(0, index - LEFT_CONTEXT_CHARS), index) is not None
 

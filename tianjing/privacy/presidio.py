@@ -70,7 +70,9 @@ class TianjingRecognizer(EntityRecognizer):
             if entity in wanted:
                 score = _SCORES.get(finding.kind, _OTHER_SCORE)
                 explanation = AnalysisExplanation(
-                    recognizer=self.name, original_score=score, textual_explanation=f"tianjing.privacy: {finding.kind}"
+                    recognizer=type(self).__name__,
+                    original_score=score,
+                    textual_explanation=f"tianjing.privacy: {finding.kind}",
                 )
                 results.append(RecognizerResult(entity, finding.start, finding.end, score, explanation))
         return results

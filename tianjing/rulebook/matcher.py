@@ -63,6 +63,8 @@ _Path = tuple[tuple[int, int], ...]
 _EXCUSE_CHARS: Final = 16
 # How often a word of so many characters is said, roughly: what is rare tells whether a pattern is worth a look.
 _COMMON: Final = {1: 1.0, 2: 0.01}
+# What weighs as much as one example: so many of them.
+_EXPECTED: Final = 2.0
 
 
 class PhraseMatcher:
@@ -85,7 +87,7 @@ class PhraseMatcher:
             self._checks.append(check)
         self.lexicon = Lexicon(numbers)
         # Each pattern is looked at only when its most telling word set occurs, and is open only after its first one.
-        common = [sum(_COMMON.get(len(word), 0.001) for word in words) for words in numbers]
+        common = self._common(numbers)
         self.by_key: list[list[_Compiled]] = [[] for _ in numbers]
         self._by_first: list[list[_Compiled]] = [[] for _ in numbers]
         for pattern_ in compiled:
@@ -98,6 +100,16 @@ class PhraseMatcher:
         self._reach = [max((_reach(pattern_, longest) for pattern_ in some), default=0) for some in self._by_first]
         self._farthest = max(self._reach, default=0)
         self._last: _Analysis | None = None
+
+    def _common(self, numbers: Iterable[frozenset[str]]) -> list[float]:
+        """How often each word set is said: as its words let expect, and as the lawful examples of the rules show."""
+        counts = [sum(_COMMON.get(len(word), 0.001) for word in words) * _EXPECTED for words in numbers]
+        for rule in self.rules:
+            for example in rule.examples.fine:
+                if isinstance(example, str):
+                    for number, words in self.lexicon.tokens(fold(example)).of().items():
+                        counts[number] += len(words)
+        return counts
 
     def find(self, text: str) -> list[Hit]:
         """Hits in `text` by position; hits of one rule never overlap."""
