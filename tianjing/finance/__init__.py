@@ -1,0 +1,1 @@
+"""What a loan costs, exactly, and whether a text says so truthfully."""

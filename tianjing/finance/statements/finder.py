@@ -1,0 +1,77 @@
+"""Finds every amount of money, rate, date and count that a text states.
+
+At each place that may begin one, the readers are tried in turn; the first that reads a value has the place. Time is
+linear in the text: a reader looks at a bounded stretch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tianjing.finance.statements.readers.counts import read_count
+from tianjing.finance.statements.readers.days import read_day
+from tianjing.finance.statements.readers.decoys import decoy_end
+from tianjing.finance.statements.readers.money import read_bare_money, read_money
+from tianjing.finance.statements.readers.numerals import HAN
+from tianjing.finance.statements.readers.rates import read_rate
+from tianjing.finance.statements.value import Value
+from tianjing.finance.statements.view import View, clause_after, clause_before
+
+_NUMERAL = rf"\d{HAN}¥半减对"
+_START = re.compile(rf"[{_NUMERAL}周星礼月今明后大昨前本这下上当次去年]|人民币|RMB|rmb")
+_DAY_WORDS = frozenset("周星礼月今明后大昨前本这下上当次去年")
+_NUMBER_RUN = re.compile(rf"\d[\d,]*(?:\.\d+)?|[{HAN}]+")
+# 宽限三天内, 逾期三天后: a count and no date.
+_COUNTED = re.compile(r"(?:逾期|宽限|延期|展期|延长|超过|满|每)(?:了|期|至少|最多|的)?$")
+# 今天 in small talk is no date of the loan.
+_CALENDAR_BEHIND = re.compile(r"[^，。,]{0,8}?(?:前|还|到期|截|最后|扣|结清|处理|付|存|入账|到账|放款|为止|逾期|签)")
+_CALENDAR_BEFORE = re.compile(
+    r"(?:最晚|最迟|最后|截止|截至|到|于|在|前|期限|日期?|还款日?|放款|签|是|约|为)[是为在到定：:]?$"
+)
+_SMALL_TALK = re.compile(r"[今明后昨前大次]")
+
+
+def find(view: View) -> Iterator[Value]:
+    """The stated values, in order; none overlaps another."""
+    position = 0
+    while match := _START.search(view.text, position):
+        position = match.start()
+        if match[0] in _DAY_WORDS:
+            value = _day(view, position)
+            position = value.end if value else position + 1
+        else:
+            end = decoy_end(view, position)
+            value = None if end else _numeral(view, position)
+            position = end or (value.end if value else _run_end(view.text, position))
+        if value:
+            yield value
+
+
+def _numeral(view: View, start: int) -> Value | None:
+    return (
+        _day(view, start)
+        or read_rate(view, start)
+        or read_count(view, start)
+        or read_money(view, start)
+        or read_bare_money(view, start)
+    )
+
+
+def _day(view: View, start: int) -> Value | None:
+    read = read_day(view.text, start)
+    if read is None:
+        return None
+    end, day = read
+    before, after = clause_before(view.before(start)), view.after(end)
+    if day.days_on is not None and view.text[end - 1] in "内后" and _COUNTED.search(before):
+        return None
+    is_talk = _SMALL_TALK.match(view.text, start) and "年" not in view.text[start:end]
+    if is_talk and not (_CALENDAR_BEHIND.match(clause_after(after)) or _CALENDAR_BEFORE.search(before)):
+        return None
+    return Value(start, end, "date", day=day)
+
+
+def _run_end(text: str, start: int) -> int:
+    run = _NUMBER_RUN.match(text, start)
+    return run.end() if run else start + 1

@@ -1,0 +1,127 @@
+"""Rates and shares as a fraction: 18%, 万分之五, 两分, 五厘, 18个点, 八折, 三成, and 年化十八 without a sign.
+
+分 and 厘 depend on the period: 月息两分 is 2% a month, 年息两分 20% a year, 日息两厘 0.2% a day.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from tianjing.finance.statements.facts import Period
+from tianjing.finance.statements.readers.numerals import HAN, NUMBER, VAGUE, Amount, amount, ranged
+from tianjing.finance.statements.value import Value
+from tianjing.finance.statements.view import View, clause_after, clause_before
+from tianjing.text import HAN_DIGITS
+
+_D = f"[{HAN_DIGITS}\\d]"
+_PERCENT, _PERMILLE, _MYRIAD = Decimal("0.01"), Decimal("0.001"), Decimal("0.0001")
+_SIGNS = {"‰": _PERMILLE, "‱": _MYRIAD, "千": _PERMILLE, "万": _MYRIAD}  # any other sign is per cent
+_SIGNED = re.compile(
+    rf"(?:(?P<low>{NUMBER})\s?(?:到|至|-|~|—|–|～)\s?)?(?P<number>{NUMBER})(?P<vague>{VAGUE})?\s?"
+    r"(?P<sign>[%‰‱]|个?百分点|个多?点(?!击)|趴|巴仙)"
+)
+_OF = re.compile(rf"(?P<sign>[百千万])分之?\s?(?P<number>{NUMBER})(?P<vague>{VAGUE})?")
+_SHORT = re.compile(rf"万(?P<number>[二三四五六七八九](?:点[{HAN_DIGITS}]+)?|\d(?:\.\d+)?)(?![\d{HAN}元块])")
+_FEN = re.compile(
+    rf"(?P<fen>[{HAN_DIGITS}]|\d{{1,2}}(?:\.\d+)?|十)分(?![之期钱钟析批享红开])(?P<rest>半|{_D}(?=厘?(?![{HAN}\d期天个元块毛])))?厘?"
+    rf"|(?P<li>[{HAN_DIGITS}](?:点{_D})?|\d{{1,2}}(?:\.\d+)?)厘(?P<hao>半|{_D}(?![{HAN}\d期天个元块毛]))?"
+)
+_TENTHS = re.compile(
+    rf"(?P<tenths>[{HAN_DIGITS}\d](?:点?[五5]|\.5|半)?)成(?![为立功交本员都就绩果效天心])|(?P<half>一半|减半|对半)"
+    rf"|(?P<bottom>[二三四五六七八九十]|\d)分之(?P<top>{_D})"
+)
+_DISCOUNT = re.compile(rf"(?P<whole>{_D})(?:[.点]?(?P<part>{_D}))?折(?![算合腾磨旧中返])")
+_INTEREST = re.compile(r"息|利|年化|月化|日化|费率|APR|IRR", re.I)
+_INTEREST_BEHIND = re.compile(r"的?(?:年|月|日)?(?:利|息)")
+_SHARE = re.compile(r"减|免|优惠|让利|打|首付|比例|少|息|便宜|收|付|还")
+_CALLED = re.compile(
+    r"(?:年化(?:综合)?(?:利率|成本|费率|率)?|[年月日](?:利率|息|费率|化)|综合(?:融资)?成本|利率|费率|APR|IRR)"
+    r"(?:[是为收要到约在才仅有就:：\s（(]|也就是|大概|大约|差不多|综合|只[有要]|不超过|不到|单利|复利|左右|现在|目前){0,4}$",
+    re.I,
+)
+_BARE = re.compile(
+    rf"(?P<number>\d{{1,2}}(?:\.\d+)?|[{HAN_DIGITS}]?十[{HAN_DIGITS}]?(?:点[{HAN_DIGITS}]+)?|[{HAN_DIGITS}]点[{HAN_DIGITS}]+)"
+    rf"(?:点(?![{HAN}\d]))?(?!\s*[\d.{HAN}点分厘毛角元块天日月年期个倍次家页条楼号折%‰‱成趴巴笔名位人周小:/万])"
+)
+_CERTAIN = re.compile(r"(?:通过|下款|保证|安全|放款|成功|真实|满意|到账|配合|能)")
+
+
+def read_rate(view: View, start: int) -> Value | None:
+    """The rate or share at `start`."""
+    text = view.text
+    before, behind = clause_before(view.before(start)), ""
+    if match := _OF.match(text, start) or _SIGNED.match(text, start):
+        written, end = match["number"], match.end()
+        # 万分之五一天 is 万分之五 a day.
+        if (
+            end == match.end("number")
+            and len(written) > 1
+            and written[-1] == "一"
+            and text[end : end + 1] in "天个年日"
+        ):
+            written, end = written[:-1], end - 1
+        found = ranged(match.groupdict().get("low"), written)
+        if found is None:
+            return None
+        if match[0] in ("100%", "百分之百") and _CERTAIN.match(view.after(match.end())):
+            return None
+        vague = match["vague"] or ("多" if "多" in match[0] else "")
+        return _value(start, end, found.times(_SIGNS.get(match["sign"], _PERCENT)), "%", vague)
+    interest = bool(_INTEREST.search(before))
+    if match := _FEN.match(text, start):
+        behind = view.after(match.end())
+        if (interest or _INTEREST_BEHIND.match(behind)) and (readings := _by_period(match)):
+            return Value(start, match.end(), "rate", dict(readings)["month"], "分", readings=readings)
+        return None
+    if match := _SHORT.match(text, start):
+        daily = re.match(r"\s?(?:每天|一天|的?日?[利息]|/天)", view.after(match.end()))
+        if re.search(r"息|利|费率|按天|按日|每天|日$", before) or daily:
+            found = amount(match["number"])
+            return _value(start, match.end(), found.times(_MYRIAD), "%") if found else None
+        return None
+    if match := _TENTHS.match(text, start) or _DISCOUNT.match(text, start):
+        if _SHARE.search(before) or _SHARE.search(clause_after(view.after(match.end()))[:6]) or match[0] == "减半":
+            return _value(start, match.end(), _share(match), "成")
+        return None
+    if _CALLED.search(before) and (match := _BARE.match(text, start)) and (found := amount(match["number"])):
+        return _value(start, match.end(), found.times(_PERCENT), "%")
+    return None
+
+
+def _value(start: int, end: int, found: Amount, unit: str, vague: str = "") -> Value:
+    # 大概20% claims whole per cents: the nought counts.
+    step = min(found.step, _PERCENT)
+    return Value(start, end, "rate", Amount(found.low, found.high, step), unit, vague)
+
+
+def _by_period(match: re.Match[str]) -> tuple[tuple[Period, Amount], ...] | None:
+    tenths = amount(match["fen"] or match["li"])
+    if tenths is None:
+        return None
+    rest = match["rest"] or match["hao"]
+    more = Decimal(5) if rest == "半" else amount(rest).low if rest and amount(rest) else Decimal(0)  # type: ignore[union-attr]
+    said = tenths.low + more / 10
+    exact = Amount(said, said, tenths.step / 10 if rest else tenths.step)
+    fen = Decimal(1) if match["fen"] else Decimal("0.1")
+    return (
+        ("month", exact.times(fen * _PERCENT)),
+        ("year", exact.times(fen * 10 * _PERCENT)),
+        ("day", exact.times(fen * _PERCENT)),
+    )
+
+
+def _share(match: re.Match[str]) -> Amount:
+    said = match.groupdict()
+    if said.get("whole"):
+        paid = amount(said["whole"]).low / 10 + (amount(said["part"]).low / 100 if said["part"] else 0)  # type: ignore[union-attr]
+        return Amount(1 - paid, 1 - paid, _PERCENT)
+    if said.get("half"):
+        share = Decimal("0.5")
+    elif said.get("bottom"):
+        share = amount(said["top"]).low / amount(said["bottom"]).low  # type: ignore[union-attr]
+    else:
+        written = said["tenths"].replace("点", "").replace(".", "").replace("半", "五")
+        digits = [amount(char).low for char in written]  # type: ignore[union-attr]
+        share = digits[0] / 10 + (digits[1] / 100 if len(digits) > 1 else 0)
+    return Amount(share, share, _PERCENT)

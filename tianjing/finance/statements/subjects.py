@@ -1,0 +1,104 @@
+"""What a stated value is about: the words around it, and the facts that those words name.
+
+The words in front within the clause count first, then those behind it, then earlier clauses. A word further to the
+right is nearer, of equals the longer one counts. Money and counts have plain tables; what is left open (还, 一共) names
+several facts, of which one must agree.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tianjing.finance.statements import words
+from tianjing.finance.statements.facts import Kind
+from tianjing.finance.statements.view import clause_after, clause_before
+
+
+def _table(rows: tuple[tuple[str, str], ...]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?P<{name}>{words})" for name, words in rows), re.I)
+
+
+_TABLES = {
+    "money": _table(words.MONEY),
+    "期": _table(words.TERMS),
+    "天": _table(words.DAYS),
+    "个月": _table(words.MONTHS),
+    "date": _table(words.DATES),
+    "rate": _table(words.SHARES),
+}
+_OPEN_TABLE = _table(words.OPEN_MONEY)
+_NEXT_VALUE = re.compile(r"\d|[一二两三四五六七八九十][\d百千万十块元分厘期]|[百千万]分之")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The word that tells what a value is about, what it tells of, and the facts it means in tiers."""
+
+    name: str
+    word: str
+    tiers: tuple[tuple[str, ...], ...]
+
+
+UNKNOWN = Subject("", "", ())
+# 一天五块钱利息: no fact holds what is due each day.
+_NOWHERE = Subject("none", "按期计的金额", ())
+_PER_PERIOD = frozenset(("total_interest", "penalty", "total_fees"))
+_PERIOD_BEFORE = re.compile(r"(?:每|一)(?:天|日|个?月|年|期)[^，。\d]{0,3}$")
+
+
+def subject(kind: Kind, unit: str, before: str, after: str, gap: int) -> Subject:
+    """What the value between `before` and `after` is about.
+
+    Args:
+        gap: characters at the end of `before` that follow the previous value.
+    """
+    table = _TABLES.get(unit if kind == "count" else kind)
+    if table is None:
+        return UNKNOWN
+    clause = clause_before(before)
+    near = clause[max(0, len(clause) - gap) :]
+    behind, adjacent = _behind(kind, table, after)
+    found = _last(table, near)
+    if behind and adjacent and not (found and kind == "rate"):
+        found = behind
+    if found:
+        return _NOWHERE if found.name in _PER_PERIOD and _PERIOD_BEFORE.search(near) else found
+    if kind != "money":
+        return behind or _last(table, before) or UNKNOWN
+    opened = _last(_OPEN_TABLE, near)
+    if behind and not (opened and opened.name == "total" and behind.name in ("instalment", "overdue_amount")):
+        return behind
+    earlier = _last(table, before) if opened is None or opened.name == "total" else None
+    if earlier and opened:
+        # 罚息56元，合计…: the total of what was named before, or of all.
+        return Subject(
+            "total", opened.word, (tuple(name for tier in (*earlier.tiers, *opened.tiers) for name in tier),)
+        )
+    return earlier or opened or _last(_OPEN_TABLE, before) or UNKNOWN
+
+
+def _last(table: re.Pattern[str], text: str) -> Subject | None:
+    found = list(table.finditer(text))
+    return _named(found[-1]) if found else None
+
+
+def _behind(kind: Kind, table: re.Pattern[str], after: str) -> tuple[Subject | None, bool]:
+    """The first word behind the value, and whether it says at once what the value is: 500元罚息, 18%的年化.
+
+    A word with another value behind it in the clause belongs to that one, except behind a date (8月5号还1066元).
+    """
+    clause = clause_after(after)
+    following = _NEXT_VALUE.search(clause)
+    match = table.search(clause[: following.start()] if following else clause)
+    if match is None:
+        return None, False
+    adjacent = re.fullmatch(r"\s?(?:左右|上下|多)?的?[(（]?", clause[: match.start()]) is not None
+    if following and kind != "date" and not (adjacent and kind in ("rate", "count")):
+        return None, False
+    return _named(match), adjacent and kind != "date"
+
+
+def _named(match: re.Match[str]) -> Subject:
+    name = next(name for name, value in match.groupdict().items() if value is not None)
+    return Subject(name, match[0], words.MEANS.get(name, ((name,),)))
