@@ -75,6 +75,8 @@ def judge_count(said: str, value: Value, how: Qualifiers, about: Subject, facts:
         return unsupported(said, about.word)
     if about.name == "until_due":
         return _until_due(said, value, facts)
+    if not about.name and value.unit == "天":
+        return unsupported(said)
     tier = _tier(about, facts) if about.name else tuple(f for f in facts.of_kind("count") if _same_unit(value, f))
     hits = [fact for fact in tier if count_agrees(value, fact, how)]
     if hits:
@@ -82,7 +84,7 @@ def judge_count(said: str, value: Value, how: Qualifiers, about: Subject, facts:
     if not tier:
         return _by_identity(said, value, how, about, facts) or unsupported(said, about.word)
     # 逾期超过90天的会上报 names a condition, not how long the loan is overdue.
-    if (not about.name and value.unit == "天") or (about.name == "overdue_days" and how.bound):
+    if about.name == "overdue_days" and how.bound:
         return unsupported(said)
     return differs(said, tier)
 

@@ -35,6 +35,10 @@ _ABOVE = re.compile(rf"(?:超过?了?|高于|大于|多于|达到){_FILL}$")
 _AT_MOST_BEHIND = re.compile(r"\s?(?:之内|以内|及?以下|内(?![部容心])|封顶|为上限|为限)")
 _AT_LEAST_BEHIND = re.compile(r"\s?(?:及?以上|起步?(?=[，。,\s]|$)|打底)")
 
+# 12%到18%, 5000元至8000元: between the two.
+_TO_BEHIND = re.compile(r"\s?(?:到|至|-|~|—|–|～)\s?[\d一二两三四五六七八九十百千万]")
+_TO_BEFORE = re.compile(r"[\d一二三四五六七八九十][%点元块万千百]?钱?\s?(?:到|至|-|~|—|–|～)\s?$")
+
 _DENIED = re.compile(r"(?<!是)(?:不是|并非|不等于|不可能是|绝不是|而非)(?:[是还收要给按说您你我的那么所谓\s“\"]{0,4})$")
 _DENIED_BEHIND = re.compile(
     r"[”\"]?(?:的说法|这个说法|这个数|那个数|这个日期)?是?(?:不对|错的|错误的?|有误|不准确|不正确|说错了|不属实)"
@@ -90,7 +94,9 @@ def _hedge(near: str, after: str, vague: str) -> Hedge:
 
 
 def _bound(near: str, after: str) -> Bound:
-    if _AT_MOST.search(near) or _AT_MOST_BEHIND.match(after):
+    if _TO_BEHIND.match(after):
+        return "at_least"
+    if _TO_BEFORE.search(near) or _AT_MOST.search(near) or _AT_MOST_BEHIND.match(after):
         return "at_most"
     if _AT_LEAST.search(near) or _AT_LEAST_BEHIND.match(after):
         return "at_least"

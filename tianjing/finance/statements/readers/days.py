@@ -31,6 +31,7 @@ _PATTERNS = tuple(
         rf"(?P<days>{_N}|半)(?P<days_unit>个月|年)(?P<side>[之以]?后)",
         rf"月{_PART}",
         rf"(?P<day>{_N}){_DAY_END}",
+        r"(?P<month>0?[1-9]|1[0-2])\.(?P<day>[0-3]?\d)[日号]",
         r"(?P<month>0?[1-9]|1[0-2])/(?P<day>[0-3]?\d)(?![\d/])",
         r"(?P<month>0[1-9]|1[0-2])-(?P<day>[0-3]\d)(?![\d-])",
         r"(?P<year>20\d\d)年",

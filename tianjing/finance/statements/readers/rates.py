@@ -34,6 +34,8 @@ _TENTHS = re.compile(
 _DISCOUNT = re.compile(rf"(?P<whole>{_D})(?:[.点]?(?P<part>{_D}))?折(?![算合腾磨旧中返])")
 _INTEREST = re.compile(r"息|利|年化|月化|日化|费率|APR|IRR", re.I)
 _INTEREST_BEHIND = re.compile(r"的?(?:年|月|日)?(?:利|息)")
+# 年利率0.18 and 日利率0.0005 are fractions, 日利率0.05 is per cent.
+_FRACTION, _DAILY_FRACTION = Decimal("0.36"), Decimal("0.005")
 _SHARE = re.compile(r"减|免|优惠|让利|打|首付|比例|少|息|便宜|收|付|还")
 _CALLED = re.compile(
     r"(?:年化(?:综合)?(?:利率|成本|费率|率)?|[年月日](?:利率|息|费率|化)|综合(?:融资)?成本|利率|费率|APR|IRR)"
@@ -80,12 +82,15 @@ def read_rate(view: View, start: int) -> Value | None:
             found = amount(match["number"])
             return _value(start, match.end(), found.times(_MYRIAD), "%") if found else None
         return None
-    if match := _TENTHS.match(text, start) or _DISCOUNT.match(text, start):
+    if match := _DISCOUNT.match(text, start):
+        return _value(start, match.end(), _share(match), "成")
+    if match := _TENTHS.match(text, start):
         if _SHARE.search(before) or _SHARE.search(clause_after(view.after(match.end()))[:6]) or match[0] == "减半":
             return _value(start, match.end(), _share(match), "成")
         return None
     if _CALLED.search(before) and (match := _BARE.match(text, start)) and (found := amount(match["number"])):
-        return _value(start, match.end(), found.times(_PERCENT), "%")
+        is_fraction = found.low <= (_FRACTION if "年" in before else _DAILY_FRACTION)
+        return _value(start, match.end(), found if is_fraction else found.times(_PERCENT), "%")
     return None
 
 
