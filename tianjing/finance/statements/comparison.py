@@ -19,7 +19,7 @@ _CENT = Decimal("0.01")
 _RATE_PLACE = Decimal("0.0001")
 # Units of a period in a year; a year of days has 360 or 365 of them.
 _A_YEAR: dict[Period, tuple[int, ...]] = {"year": (1,), "month": (12,), "day": (365, 360)}
-_DAYS_A_MONTH = (30, 31)
+_DAYS_A_MONTH = (Decimal(30), Decimal(31), Decimal(365) / 12)
 
 
 def money_agrees(value: Value, truth: Decimal, how: Qualifiers) -> bool:
@@ -49,7 +49,9 @@ def count_agrees(value: Value, fact: Fact, how: Qualifiers) -> bool:
     if value.unit == fact.unit or {value.unit, fact.unit} == {"期", "个月"}:
         return _agrees(said, fact.number, how, Decimal(1))
     if value.unit == "个月" and fact.unit == "天":
-        return any(_agrees(said.times(Decimal(days)), fact.number, how, Decimal(1)) for days in _DAYS_A_MONTH)
+        if how.hedge or how.bound:
+            return _agrees(said, fact.number / _DAYS_A_MONTH[0], how, Decimal(1))
+        return any(_rounded(said.low * days, Decimal(1)) == fact.number for days in _DAYS_A_MONTH)
     return value.unit == "天" and fact.unit == "个月" and _agrees(said, fact.number * 30, how, Decimal(1))
 
 

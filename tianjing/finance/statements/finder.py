@@ -19,8 +19,8 @@ from tianjing.finance.statements.value import Value
 from tianjing.finance.statements.view import View, clause_after, clause_before
 
 _NUMERAL = rf"\d{HAN}¥半减对"
-_START = re.compile(rf"[{_NUMERAL}周星礼月今明后大昨前本这下上当次去年]|人民币|RMB|rmb")
-_DAY_WORDS = frozenset("周星礼月今明后大昨前本这下上当次去年")
+_START = re.compile(rf"[{_NUMERAL}周星礼月今明后大昨前本这下上当次去年]|元旦|国庆|劳动节|人民币|RMB|rmb")
+_DAY_WORDS = frozenset("周星礼月今明后大昨前本这下上当次去年元国劳")
 _NUMBER_RUN = re.compile(rf"\d[\d,]*(?:\.\d+)?|[{HAN}]+")
 # 宽限三天内, 逾期三天后: a count and no date.
 _COUNTED = re.compile(r"(?:逾期|宽限|延期|展期|延长|超过|满|每)(?:了|期|至少|最多|的)?$")
@@ -29,6 +29,8 @@ _CALENDAR_BEHIND = re.compile(r"[^，。,]{0,8}?(?:前|还|到期|截|最后|扣
 _CALENDAR_BEFORE = re.compile(
     r"(?:最晚|最迟|最后|截止|截至|到|于|在|前|期限|日期?|还款日?|放款|签|是|约|为)[是为在到定：:]?$"
 )
+# 最晚12.23, 还款日8.20
+_DUE_BEFORE = re.compile(r"(?:最晚|最迟|截止|日期?|到期|期限?)[是为在到:：]?\s?$")
 _SMALL_TALK = re.compile(r"[今明后昨前大次]")
 
 
@@ -37,7 +39,7 @@ def find(view: View) -> Iterator[Value]:
     position = 0
     while match := _START.search(view.text, position):
         position = match.start()
-        if match[0] in _DAY_WORDS:
+        if match[0][0] in _DAY_WORDS:
             value = _day(view, position)
             position = value.end if value else position + 1
         else:
@@ -59,12 +61,13 @@ def _numeral(view: View, start: int) -> Value | None:
 
 
 def _day(view: View, start: int) -> Value | None:
-    read = read_day(view.text, start)
+    before = clause_before(view.before(start))
+    read = read_day(view.text, start, dotted=bool(_DUE_BEFORE.search(before)))
     if read is None:
         return None
     end, day = read
-    before, after = clause_before(view.before(start)), view.after(end)
-    if day.days_on is not None and view.text[end - 1] in "内后" and _COUNTED.search(before):
+    after = view.after(end)
+    if day.days_on is not None and view.text[end - 1] in "内后前" and _COUNTED.search(before):
         return None
     is_talk = _SMALL_TALK.match(view.text, start) and "年" not in view.text[start:end]
     if is_talk and not (_CALENDAR_BEHIND.match(clause_after(after)) or _CALENDAR_BEFORE.search(before)):

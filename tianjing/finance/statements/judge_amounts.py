@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from tianjing.finance.statements.judgement import Judgement, agreed, differs, op
 from tianjing.finance.statements.qualifiers import Qualifiers
 from tianjing.finance.statements.subjects import Subject
 from tianjing.finance.statements.value import Value
+from tianjing.finance.statements.view import clause_before
 
 # What a missing fact must come to when the others are given: name -> sums of signed facts.
 _IDENTITIES: dict[str, tuple[tuple[tuple[int, str], ...], ...]] = {
@@ -36,13 +38,15 @@ _IDENTITIES: dict[str, tuple[tuple[tuple[int, str], ...], ...]] = {
     "instalments": (((1, "instalments_paid"), (1, "instalments_left")),),
 }
 # Words that may mean a sum of what is owed.
-_SUMMABLE = frozenset(
-    ("", "total", "repay", "left", "owed", "after_waiver", "paid", "total_repayment", "overdue_amount", "total_fees")
-)
+_RESTS = frozenset(("left", "paid_principal", "gap", "after_waiver"))
+_SUMMABLE = _RESTS | {"total", "repay", "owed", "paid", "total_repayment"}
+_REST = re.compile("剩|后还|之后|多出|差")
+# 满90天, 超过90天, 再逾期十天
+_CONDITION = re.compile("满|超|再")
 _OWED = frozenset(
     ("overdue_amount", "instalment", "remaining_principal", "penalty", "total_interest", "total_fees", "principal")
 )
-_CLAIMS = frozenset(("due_date", "falls_due", "deadline", "contract_date"))
+_PROPOSALS = frozenset(("pay", "by", "settled", ""))
 _SETTLING = re.compile("结清|还清|剩|未还|没还|提前|还欠|目前")
 
 
@@ -50,22 +54,27 @@ def judge_money(said: str, value: Value, how: Qualifiers, about: Subject, before
     """Compare with the facts that are meant; else with what follows from two of them."""
     if about.name == "none":
         return unsupported(said, about.word)
-    known = facts.of_kind("money")
-    tier = _tier(about, facts) if about.name else known
+    if about.name == "minimum_payment" and how.bound == "at_least":
+        how = replace(how, bound="")  # 最低还款 is its name
+    if not about.name:
+        known = facts.of_kind("money")
+        return _undirected(said, known, [fact for fact in known if money_agrees(value, fact.number, how)])
+    tier = _tier(about, facts)
     if about.name == "principal" and about.word == "本金" and _SETTLING.search(before):
         # 结清的话本金9100: the principal that is left.
         tier = (*tier, *facts.named(("remaining_principal",)))
     hits = [fact for fact in tier if money_agrees(value, fact.number, how)]
     if hits:
         return agreed(said, hits)
-    if about.name in _SUMMABLE:
-        for parts, truth in _worked_out(facts, with_rests=about.name in ("left", "")):
+    is_rest = _REST.search(clause_before(before)) is not None
+    if about.name in _SUMMABLE or is_rest:
+        for parts, truth in _worked_out(facts, is_rest or about.name in _RESTS):
             if money_agrees(value, truth, Qualifiers(how.hedge)):
                 return agreed(said, parts, "推算一致")
+    if about.name == "after_waiver" and (granted := facts.named(("waiver_amount", "waiver_share"))):
+        return differs(said, granted)
     if not tier:
         return _by_identity(said, value, how, about, facts) or unsupported(said, about.word)
-    if not about.name and len(tier) > 1:
-        return unsupported(said)
     return differs(said, tier)
 
 
@@ -75,18 +84,27 @@ def judge_count(said: str, value: Value, how: Qualifiers, about: Subject, facts:
         return unsupported(said, about.word)
     if about.name == "until_due":
         return _until_due(said, value, facts)
-    if not about.name and value.unit == "天":
-        return unsupported(said)
-    tier = _tier(about, facts) if about.name else tuple(f for f in facts.of_kind("count") if _same_unit(value, f))
+    if not about.name and value.unit != "笔":
+        known = tuple(fact for fact in facts.of_kind("count") if _same_unit(value, fact))
+        hits = [] if how.bound else [fact for fact in known if count_agrees(value, fact, how)]
+        return _undirected(said, known, hits)
+    tier = _tier(about, facts) or (facts.named(("loans",)) if value.unit == "笔" else ())
     hits = [fact for fact in tier if count_agrees(value, fact, how)]
     if hits:
         return agreed(said, hits)
     if not tier:
         return _by_identity(said, value, how, about, facts) or unsupported(said, about.word)
-    # 逾期超过90天的会上报 names a condition, not how long the loan is overdue.
-    if about.name == "overdue_days" and how.bound:
+    # 逾期满90天就上报 names a condition, not how long the loan is overdue.
+    if about.name == "overdue_days" and (how.bound or _CONDITION.search(about.word)):
         return unsupported(said)
     return differs(said, tier)
+
+
+def _undirected(said: str, known: tuple[Fact, ...], hits: list[Fact]) -> Judgement:
+    """Nothing tells what the value is about: right only if every fact it may be about agrees."""
+    if hits:
+        return agreed(said, hits) if len(hits) == len(known) else open_between(said, known)
+    return differs(said, known) if len(known) == 1 else unsupported(said)
 
 
 def judge_date(said: str, value: Value, about: Subject, facts: Facts) -> Judgement:
@@ -103,13 +121,13 @@ def judge_date(said: str, value: Value, about: Subject, facts: Facts) -> Judgeme
     hits = [fact for fact, fit in zip(tier, fits, strict=True) if fit]
     if not hits:
         # 您今天还 proposes a day; it does not say that the loan falls due on it.
-        if about.name not in _CLAIMS and value.day.days_on is not None:
+        if value.day.days_on == 0 and about.name in _PROPOSALS:
             return unsupported(said, about.word)
         return differs(said, tier, f"（以{facts.as_of}为准）" if value.day.days_on is not None else "")
     several = [fact for fact in tier if fact.name == hits[0].name]
     if value.day.is_day_only and len(hits) < len(several):
         return open_between(said, several)
-    if not about.name and len(hits) < len(tier) and value.day.is_day_only:
+    if not about.name and len(hits) < len(tier):
         return open_between(said, tier)
     return agreed(said, hits)
 
@@ -124,6 +142,9 @@ def _worked_out(facts: Facts, with_rests: bool) -> Iterator[tuple[tuple[Fact, ..
     for fact in facts.named(("instalments", "instalments_paid", "instalments_left")):
         for instalment in facts.named(("instalment",)):
             yield (instalment, fact), instalment.number * fact.number
+    for share in facts.named(("waiver_share",)):
+        for fact in known:
+            yield (fact, share), fact.number * (1 - share.number)
     for one, other in itertools.permutations(known, 2):
         if one.number > other.number and (with_rests or other.name == "waiver_amount"):
             yield (one, other), one.number - other.number
@@ -161,4 +182,4 @@ def _by_identity(said: str, value: Value, how: Qualifiers, about: Subject, facts
             if is_true:
                 return agreed(said, parts, "推算一致")
             worked_out.append(fact)
-    return differs(said, worked_out[:1], "（推算）") if worked_out else None
+    return differs(said, worked_out[:1], "（推算）") if worked_out and about.name != "total_fees" else None

@@ -7,6 +7,7 @@ is ambiguous. Lenders must call a simple annual rate simple (中国人民银行�
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from decimal import Decimal
@@ -23,12 +24,11 @@ from tianjing.finance.statements.view import clause_after, clause_before
 _INTEREST = ("annual_rate_irr", "annual_rate_simple", "monthly_rate", "daily_rate")
 _COMPOUND = re.compile(r"综合|IRR|APR|复利|内部收益|实际|真实", re.I)
 _SIMPLE = re.compile(r"单利|名义|不计复利")
-_ANNUALISED = re.compile(r"年化")
 # 五折, 三成, 一半: parts of a whole, never a rate of interest.
 _SHARE_UNIT = "成"
 _CONVERTED = re.compile(r"折合|相当于|也就是|换算|折算|算下来|合")
-# Nobody lends at less than 3% a year or more than 3% a day: what a rate without a period is likely to mean.
-_SURELY_YEARLY, _SURELY_DAILY = Decimal("0.05"), Decimal("0.002")
+# 比正常利率高3个百分点: the difference of two rates.
+_APART = re.compile("比[^，。]{0,8}[高多低少]|[高多低少]出?了?$")
 
 
 def judge_rate(
@@ -41,19 +41,23 @@ def judge_rate(
     if value.unit == _SHARE_UNIT:
         about = Subject("waiver_share", about.word, (("waiver_share",),))
     per = period(before, after)
+    if _APART.search(clause_before(before)):
+        return _difference(said, value.amount, how, facts)
     if about.name in ("penalty_rate", "fee_rate", "waiver_share"):
         return _named_rate(said, value, how, about, per, facts)
     interest = facts.named(_INTEREST)
     if not interest:
         return unsupported(said, about.word) if about.name else _any_rate(said, value, how, facts)
+    if not about.name and per is None:
+        return _any_rate(said, value, how, facts)
     near = clause_before(before) + clause_after(after)
     if not value.readings:
         return _interest(said, value.amount, per, near, how, interest)
     readings = dict(value.readings)
     if per in readings:
         return _interest(said, readings[per], per, near, how, interest)
-    verdicts = [_interest(said, readings[per], per, near, how, interest) for per in ("month", "year")]
-    same = verdicts[0].verdict == verdicts[1].verdict
+    verdicts = [_interest(said, readings[per], per, near, how, interest) for per in ("month", "year", "day")]
+    same = len({one.verdict for one in verdicts}) == 1
     return verdicts[0] if same else open_between(said, interest)
 
 
@@ -72,6 +76,14 @@ def _named_rate(
     return agreed(said, given) if _any(amount, truths, how) else differs(said, given)
 
 
+def _difference(said: str, amount: Amount, how: Qualifiers, facts: Facts) -> Judgement:
+    given = facts.of_kind("rate")
+    for one, other in itertools.permutations(given, 2):
+        if one.per == other.per and rate_agrees(amount, one.number - other.number, how):
+            return agreed(said, (one, other), "之差一致")
+    return differs(said, given) if len(given) > 1 else unsupported(said)
+
+
 def _any_rate(said: str, value: Value, how: Qualifiers, facts: Facts) -> Judgement:
     """Nothing tells what the rate is of."""
     given = facts.of_kind("rate")
@@ -87,15 +99,10 @@ def _any_rate(said: str, value: Value, how: Qualifiers, facts: Facts) -> Judgeme
 def _interest(
     said: str, amount: Amount, per: Period | None, near: str, how: Qualifiers, interest: tuple[Fact, ...]
 ) -> Judgement:
-    if per is None or per == "once":
-        if amount.low >= _SURELY_YEARLY:
-            per = "year"
-        elif amount.low <= _SURELY_DAILY:
-            per = "day"
-        else:
-            return _without_period(said, amount, how, interest)
-    if per == "year":
+    if per == "year" or (per is None and (_SIMPLE.search(near) or _COMPOUND.search(near))):
         return _yearly(said, amount, near, how, interest)
+    if per is None or per == "once":
+        return _without_period(said, amount, how, interest)
     direct = [fact for fact in interest if fact.per == per]
     if direct:
         return agreed(said, direct) if _any(amount, _numbers(direct), how) else differs(said, direct)
@@ -118,7 +125,7 @@ def _yearly(said: str, amount: Amount, near: str, how: Qualifiers, interest: tup
     if len(hits) == len(annual):
         return agreed(said, hits)
     if hits:
-        return agreed(said, hits) if hits == compound and _ANNUALISED.search(near) else open_between(said, annual)
+        return open_between(said, annual)
     if _CONVERTED.search(near):
         return _converted(said, amount, "year", how, [fact for fact in interest if fact.per != "year"] or annual)
     return differs(said, annual)

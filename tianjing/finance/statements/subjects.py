@@ -28,6 +28,8 @@ _TABLES = {
     "rate": _table(words.SHARES),
 }
 _OPEN_TABLE = _table(words.OPEN_MONEY)
+_UNPAID = re.compile("未还|没还|已还")
+_GENERAL = frozenset(("pay", "by"))
 _NEXT_VALUE = re.compile(r"\d|[一二两三四五六七八九十][\d百千万十块元分厘期]|[百千万]分之")
 
 
@@ -43,6 +45,7 @@ class Subject:
 UNKNOWN = Subject("", "", ())
 # 一天五块钱利息: no fact holds what is due each day.
 _NOWHERE = Subject("none", "按期计的金额", ())
+_COSTS = frozenset(("none", "total_fees"))
 _PER_PERIOD = frozenset(("total_interest", "penalty", "total_fees"))
 _PERIOD_BEFORE = re.compile(r"(?:每|一)(?:天|日|个?月|年|期)[^，。\d]{0,3}$")
 
@@ -60,22 +63,34 @@ def subject(kind: Kind, unit: str, before: str, after: str, gap: int) -> Subject
     near = clause[max(0, len(clause) - gap) :]
     behind, adjacent = _behind(kind, table, after)
     found = _last(table, near)
+    if found and found.name == "instalment":
+        # 担保费每期300元: part of an instalment.
+        costs = _last(table, near[: near.rfind(found.word)])
+        found = costs if costs and costs.name in _COSTS else found
     if behind and adjacent and not (found and kind == "rate"):
         found = behind
     if found:
         return _NOWHERE if found.name in _PER_PERIOD and _PERIOD_BEFORE.search(near) else found
     if kind != "money":
-        return behind or _last(table, before) or UNKNOWN
+        return behind or _last(table, before) or _later(table, after)
     opened = _last(_OPEN_TABLE, near)
     if behind and not (opened and opened.name == "total" and behind.name in ("instalment", "overdue_amount")):
         return behind
-    earlier = _last(table, before) if opened is None or opened.name == "total" else None
-    if earlier and opened:
+    earlier = _last(table, before) if opened is None or opened.name in ("total", "charge") else None
+    if earlier and opened and opened.name == "total":
         # 罚息56元，合计…: the total of what was named before, or of all.
         return Subject(
             "total", opened.word, (tuple(name for tier in (*earlier.tiers, *opened.tiers) for name in tier),)
         )
-    return earlier or opened or _last(_OPEN_TABLE, before) or UNKNOWN
+    return earlier or opened or _last(_OPEN_TABLE, before) or _later(table, after)
+
+
+def _later(table: re.Pattern[str], after: str) -> Subject:
+    """The last word of the sentence, if no other value stands before it: 三天，…宽限完了."""
+    if _NEXT_VALUE.search(after):
+        return UNKNOWN
+    found = _last(table, after)
+    return found if found and found.name != "none" else UNKNOWN
 
 
 def _last(table: re.Pattern[str], text: str) -> Subject | None:
@@ -94,9 +109,14 @@ def _behind(kind: Kind, table: re.Pattern[str], after: str) -> tuple[Subject | N
     if match is None:
         return None, False
     adjacent = re.fullmatch(r"\s?(?:左右|上下|多)?的?[(（]?", clause[: match.start()]) is not None
-    if following and kind != "date" and not (adjacent and kind in ("rate", "count")):
+    if following and kind != "date" and not (adjacent and (kind == "rate" or _UNPAID.match(match[0]))):
         return None, False
-    return _named(match), adjacent and kind != "date"
+    found = _named(match)
+    if kind == "date" and found.name in _GENERAL:
+        # 6月28日还最后一期: what is due says more than that it is.
+        rest = (clause[: following.start()] if following else clause)[match.end() :]
+        found = next((one for one in map(_named, table.finditer(rest)) if one.name not in _GENERAL), found)
+    return found, adjacent and kind != "date"
 
 
 def _named(match: re.Match[str]) -> Subject:

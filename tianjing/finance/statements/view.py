@@ -14,16 +14,20 @@ from tianjing.text import fold_words
 
 BEFORE_CHARS = 96
 AFTER_CHARS = 24
-SENTENCE_ENDS = "。！!？?；;\n\r"
+SENTENCE_ENDS = "。！!？?\n\r"
 _SENTENCE_END = re.compile(f"[{SENTENCE_ENDS}]")
-CLAUSE_END = re.compile(f"[，、{SENTENCE_ENDS}]|,(?!\\d{{3}}(?!\\d))")
+CLAUSE_END = re.compile(f"[，、；;…{SENTENCE_ENDS}]|,(?!\\d{{3}}(?!\\d))")
+
+
+# ４２，０００: here the wide comma is no pause.
+_WIDE_THOUSANDS = re.compile(r"(?<=[０-９])，(?=[０-９]{3}(?![０-９]))")
 
 
 class View:
     """Offsets of `text` are those of the folded text; `raw` leads back."""
 
     def __init__(self, raw: str):
-        folded = fold_words(raw)
+        folded = fold_words(_WIDE_THOUSANDS.sub(",", raw)).replace("幺", "一")
         self.length = len(raw)
         self._places: list[int] | None = None
         if not raw.isprintable():

@@ -30,22 +30,26 @@ _UNITS = {
 }
 _COUNT = re.compile(
     rf"(?:(?P<low>{NUMBER})\s?(?:个?月|天|期|年)?(?:到|至|-|~|—|–|～)\s?)?(?P<number>{NUMBER})(?P<vague>{VAGUE})?\s?"
-    r"(?P<unit>年半|个半月|个多?月|期(?!货|间|望)|个期|个?(?:自然|工作)日|天(?!然|猫)|日(?=之?[内后]|以[内后]|宽限|免息|的?免息)|"
-    r"年(?![化利息费率底末轻龄度限月代前])|周(?![岁期末年转边一二三四五六日天1-6])|个?(?:星期|礼拜)(?![一二三四五六日天1-6])|"
+    r"(?P<unit>年半|个半月|个多?月|期(?!货|间|望)|个期|个?(?:自然|工作)日|天(?!猫)|日(?=之?[内后]|以[内后]|宽限|免息|的?免息)|"
+    r"年(?!化|利率|息|费|率|底|末|轻|龄|度|限|月|代|前)|周(?![岁期末年转边一二三四五六日天1-6])|个?多?(?:星期|礼拜)(?![一二三四五六日天1-6])|"
     r"次(?![日月贷性数要序])|笔(?!记|者|试|迹)|个?季度|个?小时)"
 )
-_HALF = re.compile(r"半(?P<unit>年|个月|月)(?![化利息费率])")
-_EVERY = re.compile(r"(?:每|按|这|那|上|下|本|某|哪|同|另外?|任何|头|(?<!超)过|首|当|再)(?:隔|满|逾期|延期)?$")
+_HALF = re.compile(r"半(?P<unit>年|个月|月)(?P<vague>多?)(?![化利息费率])")
+_EVERY = re.compile(
+    r"(?:每|按|这|那|上|(?<![剩余名])下|本|某|哪|同|另外?|任何|头|(?<!超)过|首|当)(?:隔|满|逾期|延期)?$"
+)
 # 一期, 一天, 一个月 count only behind such words.
 _COUNTED = re.compile(
     r"(?:逾期|逾|拖|晚|延期?|宽限|展期?|推迟|缓|顺延|[还只就]?(?:剩下?|有|差|欠)|仅|满|超过?|不到|期限|为|借|少|多|提前|名下|限|免|前|近|达|给|够|"
-    r"分|还了|付了|共)(?:了|最多|大概|约)?$"
+    r"就|整|分|还了|付了|共)(?:了|最多|大概|约)?$"
 )
 # 一个月还五百, 一天五块: money or a rate per period.
 _PER = re.compile(
     r"\s?(?:的|大概|大约|差不多|就是?|也就|要|得|只[要需]?|才|需要?|应|收|是){0,3}"
     r"(?:还(?![款清完有])|[罚利]?息|费|付|交|罚|[万千百]分|\d|[零一二两三四五六七八九十]+(?:[块元毛厘百千万]|分(?!期)))"
 )
+# 一年期; 昨天签的，一年，…
+_WHOLE_CLAUSE = re.compile(r"期(?![间限])")
 _IDLE_TWO = re.compile(r"(?:这|那|前|过|头|近|最近|就)$")
 
 
@@ -54,18 +58,18 @@ def read_count(view: View, start: int) -> Value | None:
     text = view.text
     if match := _HALF.match(text, start):
         unit, amount = ("个月", 6) if match["unit"] == "年" else ("天", 15)
-        return Value(start, match.end(), "count", _whole(Decimal(amount)), unit)
+        return Value(start, match.end(), "count", _whole(Decimal(amount)), unit, match["vague"])
     match = _COUNT.match(text, start)
     if not match:
         return None
     number, written = match["number"], match["unit"]
     before = clause_before(view.before(start))
-    if _EVERY.search(before) and not (number[0].isdigit() and number != "1"):
+    if _EVERY.search(before) and number in ("一", "1", "两", "几"):
         return None
     if number in ("一", "1") and match["low"] is None:
         if written in ("次", "笔") and number == "一" and not _COUNTED.search(before):
             return None
-        counted = written in ("年半", "个半月") or _COUNTED.search(before)
+        counted = written in ("年半", "个半月") or _COUNTED.search(before) or _WHOLE_CLAUSE.match(text, match.end())
         if _PER.match(text, match.end()) or (number == "一" and not counted):
             return None
     if number == "两" and written in ("天", "年") and _IDLE_TWO.search(before):
@@ -73,7 +77,7 @@ def read_count(view: View, start: int) -> Value | None:
     found = ranged(match["low"], number)
     if found is None or (found.low != found.low.to_integral_value() and written[-1] not in "年月"):
         return None
-    unit, factor = _UNITS[written.removeprefix("个").replace("多月", "月")]
+    unit, factor = _UNITS[written.removeprefix("个").removeprefix("多")]
     found = found.times(Decimal(factor))
     if written.endswith("半"):
         found = Amount(found.low + 6, found.high + 6, Decimal(1))

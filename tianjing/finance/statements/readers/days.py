@@ -13,7 +13,7 @@ _N = rf"(?:\d{{1,2}}|[{HAN}]{{1,3}})"
 _YEAR = r"(?:(?P<year>(?:19|20)\d\d|\d\d|[二两][〇零一二三四五六七八九]{3})年|(?P<year_word>今年|本年|明年|后年|去年|前年))的?"
 _PART = r"(?P<part>底|末|初|上旬|中旬|下旬)"
 # 5号 is a day; 5号线, 5号楼 and 5日内 are not.
-_DAY_END = r"[日号](?![线楼店码机车房门院厅窗柜令文台]|文件|公告|[之以]?[内后]|志|程|常)"
+_DAY_END = r"[日号](?![线楼店码机车房门院厅窗柜令文台]|键|文件|公告|[之以]?[内后]|志|程|常)"
 _PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -27,7 +27,7 @@ _PATTERNS = tuple(
         r"(?P<year_word>今年|本年|明年|后年|去年)?(?:的|年)?(?P<year_end>(?<=年)[底末]|年底|年末)",
         rf"(?P<week>这个?|本|下下个?|下个?|上个?)?(?:周|星期|礼拜)(?P<weekday>[一二三四五六日天1-6])(?![{HAN}\d天个次期年])",
         r"(?P<relative>大后天|后天|明天|明日|明早|明晚|今天|今日|今晚|今早|昨天|昨日|前天|次日)",
-        rf"(?P<days>{_N})(?P<days_unit>天|日|个自然日|周|个星期|个礼拜|星期)(?P<side>[之以]?后|[之以]?内)",
+        rf"(?P<days>{_N})(?P<days_unit>天|日|个自然日|周|个星期|个礼拜|星期)(?P<side>[之以]?后|[之以]?内|之?前)",
         rf"(?P<days>{_N}|半)(?P<days_unit>个月|年)(?P<side>[之以]?后)",
         rf"月{_PART}",
         rf"(?P<day>{_N}){_DAY_END}",
@@ -35,12 +35,16 @@ _PATTERNS = tuple(
         r"(?P<month>0?[1-9]|1[0-2])/(?P<day>[0-3]?\d)(?![\d/])",
         r"(?P<month>0[1-9]|1[0-2])-(?P<day>[0-3]\d)(?![\d-])",
         r"(?P<year>20\d\d)年",
+        r"(?P<feast>元旦|国庆节?|劳动节)",
     )
 )
+_DOTTED = re.compile(r"(?P<month>0?[1-9]|1[0-2])\.(?P<day>[0-3]?\d)(?![\d.%元块万])")
+_DOTTED_DUE = re.compile(_DOTTED.pattern + "(?=到期|之?前|截止)")
 _YEARS = {"今年": 0, "本年": 0, "明年": 1, "后年": 2, "去年": -1, "前年": -2}
 _MONTHS = {"这": 0, "本": 0, "当": 0, "下": 1, "次": 1, "下下": 2, "上": -1}
 _DAYS = {"大后": 3, "后": 2, "明": 1, "次": 1, "今": 0, "昨": -1, "前": -2}
 _PARTS = {"初": (1, 10), "上旬": (1, 10), "中旬": (11, 20), "下旬": (21, 31)}
+_FEASTS = {"元旦": (1, 1), "国庆": (10, 1), "国庆节": (10, 1), "劳动节": (5, 1)}
 _WEEKDAYS = "一二三四五六日"
 
 
@@ -86,9 +90,13 @@ class StatedDay:
         return self.first is not None and (self.year, self.month, self.months_on) == (None, None, None)
 
 
-def read_day(text: str, start: int) -> tuple[int, StatedDay] | None:
-    """The date that stands at `start` of `text`, with its end; None where there is none."""
-    for pattern in _PATTERNS:
+def read_day(text: str, start: int, dotted: bool = False) -> tuple[int, StatedDay] | None:
+    """The date that stands at `start` of `text`, with its end; None where there is none.
+
+    Args:
+        dotted: the words in front call for a date, so that 12.23 is one.
+    """
+    for pattern in (*_PATTERNS, *((_DOTTED,) if dotted else (_DOTTED_DUE,))):
         match = pattern.match(text, start)
         if match:
             stated = _stated({name: value for name, value in match.groupdict().items() if value})
@@ -104,6 +112,9 @@ def _stated(said: dict[str, str]) -> StatedDay | None:
     year, month, day = numbers.get("year"), numbers.get("month"), numbers.get("day")
     if not (1 <= (month or 1) <= 12 and 1 <= (day or 1) <= 31) or day == 0 or month == 0:
         return None
+    if "feast" in said:
+        month, day = _FEASTS[said["feast"]]
+        return StatedDay(month=month, first=day, last=day)
     if "relative" in said:
         return StatedDay(days_on=next(on for word, on in _DAYS.items() if said["relative"].startswith(word)))
     if "weekday" in said:
@@ -127,6 +138,8 @@ def _stated(said: dict[str, str]) -> StatedDay | None:
 
 def _later(said: dict[str, str]) -> StatedDay | None:
     count = _number(said["days"])
+    if count and said["side"].endswith("前"):
+        count = -count
     unit = said["days_unit"]
     if unit in ("个月", "年"):
         months = 12 if unit == "年" else 1

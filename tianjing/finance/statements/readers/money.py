@@ -11,14 +11,14 @@ from tianjing.finance.statements.view import View, clause_before
 from tianjing.text import DIGITS, HAN_DIGITS
 
 _D = f"[{HAN_DIGITS}\\d]"
-_NO_UNIT = rf"(?![{HAN}\d%期天个月年次笔号日点折成趴分厘]|\.\d)"
+_NO_UNIT = rf"(?![\d%期天个月年次笔号日点折成趴分厘]|\.\d|(?<=[{HAN}])[{HAN}])"
 _SMALL = (
     rf"(?:零?(?P<jiao>{_D})[毛角](?:零?(?P<fen>{_D})(?:分(?!之)钱?|{_NO_UNIT}))?|零?(?P<fen_only>{_D})分(?!之)钱?"
     rf"|(?P<half>半)|(?P<tail>{_D}){_NO_UNIT})"
 )
 _YUAN = r"(?:元钱?|圆|块钱|块|人民币|RMB|rmb)"
 _MONEY = re.compile(
-    rf"(?:¥|人民币|RMB|rmb)?\s?(?:(?P<low>{NUMBER})\s?(?:元|块)?(?:到|至|-|~|—|–|～))?\s?(?P<number>{NUMBER})(?P<vague>{VAGUE})?"
+    rf"(?:¥|人民币|RMB|rmb)?\s?(?:(?P<low>{NUMBER})\s?(?:到|至|-|~|—|–|～))?\s?(?P<number>{NUMBER})(?P<vague>{VAGUE})?"
     rf"(?P<myriad>[万千百])?\s?{_YUAN}(?:{_SMALL})?(?:[整正]|钱)?(?P<more>多(?=[，。,的！]|$))?"
 )
 _SIGNED = re.compile(rf"(?:¥|人民币|RMB|rmb)\s?(?P<number>{NUMBER})(?P<vague>{VAGUE})?(?P<myriad>[万千百])?")
@@ -27,21 +27,28 @@ _COINS = re.compile(
 )
 _BARE = re.compile(rf"(?:(?P<low>{NUMBER})(?:到|至|-|~))?(?P<number>{NUMBER})(?P<vague>{VAGUE})?(?P<myriad>[万千百])?")
 _MEASURE = re.compile(
-    r"\s?(?:[%‰:：/号]|[a-zA-Z]|[个名位人户家条项份件种台套页字岁届级倍度平楼栋室层单代]|公里|多?年|月|日|多?天|期|次|笔|折|成(?![为])|分|厘|点|[-—]\d)"
+    r"\s?(?:[%‰:：/号]|[a-zA-Z]|[个名位人户家条项份件种台套页字岁届级倍度平楼栋室层单代]|公里|多?年|月|日|多?天|期|次|笔|折|成(?![为])|分(?![\\d二两三四五六七八九十])|厘|点|键|[”\"』」]|[-—]\d)"
 )
 _FILL = (
-    r"(?:[是为有要了到约在就达够需款:：\s（(的]|大概|大约|差不多|将近|接近|不超过|不到|不足|超过|至少|最多|只[要有需]|才|一共|总共|合计|正好|刚好|"
-    r"共计?|还[有剩要需]|也就|人民币|可能|预计|应该|左右|[先再]){0,4}$"
+    r"(?:[是为有要了到约在就达够需款完掉去写里上下给您你个:：\s（(的只]|大概|大约|差不多|将近|接近|不超过|不到|不足|超过|至少|最多|只[要有需]|才|一共|总共|"
+    r"合计|正好|刚好|共计?|还[有剩要需]|也就|人民币|可能|预计|应该|左右|[先再]|不是|不[少低高多]于|每[天趟次笔]|加起来|加?一块儿?){0,5}$"
 )
 _NOUN = (
-    r"金额|本金|利息|罚息|违约金|滞纳金|费用?|月供|期供|额度|欠款|借款|贷款|合计|总计|总共|一共|累计|总额|余额|到账|到手|实收|应还|"
-    r"每期|单期|本期|账单|实际|一笔|每个?月|还款额?|还|付|交|缴|借|贷|欠|减免|免|少还|逾期|最低|最少|扣|转|存|收|剩|差|多出|放|批|提|拿|补|凑|垫|打|给|减|共|总|款|钱|大概|大约|差不多|不到|不足|将近|接近|超过|不超过"
+    r"金额|本金|利息|罚息|违约金|滞纳金|费|月供|期供|额度|欠款|借款|贷款|合计|总计|总共|一共|累计|总额|余额|到账|到手|实收|应还|全额|价|金|卡|"
+    r"每期|单期|本期|账单|实际|一笔|每个?月|还款额?|还|付|交|缴|借|贷|欠|减免|免|少|逾期|最低|扣|转|存|收|剩|差|多|放|批|提|拿|补|凑|垫|打|给|减|"
+    r"共|总|款|钱|大概|大约|差不多|不到|不足|将近|接近|超过|便宜|涨|封顶|满|加起来|一块儿|[期月年]"
 )
 _CALLED = re.compile(rf"(?:{_NOUN}){_FILL}")
+# A number with 万, 千 or 百 needs less: some such word a little before it.
+_LOOSELY_CALLED = re.compile(rf"(?:{_NOUN})[^，。\d]{{0,6}}$")
+# Nothing but filling words before it: 三千五百六十八？ 22450是这个数吧.
+_ALONE = re.compile(
+    r"(?:嗯|哦|啊|就|是|也|才|只|不是|那|这|数字?|金额|数额|显示|写着?|看到|记录|登记|确认|系统|里|的|着|上|这边|短信|[：:\s“])*$"
+)
 _CALLED_BEHIND = re.compile(
     r"\s?(?:左右|上下|多)?(?:的|，?是)?(?:本金|利息|罚息|违约金|月供|额度|欠款|借款|贷款|手续费|服务费|余额|本息)"
 )
-_FEWEST_DIGITS = Decimal(100)
+_FEWEST_DIGITS, _LEAST_ALONE = Decimal(100), Decimal(10)
 
 
 def read_money(view: View, start: int) -> Value | None:
@@ -62,15 +69,24 @@ def read_bare_money(view: View, start: int) -> Value | None:
     if not match or _MEASURE.match(view.text, match.end()):
         return None
     written = match["number"]
-    has_magnitude = bool(re.search("[百佰千仟万萬亿wWkK]", written[1:] + (match["myriad"] or "")))
-    found = _read(match)
-    if found is None or not (
-        has_magnitude or (written[0].isdigit() and (found.low >= _FEWEST_DIGITS or "." in written))
-    ):
+    end = match.end()
+    if written[-1] == "一" and not match["vague"] and view.text[end : end + 1] in ("次", "把", "起", "共", "并"):
+        written, end = written[:-1], end - 1
+    found = ranged(match["low"], written + (match["myriad"] or ""))
+    if found is None:
         return None
-    if not _CALLED.search(clause_before(view.before(start))) and not _CALLED_BEHIND.match(view.after(match.end())):
+    before = clause_before(view.before(start))
+    if re.search("[十百佰千仟万萬亿wWkK]", written[1:] + (match["myriad"] or "")):
+        is_called = _CALLED.search(before) if found.low < _FEWEST_DIGITS else _LOOSELY_CALLED.search(before)
+    elif written[0].isdigit() and (found.low >= _FEWEST_DIGITS or "." in written):
+        is_called = _CALLED.search(before)
+    elif not written[0].isdigit() or found.low < _LEAST_ALONE:
         return None
-    return Value(start, match.end(), "money", found, "元", match["vague"] or "")
+    else:
+        is_called = None
+    if not (is_called or _ALONE.match(before) or _CALLED_BEHIND.match(view.after(end))):
+        return None
+    return Value(start, end, "money", found, "元", match["vague"] or "")
 
 
 def _read(match: re.Match[str]) -> Amount | None:

@@ -1,6 +1,6 @@
 """Rates and shares as a fraction: 18%, 万分之五, 两分, 五厘, 18个点, 八折, 三成, and 年化十八 without a sign.
 
-分 and 厘 depend on the period: 月息两分 is 2% a month, 年息两分 20% a year, 日息两厘 0.2% a day.
+分 and 厘 depend on the period: 年息一厘 is 1% a year, 月息一厘 0.1% a month, 日息一厘 0.01% a day; 一分 is ten 厘.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from decimal import Decimal
 from tianjing.finance.statements.facts import Period
 from tianjing.finance.statements.readers.numerals import HAN, NUMBER, VAGUE, Amount, amount, ranged
 from tianjing.finance.statements.value import Value
-from tianjing.finance.statements.view import View, clause_after, clause_before
+from tianjing.finance.statements.view import View, clause_before
 from tianjing.text import HAN_DIGITS
 
 _D = f"[{HAN_DIGITS}\\d]"
@@ -21,22 +21,25 @@ _SIGNED = re.compile(
     rf"(?:(?P<low>{NUMBER})\s?(?:到|至|-|~|—|–|～)\s?)?(?P<number>{NUMBER})(?P<vague>{VAGUE})?\s?"
     r"(?P<sign>[%‰‱]|个?百分点|个多?点(?!击)|趴|巴仙)"
 )
+_HALF_POINT = re.compile(r"半个(?:百分)?点")
 _OF = re.compile(rf"(?P<sign>[百千万])分之?\s?(?P<number>{NUMBER})(?P<vague>{VAGUE})?")
-_SHORT = re.compile(rf"万(?P<number>[二三四五六七八九](?:点[{HAN_DIGITS}]+)?|\d(?:\.\d+)?)(?![\d{HAN}元块])")
+_SHORT = re.compile(
+    rf"(?P<sign>[万千])(?P<number>[二三四五六七八九](?:点[{HAN_DIGITS}]+)?|\d(?:\.\d+)?)(?![\d{HAN}元块])"
+)
 _FEN = re.compile(
     rf"(?P<fen>[{HAN_DIGITS}]|\d{{1,2}}(?:\.\d+)?|十)分(?![之期钱钟析批享红开])(?P<rest>半|{_D}(?=厘?(?![{HAN}\d期天个元块毛])))?厘?"
     rf"|(?P<li>[{HAN_DIGITS}](?:点{_D})?|\d{{1,2}}(?:\.\d+)?)厘(?P<hao>半|{_D}(?![{HAN}\d期天个元块毛]))?"
 )
 _TENTHS = re.compile(
-    rf"(?P<tenths>[{HAN_DIGITS}\d](?:点?[五5]|\.5|半)?)成(?![为立功交本员都就绩果效天心])|(?P<half>一半|减半|对半)"
+    rf"(?P<tenths>[{HAN_DIGITS}\d](?:点?[五5]|\.5|半)?)成(?P<rest>半|{_D}(?![{HAN}\d期天个元块]))?(?![为立功交本员都就绩果效天心])|(?P<half>一半|减半|对半)"
     rf"|(?P<bottom>[二三四五六七八九十]|\d)分之(?P<top>{_D})"
 )
 _DISCOUNT = re.compile(rf"(?P<whole>{_D})(?:[.点]?(?P<part>{_D}))?折(?![算合腾磨旧中返])")
-_INTEREST = re.compile(r"息|利|年化|月化|日化|费率|APR|IRR", re.I)
+_INTEREST = re.compile(r"息|利|费|年化|月化|日化|费率|APR|IRR", re.I)
 _INTEREST_BEHIND = re.compile(r"的?(?:年|月|日)?(?:利|息)")
 # 年利率0.18 and 日利率0.0005 are fractions, 日利率0.05 is per cent.
 _FRACTION, _DAILY_FRACTION = Decimal("0.36"), Decimal("0.005")
-_SHARE = re.compile(r"减|免|优惠|让利|打|首付|比例|少|息|便宜|收|付|还")
+_SHARE = re.compile(r"贷|年化|利|减|免|优惠|让利|打|首付|比例|少|息|便宜|收|付|还")
 _CALLED = re.compile(
     r"(?:年化(?:综合)?(?:利率|成本|费率|率)?|[年月日](?:利率|息|费率|化)|综合(?:融资)?成本|利率|费率|APR|IRR)"
     r"(?:[是为收要到约在才仅有就:：\s（(]|也就是|大概|大约|差不多|综合|只[有要]|不超过|不到|单利|复利|左右|现在|目前){0,4}$",
@@ -70,6 +73,8 @@ def read_rate(view: View, start: int) -> Value | None:
             return None
         vague = match["vague"] or ("多" if "多" in match[0] else "")
         return _value(start, end, found.times(_SIGNS.get(match["sign"], _PERCENT)), "%", vague)
+    if match := _HALF_POINT.match(text, start):
+        return _value(start, match.end(), Amount(_PERCENT / 2, _PERCENT / 2, _PERMILLE), "%")
     interest = bool(_INTEREST.search(before))
     if match := _FEN.match(text, start):
         behind = view.after(match.end())
@@ -78,14 +83,15 @@ def read_rate(view: View, start: int) -> Value | None:
         return None
     if match := _SHORT.match(text, start):
         daily = re.match(r"\s?(?:每天|一天|的?日?[利息]|/天)", view.after(match.end()))
-        if re.search(r"息|利|费率|按天|按日|每天|日$", before) or daily:
+        words = r"息|利|费率|按天|按日|每天|日$" if match["sign"] == "万" else r"(?:日利率|日息|费率)是?$"
+        if re.search(words, before) or daily:
             found = amount(match["number"])
-            return _value(start, match.end(), found.times(_MYRIAD), "%") if found else None
+            return _value(start, match.end(), found.times(_SIGNS[match["sign"]]), "%") if found else None
         return None
     if match := _DISCOUNT.match(text, start):
         return _value(start, match.end(), _share(match), "成")
     if match := _TENTHS.match(text, start):
-        if _SHARE.search(before) or _SHARE.search(clause_after(view.after(match.end()))[:6]) or match[0] == "减半":
+        if match[0] == "减半" or _SHARE.search(view.before(start) + view.after(match.end())):
             return _value(start, match.end(), _share(match), "成")
         return None
     if _CALLED.search(before) and (match := _BARE.match(text, start)) and (found := amount(match["number"])):
@@ -112,7 +118,7 @@ def _by_period(match: re.Match[str]) -> tuple[tuple[Period, Amount], ...] | None
     return (
         ("month", exact.times(fen * _PERCENT)),
         ("year", exact.times(fen * 10 * _PERCENT)),
-        ("day", exact.times(fen * _PERCENT)),
+        ("day", exact.times(fen * _PERCENT / 10)),
     )
 
 
@@ -127,6 +133,6 @@ def _share(match: re.Match[str]) -> Amount:
         share = amount(said["top"]).low / amount(said["bottom"]).low  # type: ignore[union-attr]
     else:
         written = said["tenths"].replace("点", "").replace(".", "").replace("半", "五")
-        digits = [amount(char).low for char in written]  # type: ignore[union-attr]
+        digits = [amount(char).low for char in written + (said.get("rest") or "").replace("半", "五")]  # type: ignore[union-attr]
         share = digits[0] / 10 + (digits[1] / 100 if len(digits) > 1 else 0)
     return Amount(share, share, _PERCENT)
