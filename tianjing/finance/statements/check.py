@@ -59,7 +59,7 @@ def check_statements(text: str, facts: Facts) -> tuple[Statement, ...]:
 def _judge(view: View, value: Value, gap: int, facts: Facts) -> Judgement:
     before, after = view.before(value.start), view.after(value.end)
     said = view.text[value.start : value.end]
-    how = qualifiers(before, after, value.vague)
+    how = qualifiers(before, after, value.vague, gap)
     about = subject(value.kind, value.unit, before, after, gap)
     if value.kind == "money":
         judgement = judge_money(said, value, how, about, before, facts)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+from tianjing.finance.statements import words
 from tianjing.finance.statements.comparison import count_agrees, days_agree, money_agrees
 from tianjing.finance.statements.facts import Fact, Facts
 from tianjing.finance.statements.judgement import Judgement, agreed, differs, open_between, unsupported
@@ -40,9 +41,9 @@ _IDENTITIES: dict[str, tuple[tuple[tuple[int, str], ...], ...]] = {
 # Words that may mean a sum of what is owed.
 _RESTS = frozenset(("left", "paid_principal", "gap", "after_waiver"))
 _SUMMABLE = _RESTS | {"total", "repay", "owed", "paid", "total_repayment"}
-_REST = re.compile("剩|后还|之后|多出|差")
+_REST = re.compile("剩|后还|完还|之后|多出|差|期$")
 # 满90天, 超过90天, 再逾期十天
-_CONDITION = re.compile("满|超|再")
+_CONDITION = re.compile("满|超过|再")
 _OWED = frozenset(
     ("overdue_amount", "instalment", "remaining_principal", "penalty", "total_interest", "total_fees", "principal")
 )
@@ -84,9 +85,13 @@ def judge_count(said: str, value: Value, how: Qualifiers, about: Subject, facts:
         return unsupported(said, about.word)
     if about.name == "until_due":
         return _until_due(said, value, facts)
+    if not about.name and value.unit == "个月":
+        about = Subject("term_months", "", words.MEANS["term_months"])
     if not about.name and value.unit != "笔":
         known = tuple(fact for fact in facts.of_kind("count") if _same_unit(value, fact))
         hits = [] if how.bound else [fact for fact in known if count_agrees(value, fact, how)]
+        if value.unit == "期" and known and not hits:
+            return differs(said, known)
         return _undirected(said, known, hits)
     tier = _tier(about, facts) or (facts.named(("loans",)) if value.unit == "笔" else ())
     hits = [fact for fact in tier if count_agrees(value, fact, how)]
@@ -127,7 +132,7 @@ def judge_date(said: str, value: Value, about: Subject, facts: Facts) -> Judgeme
     several = [fact for fact in tier if fact.name == hits[0].name]
     if value.day.is_day_only and len(hits) < len(several):
         return open_between(said, several)
-    if not about.name and len(hits) < len(tier):
+    if not about.name and len({fact.name for fact in tier}) > 1 and len(hits) < len(tier):
         return open_between(said, tier)
     return agreed(said, hits)
 

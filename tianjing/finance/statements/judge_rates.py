@@ -28,7 +28,8 @@ _SIMPLE = re.compile(r"单利|名义|不计复利")
 _SHARE_UNIT = "成"
 _CONVERTED = re.compile(r"折合|相当于|也就是|换算|折算|算下来|合")
 # 比正常利率高3个百分点: the difference of two rates.
-_APART = re.compile("比[^，。]{0,8}[高多低少]|[高多低少]出?了?$")
+_RATE_WORD = re.compile("率|年化|息")
+_APART = re.compile("比(?!例)[^，。]{0,8}[高多低少]出?了?$|[高多]出了?$")
 
 
 def judge_rate(
@@ -38,7 +39,7 @@ def judge_rate(
     assert value.amount
     if about.name == "none":
         return unsupported(said, about.word)
-    if value.unit == _SHARE_UNIT:
+    if value.unit == _SHARE_UNIT and about.name != "interest":
         about = Subject("waiver_share", about.word, (("waiver_share",),))
     per = period(before, after)
     if _APART.search(clause_before(before)):
@@ -50,7 +51,7 @@ def judge_rate(
         return unsupported(said, about.word) if about.name else _any_rate(said, value, how, facts)
     if not about.name and per is None:
         return _any_rate(said, value, how, facts)
-    near = clause_before(before) + clause_after(after)
+    near = _basis(before) + clause_after(after)
     if not value.readings:
         return _interest(said, value.amount, per, near, how, interest)
     readings = dict(value.readings)
@@ -59,6 +60,15 @@ def judge_rate(
     verdicts = [_interest(said, readings[per], per, near, how, interest) for per in ("month", "year", "day")]
     same = len({one.verdict for one in verdicts}) == 1
     return verdicts[0] if same else open_between(said, interest)
+
+
+def _basis(before: str) -> str:
+    """Where 单利 or 复利 may stand: the clause, or what leads to it if no number or other rate stands between."""
+    clause = clause_before(before)
+    if _SIMPLE.search(clause) or _COMPOUND.search(clause):
+        return clause
+    earlier = re.split(r"[\d%]|[百万千]分之", before)
+    return earlier[-1] if len(earlier) == 1 or _RATE_WORD.search(clause) else before
 
 
 def _named_rate(

@@ -75,10 +75,14 @@ class Qualifiers:
     denied: bool = False
 
 
-def qualifiers(before: str, after: str, vague: str) -> Qualifiers:
-    """Read from the sentence before and behind the value; `vague` is a word inside of it (一千多块)."""
+def qualifiers(before: str, after: str, vague: str, gap: int) -> Qualifiers:
+    """Read from the sentence before and behind the value; `vague` is a word inside of it (一千多块).
+
+    Args:
+        gap: characters at the end of `before` that follow the previous value.
+    """
     near, behind = clause_before(before), clause_after(after)
-    return Qualifiers(_hedge(near, after, vague), _bound(near, after), _denied(near, behind))
+    return Qualifiers(_hedge(near, after, vague), _bound(near, after), _denied(near[max(0, len(near) - gap) :], behind))
 
 
 def _hedge(near: str, after: str, vague: str) -> Hedge:

@@ -28,9 +28,10 @@ _TABLES = {
     "rate": _table(words.SHARES),
 }
 _OPEN_TABLE = _table(words.OPEN_MONEY)
+_VAGUE_LATER = frozenset(("none", "cash_received", "paid", "instalments"))
 _UNPAID = re.compile("未还|没还|已还")
 _GENERAL = frozenset(("pay", "by"))
-_NEXT_VALUE = re.compile(r"\d|[一二两三四五六七八九十][\d百千万十块元分厘期]|[百千万]分之")
+_NEXT_VALUE = re.compile(r"\d|一[\d百千万十块元分厘]|[二两三四五六七八九十][\d百千万十块元分厘期]|[百千万]分之")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Subject:
 UNKNOWN = Subject("", "", ())
 # 一天五块钱利息: no fact holds what is due each day.
 _NOWHERE = Subject("none", "按期计的金额", ())
+_CHARGES = frozenset(("none", "total_fees", "penalty", "total_interest"))
 _COSTS = frozenset(("none", "total_fees"))
 _PER_PERIOD = frozenset(("total_interest", "penalty", "total_fees"))
 _PERIOD_BEFORE = re.compile(r"(?:每|一)(?:天|日|个?月|年|期)[^，。\d]{0,3}$")
@@ -76,7 +78,10 @@ def subject(kind: Kind, unit: str, before: str, after: str, gap: int) -> Subject
     opened = _last(_OPEN_TABLE, near)
     if behind and not (opened and opened.name == "total" and behind.name in ("instalment", "overdue_amount")):
         return behind
-    earlier = _last(table, before) if opened is None or opened.name in ("total", "charge") else None
+    earlier = _last(table, before) if opened is None or opened.name == "total" else None
+    if opened and opened.name == "charge":
+        charged = [one for one in map(_named, table.finditer(before)) if one.name in _CHARGES]
+        return charged[-1] if charged else Subject("repay", opened.word, words.MEANS["repay"])
     if earlier and opened and opened.name == "total":
         # 罚息56元，合计…: the total of what was named before, or of all.
         return Subject(
@@ -90,7 +95,7 @@ def _later(table: re.Pattern[str], after: str) -> Subject:
     if _NEXT_VALUE.search(after):
         return UNKNOWN
     found = _last(table, after)
-    return found if found and found.name != "none" else UNKNOWN
+    return found if found and found.name not in _VAGUE_LATER else UNKNOWN
 
 
 def _last(table: re.Pattern[str], text: str) -> Subject | None:
@@ -112,7 +117,7 @@ def _behind(kind: Kind, table: re.Pattern[str], after: str) -> tuple[Subject | N
     if following and kind != "date" and not (adjacent and (kind == "rate" or _UNPAID.match(match[0]))):
         return None, False
     found = _named(match)
-    if kind == "date" and found.name in _GENERAL:
+    if kind == "date" and found.name == "pay":
         # 6月28日还最后一期: what is due says more than that it is.
         rest = (clause[: following.start()] if following else clause)[match.end() :]
         found = next((one for one in map(_named, table.finditer(rest)) if one.name not in _GENERAL), found)

@@ -14,9 +14,9 @@ from tianjing.text import fold_words
 
 BEFORE_CHARS = 96
 AFTER_CHARS = 24
-SENTENCE_ENDS = "。！!？?\n\r"
+SENTENCE_ENDS = "。！!\n\r"
 _SENTENCE_END = re.compile(f"[{SENTENCE_ENDS}]")
-CLAUSE_END = re.compile(f"[，、；;…{SENTENCE_ENDS}]|,(?!\\d{{3}}(?!\\d))")
+CLAUSE_END = re.compile(f"[，、；;？?…{SENTENCE_ENDS}]|,(?!\\d{{3}}(?!\\d))")
 
 
 # ４２，０００: here the wide comma is no pause.

@@ -10,7 +10,8 @@ from datetime import date, timedelta
 from tianjing.finance.statements.readers.numerals import HAN, amount
 
 _N = rf"(?:\d{{1,2}}|[{HAN}]{{1,3}})"
-_YEAR = r"(?:(?P<year>(?:19|20)\d\d|\d\d|[二两][〇零一二三四五六七八九]{3})年|(?P<year_word>今年|本年|明年|后年|去年|前年))的?"
+_YEAR_WORD = "(?P<year_word>今年|本年|明年|后年|去年|前年)"
+_YEAR = rf"(?:(?P<year>(?:19|20)\d\d|\d\d|[二两][〇零一二三四五六七八九]{{3}})年|{_YEAR_WORD})的?"
 _PART = r"(?P<part>底|末|初|上旬|中旬|下旬)"
 # 5号 is a day; 5号线, 5号楼 and 5日内 are not.
 _DAY_END = r"[日号](?![线楼店码机车房门院厅窗柜令文台]|键|文件|公告|[之以]?[内后]|志|程|常)"

@@ -34,16 +34,17 @@ _FILL = (
     r"合计|正好|刚好|共计?|还[有剩要需]|也就|人民币|可能|预计|应该|左右|[先再]|不是|不[少低高多]于|每[天趟次笔]|加起来|加?一块儿?){0,5}$"
 )
 _NOUN = (
-    r"金额|本金|利息|罚息|违约金|滞纳金|费|月供|期供|额度|欠款|借款|贷款|合计|总计|总共|一共|累计|总额|余额|到账|到手|实收|应还|全额|价|金|卡|"
+    r"金额|本金|利息|罚息|违约金|滞纳金|费用?|月供|期供|额度|欠款|借款|贷款|合计|总计|总共|一共|累计|总额|余额|到账|到手|实收|应还|全额|价|金|卡|"
     r"每期|单期|本期|账单|实际|一笔|每个?月|还款额?|还|付|交|缴|借|贷|欠|减免|免|少|逾期|最低|扣|转|存|收|剩|差|多|放|批|提|拿|补|凑|垫|打|给|减|"
-    r"共|总|款|钱|大概|大约|差不多|不到|不足|将近|接近|超过|便宜|涨|封顶|满|加起来|一块儿|[期月年]"
+    r"共|总|款|钱|大概|大约|差不多|不到|不足|将近|接近|超过|便宜|涨|封顶|满|加起来|一块儿|合同|从|[期月年]"
 )
 _CALLED = re.compile(rf"(?:{_NOUN}){_FILL}")
 # A number with 万, 千 or 百 needs less: some such word a little before it.
 _LOOSELY_CALLED = re.compile(rf"(?:{_NOUN})[^，。\d]{{0,6}}$")
+_CHARGED = re.compile(r"(?:费|息|金|每[趟天次])$")
 # Nothing but filling words before it: 三千五百六十八？ 22450是这个数吧.
 _ALONE = re.compile(
-    r"(?:嗯|哦|啊|就|是|也|才|只|不是|那|这|数字?|金额|数额|显示|写着?|看到|记录|登记|确认|系统|里|的|着|上|这边|短信|[：:\s“])*$"
+    r"(?:嗯|哦|啊|就|是|也|才|只|不是|那|这|数字?|金额|数额|显示|写[了着]?|只|仅|了|看到|记录|登记|确认|系统|里|的|着|上|这边|短信|[：:\s“])*$"
 )
 _CALLED_BEHIND = re.compile(
     r"\s?(?:左右|上下|多)?(?:的|，?是)?(?:本金|利息|罚息|违约金|月供|额度|欠款|借款|贷款|手续费|服务费|余额|本息)"
@@ -66,12 +67,14 @@ def read_money(view: View, start: int) -> Value | None:
 def read_bare_money(view: View, start: int) -> Value | None:
     """A number without unit that the words before or behind it make an amount of money."""
     match = _BARE.match(view.text, start)
-    if not match or _MEASURE.match(view.text, match.end()):
+    if not match:
         return None
     written = match["number"]
     end = match.end()
     if written[-1] == "一" and not match["vague"] and view.text[end : end + 1] in ("次", "把", "起", "共", "并"):
         written, end = written[:-1], end - 1
+    if _MEASURE.match(view.text, end) and not (match["vague"] and view.text[end] == "点"):
+        return None
     found = ranged(match["low"], written + (match["myriad"] or ""))
     if found is None:
         return None
@@ -83,7 +86,7 @@ def read_bare_money(view: View, start: int) -> Value | None:
     elif not written[0].isdigit() or found.low < _LEAST_ALONE:
         return None
     else:
-        is_called = None
+        is_called = _CHARGED.search(before)
     if not (is_called or _ALONE.match(before) or _CALLED_BEHIND.match(view.after(end))):
         return None
     return Value(start, end, "money", found, "元", match["vague"] or "")
