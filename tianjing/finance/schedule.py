@@ -30,10 +30,26 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """One interest period: what one yuan owed costs from the row before to `due_on`."""
+    """The time from one due date to the next, as `parts` of `whole` parts of a year: 1 of 12, or 31 of 365."""
 
     due_on: date
-    rate: Decimal
+    annual_rate: Decimal
+    parts: int
+    whole: int
+
+    @property
+    def rate(self) -> Decimal:
+        """Interest on one yuan, to 50 digits."""
+        return self.annual_rate * self.parts / self.whole
+
+    def interest(self, balance: Decimal) -> Decimal:
+        """Interest in yuan. Divided last: 600 · 0.0193 ÷ 12 is 0.965 and rounds up; 600 · (0.0193 ÷ 12) would not."""
+        return to_cent(balance * self.annual_rate * self.parts / self.whole)
+
+
+def days_of(terms: LoanTerms, start: date, end: date) -> Period:
+    """The period from `start` to `end` with interest by days."""
+    return Period(end, terms.rate.annual, (end - start).days, terms.rate.day_count)
 
 
 def add_months(day: date, months: int) -> date:
@@ -91,7 +107,7 @@ def monthly_periods(terms: LoanTerms, count: int) -> Iterator[Period]:
     start = terms.disbursed_on
     for number in range(count):
         due_on = add_months(first, number)
-        yield Period(due_on, terms.rate.daily * (due_on - start).days if terms.by_days else terms.rate.monthly)
+        yield days_of(terms, start, due_on) if terms.by_days else Period(due_on, terms.rate.annual, 1, 12)
         start = due_on
 
 
@@ -144,7 +160,7 @@ def _equal_instalment(terms: LoanTerms, debt: Decimal) -> list[tuple[Period, Dec
     payment = level_payment(debt, periods)
     balance, parts = debt, []
     for period in periods[:-1]:
-        principal = min(payment - to_cent(balance * period.rate), balance)
+        principal = min(payment - period.interest(balance), balance)
         parts.append((period, principal))
         balance -= principal
     _whole_cents(terms, debt, balance, payment)
@@ -157,12 +173,12 @@ def _fixed_instalment(terms: LoanTerms, debt: Decimal, payment: Decimal) -> list
     if count is None:
         raise FinanceError(
             f"instalment_amount: {show_yuan(payment)} a month never ends this loan: the first interest is "
-            f"{show_yuan(to_cent(debt * periods[0].rate))}, and at most {MAX_INSTALMENTS} instalments are possible",
+            f"{show_yuan(periods[0].interest(debt))}, and at most {MAX_INSTALMENTS} instalments are possible",
             f"the smallest payment that ends is {show_yuan(smallest_instalment(terms))}",
         )
     balance, parts = debt, []
     for period in periods[:count]:
-        principal = min(payment - to_cent(balance * period.rate), balance)
+        principal = min(payment - period.interest(balance), balance)
         parts.append((period, principal))
         balance -= principal
     return parts
@@ -172,7 +188,7 @@ def _instalments_paid(debt: Decimal, payment: Decimal, periods: list[Period]) ->
     """How many payments settle the debt; None when one does not exceed its interest, or the periods do not suffice."""
     balance = debt
     for number, period in enumerate(periods, start=1):
-        principal = payment - to_cent(balance * period.rate)
+        principal = payment - period.interest(balance)
         if principal <= 0:
             return None
         balance -= principal
@@ -205,8 +221,8 @@ def _by_payments(terms: LoanTerms, debt: Decimal) -> list[tuple[Period, Decimal]
         dated.append((matures_on, None))
     balance, start, parts = debt, terms.disbursed_on, []
     for number, (on, amount) in enumerate(dated, start=1):
-        period = Period(on, terms.rate.daily * (on - start).days)
-        interest = to_cent(balance * period.rate)
+        period = days_of(terms, start, on)
+        interest = period.interest(balance)
         due = balance + interest
         is_last = number == len(dated)
         if amount is not None and (amount > due or (is_last and amount != due)):
@@ -228,7 +244,7 @@ def _by_payments(terms: LoanTerms, debt: Decimal) -> list[tuple[Period, Decimal]
 def _rows(terms: LoanTerms, debt: Decimal, parts: list[tuple[Period, Decimal]]) -> Iterator[Row]:
     balance = debt
     for number, (period, principal) in enumerate(parts, start=1):
-        interest = to_cent(balance * period.rate)
+        interest = period.interest(balance)
         fees = _ZERO
         for fee in terms.fees:
             if fee.when == "each_instalment" or (fee.when == "last_instalment" and number == len(parts)):

@@ -38,21 +38,9 @@ class Rate(StrictModel):
 
     @property
     def annual(self) -> Decimal:
-        """Nominal annual rate, as a fraction."""
+        """Nominal annual rate, as a fraction; exact."""
         with exactly():
             return self.percent / 100 * {"year": 1, "month": 12, "day": self.day_count}[self.per]
-
-    @property
-    def monthly(self) -> Decimal:
-        """Rate of one month, as a fraction."""
-        with exactly():
-            return self.annual / 12
-
-    @property
-    def daily(self) -> Decimal:
-        """Rate of one day, as a fraction."""
-        with exactly():
-            return self.annual / self.day_count
 
 
 class Fee(StrictModel):
