@@ -34,5 +34,5 @@ def test_every_wrong_field_is_named_with_its_line(tmp_path: Path) -> None:
     assert "c.yaml:5: unknown key 'parts.2.dais'; did you mean 'days'?" in message
 
 
-def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> None:
-    assert "c.yaml:3: not valid YAML: key 'name' stands twice" in refusal(tmp_path, "name: a\nparts: []\nname: b\n")
+def test_a_key_that_is_written_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    assert "c.yaml:3: not valid YAML: key 'name' is written twice" in refusal(tmp_path, "name: a\nparts: []\nname: b\n")

@@ -6,8 +6,9 @@ or a third party takes it. What is due only after a default or on early settleme
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from tianjing.finance import wording
@@ -155,31 +156,36 @@ def cash_flows(terms: LoanTerms, rows: tuple[Row, ...]) -> tuple[CashFlow, ...]:
 
 
 def annual_rates(terms: LoanTerms, rows: tuple[Row, ...], received: Decimal) -> AnnualRates:
-    """All four annual rates, to twelve decimals.
-
-    The simple rate spreads what was received over the schedule: each row that repays a share of the debt repays the
-    same share of the cash received, so a fee deducted beforehand is cost and not principal (民法典 670).
-    """
+    """All four annual rates, to twelve decimals."""
     by_days = dated_irr(cash_flows(terms, rows))
     nominal, irr = None, by_days
     if not terms.by_days:
         monthly = monthly_irr([received, *(-row.payment for row in rows)])
         nominal, irr = monthly * MONTHS_A_YEAR, compounded(monthly)
-    debt = debt_at_start(terms)
-    owed_years = Decimal(0)
-    start, owed = terms.disbursed_on, debt
-    for row in rows:
-        years = Decimal((row.due_on - start).days) / DAYS_A_YEAR if terms.by_days else 1 / Decimal(MONTHS_A_YEAR)
-        owed_years += owed * years
-        start, owed = row.due_on, row.balance
     cost = sum((row.payment for row in rows), Decimal(0)) - received
-    simple = simple_annual_rate(cost, owed_years * received / debt)
+    repaid = [(row.due_on, row.principal) for row in rows]
+    simple = simple_annual_rate(cost, principal_years(terms.disbursed_on, received, repaid, terms.by_days))
     return AnnualRates(
         irr=irr.quantize(_RATE_DIGITS),
         irr_by_days=by_days.quantize(_RATE_DIGITS),
         nominal=None if nominal is None else nominal.quantize(_RATE_DIGITS),
         simple=simple.quantize(_RATE_DIGITS),
     )
+
+
+def principal_years(start: date, received: Decimal, repaid: Sequence[tuple[date, Decimal]], by_days: bool) -> Decimal:
+    """Σ principal outstanding in yuan × time in years, by days on 365 or with one twelfth for each repayment.
+
+    What was received is spread over the schedule: a repayment of some share of the debt repays that share of the cash
+    received, so that a fee deducted beforehand is cost and not principal (民法典 670).
+    """
+    with exactly():
+        debt = owed = sum((principal for _, principal in repaid), Decimal(0))
+        total = Decimal(0)
+        for on, principal in repaid:
+            total += owed * ((on - start).days if by_days else 1)
+            start, owed = on, owed - principal
+        return total * received / (debt * (DAYS_A_YEAR if by_days else MONTHS_A_YEAR)) if debt else total
 
 
 def _items(terms: LoanTerms, rows: tuple[Row, ...]) -> Iterator[CostItem]:
