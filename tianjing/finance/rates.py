@@ -36,7 +36,7 @@ class CashFlow(StrictModel):
 class CashFlows(StrictModel):
     """A file of cash flows."""
 
-    cash_flows: tuple[CashFlow, ...] = Field(min_length=2, max_length=5000)
+    cash_flows: tuple[CashFlow, ...] = Field(max_length=5000)
 
 
 def dated_irr(flows: Iterable[CashFlow]) -> Decimal:
