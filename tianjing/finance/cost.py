@@ -144,14 +144,14 @@ def cash_received(terms: LoanTerms) -> Decimal:
 
 def cash_flows(terms: LoanTerms, rows: tuple[Row, ...]) -> tuple[CashFlow, ...]:
     """Every movement of money, labelled, from the borrower's side; parts of zero are left out."""
-    flows = [CashFlow(on=terms.disbursed_on, amount=terms.principal, label="放款")]
+    flows = [CashFlow(day=terms.disbursed_on, amount=terms.principal, label="放款")]
     for fee in terms.fees:
         if fee.when in ("deducted", "upfront"):
-            flows.append(CashFlow(on=terms.disbursed_on, amount=-fee_once(fee, terms), label=fee.name))
+            flows.append(CashFlow(day=terms.disbursed_on, amount=-fee_once(fee, terms), label=fee.name))
     for row in rows:
         for part, amount in (("本金", row.principal), ("利息", row.interest), ("费用", row.fees)):
             if amount:
-                flows.append(CashFlow(on=row.due_on, amount=-amount, label=f"第{row.number}期{part}"))
+                flows.append(CashFlow(day=row.due_on, amount=-amount, label=f"第{row.number}期{part}"))
     return tuple(flows)
 
 

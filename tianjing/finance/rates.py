@@ -27,7 +27,7 @@ MONTHS_A_YEAR = 12
 class CashFlow(StrictModel):
     """One movement of money, from the borrower's side: received is positive, paid is negative."""
 
-    on: date
+    day: date
     amount: SignedYuan
     label: Annotated[str, Field(min_length=1, max_length=100)]
     """What it is, e.g. 放款, 第3期利息."""
@@ -86,7 +86,7 @@ def simple_annual_rate(cost: Decimal, principal_years: Decimal) -> Decimal:
 def _by_day(flows: Iterable[CashFlow]) -> tuple[list[int], list[int]]:
     by_day: dict[date, int] = defaultdict(int)
     for flow in flows:
-        by_day[flow.on] += in_cents(flow.amount)
+        by_day[flow.day] += in_cents(flow.amount)
     days = sorted(by_day)
     return [by_day[day] for day in days], [(day - days[0]).days for day in days]
 

@@ -10,7 +10,6 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from tianjing.config import StrictModel
 from tianjing.finance.cost import cash_flows
 from tianjing.finance.debt import Component, Debt, debt_on, unpaid_rows
 from tianjing.finance.errors import FinanceError
@@ -19,13 +18,13 @@ from tianjing.finance.plan import PlanRow, deferred_rows, reinstalled_rows
 from tianjing.finance.policy import Clause, Limits, Policy, WaiverClause
 from tianjing.finance.rates import DAYS_A_YEAR, MONTHS_A_YEAR, CashFlow, dated_irr
 from tianjing.finance.schedule import Row, make_schedule
-from tianjing.finance.terms import MAX_INSTALMENTS, LoanTerms
+from tianjing.finance.terms import MAX_INSTALMENTS, DescribedModel, LoanTerms
 
 _RATE_DIGITS = Decimal("1e-12")
 _ZERO = Decimal("0.00")
 
 
-class Deferral(StrictModel):
+class Deferral(DescribedModel):
     """Move every due date that is not paid by `days`; interest runs on at the contract rate, penalties stop."""
 
     days: Annotated[int, Field(ge=1, le=366)]
@@ -33,7 +32,7 @@ class Deferral(StrictModel):
     """Deferrals granted before, in the last twelve months."""
 
 
-class Reinstalment(StrictModel):
+class Reinstalment(DescribedModel):
     """Pay the debt in new monthly instalments: the principal with interest at the contract rate, arrears without."""
 
     instalments: Annotated[int, Field(ge=1, le=MAX_INSTALMENTS)]
@@ -41,14 +40,14 @@ class Reinstalment(StrictModel):
     """One month after `as_of` unless given."""
 
 
-class Waiver(StrictModel):
+class Waiver(DescribedModel):
     """Forgive a percentage of one component of the debt."""
 
     of: Component
     percent: Percent
 
 
-class Request(StrictModel):
+class Request(DescribedModel):
     """What is asked for. A waiver may stand alone, or with a deferral or with new instalments."""
 
     as_of: date
@@ -215,4 +214,4 @@ def _present_value(terms: LoanTerms, as_of: date, rows: Sequence[Row | PlanRow])
 
 def _whole_loan_irr(terms: LoanTerms, paid_instalments: int, rows: tuple[PlanRow, ...]) -> Decimal:
     past = cash_flows(terms, make_schedule(terms)[:paid_instalments])
-    return dated_irr([*past, *(CashFlow(on=row.due_on, amount=-row.payment, label="新还款计划") for row in rows)])
+    return dated_irr([*past, *(CashFlow(day=row.due_on, amount=-row.payment, label="新还款计划") for row in rows)])

@@ -210,7 +210,7 @@ def _equal_principal(terms: LoanTerms, debt: Decimal) -> list[tuple[Period, Deci
 
 
 def _by_payments(terms: LoanTerms, debt: Decimal) -> list[tuple[Period, Decimal]]:
-    dated: list[tuple[date, Decimal | None]] = [(payment.on, payment.amount) for payment in terms.payments]
+    dated: list[tuple[date, Decimal | None]] = [(payment.due_on, payment.amount) for payment in terms.payments]
     if terms.term_days is not None:
         matures_on = terms.disbursed_on + timedelta(days=terms.term_days)
         if dated and dated[-1][0] >= matures_on:

@@ -163,8 +163,8 @@ def _states(rate: TableRate, true: Decimal) -> bool:
 
 def _true_rates(table: CostTable) -> dict[str, list[Decimal]]:
     received, start = table.cash_received, table.disbursed_on
-    flows = [CashFlow(on=start, amount=received, label="放款")]
-    flows += [CashFlow(on=payment.due_on, amount=-payment.amount, label="还款") for payment in table.payments]
+    flows = [CashFlow(day=start, amount=received, label="放款")]
+    flows += [CashFlow(day=payment.due_on, amount=-payment.amount, label="还款") for payment in table.payments]
     cost = sum((payment.amount for payment in table.payments), Decimal(0)) - received
     repaid = [(payment.due_on, payment.principal) for payment in table.payments]
     by_days = principal_years(start, received, repaid, by_days=True)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from tianjing.config import StrictModel, load
 from tianjing.finance.money import LARGEST_PERCENT, Percent, PositiveYuan, exactly
@@ -21,7 +21,13 @@ Role = Literal["lender", "guarantor", "insurer", "platform", "other"]
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class Rate(StrictModel):
+class DescribedModel(StrictModel):
+    """A strict model whose JSON schema, which a tool shows to a model, carries the field descriptions written here."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Rate(DescribedModel):
     """A nominal rate of interest. Month and year convert by 12, day and year by `day_count`: simple proportion."""
 
     percent: Percent
@@ -43,7 +49,7 @@ class Rate(StrictModel):
             return self.percent / 100 * {"year": 1, "month": 12, "day": self.day_count}[self.per]
 
 
-class Fee(StrictModel):
+class Fee(DescribedModel):
     """A charge that the borrower pays when everything goes to plan, whoever receives it.
 
     What a guarantor, an insurer or a platform takes counts into the cost like the lender's own charges
@@ -73,7 +79,7 @@ class Fee(StrictModel):
         return self
 
 
-class Penalty(StrictModel):
+class Penalty(DescribedModel):
     """What is due only after a default (罚息, 违约金): never part of the normal cost."""
 
     name: Text
@@ -97,7 +103,7 @@ class Penalty(StrictModel):
         return self
 
 
-class Prepayment(StrictModel):
+class Prepayment(DescribedModel):
     """Settling early (提前还款). Interest is due for the days used."""
 
     fee_percent: Percent = Decimal(0)
@@ -106,15 +112,15 @@ class Prepayment(StrictModel):
     """No fee once so many instalments are paid; 0 with a fee means that it is always due."""
 
 
-class Payment(StrictModel):
+class Payment(DescribedModel):
     """One payment of an irregular schedule: it pays the interest accrued, the rest repays principal."""
 
-    on: date
+    due_on: date
     amount: PositiveYuan | None = None
     """Without fees; left out in the last payment, which settles the loan."""
 
 
-class LoanTerms(StrictModel):
+class LoanTerms(DescribedModel):
     """The terms of one loan.
 
     equal_instalment 等额本息, equal_principal 等额本金 and interest_first 先息后本 are due monthly; daily_interest
@@ -174,7 +180,7 @@ class LoanTerms(StrictModel):
             yield "method 'irregular' needs 'payments'"
         if monthly and self.payments:
             yield f"'payments' has no meaning with method '{self.method}'"
-        days = [self.disbursed_on, *(payment.on for payment in self.payments)]
+        days = [self.disbursed_on, *(payment.due_on for payment in self.payments)]
         for earlier, later in pairwise(days):
             if later <= earlier:
                 yield f"'payments': {later} does not come after {earlier}"

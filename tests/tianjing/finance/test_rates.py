@@ -24,7 +24,7 @@ def yearly(*amounts: str) -> list[CashFlow]:
     """Flows exactly 365 days apart."""
     start = date(2026, 1, 1)
     return [
-        CashFlow(on=start + timedelta(days=365 * year), amount=Decimal(amount), label=f"第{year}年")
+        CashFlow(day=start + timedelta(days=365 * year), amount=Decimal(amount), label=f"第{year}年")
         for year, amount in enumerate(amounts)
     ]
 
@@ -48,8 +48,8 @@ def test_compounding_worked_by_hand() -> None:
 def test_days_count_on_365() -> None:
     # 30 days at 1.5%: 1.015^(365/30) − 1.
     flows = [
-        CashFlow(on=date(2026, 8, 15), amount=Decimal(5000), label="放款"),
-        CashFlow(on=date(2026, 9, 14), amount=Decimal(-5075), label="还款"),
+        CashFlow(day=date(2026, 8, 15), amount=Decimal(5000), label="放款"),
+        CashFlow(day=date(2026, 9, 14), amount=Decimal(-5075), label="还款"),
     ]
     with exactly():
         expected = Decimal("1.015") ** (Decimal(365) / 30) - 1
@@ -65,7 +65,7 @@ def test_flows_that_do_not_change_sign_have_no_rate() -> None:
 def test_flows_on_one_day_have_no_rate() -> None:
     day = date(2026, 1, 1)
     with pytest.raises(FinanceError, match="do not change sign"):
-        dated_irr([CashFlow(on=day, amount=Decimal(amount), label="x") for amount in ("100", "-90")])
+        dated_irr([CashFlow(day=day, amount=Decimal(amount), label="x") for amount in ("100", "-90")])
 
 
 def test_several_rates_are_all_named() -> None:

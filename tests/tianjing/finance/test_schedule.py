@@ -76,7 +76,7 @@ def test_daily_interest_falls_when_part_is_repaid_early() -> None:
         instalments=None,
         term_days=30,
         rate={"percent": "0.05", "per": "day"},
-        payments=[{"on": "2026-08-25", "amount": "1025"}],
+        payments=[{"due_on": "2026-08-25", "amount": "1025"}],
     )
     assert texts(make_schedule(terms), "payment") == ["1025.00", "4040.00"]
 
@@ -88,7 +88,7 @@ def test_irregular_dates_accrue_by_days_and_the_last_payment_settles() -> None:
         method="irregular",
         instalments=None,
         rate={"percent": "7.3", "per": "year"},
-        payments=[{"on": "2026-09-01", "amount": "2034"}, {"on": "2026-10-21"}],
+        payments=[{"due_on": "2026-09-01", "amount": "2034"}, {"due_on": "2026-10-21"}],
     )
     assert texts(make_schedule(terms), "payment") == ["2034.00", "8080.00"]
 
@@ -161,12 +161,12 @@ def test_the_smallest_payment_ends_and_a_cent_less_does_not(principal: int, perc
     ("payments", "message", "remedy"),
     [
         (
-            [{"on": "2026-09-15", "amount": "50"}, {"on": "2026-10-15"}],
+            [{"due_on": "2026-09-15", "amount": "50"}, {"due_on": "2026-10-15"}],
             "does not cover the interest",
             "at least 122.30",
         ),
-        ([{"on": "2026-09-15", "amount": "20000"}, {"on": "2026-10-15"}], "does not fit", "at most 12,122.30"),
-        ([{"on": "2026-09-15", "amount": "12000"}], "12,122.30 元 is owed", "pay 12,122.30 元, or leave"),
+        ([{"due_on": "2026-09-15", "amount": "20000"}, {"due_on": "2026-10-15"}], "does not fit", "at most 12,122.30"),
+        ([{"due_on": "2026-09-15", "amount": "12000"}], "12,122.30 元 is owed", "pay 12,122.30 元, or leave"),
     ],
 )
 def test_irregular_payments_that_do_not_fit_say_what_would(
@@ -216,7 +216,7 @@ def test_irregular_schedules_repay_the_principal_to_the_cent(principal: int, gap
     for gap in gaps:
         on += timedelta(days=gap)
         # 7.3% a year: 0.02% a day of at most the principal, and a share of it.
-        payments.append({"on": on, "amount": to_cent(amount * gap / 5000 + amount * share / 10_000)})
+        payments.append({"due_on": on, "amount": to_cent(amount * gap / 5000 + amount * share / 10_000)})
     del payments[-1]["amount"]
     rate = {"percent": "7.3", "per": "year"}
     rows = make_schedule(loan(principal=amount, method="irregular", instalments=None, rate=rate, payments=payments))

@@ -37,7 +37,9 @@ def test_every_table_that_is_made_passes_the_check(terms: LoanTerms) -> None:
         loan(fees=[fee(percent=5, when="financed")]),
         loan(method="daily_interest", instalments=None, term_days=45, rate={"percent": "0.04", "per": "day"}),
         loan(
-            method="irregular", instalments=None, payments=[{"on": "2026-10-01", "amount": 5000}, {"on": "2027-01-09"}]
+            method="irregular",
+            instalments=None,
+            payments=[{"due_on": "2026-10-01", "amount": 5000}, {"due_on": "2027-01-09"}],
         ),
     ],
 )
