@@ -121,11 +121,11 @@ def rate(
     """The effective annual rate of labelled cash flows by days, act/365 (XIRR); where several fit, all are named."""
     from tianjing.config import load
     from tianjing.finance.money import show_percent
-    from tianjing.finance.rates import CashFlows, dated_irr
+    from tianjing.finance.rates import CashFlows, dated_irr, twelve_decimals
 
     annual = dated_irr(load(CashFlows, flows).cash_flows)
     if as_json:
-        _print_json({"irr_by_days": annual})
+        _print_json({"irr_by_days": twelve_decimals(annual)})
     else:
         typer.echo(f"compound 复利, IRR by days (act/365): {show_percent(annual, 6)}")
 

@@ -22,11 +22,11 @@ from tianjing.finance.rates import (
     dated_irr,
     monthly_irr,
     simple_annual_rate,
+    twelve_decimals,
 )
 from tianjing.finance.schedule import Row, debt_at_start, fee_once, make_schedule
 from tianjing.finance.terms import LoanTerms, Role
 
-_RATE_DIGITS = Decimal("1e-12")
 _REFERENCE_CEILING = Decimal("0.24")
 _ZERO = Decimal("0.00")
 
@@ -166,10 +166,10 @@ def annual_rates(terms: LoanTerms, rows: tuple[Row, ...], received: Decimal) -> 
     repaid = [(row.due_on, row.principal) for row in rows]
     simple = simple_annual_rate(cost, principal_years(terms.disbursed_on, received, repaid, terms.by_days))
     return AnnualRates(
-        irr=irr.quantize(_RATE_DIGITS),
-        irr_by_days=by_days.quantize(_RATE_DIGITS),
-        nominal=None if nominal is None else nominal.quantize(_RATE_DIGITS),
-        simple=simple.quantize(_RATE_DIGITS),
+        irr=twelve_decimals(irr),
+        irr_by_days=twelve_decimals(by_days),
+        nominal=None if nominal is None else twelve_decimals(nominal),
+        simple=twelve_decimals(simple),
     )
 
 

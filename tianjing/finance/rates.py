@@ -22,6 +22,7 @@ from tianjing.finance.roots import Root, positive_roots
 
 DAYS_A_YEAR = 365
 MONTHS_A_YEAR = 12
+_TWELVE_DECIMALS = Decimal("1e-12")
 
 
 class CashFlow(StrictModel):
@@ -81,6 +82,12 @@ def simple_annual_rate(cost: Decimal, principal_years: Decimal) -> Decimal:
         raise FinanceError("simple annual rate: no principal was outstanding", "check the amount that was received")
     with exactly():
         return cost / principal_years
+
+
+def twelve_decimals(rate: Decimal) -> Decimal:
+    """A rate as it is handed out, half up; far beyond what anyone states, far within what the solver knows."""
+    with exactly():
+        return rate.quantize(_TWELVE_DECIMALS)
 
 
 def _by_day(flows: Iterable[CashFlow]) -> tuple[list[int], list[int]]:

@@ -16,11 +16,10 @@ from tianjing.finance.errors import FinanceError
 from tianjing.finance.money import Percent, exactly, to_cent
 from tianjing.finance.plan import PlanRow, deferred_rows, reinstalled_rows
 from tianjing.finance.policy import Clause, Limits, Policy, WaiverClause
-from tianjing.finance.rates import DAYS_A_YEAR, MONTHS_A_YEAR, CashFlow, dated_irr
+from tianjing.finance.rates import DAYS_A_YEAR, MONTHS_A_YEAR, CashFlow, dated_irr, twelve_decimals
 from tianjing.finance.schedule import Row, make_schedule
 from tianjing.finance.terms import MAX_INSTALMENTS, DescribedModel, LoanTerms
 
-_RATE_DIGITS = Decimal("1e-12")
 _ZERO = Decimal("0.00")
 
 
@@ -152,7 +151,7 @@ def restructure(terms: LoanTerms, request: Request, policy: Policy) -> Restructu
             value_before=before,
             value_after=after,
             given_up=before - after,
-            whole_loan_irr=_whole_loan_irr(terms, request.paid_instalments, rows).quantize(_RATE_DIGITS),
+            whole_loan_irr=twelve_decimals(_whole_loan_irr(terms, request.paid_instalments, rows)),
         )
 
 

@@ -126,7 +126,8 @@ def _between(f: _Sum, low: Decimal, high: Decimal, sign_at_high: int) -> Root:
     before = high - low
     for _ in range(_MAX_STEPS):
         value, step = f.newton_step(x)
-        if not value:
+        # Before the bracket is asked: in the last digits the step may point out of it.
+        if not value or (step and abs(step) <= x * _CONVERGED):
             break
         if value * sign_at_high > 0:
             high = x
@@ -137,8 +138,6 @@ def _between(f: _Sum, low: Decimal, high: Decimal, sign_at_high: int) -> Root:
             following = (low * high).sqrt()
         before = abs(following - x)
         x = following
-        if before <= x * _CONVERGED:
-            break
     return Root(x, 1)
 
 
