@@ -18,7 +18,8 @@ from tianjing.finance.errors import FinanceError
 CENT = Decimal("0.01")
 LARGEST_YUAN = Decimal("999999999999.99")
 LARGEST_PERCENT = Decimal(1000)
-_PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_PERCENT_STEP = Decimal("1e-10")
+_PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def exactly() -> Any:
@@ -35,9 +36,16 @@ def to_cent(amount: Decimal) -> Decimal:
 
 
 def in_cents(amount: Decimal) -> int:
-    """An amount of whole cents as an integer number of cents."""
+    """An amount as an integer number of cents.
+
+    Raises:
+        FinanceError: the amount is finer than a cent.
+    """
     with exactly():
-        return int(amount.scaleb(2))
+        cents = amount.scaleb(2)
+        if cents != cents.to_integral_value():
+            raise FinanceError(f"{amount} 元: an amount has at most two decimals", "round it to the cent first")
+        return int(cents)
 
 
 def show_yuan(amount: Decimal) -> str:
@@ -97,6 +105,9 @@ def _percent(value: object) -> Decimal:
     number = _not_negative(_number(value))
     if number > LARGEST_PERCENT:
         raise ValueError(f"{number}%: beyond {LARGEST_PERCENT}%; is it written in percent?")
+    with exactly():
+        if number.quantize(_PERCENT_STEP) != number:
+            raise ValueError(f"{number}%: a percentage has at most ten decimals")
     return number
 
 

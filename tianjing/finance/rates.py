@@ -23,6 +23,7 @@ from tianjing.finance.roots import Root, positive_roots
 DAYS_A_YEAR = 365
 MONTHS_A_YEAR = 12
 _TWELVE_DECIMALS = Decimal("1e-12")
+_MOST_SIGN_CHANGES = 50
 
 
 class CashFlow(StrictModel):
@@ -51,9 +52,13 @@ def dated_irr(flows: Iterable[CashFlow]) -> Decimal:
 
 
 def all_dated_irr(flows: Iterable[CashFlow]) -> tuple[tuple[Decimal, int], ...]:
-    """Every effective annual rate above −100% that fits, ascending, each with its multiplicity."""
+    """Every effective annual rate above −100% that fits, ascending, each with its multiplicity.
+
+    Raises:
+        FinanceError: more than 50 changes of sign.
+    """
     with exactly():
-        return _rates(positive_roots(*_by_day(flows)), _from_daily)
+        return _rates(*_by_day(flows), _from_daily)
 
 
 def monthly_irr(amounts: Sequence[Decimal]) -> Decimal:
@@ -106,22 +111,32 @@ def _from_daily(root: Root) -> Decimal:
     return root.value**-DAYS_A_YEAR - 1
 
 
-def _rates(roots: tuple[Root, ...], to_rate: Callable[[Root], Decimal]) -> tuple[tuple[Decimal, int], ...]:
-    return tuple((to_rate(root), root.multiplicity) for root in reversed(roots))
+def _sign_changes(cents: Sequence[int]) -> int:
+    return sum((one > 0) != (other > 0) for one, other in pairwise(amount for amount in cents if amount))
+
+
+def _rates(
+    cents: Sequence[int], times: Sequence[int], to_rate: Callable[[Root], Decimal]
+) -> tuple[tuple[Decimal, int], ...]:
+    if (changes := _sign_changes(cents)) > _MOST_SIGN_CHANGES:
+        raise FinanceError(
+            f"cash flows: they change sign {changes} times, at most {_MOST_SIGN_CHANGES} can be solved",
+            "split the flows into loans that change sign once",
+        )
+    return tuple((to_rate(root), root.multiplicity) for root in reversed(positive_roots(cents, times)))
 
 
 def _only_rate(cents: Sequence[int], times: Sequence[int], to_rate: Callable[[Root], Decimal]) -> Decimal:
-    kept = [amount for amount in cents if amount]
-    if not kept or all(amount > 0 for amount in kept) or all(amount < 0 for amount in kept):
+    changes = _sign_changes(cents)
+    if not changes:
         raise FinanceError(
-            f"cash flows: the {len(kept)} amounts do not change sign, so no rate fits",
+            f"cash flows: the {sum(map(bool, cents))} amounts do not change sign, so no rate fits",
             "what the borrower receives is positive, what is paid is negative; both are needed, on different days",
         )
-    rates = _rates(positive_roots(cents, times), to_rate)
+    rates = _rates(cents, times, to_rate)
     if len(rates) == 1 and rates[0][1] % 2:
         return rates[0][0]
     per = "annual" if to_rate is _from_daily else "monthly"
-    changes = sum((one > 0) != (next_one > 0) for one, next_one in pairwise(kept))
     if not rates:
         raise FinanceError(
             f"cash flows: they change sign {changes} times and no {per} rate above -100% makes them worth zero",

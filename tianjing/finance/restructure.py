@@ -18,7 +18,7 @@ from tianjing.finance.plan import PlanRow, deferred_rows, reinstalled_rows
 from tianjing.finance.policy import Clause, Limits, Policy, WaiverClause
 from tianjing.finance.rates import DAYS_A_YEAR, MONTHS_A_YEAR, CashFlow, dated_irr, twelve_decimals
 from tianjing.finance.schedule import Row, make_schedule
-from tianjing.finance.terms import MAX_INSTALMENTS, DescribedModel, LoanTerms
+from tianjing.finance.terms import MAX_INSTALMENTS, Day, DescribedModel, LoanTerms
 
 _ZERO = Decimal("0.00")
 
@@ -35,7 +35,7 @@ class Reinstalment(DescribedModel):
     """Pay the debt in new monthly instalments: the principal with interest at the contract rate, arrears without."""
 
     instalments: Annotated[int, Field(ge=1, le=MAX_INSTALMENTS)]
-    first_due_on: date | None = None
+    first_due_on: Day | None = None
     """One month after `as_of` unless given."""
 
 
@@ -49,7 +49,7 @@ class Waiver(DescribedModel):
 class Request(DescribedModel):
     """What is asked for. A waiver may stand alone, or with a deferral or with new instalments."""
 
-    as_of: date
+    as_of: Day
     paid_instalments: Annotated[int, Field(ge=0, le=MAX_INSTALMENTS)]
     """Instalments paid on time; the later ones are unpaid."""
     deferral: Deferral | None = None

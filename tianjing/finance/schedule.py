@@ -144,8 +144,8 @@ def _count(terms: LoanTerms) -> int:
 
 
 def _whole_cents(terms: LoanTerms, debt: Decimal, last: Decimal, usual: Decimal) -> None:
-    """Refuse a loan so small, or so long, that rounding to the cent moves the repayment into the last instalment."""
-    if last > 2 * usual + CENT * _count(terms) or debt < _count(terms) * CENT:
+    """Refuse a loan so small, or so long, that rounding to the cent leaves the last instalment nothing or the bulk."""
+    if not 0 < last <= 2 * usual:
         raise FinanceError(
             f"instalments: {show_yuan(debt)} in {terms.instalments} instalments of whole cents leaves "
             f"{show_yuan(last)} for the last one, against {show_yuan(usual)} before",
@@ -201,9 +201,6 @@ def _equal_principal(terms: LoanTerms, debt: Decimal) -> list[tuple[Period, Deci
     count = _count(terms)
     share = to_cent(debt / count)
     last = debt - share * (count - 1)
-    if last <= 0:  # the share was rounded up, and 479 halves of a cent are more than the last share
-        share = (debt / count).quantize(CENT, rounding="ROUND_DOWN")
-        last = debt - share * (count - 1)
     _whole_cents(terms, debt, last, share)
     periods = list(monthly_periods(terms, count))
     return [*((period, share) for period in periods[:-1]), (periods[-1], last)]

@@ -19,6 +19,7 @@ Method = Literal["equal_instalment", "equal_principal", "interest_first", "daily
 Accrual = Literal["monthly", "actual_days"]
 Role = Literal["lender", "guarantor", "insurer", "platform", "other"]
 Text = Annotated[str, Field(min_length=1, max_length=100)]
+Day = Annotated[date, Field(ge=date(1980, 1, 1), le=date(2199, 12, 31))]
 
 
 class DescribedModel(StrictModel):
@@ -115,7 +116,7 @@ class Prepayment(DescribedModel):
 class Payment(DescribedModel):
     """One payment of an irregular schedule: it pays the interest accrued, the rest repays principal."""
 
-    due_on: date
+    due_on: Day
     amount: PositiveYuan | None = None
     """Without fees; left out in the last payment, which settles the loan."""
 
@@ -131,14 +132,14 @@ class LoanTerms(DescribedModel):
     lender: Text
     principal: PositiveYuan
     """Amount of the contract, before anything is deducted."""
-    disbursed_on: date
+    disbursed_on: Day
     rate: Rate
     method: Method
     instalments: int | None = Field(default=None, ge=1, le=MAX_INSTALMENTS)
     """Number of monthly instalments."""
     instalment_amount: PositiveYuan | None = None
     """equal_instalment: pay this much a month, without fees, for as long as it takes, instead of `instalments`."""
-    first_due_on: date | None = None
+    first_due_on: Day | None = None
     """First due date, one month after the disbursement unless given; the others fall on the same day of the month."""
     accrual: Accrual | None = None
     """`monthly`: a twelfth of the annual rate each month, the default of monthly methods; `actual_days`: by days."""
@@ -187,8 +188,8 @@ class LoanTerms(DescribedModel):
         unsettled = self.payments if self.method == "daily_interest" else self.payments[:-1]
         if any(payment.amount is None for payment in unsettled):
             yield "'payments': only the last payment may leave out its amount"
-        if self.first_due_on is not None and self.first_due_on <= self.disbursed_on:
-            yield f"'first_due_on' {self.first_due_on} does not come after 'disbursed_on' {self.disbursed_on}"
+        if self.first_due_on is not None and not 0 < (self.first_due_on - self.disbursed_on).days <= 366:
+            yield f"'first_due_on' {self.first_due_on} is not within a year after 'disbursed_on' {self.disbursed_on}"
 
 
 def load_terms(path: Path) -> LoanTerms:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -19,7 +18,7 @@ from tianjing.finance.policy import Policy
 from tianjing.finance.restructure import Request, restructure
 from tianjing.finance.schedule import make_schedule
 from tianjing.finance.table import make_table, render
-from tianjing.finance.terms import MAX_INSTALMENTS, LoanTerms
+from tianjing.finance.terms import MAX_INSTALMENTS, Day, LoanTerms
 
 
 class LoanArguments(StrictModel):
@@ -34,7 +33,7 @@ class TableArguments(StrictModel):
 class DebtArguments(StrictModel):
     loan: LoanTerms
     paid_instalments: Annotated[int, Field(ge=0, le=MAX_INSTALMENTS)]
-    as_of: date
+    as_of: Day
 
 
 class RestructureArguments(StrictModel):

@@ -28,6 +28,7 @@ def test_an_amount_is_read_exactly(given: object) -> None:
         (float("nan"), "not a number"),
         (float("inf"), "not a number"),
         ("1,066.19", "not a plain decimal number"),
+        ("１０００", "not a plain decimal number"),
         ("一千", "not a plain decimal number"),
         (True, "True is not a number"),
         (None, "None is not a number"),

@@ -88,6 +88,16 @@ def test_a_sign_that_changes_twice_without_a_rate_says_so() -> None:
         dated_irr(yearly("100", "-100", "100"))
 
 
+def test_flows_that_change_sign_without_end_are_refused_before_they_are_solved() -> None:
+    with pytest.raises(FinanceError, match="change sign 60 times, at most 50"):
+        dated_irr(yearly(*["100", "-101"] * 30, "1"))
+
+
+def test_amounts_finer_than_a_cent_are_refused() -> None:
+    with pytest.raises(FinanceError, match="at most two decimals"):
+        monthly_irr([Decimal(100), Decimal("-33.333")])
+
+
 def test_a_double_root_is_no_price_of_credit() -> None:
     # −100 (1 − 1.1v)²: zero at 10%, negative on both sides.
     with pytest.raises(FinanceError, match=r"10\.000000%, has multiplicity 2") as caught:

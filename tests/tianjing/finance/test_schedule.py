@@ -179,9 +179,18 @@ def test_irregular_payments_that_do_not_fit_say_what_would(
     assert remedy in caught.value.remedy
 
 
-def test_a_loan_too_small_for_its_instalments_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("method", "principal", "percent"),
+    [
+        ("equal_instalment", "100", 24),  # 2.00 a month is the interest alone: the last row would repay everything
+        ("equal_instalment", "3", 0),  # 0.01 a month is paid back after 300 of 480
+        ("equal_principal", "1", 12),  # 0.00 a month
+    ],
+)
+def test_a_loan_too_small_for_its_instalments_is_refused(method: str, principal: str, percent: int) -> None:
+    rate = {"percent": percent, "per": "year"}
     with pytest.raises(FinanceError, match="whole cents") as caught:
-        make_schedule(loan(principal="100", rate={"percent": 24, "per": "year"}, instalments=480))
+        make_schedule(loan(method=method, principal=principal, rate=rate, instalments=480))
     assert caught.value.remedy == "use fewer instalments"
 
 
