@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tianjing.finance.statements.facts import Facts, Kind
-from tianjing.finance.statements.finder import find
+from tianjing.finance.statements.finder import LONGEST_VALUE, find, settled
 from tianjing.finance.statements.judge_amounts import judge_count, judge_date, judge_money
 from tianjing.finance.statements.judge_rates import judge_rate
 from tianjing.finance.statements.judgement import Judgement, Verdict
 from tianjing.finance.statements.qualifiers import qualifiers
 from tianjing.finance.statements.subjects import subject
 from tianjing.finance.statements.value import Value
-from tianjing.finance.statements.view import View
+from tianjing.finance.statements.view import BEFORE_CHARS, View
+
+# How far before a value its verdict may depend on the text: its window, and the values in it.
+LOOKBEHIND_CHARS = 2 * (BEFORE_CHARS + LONGEST_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,11 @@ def check_statements(text: str, facts: Facts) -> tuple[Statement, ...]:
         )
         previous_end = value.end
     return tuple(statements)
+
+
+def settled_chars(text: str) -> int:
+    """Index up to which no further text can change what `check_statements` says; for streams."""
+    return settled(View(text))
 
 
 def _judge(view: View, value: Value, gap: int, facts: Facts) -> Judgement:

@@ -21,6 +21,14 @@ from tianjing.finance.statements.view import View, clause_after, clause_before
 _NUMERAL = rf"\d{HAN}¥半减对"
 _START = re.compile(rf"[{_NUMERAL}周星礼月今明后大昨前本这下上当次去年]|元旦|国庆|劳动节|人民币|RMB|rmb")
 _DAY_WORDS = frozenset("周星礼月今明后大昨前本这下上当次去年元国劳")
+# No value is longer, and none is told from its neighbours by more than so many characters behind it.
+LONGEST_VALUE, _LOOKAHEAD_CHARS = 64, 6
+# What values, and what looks like them, are written with.
+_VALUE_CHARS = re.compile(
+    rf"[\da-zA-Z{HAN}¥.,:*×/%‰‱~—–～\-\s"
+    "元圆块钱毛角分厘整正人民币期天日号月年个周星礼拜次笔季度小时自然工作半点折成趴巴仙之减对今明后大昨前本这下上当去晚早底末初旬中份的内以来多余几到至"
+    f"国庆劳动旦节]{{1,64}}"
+)
 _NUMBER_RUN = re.compile(rf"\d[\d,]*(?:\.\d+)?|[{HAN}]+")
 # 宽限三天内, 逾期三天后: a count and no date.
 _COUNTED = re.compile(r"(?:逾期|宽限|延期|展期|延长|超过|满|每)(?:了|期|至少|最多|的)?$")
@@ -48,6 +56,41 @@ def find(view: View) -> Iterator[Value]:
             position = end or (value.end if value else _run_end(view.text, position))
         if value:
             yield value
+
+
+def settled(view: View) -> int:
+    """Index in the raw text up to which no further text can change what `find` and its windows say."""
+    position = 0
+    while match := _START.search(view.text, position):
+        position = match.start()
+        value = _day(view, position) if match[0][0] in _DAY_WORDS else None
+        if match[0][0] not in _DAY_WORDS and decoy_end(view, position) is None:
+            value = _numeral(view, position)
+        if _is_open(view, position, value):
+            return view.raw(position)
+        position = value.end if value else _next(view, position)
+    return view.length
+
+
+def _is_open(view: View, start: int, value: Value | None) -> bool:
+    """Whether more text may make a value at `start` longer, another, or none."""
+    run = _VALUE_CHARS.match(view.text, start)
+    end = run.end() if run else start + 1
+    is_word = view.text[start] in _DAY_WORDS
+    # 一般: no value is one Chinese digit alone.
+    if end == start + 1 and not is_word and not view.text[start].isascii() and end < len(view.text):
+        return False
+    if end - start < LONGEST_VALUE and not view.closed(end, _LOOKAHEAD_CHARS):
+        return True
+    if is_word and value is None and read_day(view.text, start) is None:
+        return False
+    return not view.closed(value.end if value else end)
+
+
+def _next(view: View, start: int) -> int:
+    if view.text[start] in _DAY_WORDS:
+        return start + 1
+    return decoy_end(view, start) or _run_end(view.text, start)
 
 
 def _numeral(view: View, start: int) -> Value | None:

@@ -60,9 +60,9 @@ class View:
         stop = _SENTENCE_END.search(self.text, end, high)
         return self.text[end : stop.start() if stop else high]
 
-    def closed(self, end: int) -> bool:
-        """Whether no further text can change what `after(end)` gives."""
-        high = self.raw_end(end) + AFTER_CHARS
+    def closed(self, end: int, chars: int = AFTER_CHARS) -> bool:
+        """Whether the `chars` behind `end`, or the end of the sentence, have come: more text changes nothing there."""
+        high = self.raw_end(end) + chars
         return high <= self.length or _SENTENCE_END.search(self.text, end) is not None
 
 
