@@ -29,7 +29,7 @@ class StatementDetector:
 
     def __init__(self, facts: Facts, actions: Mapping[Untrue, Action] | None = None):
         self._facts = facts
-        self._actions: dict[str, Action] = {**DEFAULT_ACTIONS, **(actions or {})}
+        self._actions: dict[str, Action] = dict([*DEFAULT_ACTIONS.items(), *(actions or {}).items()])
 
     def find(self, text: str) -> Sequence[Span]:
         return [

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from tianjing.finance.statements.context import Said, read
 from tianjing.finance.statements.facts import Facts, Kind
-from tianjing.finance.statements.finder import LONGEST_VALUE, find, settled
+from tianjing.finance.statements.finder import LONGEST_VALUE, settled
 from tianjing.finance.statements.judge_amounts import judge_count, judge_date, judge_money
 from tianjing.finance.statements.judge_rates import judge_rate
 from tianjing.finance.statements.judgement import Judgement, Verdict
-from tianjing.finance.statements.qualifiers import qualifiers
-from tianjing.finance.statements.subjects import subject
-from tianjing.finance.statements.value import Value
 from tianjing.finance.statements.view import BEFORE_CHARS, View
 
 # How far before a value its verdict may depend on the text: its window, and the values in it.
@@ -45,17 +43,22 @@ def check_statements(text: str, facts: Facts) -> tuple[Statement, ...]:
     """
     view = View(text)
     statements = []
-    previous_end = 0
-    for value in find(view):
-        judgement = _judge(view, value, value.start - previous_end, facts)
-        start, end = view.raw(value.start), view.raw_end(value.end)
-        said = value.amount.low if value.amount else None
+    for said in read(view):
+        judgement = _judge(view, said, facts)
+        start, end = view.raw(said.value.start), view.raw_end(said.value.end)
+        number = said.value.amount.low if said.value.amount else None
         statements.append(
             Statement(
-                start, end, text[start:end], value.kind, said, judgement.verdict, judgement.facts, judgement.reason
+                start,
+                end,
+                text[start:end],
+                said.value.kind,
+                number,
+                judgement.verdict,
+                judgement.facts,
+                judgement.reason,
             )
         )
-        previous_end = value.end
     return tuple(statements)
 
 
@@ -64,17 +67,15 @@ def settled_chars(text: str) -> int:
     return settled(View(text))
 
 
-def _judge(view: View, value: Value, gap: int, facts: Facts) -> Judgement:
-    before, after = view.before(value.start), view.after(value.end)
-    said = view.text[value.start : value.end]
-    how = qualifiers(before, after, value.vague, gap)
-    about = subject(value.kind, value.unit, before, after, gap)
+def _judge(view: View, said: Said, facts: Facts) -> Judgement:
+    value, about, how = said.value, said.about, said.how
+    words = view.text[value.start : value.end]
     if value.kind == "money":
-        judgement = judge_money(said, value, how, about, before, facts)
+        judgement = judge_money(words, value, how, about, said.before, facts)
     elif value.kind == "rate":
-        judgement = judge_rate(said, value, how, about, before, after, facts)
+        judgement = judge_rate(words, value, how, about, said.before, said.after, facts)
     elif value.kind == "count":
-        judgement = judge_count(said, value, how, about, facts)
+        judgement = judge_count(words, value, how, about, facts)
     else:
-        judgement = judge_date(said, value, about, facts)
+        judgement = judge_date(words, value, about, facts)
     return judgement.denied() if how.denied else judgement

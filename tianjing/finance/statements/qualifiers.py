@@ -115,14 +115,21 @@ def _denied(near: str, behind: str) -> bool:
 
 def period(before: str, after: str) -> Period | None:
     """Year, month, day or once, as the words nearest to a rate name it; None where none does."""
+    named = named_period(before, after)
+    return named[0] if named else None
+
+
+def named_period(before: str, after: str) -> tuple[Period, int] | None:
+    """The period of a rate, and how far before the value the word that names it begins (0: behind the value)."""
     for pattern in (_PERIOD_NAMED_BEHIND, _PERIOD_BEHIND):
         if match := pattern.match(after):
-            return _name(match)
+            return _name(match), 0
     clause = clause_before(before)
-    found = list(_PERIOD.finditer(clause))
-    if not found and not _RATE_WORD.search(clause + clause_after(after)):
-        found = list(_RATE_PERIOD.finditer(before))
-    return _name(found[-1]) if found else None
+    if found := list(_PERIOD.finditer(clause)):
+        return _name(found[-1]), len(clause) - found[-1].start()
+    if not _RATE_WORD.search(clause + clause_after(after)) and (found := list(_RATE_PERIOD.finditer(before))):
+        return _name(found[-1]), len(before) - found[-1].start()
+    return None
 
 
 def _name(match: re.Match[str]) -> Period:
