@@ -192,6 +192,38 @@ def restructure(
     )
 
 
+@app.command(epilog='Example: tianjing cost check "年化利率18%，分12期" --loan examples/cost/loan.yaml')
+def check(
+    text: Annotated[str, typer.Argument(help="What was said: a text, or a file with one text a line.")],
+    facts: Annotated[Path | None, typer.Option(help="What is true: facts.json, see docs/statements.md.")] = None,
+    loan: Annotated[Path | None, typer.Option(help="What is true: loan terms, paid as agreed.")] = None,
+    on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which it is said; default: of the facts.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Check every amount, rate, date and count that a text states; exit 1 when one is wrong."""
+    from tianjing.finance.statements import check_statements
+    from tianjing.finance.statements.sources import known_truth, read_texts
+
+    truth = known_truth(facts, loan, on.date() if on else None)
+    stated = [(number, said) for number, line in read_texts(text) for said in check_statements(line, truth)]
+    if as_json:
+        _print_json(
+            [{"line": number, **{name: getattr(said, name) for name in said.__slots__}} for number, said in stated]
+        )
+    else:
+        _print_rows(
+            ["line", "said", "kind", "verdict", "reason"],
+            [[str(number), said.evidence, said.kind, said.verdict, said.reason] for number, said in stated],
+            numbers_from=5,
+        )
+    wrong = sum(said.verdict == "wrong" for _, said in stated)
+    typer.echo(f"{len(stated)} stated values, {wrong} wrong", err=True)
+    if wrong:
+        raise typer.Exit(_EXIT_FINDINGS)
+
+
 @app.command("mcp", epilog="Example: tianjing cost mcp --policy examples/cost/policy.yaml")
 def serve_mcp(
     policy: Annotated[Path | None, typer.Option(help="Offer restructuring too, within this policy.")] = None,

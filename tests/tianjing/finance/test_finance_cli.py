@@ -19,7 +19,9 @@ LOAN = str(EXAMPLES / "loan.yaml")
 run = CliRunner().invoke
 
 
-@pytest.mark.parametrize("command", ["quote", "schedule", "table", "validate", "rate", "debt", "restructure", "mcp"])
+@pytest.mark.parametrize(
+    "command", ["quote", "schedule", "table", "validate", "rate", "debt", "restructure", "check", "mcp"]
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = run(app, [command, "--help"])
     assert result.exit_code == 0

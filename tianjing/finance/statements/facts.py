@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from tianjing.config import StrictModel
-from tianjing.files import parse_line
-from tianjing.finance.statements.errors import StatementsError
 
 Kind = Literal["money", "rate", "date", "count"]
 Period = Literal["year", "month", "day", "once"]
@@ -137,19 +134,3 @@ def _day(value: str) -> date:
         return date.fromisoformat(value)
     except ValueError:
         raise ValueError(f"not a date like 2026-08-05: {value!r}") from None
-
-
-def read_facts(path: Path) -> Facts:
-    """One `Facts` object from a JSON file.
-
-    Raises:
-        StatementsError: the file is missing or wrong; it names the field and the remedy.
-    """
-    try:
-        return parse_line(Path(path).read_bytes(), Facts)
-    except OSError as error:
-        raise StatementsError(f"{path}: cannot be read: {error.strerror}", "check the path") from None
-    except (ValueError, ValidationError) as error:
-        raise StatementsError(
-            f"{path}: {error}", 'write {"as_of": "2026-08-15", "values": [{"name", "kind", "value", …}]}'
-        ) from None

@@ -63,7 +63,8 @@ def _value(fact: Fact) -> str:
             if fact.per and not fact.name.startswith(("annual", "monthly", "daily", "waiver"))
             else ""
         )
-        return f"{per}{(fact.number * 100).normalize():f}%"
+        percent = (fact.number * 100).quantize(Decimal("0.0001")).normalize()
+        return f"{per}{percent:f}%"
     if fact.kind == "money":
         return f"{fact.number.quantize(Decimal('0.01'))}元"
     return fact.value if fact.kind == "date" else f"{fact.value}{fact.unit}"
