@@ -27,8 +27,8 @@ _SIMPLE = re.compile(r"单利|名义|不计复利")
 # 五折, 三成, 一半: parts of a whole, never a rate of interest.
 _SHARE_UNIT = "成"
 _CONVERTED = re.compile(r"折合|相当于|也就是|换算|折算|算下来|合")
-# 比正常利率高3个百分点: the difference of two rates.
 _RATE_WORD = re.compile("率|年化|息")
+# 比正常利率高3个百分点: the difference of two rates.
 _APART = re.compile("比(?!例)[^，。]{0,8}[高多低少]出?了?$|[高多]出了?$")
 
 

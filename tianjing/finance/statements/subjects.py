@@ -1,8 +1,7 @@
 """What a stated value is about: the words around it, and the facts that those words name.
 
-The words in front within the clause count first, then those behind it, then earlier clauses. A word further to the
-right is nearer, of equals the longer one counts. Money and counts have plain tables; what is left open (还, 一共) names
-several facts, of which one must agree.
+The words in front within the clause count first (the last one is the nearest), then those behind, then earlier clauses.
+A word right behind the value (500元罚息) beats all. Open words (还, 一共) mean several facts, of which one must agree.
 """
 
 from __future__ import annotations
@@ -28,9 +27,6 @@ _TABLES = {
     "rate": _table(words.SHARES),
 }
 _OPEN_TABLE = _table(words.OPEN_MONEY)
-_VAGUE_LATER = frozenset(("none", "cash_received", "paid", "instalments"))
-_UNPAID = re.compile("未还|没还|已还")
-_GENERAL = frozenset(("pay", "by"))
 _NEXT_VALUE = re.compile(r"\d|一[\d百千万十块元分厘]|[二两三四五六七八九十][\d百千万十块元分厘期]|[百千万]分之")
 
 
@@ -45,11 +41,13 @@ class Subject:
 
 UNKNOWN = Subject("", "", ())
 # 一天五块钱利息: no fact holds what is due each day.
-_NOWHERE = Subject("none", "按期计的金额", ())
-_CHARGES = frozenset(("none", "total_fees", "penalty", "total_interest"))
-_COSTS = frozenset(("none", "total_fees"))
-_PER_PERIOD = frozenset(("total_interest", "penalty", "total_fees"))
+_EACH_PERIOD = Subject("none", "按期计的金额", ())
 _PERIOD_BEFORE = re.compile(r"(?:每|一)(?:天|日|个?月|年|期)[^，。\d]{0,3}$")
+_CHARGES = frozenset(("none", "total_fees", "penalty", "total_interest"))
+_UNPAID = re.compile("未还|没还|已还")
+# Words that say little of a date, and those that say nothing where they stand far behind a value.
+_GENERAL = frozenset(("pay", "by"))
+_VAGUE_LATER = frozenset(("none", "cash_received", "paid", "instalments"))
 
 
 def subject(kind: Kind, unit: str, before: str, after: str, gap: int) -> Subject:
@@ -63,30 +61,42 @@ def subject(kind: Kind, unit: str, before: str, after: str, gap: int) -> Subject
         return UNKNOWN
     clause = clause_before(before)
     near = clause[max(0, len(clause) - gap) :]
+    found = _in_front(table, near)
     behind, adjacent = _behind(kind, table, after)
+    if behind and adjacent and not (found and kind == "rate"):
+        found = behind
+    if found and found.name in _CHARGES and found.name != "none" and kind == "money" and _PERIOD_BEFORE.search(near):
+        return _EACH_PERIOD
+    if found:
+        return found
+    if kind == "money":
+        return _of_money(table, near, before, after, behind)
+    return behind or _last(table, before) or _later(table, after)
+
+
+def _in_front(table: re.Pattern[str], near: str) -> Subject | None:
     found = _last(table, near)
     if found and found.name == "instalment":
         # 担保费每期300元: part of an instalment.
         costs = _last(table, near[: near.rfind(found.word)])
-        found = costs if costs and costs.name in _COSTS else found
-    if behind and adjacent and not (found and kind == "rate"):
-        found = behind
-    if found:
-        return _NOWHERE if found.name in _PER_PERIOD and _PERIOD_BEFORE.search(near) else found
-    if kind != "money":
-        return behind or _last(table, before) or _later(table, after)
+        return costs if costs and costs.name in ("none", "total_fees") else found
+    return found
+
+
+def _of_money(table: re.Pattern[str], near: str, before: str, after: str, behind: Subject | None) -> Subject:
+    """Of an amount without a telling word in front: what is behind it, an open word (还, 一共), or earlier clauses."""
     opened = _last(_OPEN_TABLE, near)
-    if behind and not (opened and opened.name == "total" and behind.name in ("instalment", "overdue_amount")):
+    is_total = opened is not None and opened.name == "total"
+    if behind and not (is_total and behind.name in ("instalment", "overdue_amount")):
         return behind
-    earlier = _last(table, before) if opened is None or opened.name == "total" else None
     if opened and opened.name == "charge":
         charged = [one for one in map(_named, table.finditer(before)) if one.name in _CHARGES]
         return charged[-1] if charged else Subject("repay", opened.word, words.MEANS["repay"])
-    if earlier and opened and opened.name == "total":
+    earlier = _last(table, before) if opened is None or is_total else None
+    if earlier and opened:
         # 罚息56元，合计…: the total of what was named before, or of all.
-        return Subject(
-            "total", opened.word, (tuple(name for tier in (*earlier.tiers, *opened.tiers) for name in tier),)
-        )
+        names = tuple(name for tier in (*earlier.tiers, *opened.tiers) for name in tier)
+        return Subject("total", opened.word, (names,))
     return earlier or opened or _last(_OPEN_TABLE, before) or _later(table, after)
 
 
