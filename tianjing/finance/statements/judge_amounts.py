@@ -41,6 +41,7 @@ _IDENTITIES: dict[str, tuple[tuple[tuple[int, str], ...], ...]] = {
 # Words that may mean a sum of what is owed.
 _RESTS = frozenset(("left", "paid_principal", "gap", "after_waiver"))
 _SUMMABLE = _RESTS | {"total", "repay", "owed", "paid", "total_repayment"}
+_AT_LEAST = re.compile("至少|起码|不低于|不少于")
 _REST = re.compile("剩|后还|完还|之后|多出|差|期$")
 # 满90天, 超过90天, 再逾期十天
 _CONDITION = re.compile("满|超过|再")
@@ -55,8 +56,8 @@ def judge_money(said: str, value: Value, how: Qualifiers, about: Subject, before
     """Compare with the facts that are meant; else with what follows from two of them."""
     if about.name == "none":
         return unsupported(said, about.word)
-    if about.name == "minimum_payment" and how.bound == "at_least":
-        how = replace(how, bound="")  # 最低还款 is its name
+    if about.name == "minimum_payment" and not _AT_LEAST.search(clause_before(before)):
+        how = replace(how, bound="")  # 最低 is part of its name
     if not about.name:
         known = facts.of_kind("money")
         return _undirected(said, known, [fact for fact in known if money_agrees(value, fact.number, how)])
