@@ -50,15 +50,6 @@ def test_a_stream_has_the_verdicts_of_the_whole(text: str, cuts: list[int]) -> N
     ]
 
 
-@settings(max_examples=150, deadline=None)
-@given(text=TEXT, more=TEXT)
-def test_what_is_decided_stays_decided(text: str, more: str) -> None:
-    decided = DETECTOR.decided(text)
-    assert [span for span in DETECTOR.find(text) if span.end <= decided] == [
-        span for span in DETECTOR.find(text + more) if span.start < decided
-    ]
-
-
 def test_a_wrong_rate_is_never_sent() -> None:
     guard, sent = Guard([DETECTOR]), ""
     for char in "您好，您这笔借款年化利率是15%，请放心。":

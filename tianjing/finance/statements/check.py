@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from tianjing.finance.statements.context import Said, read
 from tianjing.finance.statements.facts import Facts, Kind
-from tianjing.finance.statements.finder import LONGEST_VALUE, settled
+from tianjing.finance.statements.finder import LONGEST_VALUE
 from tianjing.finance.statements.judge_amounts import judge_count, judge_date, judge_money
 from tianjing.finance.statements.judge_rates import judge_rate
 from tianjing.finance.statements.judgement import Judgement, Verdict
@@ -42,29 +42,24 @@ def check_statements(text: str, facts: Facts) -> tuple[Statement, ...]:
     it), `ambiguous` (it is not said which fact is meant, and they differ). Never raises for any text.
     """
     view = View(text)
-    statements = []
-    for said in read(view):
-        judgement = _judge(view, said, facts)
-        start, end = view.raw(said.value.start), view.raw_end(said.value.end)
-        number = said.value.amount.low if said.value.amount else None
-        statements.append(
-            Statement(
-                start,
-                end,
-                text[start:end],
-                said.value.kind,
-                number,
-                judgement.verdict,
-                judgement.facts,
-                judgement.reason,
-            )
-        )
-    return tuple(statements)
+    return tuple(statement(view, said, facts) for said in read(view))
 
 
-def settled_chars(text: str) -> int:
-    """Index up to which no further text can change what `check_statements` says; for streams."""
-    return settled(View(text))
+def statement(view: View, said: Said, facts: Facts) -> Statement:
+    """The verdict on one value of the text that `view` shows, with offsets of its raw text."""
+    value, judgement = said.value, _judge(view, said, facts)
+    start, end = view.raw(value.start), view.raw_end(value.end)
+    number = value.amount.low if value.amount else None
+    return Statement(
+        start,
+        end,
+        view.raw_text[start:end],
+        value.kind,
+        number,
+        judgement.verdict,
+        judgement.facts,
+        judgement.reason,
+    )
 
 
 def _judge(view: View, said: Said, facts: Facts) -> Judgement:

@@ -23,10 +23,13 @@ class Said:
     after: str
 
 
-def read(view: View) -> Iterator[Said]:
-    """The values that a text states, in order."""
-    previous_end = 0
-    for value in find(view):
+def read(view: View, start: int = 0, previous_end: int = 0) -> Iterator[Said]:
+    """The values that a text states from `start` on, in order.
+
+    Args:
+        previous_end: end of the last value before `start`.
+    """
+    for value in find(view, start):
         before, after = view.before(value.start), view.after(value.end)
         gap = value.start - previous_end
         yield Said(

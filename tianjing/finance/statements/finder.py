@@ -42,9 +42,9 @@ _DUE_BEFORE = re.compile(r"(?:最晚|最迟|截止|日期?|到期|期限?)[是�
 _SMALL_TALK = re.compile(r"[今明后昨前大次]")
 
 
-def find(view: View) -> Iterator[Value]:
-    """The stated values, in order; none overlaps another."""
-    position = 0
+def find(view: View, start: int = 0) -> Iterator[Value]:
+    """The stated values from `start` on, in order; none overlaps another."""
+    position = start
     while match := _START.search(view.text, position):
         position = match.start()
         if match[0][0] in _DAY_WORDS:
@@ -58,9 +58,13 @@ def find(view: View) -> Iterator[Value]:
             yield value
 
 
-def settled(view: View) -> int:
-    """Index in the raw text up to which no further text can change what `find` and its windows say."""
-    position = 0
+def settled(view: View, start: int = 0) -> int:
+    """Index in the raw text up to which no further text can change what `find` and its windows say.
+
+    Args:
+        start: what it was before, in the folded text.
+    """
+    position = start
     while match := _START.search(view.text, position):
         position = match.start()
         value = _day(view, position) if match[0][0] in _DAY_WORDS else None

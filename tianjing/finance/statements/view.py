@@ -28,6 +28,7 @@ class View:
 
     def __init__(self, raw: str):
         folded = fold_words(_WIDE_THOUSANDS.sub(",", raw)).replace("幺", "一")
+        self.raw_text = raw
         self.length = len(raw)
         self._places: list[int] | None = None
         if not raw.isprintable():
@@ -45,18 +46,19 @@ class View:
         """End in the raw text of what ends before `end`."""
         return self.raw(end - 1) + 1
 
-    def _at(self, raw: int) -> int:
+    def at(self, raw: int) -> int:
+        """Where raw character `raw`, or the first visible one behind it, stands in the folded text."""
         return raw if self._places is None else bisect_left(self._places, raw)
 
     def before(self, start: int) -> str:
         """The sentence in front of `start`, as far as the window reaches."""
-        low = max(0, self._at(self.raw(start) - BEFORE_CHARS))
+        low = max(0, self.at(self.raw(start) - BEFORE_CHARS))
         ends = [match.end() for match in _SENTENCE_END.finditer(self.text, low, start)]
         return self.text[ends[-1] if ends else low : start]
 
     def after(self, end: int) -> str:
         """The sentence behind `end`, as far as the window reaches."""
-        high = min(len(self.text), self._at(self.raw_end(end) + AFTER_CHARS))
+        high = min(len(self.text), self.at(self.raw_end(end) + AFTER_CHARS))
         stop = _SENTENCE_END.search(self.text, end, high)
         return self.text[end : stop.start() if stop else high]
 
