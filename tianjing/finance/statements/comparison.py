@@ -72,7 +72,7 @@ def _agrees(said: Amount, truth: Decimal, how: Qualifiers, place: Decimal) -> bo
     if how.hedge:
         side = {"over": truth > low, "under": truth < low, "about": True}[how.hedge]
         # 不到20% counts tens, 大概20% ones.
-        place = said.step if how.hedge == "about" else last_place(low)
+        place = said.step if how.hedge == "about" else max(said.step, last_place(low))
         return side and _rounded(truth, place) == low
     return _rounded(truth, place) == low
 

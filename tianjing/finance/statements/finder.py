@@ -39,6 +39,8 @@ _CALENDAR_BEFORE = re.compile(
 )
 # 最晚12.23, 还款日8.20
 _DUE_BEFORE = re.compile(r"(?:最晚|最迟|截止|日期?|到期|期限?)[是为在到:：]?\s?$")
+# 2015年 alone is a date of the loan only where the loan is spoken of.
+_LENT = re.compile("借|签|放款|还|到期|贷|办")
 _SMALL_TALK = re.compile(r"[今明后昨前大次]")
 
 
@@ -118,6 +120,9 @@ def _day(view: View, start: int) -> Value | None:
         return None
     is_talk = _SMALL_TALK.match(view.text, start) and "年" not in view.text[start:end]
     if is_talk and not (_CALENDAR_BEHIND.match(clause_after(after)) or _CALENDAR_BEFORE.search(before)):
+        return None
+    is_year = (day.month, day.first, day.years_on) == (None, None, None) and day.year is not None
+    if is_year and not _LENT.search(before + clause_after(after)):
         return None
     return Value(start, end, "date", day=day)
 

@@ -40,7 +40,7 @@ _IDENTITIES: dict[str, tuple[tuple[tuple[int, str], ...], ...]] = {
 }
 # Words that may mean a sum of what is owed.
 _RESTS = frozenset(("left", "paid_principal", "gap", "after_waiver"))
-_SUMMABLE = _RESTS | {"total", "repay", "owed", "paid", "total_repayment"}
+_SUMMABLE = _RESTS | {"total", "sum", "repay", "owed", "paid", "total_repayment"}
 _AT_LEAST = re.compile("至少|起码|不低于|不少于")
 _REST = re.compile("剩|后还|完还|之后|多出|差|期$")
 # 满90天, 超过90天, 再逾期十天
@@ -93,6 +93,8 @@ def judge_count(said: str, value: Value, how: Qualifiers, about: Subject, facts:
         hits = [] if how.bound else [fact for fact in known if count_agrees(value, fact, how)]
         if value.unit == "期" and known and not hits:
             return differs(said, known)
+        if not hits:
+            return unsupported(said)
         return _undirected(said, known, hits)
     tier = _tier(about, facts) or (facts.named(("loans",)) if value.unit == "笔" else ())
     hits = [fact for fact in tier if count_agrees(value, fact, how)]

@@ -22,7 +22,7 @@ from tianjing.finance.statements.value import Value
 from tianjing.finance.statements.view import clause_after, clause_before
 
 _INTEREST = ("annual_rate_irr", "annual_rate_simple", "monthly_rate", "daily_rate")
-_COMPOUND = re.compile(r"综合|IRR|APR|复利|内部收益|实际|真实", re.I)
+_COMPOUND = re.compile(r"综合|IRR|APR|复利|内部收益|(?:实际|真实)(?:的)?(?:年|利率|成本)", re.I)
 _SIMPLE = re.compile(r"单利|名义|不计复利")
 # 五折, 三成, 一半: parts of a whole, never a rate of interest.
 _SHARE_UNIT = "成"

@@ -18,11 +18,11 @@ _ABOUT = re.compile(
 )
 _UNDER = re.compile(rf"(?:将近|接近|快|近|不到|不足|小)(?:要|到)?{_FILL}$")
 _OVER = re.compile(rf"(?:刚过|略高于|略超过|稍微超过){_FILL}$")
-_ABOUT_BEHIND = re.compile(r"\s?(?:钱|的样子)?(?:左右|上下|的样子|光景|前后)")
+_ABOUT_BEHIND = re.compile(r"\s?(?:钱|的样子)?(?:左右|上下|的样子|光景|前后|来钱)")
 _OVER_BEHIND = re.compile(r"\s?钱?(?:多(?![少次项])|出头|有余|挂零)")
 _UNDER_BEHIND = re.compile(r"\s?(?:不到|不足)(?:一?点|些)?(?=[，。,\s]|$)")
 
-_OFFERED = r"可?以?[能减免分延借贷还办做申请展达到]{0,4}"
+_OFFERED = r"可?以?[能减免分延期宽限借贷还办做申请展达到]{0,4}"
 _AT_MOST = re.compile(
     rf"(?:(?:不(?:会|能|得|可)?|未|没有?)(?:超过?|高于|多于|大于|突破|晚于)|最高|最多|至多|顶多|上限|封顶|控制在|最大|最长)"
     rf"(?:{_FILL}{_OFFERED}|[^，。\d]{{0,2}})$"
@@ -31,7 +31,7 @@ _AT_LEAST = re.compile(
     rf"(?:至少|最少|最低|(?:不(?:会|能|得)?|未)(?:低于|少于|小于|早于)|起码|下限){_FILL}[要得需还付交是]{{0,3}}$"
 )
 _BELOW = re.compile(rf"(?:低于|小于|少于){_FILL}$")
-_ABOVE = re.compile(rf"(?:超过?了?|高于|大于|多于|达到){_FILL}$")
+_ABOVE = re.compile(rf"(?:超过?了?|不止|高于|大于|多于|达到){_FILL}$")
 _AT_MOST_BEHIND = re.compile(r"\s?(?:之内|以内|及?以下|内(?![部容心])|封顶|为上限|为限)")
 _AT_LEAST_BEHIND = re.compile(r"\s?(?:及?以上|起步?(?=[，。,\s]|$)|打底)")
 

@@ -44,6 +44,8 @@ UNKNOWN = Subject("", "", ())
 _EACH_PERIOD = Subject("none", "按期计的金额", ())
 _PERIOD_BEFORE = re.compile(r"(?:每|一)(?:天|日|个?月|年|期)[^，。\d]{0,3}$")
 _CHARGES = frozenset(("none", "total_fees", "penalty", "total_interest"))
+# 一万九千二，这是还款总额
+_EXPLAINED = re.compile("[，,]?(?:这|那|就|也|是|[（(])")
 _UNPAID = re.compile("未还|没还|已还")
 # Words that say little of a date, and those that say nothing where they stand far behind a value.
 _GENERAL = frozenset(("pay", "by"))
@@ -63,8 +65,9 @@ def subject(kind: Kind, unit: str, before: str, after: str, gap: int) -> Subject
     near = clause[max(0, len(clause) - gap) :]
     found = _in_front(table, near)
     behind, adjacent = _behind(kind, table, after)
-    if behind and adjacent and not (found and kind == "rate"):
-        found = behind
+    is_borrowed_until = found and behind and (found.name, behind.name) == ("contract_date", "falls_due")
+    if behind and (is_borrowed_until or (adjacent and not (found and kind == "rate"))):
+        found = behind  # 借款12月8日到期 is no day of borrowing
     if found and found.name in _CHARGES and found.name != "none" and kind == "money" and _PERIOD_BEFORE.search(near):
         return _EACH_PERIOD
     if found:
@@ -91,13 +94,14 @@ def _of_money(table: re.Pattern[str], near: str, before: str, after: str, behind
         return behind
     if opened and opened.name == "charge":
         charged = [one for one in map(_named, table.finditer(before)) if one.name in _CHARGES]
-        return charged[-1] if charged else Subject("repay", opened.word, words.MEANS["repay"])
+        return charged[-1] if charged else opened
     earlier = _last(table, before) if opened is None or is_total else None
     if earlier and opened:
         # 罚息56元，合计…: the total of what was named before, or of all.
         names = tuple(name for tier in (*earlier.tiers, *opened.tiers) for name in tier)
         return Subject("total", opened.word, (names,))
-    return earlier or opened or _last(_OPEN_TABLE, before) or _later(table, after)
+    explained = _later(table, after) if _EXPLAINED.match(after) else UNKNOWN
+    return earlier or opened or _last(_OPEN_TABLE, before) or explained
 
 
 def _later(table: re.Pattern[str], after: str) -> Subject:

@@ -34,10 +34,13 @@ _COUNT = re.compile(
     r"年(?!化|利率|息|费|率|底|末|轻|龄|度|限|月|代|前)|周(?![岁期末年转边一二三四五六日天1-6])|个?多?(?:星期|礼拜)(?![一二三四五六日天1-6])|"
     r"次(?![日月贷性数要序])|笔(?!记|者|试|迹)|个?季度|个?小时)"
 )
-_HALF = re.compile(r"半(?P<unit>年|个月|月)(?P<vague>多?)(?![化利息费率])")
+_HALF = re.compile(r"半(?P<unit>年|个多?月|月)(?P<vague>多?)(?![化利息费率])")
 _EVERY = re.compile(
     r"(?:每|按|这|那|上|(?<![剩余名])下|本|某|哪|同|另外?|任何|头|(?<!超)过|首|当)(?:隔|满|逾期|延期)?$"
 )
+# 半个多月 is told to some days.
+_A_CENTURY = Decimal(100)
+_HALF_STEP = {"个月": Decimal(1), "天": Decimal(5)}
 # 一期, 一天, 一个月 count only behind such words.
 _COUNTED = re.compile(
     r"(?:逾期|逾|拖|晚|延期?|宽限|展期?|推迟|缓|顺延|[还只就]?(?:剩下?|有|差|欠)|仅|满|超过?|不到|期限|为|借|少|多|提前|名下|限|免|前|近|达|给|够|"
@@ -58,7 +61,14 @@ def read_count(view: View, start: int) -> Value | None:
     text = view.text
     if match := _HALF.match(text, start):
         unit, amount = ("个月", 6) if match["unit"] == "年" else ("天", 15)
-        return Value(start, match.end(), "count", _whole(Decimal(amount)), unit, match["vague"])
+        return Value(
+            start,
+            match.end(),
+            "count",
+            Amount(Decimal(amount), Decimal(amount), _HALF_STEP[unit]),
+            unit,
+            "多" if "多" in match[0] else "",
+        )
     match = _COUNT.match(text, start)
     if not match:
         return None
@@ -75,7 +85,11 @@ def read_count(view: View, start: int) -> Value | None:
     if number == "两" and written in ("天", "年") and _IDLE_TWO.search(before):
         return None
     found = ranged(match["low"], number)
-    if found is None or (found.low != found.low.to_integral_value() and written[-1] not in "年月"):
+    if (
+        found is None
+        or (written == "年" and found.low >= _A_CENTURY)
+        or (found.low != found.low.to_integral_value() and written[-1] not in "年月")
+    ):
         return None
     unit, factor = _UNITS[written.removeprefix("个").removeprefix("多")]
     found = found.times(Decimal(factor))

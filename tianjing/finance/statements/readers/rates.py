@@ -27,7 +27,7 @@ _SHORT = re.compile(
     rf"(?P<sign>[万千])(?P<number>[二三四五六七八九](?:点[{HAN_DIGITS}]+)?|\d(?:\.\d+)?)(?![\d{HAN}元块])"
 )
 _FEN = re.compile(
-    rf"(?P<fen>[{HAN_DIGITS}]|\d{{1,2}}(?:\.\d+)?|十)分(?![之期钱钟析批享红开])(?P<rest>半|{_D}(?=厘?(?![{HAN}\d期天个元块毛])))?厘?"
+    rf"(?P<fen>[{HAN_DIGITS}]|\d{{1,2}}(?:\.\d+)?|十)分(?![之期钱钟析批享红开])(?P<rest>半|{_D}(?=厘?(?![{HAN}\d期天个元块毛])))?(?:厘(?P<third>{_D}(?![{HAN}\d期天个元块毛]))?)?"
     rf"|(?P<li>[{HAN_DIGITS}](?:点{_D})?|\d{{1,2}}(?:\.\d+)?)厘(?P<hao>半|{_D}(?![{HAN}\d期天个元块毛]))?"
 )
 _TENTHS = re.compile(
@@ -112,7 +112,8 @@ def _by_period(match: re.Match[str]) -> tuple[tuple[Period, Amount], ...] | None
         return None
     rest = match["rest"] or match["hao"]
     more = Decimal(5) if rest == "半" else amount(rest).low if rest and amount(rest) else Decimal(0)  # type: ignore[union-attr]
-    said = tenths.low + more / 10
+    third = amount(match["third"]) if match["third"] else None
+    said = tenths.low + more / 10 + (third.low / 100 if third else 0)
     exact = Amount(said, said, tenths.step / 10 if rest else tenths.step)
     fen = Decimal(1) if match["fen"] else Decimal("0.1")
     return (
