@@ -124,6 +124,19 @@ def test_one_sentence_may_be_right_and_wrong() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1. 借款金额：12000元\n2. 期数：12期\n3. 每期还款额：1,066.19元\n4. 年化利率：18%",
+        "- 本金：**12000元**\n- 利息：**794.28元**\n- 合计：**12794.28元**",
+        "| 项目 | 金额 |\n| 每期应还 | 1066.19元 |\n| 还款总额 | 12794.28元 |",
+        "您目前逾期3天，逾期金额1,066.19元，已产生罚息56.30元，合计应还1,122.49元。建议您在8月25日前还清，以免影响征信。",
+    ],
+)
+def test_answers_in_lists_tables_and_prose_are_borne_out(text: str) -> None:
+    assert {given for _, given in verdicts(text)} == {"right"} and len(verdicts(text)) >= 2
+
+
 def test_denying_the_truth_is_wrong_and_denying_an_error_right() -> None:
     assert verdicts("年化不是24%，是18%") == [("24%", "right"), ("18%", "right")]
     assert verdicts("年化不是18%，是24%") == [("18%", "wrong"), ("24%", "wrong")]
