@@ -149,6 +149,25 @@ def test_a_rate_that_may_be_simple_or_compound_is_ambiguous_until_it_says_so() -
     assert verdicts("单利年化18%", both) == [("18%", "wrong")]
 
 
+@pytest.mark.parametrize(("truth", "verdict"), [("0.18", "right"), ("0.180049", "right"), ("0.1802", "wrong")])
+def test_a_rate_is_exact_to_a_hundredth_of_a_point(truth: str, verdict: str) -> None:
+    assert verdicts("年化利率18%", facts(annual_rate_irr=truth)) == [("18%", verdict)]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("大概1100块", "right"),
+        ("大概1000块", "right"),
+        ("大概1050块", "wrong"),
+        ("1100多块", "wrong"),
+        ("不到1100块", "right"),
+    ],
+)
+def test_about_is_judged_at_the_last_place_that_is_said(text: str, verdict: str) -> None:
+    assert [given for _, given in verdicts(f"每期还{text}")] == [verdict]
+
+
 def test_fen_without_a_period_is_ambiguous_and_with_one_is_not() -> None:
     truth = facts(annual_rate_simple="0.24")
     assert verdicts("利息两分", truth) == [("两分", "ambiguous")]

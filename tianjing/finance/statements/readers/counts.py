@@ -70,26 +70,13 @@ def read_count(view: View, start: int) -> Value | None:
             "多" if "多" in match[0] else "",
         )
     match = _COUNT.match(text, start)
-    if not match:
+    if not match or _names_a_period(match, clause_before(view.before(start))):
         return None
     number, written = match["number"], match["unit"]
-    before = clause_before(view.before(start))
-    if _EVERY.search(before) and number in ("一", "1", "两", "几"):
-        return None
-    if number in ("一", "1") and match["low"] is None:
-        if written in ("次", "笔") and number == "一" and not _COUNTED.search(before):
-            return None
-        counted = written in ("年半", "个半月") or _COUNTED.search(before) or _WHOLE_CLAUSE.match(text, match.end())
-        if _PER.match(text, match.end()) or (number == "一" and not counted):
-            return None
-    if number == "两" and written in ("天", "年") and _IDLE_TWO.search(before):
-        return None
     found = ranged(match["low"], number)
-    if (
-        found is None
-        or (written == "年" and found.low >= _A_CENTURY)
-        or (found.low != found.low.to_integral_value() and written[-1] not in "年月")
-    ):
+    if found is None or (written == "年" and found.low >= _A_CENTURY):
+        return None
+    if found.low != found.low.to_integral_value() and written[-1] not in "年月":
         return None
     unit, factor = _UNITS[written.removeprefix("个").removeprefix("多")]
     found = found.times(Decimal(factor))
@@ -99,6 +86,19 @@ def read_count(view: View, start: int) -> Value | None:
         found, unit = _whole(found.low * 30 + 15), "天"
     vague = match["vague"] or ("多" if "多" in written else "")
     return Value(start, match.end(), "count", found, unit, vague)
+
+
+def _names_a_period(match: re.Match[str], before: str) -> bool:
+    """Whether 一期, 一个月 or 两天 counts nothing: 每一期, 一个月还五百, 这两天."""
+    number, unit, text, end = match["number"], match["unit"], match.string, match.end()
+    if number not in ("一", "1", "两", "几") or match["low"]:
+        return False
+    if _EVERY.search(before):
+        return True
+    if number == "两":
+        return unit in ("天", "年") and _IDLE_TWO.search(before) is not None
+    is_counted = unit in ("年半", "个半月") or _COUNTED.search(before) or _WHOLE_CLAUSE.match(text, end)
+    return _PER.match(text, end) is not None or (number == "一" and not is_counted)
 
 
 def _whole(number: Decimal) -> Amount:
