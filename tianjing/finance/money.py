@@ -53,10 +53,17 @@ def show_yuan(amount: Decimal) -> str:
     return f"{amount:,.2f} 元"
 
 
-def show_percent(fraction: Decimal, digits: int = 2) -> str:
+def round_rate(rate: Decimal, decimals: int) -> Decimal:
+    """Round half up; a rate beyond 10^30, as a day's loan at half its amount has, keeps its fifty digits instead."""
+    with exactly():
+        return rate if rate.adjusted() > 30 else rate.quantize(Decimal(1).scaleb(-decimals))
+
+
+def show_percent(fraction: Decimal, decimals: int = 2) -> str:
     """0.18 as 18.00%, rounded half up."""
     with exactly():
-        return f"{(fraction * 100).quantize(Decimal(1).scaleb(-digits))}%"
+        percent = round_rate(fraction * 100, decimals)
+    return f"{percent:.3E}%" if percent.adjusted() > 30 else f"{percent}%"
 
 
 def parse_yuan(value: object) -> Decimal:

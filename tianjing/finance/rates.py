@@ -17,12 +17,11 @@ from pydantic import Field
 
 from tianjing.config import StrictModel
 from tianjing.finance.errors import FinanceError
-from tianjing.finance.money import SignedYuan, exactly, in_cents, show_percent
+from tianjing.finance.money import SignedYuan, exactly, in_cents, round_rate, show_percent
 from tianjing.finance.roots import Root, positive_roots
 
 DAYS_A_YEAR = 365
 MONTHS_A_YEAR = 12
-_TWELVE_DECIMALS = Decimal("1e-12")
 _MOST_SIGN_CHANGES = 50
 
 
@@ -90,9 +89,8 @@ def simple_annual_rate(cost: Decimal, principal_years: Decimal) -> Decimal:
 
 
 def twelve_decimals(rate: Decimal) -> Decimal:
-    """A rate as it is handed out, half up; far beyond what anyone states, far within what the solver knows."""
-    with exactly():
-        return rate.quantize(_TWELVE_DECIMALS)
+    """A rate as it is handed out: far beyond what anyone states, far within what the solver knows."""
+    return round_rate(rate, 12)
 
 
 def _by_day(flows: Iterable[CashFlow]) -> tuple[list[int], list[int]]:

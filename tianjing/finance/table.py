@@ -18,7 +18,7 @@ from pydantic import Field
 from tianjing.config import StrictModel, load
 from tianjing.finance import wording
 from tianjing.finance.cost import Quote
-from tianjing.finance.money import Percent, Yuan, exactly, show_yuan, to_cent
+from tianjing.finance.money import Yuan, exactly, round_rate, show_yuan
 
 DUTY_FROM = date(2026, 8, 1)
 NOTHING_ELSE = "除上述列明的息费项目外，不向借款人收取其他任何息费。"
@@ -54,7 +54,7 @@ class ContingentItem(StrictModel):
 class TableRate(StrictModel):
     """An annualised total of the normal cost."""
 
-    percent: Percent
+    percent: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
     """To two decimals."""
     basis: Literal["simple", "irr"] | None = None
     """单利 or 内部收益率（复利）."""
@@ -162,4 +162,4 @@ def _templates() -> Any:
 
 def _two_decimals(fraction: Decimal) -> Decimal:
     with exactly():
-        return to_cent(fraction * 100)
+        return round_rate(fraction * 100, 2)
