@@ -42,6 +42,12 @@ def test_quote_shows_total_and_each_rate_by_its_name() -> None:
     assert json.loads(run(app, ["quote", LOAN, "--json"]).output)["total_cost"] == "992.79"
 
 
+def test_the_worked_example_of_the_documentation_is_what_the_command_prints() -> None:
+    shown = (REPOSITORY / "docs" / "finance.md").read_text("utf-8").split("```text\n")[1].split("```")[0]
+    printed = [line.rstrip() for line in run(app, ["quote", LOAN]).output.splitlines()]
+    assert shown.splitlines() == printed
+
+
 def test_schedule_debt_and_restructure_agree_with_their_json() -> None:
     assert "1,096.19" in run(app, ["schedule", LOAN]).output
     assert json.loads(run(app, ["schedule", LOAN, "--json"]).output)[0]["payment"] == "1096.19"
