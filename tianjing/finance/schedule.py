@@ -158,13 +158,10 @@ def _equal_instalment(terms: LoanTerms, debt: Decimal) -> list[tuple[Period, Dec
         return _fixed_instalment(terms, debt, terms.instalment_amount)
     periods = list(monthly_periods(terms, _count(terms)))
     payment = level_payment(debt, periods)
-    balance, parts = debt, []
-    for period in periods[:-1]:
-        principal = min(payment - period.interest(balance), balance)
-        parts.append((period, principal))
-        balance -= principal
-    _whole_cents(terms, debt, balance, payment)
-    return [*parts, (periods[-1], balance)]
+    parts = _level_parts(debt, payment, periods[:-1])
+    left = debt - sum((principal for _, principal in parts), _ZERO)
+    _whole_cents(terms, debt, left, payment)
+    return [*parts, (periods[-1], left)]
 
 
 def _fixed_instalment(terms: LoanTerms, debt: Decimal, payment: Decimal) -> list[tuple[Period, Decimal]]:
@@ -176,8 +173,12 @@ def _fixed_instalment(terms: LoanTerms, debt: Decimal, payment: Decimal) -> list
             f"{show_yuan(periods[0].interest(debt))}, and at most {MAX_INSTALMENTS} instalments are possible",
             f"the smallest payment that ends is {show_yuan(smallest_instalment(terms))}",
         )
+    return _level_parts(debt, payment, periods[:count])
+
+
+def _level_parts(debt: Decimal, payment: Decimal, periods: list[Period]) -> list[tuple[Period, Decimal]]:
     balance, parts = debt, []
-    for period in periods[:count]:
+    for period in periods:
         principal = min(payment - period.interest(balance), balance)
         parts.append((period, principal))
         balance -= principal

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-from tianjing.finance.cost import principal_years
 from tianjing.finance.errors import FinanceError
 from tianjing.finance.money import exactly, show_percent, show_yuan
-from tianjing.finance.rates import CashFlow, compounded, dated_irr, monthly_irr, simple_annual_rate
+from tianjing.finance.rates import CashFlow, compounded, dated_irr, monthly_irr, principal_years, simple_annual_rate
 from tianjing.finance.table import CostTable, TableRate
 
 DISCLOSURE_RULE = "个人贷款业务明示综合融资成本规定, in force since 2026-08-01 (known at second hand)"
