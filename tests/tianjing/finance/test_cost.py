@@ -70,6 +70,7 @@ def test_a_financed_fee_is_cost_although_it_is_repaid_as_principal() -> None:
     quoted = quote(loan(rate={"percent": 0, "per": "year"}, fees=[fee(amount="600", when="financed")]))
     assert (str(quoted.cash_received), str(quoted.total_cost)) == ("12000.00", "600.00")
     assert quoted.total_fees == 600
+    assert [(item.when, str(item.amount)) for item in quoted.items] == [("interest", "0.00"), ("financed", "600.00")]
 
 
 def test_contingent_costs_are_listed_and_never_added() -> None:

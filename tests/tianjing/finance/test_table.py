@@ -74,12 +74,16 @@ def test_what_is_wrong_is_named(change: Callable[[dict[str, Any]], Any], field: 
     assert any(name == field and problem in text for name, text in found), found
 
 
-def test_a_contingent_cost_inside_the_normal_total_is_found() -> None:
+@pytest.mark.parametrize(
+    ("name", "listed_apart"),
+    [("滞纳金", False), ("账户服务费", True)],  # by its own name, or because it stands among the contingent costs too
+)
+def test_a_contingent_cost_inside_the_normal_total_is_found(name: str, listed_apart: bool) -> None:
     def add(table: dict[str, Any]) -> None:
-        table["items"].append(
-            {"name": "逾期罚息", "method": "按日", "standard": "18%", "payee": "x", "amount": "30.00"}
-        )
+        table["items"].append({"name": name, "method": "按日", "standard": "18%", "payee": "x", "amount": "30.00"})
         table["total_cost"] = "1022.79"
+        if listed_apart:
+            table["contingent"][0]["name"] = name
 
     found = dict(findings(add))
     assert "stands in the normal total" in found["items[2].name"]
