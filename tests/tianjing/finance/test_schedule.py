@@ -188,6 +188,7 @@ def test_irregular_payments_that_do_not_fit_say_what_would(
     ("method", "principal", "percent"),
     [
         ("equal_instalment", "100", 24),  # 2.00 a month is the interest alone: the last row would repay everything
+        ("equal_instalment", "3.33", 1000),  # 2.78 a month, half a cent above the interest
         ("equal_instalment", "3", 0),  # 0.01 a month is paid back after 300 of 480
         ("equal_principal", "1", 12),  # 0.00 a month
     ],
