@@ -257,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000, help="random schedules")
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--repeats", type=int, default=20, help="for the speed table")
+    parser.add_argument("--repeats", type=int, default=5, help="for the speed table")
     options = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, seed {options.seed}")
     good = accuracy(options.count, options.seed)
