@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tianjing.finance.statements.context import Said, read
 from tianjing.finance.statements.qualifiers import named_period
+from tianjing.finance.statements.readers.rates import PART
 from tianjing.finance.statements.view import View, clause_before
 
 DAYS_A_YEAR, MONTHS_A_YEAR, DAYS_A_MONTH = 365, 12, 30
@@ -69,7 +70,7 @@ def _offer(said: Said) -> tuple[str, float] | None:
     value, amount = said.value, said.value.amount
     if amount is None:
         return None
-    if value.kind == "rate" and (said.about.name == "waiver_share" or value.unit == "成"):
+    if value.kind == "rate" and (said.about.name == "waiver_share" or value.unit == PART):
         return "waiver_percent", float(amount.high * 100)
     if value.kind != "count":
         return None

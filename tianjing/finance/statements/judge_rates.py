@@ -17,6 +17,7 @@ from tianjing.finance.statements.facts import Fact, Facts, Period
 from tianjing.finance.statements.judgement import Judgement, agreed, differs, open_between, unsupported
 from tianjing.finance.statements.qualifiers import Qualifiers, period
 from tianjing.finance.statements.readers.numerals import Amount
+from tianjing.finance.statements.readers.rates import PART
 from tianjing.finance.statements.subjects import Subject
 from tianjing.finance.statements.value import Value
 from tianjing.finance.statements.view import clause_after, clause_before
@@ -24,8 +25,6 @@ from tianjing.finance.statements.view import clause_after, clause_before
 _INTEREST = ("annual_rate_irr", "annual_rate_simple", "monthly_rate", "daily_rate")
 _COMPOUND = re.compile(r"综合|IRR|APR|复利|内部收益|(?:实际|真实)(?:的)?(?:年|利率|成本)", re.I)
 _SIMPLE = re.compile(r"单利|名义|不计复利")
-# 五折, 三成, 一半: parts of a whole, never a rate of interest.
-_SHARE_UNIT = "成"
 _CONVERTED = re.compile(r"折合|相当于|也就是|换算|折算|算下来|合")
 _RATE_WORD = re.compile("率|年化|息")
 # 比正常利率高3个百分点: the difference of two rates.
@@ -39,7 +38,7 @@ def judge_rate(
     assert value.amount
     if about.name == "none":
         return unsupported(said, about.word)
-    if value.unit == _SHARE_UNIT and about.name != "interest":
+    if value.unit == PART and about.name != "interest":
         about = Subject("waiver_share", about.word, (("waiver_share",),))
     per = period(before, after)
     if _APART.search(clause_before(before)):

@@ -27,7 +27,8 @@ _COINS = re.compile(
 )
 _BARE = re.compile(rf"(?:(?P<low>{NUMBER})(?:到|至|-|~))?(?P<number>{NUMBER})(?P<vague>{VAGUE})?(?P<myriad>[万千百])?")
 _MEASURE = re.compile(
-    r"\s?(?:[%‰:：/号]|[a-zA-Z]|[个名位人户家条项份件种台套页字岁届级倍度平楼栋室层单代]|用户|客户|会员|公里|多?年|月|日|多?天|期|次|笔|折|成(?![为])|分(?![\d二两三四五六七八九十])|厘|点|键|[”\"』」]|[-—]\d)"
+    r"\s?(?:[%‰:：/号]|[a-zA-Z]|[个名位人户家条项份件种台套页字岁届级倍度平楼栋室层单代月日期次笔折厘点键”\"』」]|用户|客户|会员|公里|多?[年天]|"
+    r"成(?!为)|分(?![\d二两三四五六七八九十])|[-—]\d)"
 )
 _FILL = (
     r"(?:[是为有要了到约在就达够需款完掉去写里上下给您你个:：\s（(的只]|大概|大约|差不多|将近|接近|不超过|不到|不足|超过|至少|最多|只[要有需]|才|一共|总共|"
@@ -49,6 +50,8 @@ _ALONE = re.compile(
 _CALLED_BEHIND = re.compile(
     r"\s?(?:左右|上下|多)?(?:的|，?是)?(?:本金|利息|罚息|违约金|月供|额度|欠款|借款|贷款|手续费|服务费|余额|本息)"
 )
+# 12. or 12) numbers a list.
+_LIST_MARKS = frozenset(".、)）")
 _FEWEST_DIGITS, _LEAST_ALONE = Decimal(100), Decimal(10)
 
 
@@ -76,7 +79,7 @@ def read_bare_money(view: View, start: int) -> Value | None:
     if _MEASURE.match(view.text, end) and not (match["vague"] and view.text[end] == "点"):
         return None
     found = ranged(match["low"], written + (match["myriad"] or ""))
-    if found is None:
+    if found is None or (found.low < _FEWEST_DIGITS and view.text[end : end + 1] in _LIST_MARKS):
         return None
     before = clause_before(view.before(start))
     if re.search("[十百佰千仟万萬亿wWkK]", written[1:] + (match["myriad"] or "")):

@@ -12,7 +12,7 @@ from tianjing.finance.statements.facts import Period
 from tianjing.finance.statements.readers.numerals import HAN, NUMBER, VAGUE, Amount, amount, ranged
 from tianjing.finance.statements.value import Value
 from tianjing.finance.statements.view import View, clause_before
-from tianjing.text import HAN_DIGITS
+from tianjing.text import HAN_DIGITS, number
 
 _D = f"[{HAN_DIGITS}\\d]"
 _PERCENT, _PERMILLE, _MYRIAD = Decimal("0.01"), Decimal("0.001"), Decimal("0.0001")
@@ -26,9 +26,11 @@ _OF = re.compile(rf"(?P<sign>[百千万])分之?\s?(?P<number>{NUMBER})(?P<vague
 _SHORT = re.compile(
     rf"(?P<sign>[万千])(?P<number>[二三四五六七八九](?:点[{HAN_DIGITS}]+)?|\d(?:\.\d+)?)(?![\d{HAN}元块])"
 )
+_NO_MORE = rf"(?![{HAN}\d期天个元块毛])"
 _FEN = re.compile(
-    rf"(?P<fen>[{HAN_DIGITS}]|\d{{1,2}}(?:\.\d+)?|十)分(?![之期钱钟析批享红开])(?P<rest>半|{_D}(?=厘?(?![{HAN}\d期天个元块毛])))?(?:厘(?P<third>{_D}(?![{HAN}\d期天个元块毛]))?)?"
-    rf"|(?P<li>[{HAN_DIGITS}](?:点{_D})?|\d{{1,2}}(?:\.\d+)?)厘(?P<hao>半|{_D}(?![{HAN}\d期天个元块毛]))?"
+    rf"(?P<fen>[{HAN_DIGITS}]|\d{{1,2}}(?:\.\d+)?|十)分(?![之期钱钟析批享红开])"
+    rf"(?P<rest>半|{_D}(?=厘?{_NO_MORE}))?(?:厘(?P<third>{_D}{_NO_MORE})?)?"
+    rf"|(?P<li>[{HAN_DIGITS}](?:点{_D})?|\d{{1,2}}(?:\.\d+)?)厘(?P<hao>半|{_D}{_NO_MORE})?"
 )
 _TENTHS = re.compile(
     rf"(?P<tenths>[{HAN_DIGITS}\d](?:点?[五5]|\.5|半)?)成(?P<rest>半|{_D}(?![{HAN}\d期天个元块]))?(?![为立功交本员都就绩果效天心])|(?P<half>一半|减半|对半)"
@@ -49,91 +51,100 @@ _BARE = re.compile(
     rf"(?P<number>\d{{1,2}}(?:\.\d+)?|[{HAN_DIGITS}]?十[{HAN_DIGITS}]?(?:点[{HAN_DIGITS}]+)?|[{HAN_DIGITS}]点[{HAN_DIGITS}]+)"
     rf"(?:点(?![{HAN}\d]))?(?!\s*[\d.{HAN}点分厘毛角元块天日月年期个倍次家页条楼号折%‰‱成趴巴笔名位人周小:/万])"
 )
+# 万分之五一天 is 万分之五 a day.
+_PERIOD_CHARS = frozenset("天个年日")
+_MYRIAD_CALLED = re.compile("息|利|费率|按天|按日|每天|日$")
+_THOUSAND_CALLED = re.compile("(?:日利率|日息|费率)是?$")
+_DAILY_BEHIND = re.compile(r"\s?(?:每天|一天|的?日?[利息]|/天)")
+# The unit of discounts, tenths and halves: parts of a whole, never a rate of interest.
+PART = "成"
 _CERTAIN = re.compile(r"(?:通过|下款|保证|安全|放款|成功|真实|满意|到账|配合|能)")
 
 
 def read_rate(view: View, start: int) -> Value | None:
     """The rate or share at `start`."""
+    before = clause_before(view.before(start))
+    return (
+        _read_signed(view, start)
+        or _read_fen(view, start, before)
+        or _read_short(view, start, before)
+        or _read_part(view, start)
+        or _read_bare(view, start, before)
+    )
+
+
+def _read_signed(view: View, start: int) -> Value | None:
     text = view.text
-    before, behind = clause_before(view.before(start)), ""
-    if match := _OF.match(text, start) or _SIGNED.match(text, start):
-        written, end = match["number"], match.end()
-        # 万分之五一天 is 万分之五 a day.
-        if (
-            end == match.end("number")
-            and len(written) > 1
-            and written[-1] == "一"
-            and text[end : end + 1] in "天个年日"
-        ):
-            written, end = written[:-1], end - 1
-        found = ranged(match.groupdict().get("low"), written)
-        if found is None:
-            return None
-        if match[0] in ("100%", "百分之百") and _CERTAIN.match(view.after(match.end())):
-            return None
-        vague = match["vague"] or ("多" if "多" in match[0] else "")
-        return _value(start, end, found.times(_SIGNS.get(match["sign"], _PERCENT)), "%", vague)
     if match := _HALF_POINT.match(text, start):
         return _value(start, match.end(), Amount(_PERCENT / 2, _PERCENT / 2, _PERMILLE), "%")
-    interest = bool(_INTEREST.search(before))
-    if match := _FEN.match(text, start):
-        behind = view.after(match.end())
-        if (interest or _INTEREST_BEHIND.match(behind)) and (readings := _by_period(match)):
-            return Value(start, match.end(), "rate", dict(readings)["month"], "分", readings=readings)
+    match = _OF.match(text, start) or _SIGNED.match(text, start)
+    if not match or (match[0] in ("100%", "百分之百") and _CERTAIN.match(view.after(match.end()))):
         return None
-    if match := _SHORT.match(text, start):
-        daily = re.match(r"\s?(?:每天|一天|的?日?[利息]|/天)", view.after(match.end()))
-        words = r"息|利|费率|按天|按日|每天|日$" if match["sign"] == "万" else r"(?:日利率|日息|费率)是?$"
-        if re.search(words, before) or daily:
-            found = amount(match["number"])
-            return _value(start, match.end(), found.times(_SIGNS[match["sign"]]), "%") if found else None
+    written, end = match["number"], match.end()
+    if end == match.end("number") and len(written) > 1 and written[-1] == "一" and text[end : end + 1] in _PERIOD_CHARS:
+        written, end = written[:-1], end - 1
+    found = ranged(match.groupdict().get("low"), written)
+    if found is None:
         return None
-    if match := _DISCOUNT.match(text, start):
-        return _value(start, match.end(), _share(match), "成")
-    if match := _TENTHS.match(text, start):
-        if match[0] == "减半" or _SHARE.search(view.before(start) + view.after(match.end())):
-            return _value(start, match.end(), _share(match), "成")
+    vague = match["vague"] or ("多" if "多" in match[0] else "")
+    return _value(start, end, found.times(_SIGNS.get(match["sign"], _PERCENT)), "%", vague)
+
+
+def _read_fen(view: View, start: int, before: str) -> Value | None:
+    match = _FEN.match(view.text, start)
+    if not match or not (_INTEREST.search(before) or _INTEREST_BEHIND.match(view.after(match.end()))):
         return None
-    if _CALLED.search(before) and (match := _BARE.match(text, start)) and (found := amount(match["number"])):
-        is_fraction = found.low <= (_FRACTION if "年" in before else _DAILY_FRACTION)
-        return _value(start, match.end(), found if is_fraction else found.times(_PERCENT), "%")
-    return None
+    rest, third = match["rest"] or match["hao"], match["third"]
+    said = number(match["fen"] or match["li"])
+    said += (Decimal(5) if rest == "半" else number(rest or "0")) / 10 + number(third or "0") / 100
+    exact = Amount(said, said, Decimal("0.01") if third else Decimal("0.1") if rest else Decimal(1))
+    monthly = _PERCENT if match["fen"] else _PERMILLE
+    readings: tuple[tuple[Period, Amount], ...] = (
+        ("month", exact.times(monthly)),
+        ("year", exact.times(monthly * 10)),
+        ("day", exact.times(monthly / 10)),
+    )
+    return Value(start, match.end(), "rate", readings[0][1], "分", readings=readings)
+
+
+def _read_short(view: View, start: int, before: str) -> Value | None:
+    match = _SHORT.match(view.text, start)
+    if not match:
+        return None
+    # 利息千五 may be money.
+    called = _MYRIAD_CALLED if match["sign"] == "万" else _THOUSAND_CALLED
+    if not (called.search(before) or _DAILY_BEHIND.match(view.after(match.end()))):
+        return None
+    found = amount(match["number"])
+    return _value(start, match.end(), found.times(_SIGNS[match["sign"]]), "%") if found else None
+
+
+def _read_part(view: View, start: int) -> Value | None:
+    if match := _DISCOUNT.match(view.text, start):
+        paid = number(match["whole"]) / 10 + number(match["part"] or "0") / 100
+        return _value(start, match.end(), Amount(1 - paid, 1 - paid, _PERCENT), PART)
+    match = _TENTHS.match(view.text, start)
+    if not match or not (match[0] == "减半" or _SHARE.search(view.before(start) + view.after(match.end()))):
+        return None
+    if match["half"]:
+        share = Decimal("0.5")
+    elif match["bottom"]:
+        share = number(match["top"]) / number(match["bottom"])
+    else:
+        digits = re.sub("[点.]", "", match["tenths"] + (match["rest"] or "")).replace("半", "五")
+        share = sum((number(digit).scaleb(-place) for place, digit in enumerate(digits, start=1)), Decimal(0))
+    return _value(start, match.end(), Amount(share, share, _PERCENT), PART)
+
+
+def _read_bare(view: View, start: int, before: str) -> Value | None:
+    match = _BARE.match(view.text, start) if _CALLED.search(before) else None
+    found = amount(match["number"]) if match else None
+    if match is None or found is None:
+        return None
+    is_fraction = found.low <= (_FRACTION if "年" in before else _DAILY_FRACTION)
+    return _value(start, match.end(), found if is_fraction else found.times(_PERCENT), "%")
 
 
 def _value(start: int, end: int, found: Amount, unit: str, vague: str = "") -> Value:
     # 大概20% claims whole per cents: the nought counts.
-    step = min(found.step, _PERCENT)
-    return Value(start, end, "rate", Amount(found.low, found.high, step), unit, vague)
-
-
-def _by_period(match: re.Match[str]) -> tuple[tuple[Period, Amount], ...] | None:
-    tenths = amount(match["fen"] or match["li"])
-    if tenths is None:
-        return None
-    rest = match["rest"] or match["hao"]
-    more = Decimal(5) if rest == "半" else amount(rest).low if rest and amount(rest) else Decimal(0)  # type: ignore[union-attr]
-    third = amount(match["third"]) if match["third"] else None
-    said = tenths.low + more / 10 + (third.low / 100 if third else 0)
-    exact = Amount(said, said, tenths.step / 10 if rest else tenths.step)
-    fen = Decimal(1) if match["fen"] else Decimal("0.1")
-    return (
-        ("month", exact.times(fen * _PERCENT)),
-        ("year", exact.times(fen * 10 * _PERCENT)),
-        ("day", exact.times(fen * _PERCENT / 10)),
-    )
-
-
-def _share(match: re.Match[str]) -> Amount:
-    said = match.groupdict()
-    if said.get("whole"):
-        paid = amount(said["whole"]).low / 10 + (amount(said["part"]).low / 100 if said["part"] else 0)  # type: ignore[union-attr]
-        return Amount(1 - paid, 1 - paid, _PERCENT)
-    if said.get("half"):
-        share = Decimal("0.5")
-    elif said.get("bottom"):
-        share = amount(said["top"]).low / amount(said["bottom"]).low  # type: ignore[union-attr]
-    else:
-        written = said["tenths"].replace("点", "").replace(".", "").replace("半", "五")
-        digits = [amount(char).low for char in written + (said.get("rest") or "").replace("半", "五")]  # type: ignore[union-attr]
-        share = digits[0] / 10 + (digits[1] / 100 if len(digits) > 1 else 0)
-    return Amount(share, share, _PERCENT)
+    return Value(start, end, "rate", Amount(found.low, found.high, min(found.step, _PERCENT)), unit, vague)
