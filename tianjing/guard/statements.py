@@ -66,9 +66,7 @@ class StatementScan:
 
     def _judge(self, view: View, start: int, stop: int) -> list[Span]:
         spans = []
-        for said in read(view, start, view.at(self._value_end)):
-            if said.value.start >= stop:
-                break
+        for said in read(view, start, stop, view.at(self._value_end)):
             judged = statement(view, said, self._detector.facts)
             self._value_end = judged.end
             if judged.verdict != "right":

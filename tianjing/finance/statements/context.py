@@ -23,13 +23,13 @@ class Said:
     after: str
 
 
-def read(view: View, start: int = 0, previous_end: int = 0) -> Iterator[Said]:
-    """The values that a text states from `start` on, in order.
+def read(view: View, start: int = 0, stop: int | None = None, previous_end: int = 0) -> Iterator[Said]:
+    """The values that a text states from `start` on and before `stop`, in order.
 
     Args:
         previous_end: end of the last value before `start`.
     """
-    for value in find(view, start):
+    for value in find(view, start, stop):
         before, after = view.before(value.start), view.after(value.end)
         gap = value.start - previous_end
         yield Said(

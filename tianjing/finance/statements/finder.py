@@ -44,10 +44,10 @@ _LENT = re.compile("借|签|放款|还|到期|贷|办")
 _SMALL_TALK = re.compile(r"[今明后昨前大次]")
 
 
-def find(view: View, start: int = 0) -> Iterator[Value]:
-    """The stated values from `start` on, in order; none overlaps another."""
-    position = start
-    while match := _START.search(view.text, position):
+def find(view: View, start: int = 0, stop: int | None = None) -> Iterator[Value]:
+    """The stated values that begin from `start` on and before `stop`, in order; none overlaps another."""
+    position, stop = start, len(view.text) if stop is None else stop
+    while (match := _START.search(view.text, position)) and match.start() < stop:
         position = match.start()
         if match[0][0] in _DAY_WORDS:
             value = _day(view, position)
