@@ -1,25 +1,43 @@
-"""Facts of a loan, as the tests of stated numbers write them down."""
+"""Loans for the tests: a plain one that each test changes where it must, and random ones."""
 
 from __future__ import annotations
 
-from tianjing.finance.statements import Facts
-from tianjing.finance.statements.facts import NAMES
+from datetime import date
+from decimal import Decimal
+from typing import Any
 
-_PERIODS = {"annual_rate_irr": "year", "annual_rate_simple": "year", "monthly_rate": "month", "daily_rate": "day"}
-_UNITS = {"overdue_days": "天", "deferral_days": "天", "term_months": "个月", "loans": "笔"}
+from hypothesis import strategies as st
+
+from tianjing.finance.terms import LoanTerms
+
+PLAIN: dict[str, Any] = {
+    "product": "晨舟轻享贷",
+    "lender": "晨舟消费金融有限公司",
+    "principal": "12000",
+    "disbursed_on": "2026-08-15",
+    "rate": {"percent": 12, "per": "year"},
+    "method": "equal_instalment",
+    "instalments": 12,
+}
 
 
-def facts(as_of: str = "2026-08-15", **values: str | tuple[str, ...]) -> Facts:
-    """`principal="12000"`, `due_date=("2026-08-20", "2026-09-20")`, `penalty_rate="0.0005/day"`."""
-    rows = []
-    for name, given in values.items():
-        kind = NAMES[name][0]
-        for value in (given,) if isinstance(given, str) else given:
-            number, _, per = value.partition("/")
-            row = {"name": name, "kind": kind, "value": number}
-            if kind == "rate":
-                row["per"] = per or _PERIODS.get(name, "once")
-            if kind == "count":
-                row["unit"] = _UNITS.get(name, "期")
-            rows.append(row)
-    return Facts.model_validate({"as_of": as_of, "values": rows})
+def loan(**changes: Any) -> LoanTerms:
+    """The plain loan with other fields; a field set to None is left out."""
+    return LoanTerms.model_validate({key: value for key, value in {**PLAIN, **changes}.items() if value is not None})
+
+
+def fee(**changes: Any) -> dict[str, Any]:
+    return {"name": "服务费", "payee": "晨舟消费金融有限公司", "when": "each_instalment", **changes}
+
+
+@st.composite
+def monthly_loans(draw: st.DrawFn) -> LoanTerms:
+    """Monthly loans of 600 to 300,000 yuan, up to 60 instalments, 0 to 36% a year."""
+    return loan(
+        principal=Decimal(draw(st.integers(60_000, 30_000_000))) / 100,
+        disbursed_on=draw(st.dates(date(2020, 1, 1), date(2030, 12, 31))),
+        rate={"percent": Decimal(draw(st.integers(0, 36_00))) / 100, "per": "year"},
+        method=draw(st.sampled_from(("equal_instalment", "equal_principal", "interest_first"))),
+        instalments=draw(st.integers(1, 60)),
+        accrual=draw(st.sampled_from(("monthly", "actual_days"))),
+    )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tianjing.finance.loans import facts
+from tests.tianjing.finance.known_facts import facts
 from tianjing.finance.statements import Facts, check_statements
 
 LOAN = facts(

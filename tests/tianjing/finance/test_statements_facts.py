@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from tests.conftest import REPOSITORY
-from tests.tianjing.finance.loans import facts
+from tests.tianjing.finance.known_facts import facts
 from tianjing.errors import TianjingError
 from tianjing.finance.cli import app
 from tianjing.finance.cost import quote

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tianjing.finance.loans import facts
+from tests.tianjing.finance.known_facts import facts
 from tests.tianjing.streams import cut
 from tianjing.finance.statements import check_statements
 from tianjing.guard import Guard, StatementDetector
