@@ -28,9 +28,8 @@ import mpmath
 import numpy_financial
 from rich.progress import track
 
-from tianjing.finance import CashFlow, LoanTerms, Quote, monthly_irr, quote
+from tianjing.finance import CashFlow, LoanTerms, Quote, all_dated_irr, monthly_irr, quote
 from tianjing.finance.cost import cash_flows
-from tianjing.finance.rates import all_dated_irr
 from tianjing.finance.schedule import debt_at_start
 
 LIMIT = 1e-9

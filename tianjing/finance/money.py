@@ -1,4 +1,4 @@
-"""Decimal yuan (元): how an amount is read, rounded and shown.
+"""Decimal yuan (元): how an amount is read (the field types at the end), rounded and shown.
 
 Amounts are whole cents (分). Interest, a fee or a level instalment is computed with 50 digits and rounded once, half up
 (四舍五入), where it becomes a line that somebody pays; balances are sums of such lines and never rounded again.
@@ -66,21 +66,6 @@ def show_percent(fraction: Decimal, decimals: int = 2) -> str:
     with exactly():
         percent = round_rate(fraction * 100, decimals)
     return f"{percent:.3E}%" if percent.adjusted() > 30 else f"{percent}%"
-
-
-def parse_yuan(value: object) -> Decimal:
-    """Read an amount in yuan, exact to the cent.
-
-    Args:
-        value: a plain decimal number (text, int, Decimal, or a float that YAML or JSON made of one).
-
-    Raises:
-        FinanceError: not a number, negative, finer than a cent, or beyond 999,999,999,999.99.
-    """
-    try:
-        return _amount(value)
-    except ValueError as error:
-        raise FinanceError(str(error), "give yuan as a plain number with at most two decimals, e.g. 1066.19") from None
 
 
 def _number(value: object) -> Decimal:
