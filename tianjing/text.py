@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from decimal import Decimal
 
 # Chinese prose keeps its own punctuation; NFKC would turn ，：？ into ASCII.
 _KEEP = frozenset("，。！？；：（）、“”‘’《》〈〉【】〔〕…—～·")
@@ -19,7 +20,9 @@ DIGITS = {
     for c in chars
 }
 _SMALL_UNITS = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
-_LARGE_UNITS = {"万": 10_000, "亿": 100_000_000}
+_LARGE_UNITS = {"万": 10_000, "萬": 10_000, "亿": 100_000_000}
+# 5w and 3k are typed in chats.
+_LATIN_UNITS = {"w": "万", "k": "千"}
 
 UNITS = (
     "个工作日|个自然日|个月|个小时|小时|工作日|自然日|分钟|万元|亿元|周年|星期|基点|元|块|期|天|日|月|年|周|倍|次(?!性)|"
@@ -48,6 +51,11 @@ def fold(text: str) -> str:
     return text if text.isascii() else "".join(map(_fold_char, text))
 
 
+def fold_words(text: str) -> str:
+    """`fold` for all but Chinese punctuation, so that ， between two numbers is no thousands separator."""
+    return text if text.isascii() else "".join(c if c in _KEEP else _fold_char(c) for c in text)
+
+
 def _narrow(text: str) -> str:
     """NFKC for all but Chinese punctuation."""
     return "".join(c if c in _KEEP else unicodedata.normalize("NFKC", c) for c in text)
@@ -64,36 +72,65 @@ def compact(text: str) -> str:
     return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
 
 
+_NUMBER_PART = re.compile(rf"\d+(?:\.\d+)?|[{HAN_DIGITS}]+点[{HAN_DIGITS}]+|.", re.S)
+
+
 def chinese_number(text: str) -> float:
     """Value of a Chinese numeral such as 三十六, 一百零五, 二〇二四 or 三点五.
 
     Raises:
         ValueError: it is no numeral.
     """
-    whole, _, fraction = text.partition("点")
-    if not whole or (fraction and not all(c in DIGITS for c in fraction)):
+    if re.search(r"[\dwk.,]", text):
         raise ValueError(f"not a Chinese numeral: {text}")
-    if all(c in DIGITS for c in whole):
-        value = float(int("".join(str(DIGITS[c]) for c in whole)))
-    else:
-        value = float(_positional(whole))
-    return value + (float("0." + "".join(str(DIGITS[c]) for c in fraction)) if fraction else 0.0)
+    return float(number(text))
 
 
-def _positional(text: str) -> int:
-    total = section = digit = 0
-    for char in text:
-        if char in DIGITS:
-            digit = DIGITS[char]
-        elif char in _SMALL_UNITS:
-            section += (digit or 1) * _SMALL_UNITS[char]
-            digit = 0
-        elif char in _LARGE_UNITS:
-            total = (total + section + digit) * _LARGE_UNITS[char]
-            section = digit = 0
+def number(text: str) -> Decimal:
+    """Exact value of a number as people write it: 1,066.19, 三万二 (32000), 一百零五, 3万2, 1.2万, 5w, 三点五万.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    text = text.replace(",", "").lower()
+    if text and all(c in DIGITS for c in text):
+        return Decimal("".join(str(DIGITS[c]) for c in text))
+    whole, point, fraction = text.partition("点")
+    if point and fraction and all(c in DIGITS for c in fraction) and not all(c in DIGITS for c in whole):
+        return _positional(whole) + Decimal("0." + "".join(str(DIGITS[c]) for c in fraction))
+    return _positional(text)
+
+
+def _positional(text: str) -> Decimal:
+    total = section = Decimal(0)
+    digit: Decimal | None = None
+    unit = 0  # that the last digit stands behind directly: the 二 of 三万二 counts thousands
+    for part in _NUMBER_PART.findall(text):
+        part = _LATIN_UNITS.get(part, part)
+        if part in _SMALL_UNITS:
+            unit = _SMALL_UNITS[part]
+            section += (1 if digit is None else digit) * unit
+            digit = None
+        elif part in _LARGE_UNITS and (total or section or digit):
+            unit, section, digit = _LARGE_UNITS[part], section + (digit or 0), None
+            total, section = (total + section) * unit if unit > 10_000 else total + section * unit, Decimal(0)
+        elif digit:
+            raise ValueError(f"not a number: {text}")
         else:
-            raise ValueError(f"not a Chinese numeral: {text}")
-    return total + section + digit
+            digit = _digits(part, text)
+            unit = 0 if digit == 0 or digit >= 10 or not part.isalnum() else unit
+    if digit is None and not total and not section:
+        raise ValueError(f"not a number: {text}")
+    return total + section + (digit or 0) * (unit // 10 if unit else 1)
+
+
+def _digits(part: str, text: str) -> Decimal:
+    if part[0].isascii() and part[0].isdigit():
+        return Decimal(part)
+    whole, _, fraction = part.partition("点")
+    if not all(c in DIGITS for c in whole + fraction):
+        raise ValueError(f"not a number: {text}")
+    return Decimal("".join(str(DIGITS[c]) for c in whole) + "." + "".join(str(DIGITS[c]) for c in fraction))
 
 
 def arabic(text: str) -> str:

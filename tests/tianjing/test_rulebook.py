@@ -38,7 +38,7 @@ def test_the_shipped_book_is_broad() -> None:
     assert len(BOOK) >= 60
     assert untested(BOOK) == []
     kinds = {rule.check.kind for rule in BOOK}
-    assert kinds == {"phrase", "disclosure", "number", "contacts", "offer", "human"}
+    assert kinds == {"phrase", "disclosure", "number", "statement", "contacts", "offer", "human"}
     topics = {rule.topic for rule in BOOK}
     assert len(topics) == 20
 

@@ -18,7 +18,7 @@ from tianjing.rulebook.numbers import rates
         ("月息两分五", {"monthly_rate": 30}),
         ("月息一分半", {"monthly_rate": 18}),
         ("月息五分，年化六十个点", {"monthly_rate": 60, "annual_rate": 60}),
-        ("日息两厘", {"daily_rate": 73}),
+        ("日息两厘", {"daily_rate": 7.3}),
         ("罚息一天百分之一", {"daily_rate": 365}),
         ("违约金每天千分之五", {"daily_rate": 182.5}),
     ],

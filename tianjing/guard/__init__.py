@@ -9,6 +9,7 @@ from tianjing.guard.detectors import Detector, Incremental, Scan, Scanned
 from tianjing.guard.errors import GuardError
 from tianjing.guard.privacy import PrivacyDetector
 from tianjing.guard.rules import RulebookDetector
+from tianjing.guard.statements import StatementDetector
 from tianjing.guard.stream import FAULT, OnCap, Stream
 from tianjing.guard.verdicts import WITHHELD, Action, Released, Span, Verdict, strongest
 
@@ -28,6 +29,7 @@ __all__ = [
     "Scan",
     "Scanned",
     "Span",
+    "StatementDetector",
     "Stream",
     "Verdict",
     "strongest",

@@ -7,6 +7,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from tianjing.config import StrictModel
+from tianjing.finance.statements import Facts, check_statements
 from tianjing.records import Dialogue, Turn
 from tianjing.rulebook.book import Rulebook
 from tianjing.rulebook.contacts import DEFAULT_TIME_ZONE, Contact, breaches
@@ -20,6 +21,7 @@ from tianjing.rulebook.schema import (
     OfferCheck,
     Rule,
     Severity,
+    StatementCheck,
 )
 
 
@@ -40,22 +42,29 @@ class Finding(StrictModel):
 
 
 def check_dialogue(
-    book: Rulebook, dialogue: Dialogue, institution: Institution | None = None, product: str | None = None
+    book: Rulebook,
+    dialogue: Dialogue,
+    institution: Institution | None = None,
+    product: str | None = None,
+    facts: Facts | None = None,
 ) -> list[Finding]:
-    """Breaches of the rules that were in force on the (Chinese) day of the dialogue, by turn."""
+    """Breaches of the rules in force on the (Chinese) day of the dialogue, by turn; `facts` are those of that day."""
     day = dialogue.started_at
     local = day.astimezone(ZoneInfo(DEFAULT_TIME_ZONE)) if day.tzinfo else day
     return check_turns(
-        book.within(institution, product, dialogue.channel), dialogue.turns, local.date(), dialogue=dialogue.id
+        book.within(institution, product, dialogue.channel), dialogue.turns, local.date(), dialogue.id, facts
     )
 
 
-def check_turns(book: Rulebook, turns: Iterable[Turn], day: date, dialogue: str = "") -> list[Finding]:
-    """Breaches in `turns`, judged by the rules of `book` in force on `day`."""
+def check_turns(
+    book: Rulebook, turns: Iterable[Turn], day: date, dialogue: str = "", facts: Facts | None = None
+) -> list[Finding]:
+    """Breaches in `turns`, judged by the rules of `book` in force on `day`; stated numbers only against `facts`."""
     turns, book = tuple(turns), book.on(day)
     found = [
         *_phrases(book, turns, dialogue),
         *_stated(book, turns, day, dialogue),
+        *(_untrue(book, turns, facts, dialogue) if facts else ()),
         *_disclosures(book, turns, dialogue),
     ]
     return sorted(found, key=lambda finding: (finding.turn or 0, finding.start or 0, finding.rule))
@@ -120,6 +129,17 @@ def _stated(book: Rulebook, turns: tuple[Turn, ...], day: date, dialogue: str) -
                     said = turn.text[offer.start : offer.end]
                     evidence = f"{said}: {offer.value:g}, {offered.maximum:g} is the limit of the policy"
                     yield _finding(rule, dialogue, number, turn.text, offer.start, offer.end, evidence)
+
+
+def _untrue(book: Rulebook, turns: tuple[Turn, ...], facts: Facts, dialogue: str) -> Iterator[Finding]:
+    rules = [(rule, rule.check) for rule in book if isinstance(rule.check, StatementCheck)]
+    for number, turn in enumerate(turns):
+        if turn.speaker != "agent" or not rules:
+            continue
+        for said in check_statements(turn.text, facts):
+            for rule, check in rules:
+                if said.verdict in check.verdicts:
+                    yield _finding(rule, dialogue, number, turn.text, said.start, said.end, said.reason)
 
 
 def rate_limit(book: Rulebook, check: NumberCheck, day: date) -> float | None:

@@ -34,7 +34,7 @@ def list_rules(
     on: _Day = None,
     topic: Annotated[str | None, typer.Option(help="Only this topic, e.g. third_party.")] = None,
     kind: Annotated[
-        str | None, typer.Option(help="Only this check: phrase, disclosure, number, contacts, offer, human.")
+        str | None, typer.Option(help="Only this check: phrase, disclosure, number, statement, contacts, offer, human.")
     ] = None,
 ) -> None:
     """One line per rule: id, topic, check, strength, first day, severity, action, verified or not, title."""
@@ -92,6 +92,9 @@ def check(
     dialogues: Annotated[Path, typer.Argument(help="dialogues.jsonl")],
     out: Annotated[Path, typer.Option(help="findings.jsonl to write: rule, dialogue, turn, span, evidence, action.")],
     contacts: Annotated[Path | None, typer.Option(help="contacts.jsonl: the log of calls and messages.")] = None,
+    facts: Annotated[
+        Path | None, typer.Option(help="facts.jsonl: the truth per dialogue or customer, for stated numbers.")
+    ] = None,
     pack: _Packs = None,
     institution: Annotated[
         str, typer.Option(help="Who lends: bank, consumer_finance, micro_loan, private_lender, agency, platform.")
@@ -109,6 +112,7 @@ def check(
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from tianjing.files import read_jsonl, write_jsonl
+    from tianjing.finance.statements import KnownFacts, read_known_facts
     from tianjing.records import Dialogue
     from tianjing.rulebook.checking import Finding, check_contacts, check_dialogue
     from tianjing.rulebook.contacts import Contact
@@ -118,6 +122,7 @@ def check(
     if institution not in get_args(Institution):
         raise RulebookError(f"no institution type '{institution}'", f"one of: {', '.join(get_args(Institution))}")
     book = _book(pack)
+    known = read_known_facts(facts) if facts else KnownFacts()
     console = Console(stderr=True)
     findings: list[Finding] = []
     rejects: list[dict[str, Any]] = []
@@ -125,7 +130,8 @@ def check(
     with Progress(SpinnerColumn(), TextColumn("{task.completed} dialogues"), console=console, transient=True) as bar:
         task = bar.add_task("dialogues", total=None)
         for dialogue in read_jsonl(dialogues, Dialogue, on_error, rejects):
-            findings += check_dialogue(book, dialogue, institution, product)  # type: ignore[arg-type]
+            truth = known.about(dialogue.id, dialogue.customer)
+            findings += check_dialogue(book, dialogue, institution, product, truth)  # type: ignore[arg-type]
             read += 1
             bar.update(task, completed=read)
         if contacts:

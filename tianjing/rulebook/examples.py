@@ -44,7 +44,8 @@ def holds(book: Rulebook, case: Case) -> bool:
             else (Turn(speaker=speaker, text=example),)
         )
         day = example.day if isinstance(example, ExampleDialogue) and example.day else rule.effective_from
-        found = check_turns(book, turns, day)
+        facts = example.facts if isinstance(example, ExampleDialogue) else None
+        found = check_turns(book, turns, day, facts=facts)
     return any(finding.rule == rule.id for finding in found) == case.breach
 
 

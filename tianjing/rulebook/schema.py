@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from tianjing.config import StrictModel
+from tianjing.finance.statements import Facts
+from tianjing.finance.statements.judgement import Verdict
 from tianjing.records import Speaker
 from tianjing.rulebook.contacts import Contact
 
@@ -100,6 +102,14 @@ class NumberCheck(StrictModel):
     """Largest simple annual rate as a multiple of the one-year LPR in force on the day."""
 
 
+class StatementCheck(StrictModel):
+    """Amounts, rates, dates and counts that the agent states, against the facts of the loan, where those are given."""
+
+    kind: Literal["statement"]
+    verdicts: tuple[Verdict, ...] = Field(default=("wrong",), min_length=1)
+    """Which verdicts break the rule: wrong, unsupported, ambiguous."""
+
+
 class ContactCheck(StrictModel):
     """A count or a time in the log of contacts."""
 
@@ -130,7 +140,8 @@ class HumanCheck(StrictModel):
 
 
 Check = Annotated[
-    PhraseCheck | DisclosureCheck | NumberCheck | ContactCheck | OfferCheck | HumanCheck, Field(discriminator="kind")
+    PhraseCheck | DisclosureCheck | NumberCheck | StatementCheck | ContactCheck | OfferCheck | HumanCheck,
+    Field(discriminator="kind"),
 ]
 
 
@@ -148,6 +159,8 @@ class ExampleDialogue(StrictModel):
     channel: str = "voice"
     day: date | None = None
     """Day of the dialogue; default: the first day the rule is in force."""
+    facts: Facts | None = None
+    """The truth about the loan, for statement checks."""
 
 
 class ExampleLog(StrictModel):

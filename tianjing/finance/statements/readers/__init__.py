@@ -1,0 +1,1 @@
+"""One module per kind of value: how it is written and said, and what it then says."""
