@@ -276,7 +276,7 @@ class Hearing:
 
     def _second(self, item: _Open) -> bool:
         """Whether a second word has been heard near enough behind the first, so that more may follow."""
-        if not item.near:
+        if not item.near or item.word.far <= item.word.near:
             return False
         item.near = False
         words, latest, behind, opener = self._words, item.until, item.behind, item.word

@@ -37,6 +37,16 @@ class DetectorFault(Exception):
     """A detector reported what cannot be: its promise is broken, so nothing it said counts."""
 
 
+class _Arrival:
+    """Text up to `position` had come by `now_ms`."""
+
+    __slots__ = ("now_ms", "position")
+
+    def __init__(self, position: int, now_ms: float):
+        self.position = position
+        self.now_ms = now_ms
+
+
 class Stream:
     """The state of one (choice, channel). Made by `Guard.open`."""
 
@@ -59,7 +69,7 @@ class Stream:
         self._base = 0  # position of `_held` in the stream
         self._capped_from = -1  # begin of the stretch withheld at caps that ends at `_base`; -1: none
         self._pending: list[tuple[int, int, int, Span]] = []  # (start, -end, detector, span), to be sorted
-        self._arrivals: deque[tuple[int, float]] = deque()  # (position, elapsed ms): text up to there had come by then
+        self._arrivals: deque[_Arrival] = deque()
         self._at_work = -1  # the detector that is running, for the verdict if it fails
         self._ended: Verdict | None = None
         self._finished = False
@@ -120,7 +130,9 @@ class Stream:
             # Fail closed: what this call had already decided was decided by all detectors and stays; the rest is lost.
             name = self._names[self._at_work] if self._at_work >= 0 else "guard"
             self._block(name, f"{FAULT}:{type(error).__name__}", verdicts)
-        return Released("".join(sent), tuple(verdicts)) if sent or verdicts else _NOTHING
+        if not verdicts:
+            return Released(sent[0] if len(sent) == 1 else "".join(sent)) if sent else _NOTHING
+        return Released("".join(sent), tuple(verdicts))
 
     def _steps(self, text: str, position: int, closed: bool, sent: list[str], verdicts: list[Verdict]) -> None:
         begin = 0
@@ -252,11 +264,13 @@ class Stream:
 
     def _watch_time(self, now_ms: float, sent: list[str], verdicts: list[Verdict]) -> None:
         arrivals, end = self._arrivals, self._base + len(self._held)
-        if not arrivals or arrivals[-1][0] < end:
-            arrivals.append((end, now_ms))
-        while arrivals[0][0] <= self._base:
+        if arrivals and arrivals[-1].now_ms == now_ms:
+            arrivals[-1].position = end
+        elif not arrivals or arrivals[-1].position < end:
+            arrivals.append(_Arrival(end, now_ms))
+        while arrivals[0].position <= self._base:
             arrivals.popleft()
-        if now_ms - arrivals[0][1] > self._max_held_ms:
+        if now_ms - arrivals[0].now_ms > self._max_held_ms:
             self._cap("held_ms", sent, verdicts)
 
     def _block(self, detector: str, kind: str, verdicts: list[Verdict]) -> None:

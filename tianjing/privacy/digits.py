@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tianjing.privacy.findings import View
@@ -80,7 +79,6 @@ LIKELY: Final[str] = rf"[{ANY_DIGIT}](?:[{_GAP}]*[{ANY_DIGIT}]){{4}}|[{ANY_DIGIT
 SECOND: Final = frozenset(DIGITS) | SEPARATORS | frozenset("个")
 
 
-@dataclass(frozen=True, slots=True)
 class Window:
     """Digits from one place on, where each ends in the text, and whether a number may end after it.
 
@@ -88,10 +86,13 @@ class Window:
     between two adjacent written digits: 13812345678 inside an order number is no mobile number.
     """
 
-    digits: str
-    ends: list[int]
-    cuts: list[bool]
-    firm: int
+    __slots__ = ("cuts", "digits", "ends", "firm")
+
+    def __init__(self, digits: str, ends: list[int], cuts: list[bool], firm: int):
+        self.digits = digits
+        self.ends = ends
+        self.cuts = cuts
+        self.firm = firm
 
 
 _LETTERS: Final = frozenset(string.ascii_letters)

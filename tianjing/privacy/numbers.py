@@ -10,7 +10,10 @@ from tianjing.privacy.checks import is_card_prefix, is_landline, is_luhn, is_mob
 from tianjing.privacy.digits import SECOND, read_digits
 from tianjing.privacy.findings import LEFT_CONTEXT_CHARS, Match, View
 
-_LONGEST, _SHORTEST = 19, 5
+_LONGEST: Final = 19
+_SHORTEST: Final = 5
+# Shorter ones are only numbers of a chat.
+_SHORTEST_PHONE: Final = 7
 _CARD_WORDS: Final = (
     "卡号",
     "银行卡",
@@ -69,8 +72,10 @@ def match_number(view: View, start: int, known: Mapping[str, str]) -> Match | No
     if len(digits) < _SHORTEST or view.short:
         return None
     context = view.before(start, LEFT_CONTEXT_CHARS)
-    label = label_of(context)
     cuts = [index + 1 for index, cut in enumerate(window.cuts) if cut and _SHORTEST <= index + 1 <= _LONGEST]
+    if not known and len(digits) < _SHORTEST_PHONE and not _CHAT_CUE.search(context):
+        return None
+    label = label_of(context)
     for length in reversed(cuts):
         end, number = window.ends[length - 1], digits[:length]
         raw = view.text[start:end]

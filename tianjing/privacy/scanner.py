@@ -140,30 +140,32 @@ class Scanner:
                     continue
                 if best is None or end > best.end:
                     best, begin = Match(kind, end, canonical), index + offset
-        for match in self._recognised(view, index, char, recognisers) if recognisers else ():
-            if best is None or match.end > best.end:
-                best, begin = match, index
+        match = self._recognised(view, index, char, recognisers) if recognisers else None
+        if match and (best is None or match.end > best.end):
+            return index, match
         return (begin, best) if best else None
 
-    def _recognised(self, view: View, index: int, char: str, which: int) -> list[Match]:
-        found: list[Match] = []
-        if which & DATE and char in _DATE_STARTS and (match := match_birth_date(view, index, self._birth_date)):
-            found.append(match)
-        if which & NUMBER and not view.short and char in DIGITS and (match := match_number(view, index, self._numbers)):
-            found.append(match)
+    def _recognised(self, view: View, index: int, char: str, which: int) -> Match | None:
+        """The longest match of the recognisers at `index`, of equals the first."""
+        best: Match | None = None
+        if which & DATE and char in _DATE_STARTS:
+            best = match_birth_date(view, index, self._birth_date)
+        if which & NUMBER and not view.short and char in DIGITS:
+            best = _longer(best, match_number(view, index, self._numbers))
         if which & CODE and not view.short:
-            match = codes.match_plate(view, index) if char in codes.STARTS else codes.match_code(view, index)
-            if match:
-                found.append(match)
-        if which & NAME and not view.short and (match := match_name(view, index)):
-            found.append(match)
+            code = codes.match_plate(view, index) if char in codes.STARTS else codes.match_code(view, index)
+            best = _longer(best, code)
+        if which & NAME and not view.short:
+            best = _longer(best, match_name(view, index))
         if which & ADDRESS and not view.short and char.isalnum() and not (char.isascii() and char.isalpha()):
-            match = match_address(view, index)
-            if match:
-                found.append(match)
-        if which & EMPLOYER and not view.short and not char.isascii() and (match := match_employer(view, index)):
-            found.append(match)
-        return found
+            best = _longer(best, match_address(view, index))
+        if which & EMPLOYER and not view.short and not char.isascii():
+            best = _longer(best, match_employer(view, index))
+        return best
+
+
+def _longer(best: Match | None, match: Match | None) -> Match | None:
+    return match if match and (best is None or match.end > best.end) else best
 
 
 @functools.lru_cache(maxsize=1024)
