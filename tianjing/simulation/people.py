@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from datetime import date
 
-from tianjing.simulation.planted import BUCKET_DAYS, BUCKET_WEIGHTS
+from tianjing.simulation.planted import BUCKET_WEIGHTS
 
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙马朱胡郭何林罗高郑梁谢宋唐许韩冯邓曹彭曾田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢"
 _MALE = "伟强磊军勇杰涛超明刚平辉鹏斌波宇浩凯健俊帆旭文亮龙峰林志国建海江山宏永庆春康"
 _FEMALE = "芳娜敏静丽艳娟霞秀英慧巧美莉桂玲燕萍红雪梅琳婷倩颖洁蕾薇云莲真环爱兰凤琴月"
-_PRODUCTS = ("轻舟贷", "远帆分期", "晨光贷", "随渡金")
 _AREAS = {"east": ("310104", "320105", "330106", "370102"), "west": ("510104", "500103", "610103", "530102")}
 _SEGMENTS = ("130", "131", "135", "136", "138", "139", "150", "151", "158", "159", "176", "180", "186", "189", "199")
 _CARD_PREFIXES = ("622202", "621700", "622848", "621226", "623058")
@@ -21,7 +21,7 @@ _ID_CHECK = "10X98765432"
 
 @dataclass(frozen=True)
 class Person:
-    """A customer of the sample corpus. `amount` in yuan is what is due, `days` how long it has been due."""
+    """A customer of the sample corpus. `bucket` is how deep in arrears (逾期) whenever the person is."""
 
     id: str
     site: str
@@ -30,10 +30,16 @@ class Person:
     mobile: str
     id_card: str
     card: str
-    product: str
     bucket: str
-    days: int
-    amount: int
+
+    @property
+    def female(self) -> bool:
+        return self.title == "女士"
+
+    @property
+    def born(self) -> date:
+        """Date of birth, as the identity number says."""
+        return date(int(self.id_card[6:10]), int(self.id_card[10:12]), int(self.id_card[12:14]))
 
     @property
     def call(self) -> str:
@@ -45,19 +51,15 @@ def make_person(number: int, site: str, rng: random.Random) -> Person:
     female = rng.random() < 0.45
     given = _FEMALE if female else _MALE
     name = rng.choice(_SURNAMES) + "".join(rng.sample(given, rng.choice((1, 2, 2))))
-    bucket = rng.choices(list(BUCKET_WEIGHTS), weights=list(BUCKET_WEIGHTS.values()))[0]
     return Person(
-        id=f"c{number:05d}",
+        id=f"c{number:06d}",
         site=site,
         name=name,
         title="女士" if female else "先生",
         mobile=rng.choice(_SEGMENTS) + f"{rng.randrange(10**8):08d}",
         id_card=id_card(rng, rng.choice(_AREAS[site]), female),
         card=bank_card(rng),
-        product=rng.choice(_PRODUCTS),
-        bucket=bucket,
-        days=rng.randint(*BUCKET_DAYS[bucket]),
-        amount=rng.randint(42, 960) * 10 + rng.randint(0, 9),
+        bucket=rng.choices(list(BUCKET_WEIGHTS), weights=list(BUCKET_WEIGHTS.values()))[0],
     )
 
 
