@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from tianjing.config import StrictModel
-from tianjing.records import Speaker
-from tianjing.rulebook.contacts import Contact
+from tianjing.records import Contact, Speaker
 
 Topic = Literal[
     "contact_hours",

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import date
 
+from tianjing.privacy.checks import luhn_check, resident_id_check
 from tianjing.simulation.planted import BUCKET_WEIGHTS
 
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙马朱胡郭何林罗高郑梁谢宋唐许韩冯邓曹彭曾田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢"
@@ -15,8 +16,6 @@ _AREAS = {"east": ("310104", "320105", "330106", "370102"), "west": ("510104", "
 _SEGMENTS = ("130", "131", "135", "136", "138", "139", "150", "151", "158", "159", "176", "180", "186", "189", "199")
 _CARD_PREFIXES = ("622202", "621700", "622848", "621226", "623058")
 _SPOKEN = dict(zip("0123456789", "零幺二三四五六七八九", strict=True))
-_ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_ID_CHECK = "10X98765432"
 
 
 @dataclass(frozen=True)
@@ -65,19 +64,15 @@ def make_person(number: int, site: str, rng: random.Random) -> Person:
 
 def id_card(rng: random.Random, area: str, female: bool) -> str:
     """An 18-digit identity number with a valid check digit (GB 11643-1999)."""
-    birth = f"{rng.randint(1962, 2004)}{rng.randint(1, 12):02d}{rng.randint(1, 28):02d}"
+    birth = f"{rng.randint(1962, 2003)}{rng.randint(1, 12):02d}{rng.randint(1, 28):02d}"
     body = f"{area}{birth}{rng.randint(0, 99):02d}{rng.randrange(0, 5) * 2 + (not female)}"
-    return body + _ID_CHECK[sum(int(d) * w for d, w in zip(body, _ID_WEIGHTS, strict=True)) % 11]
+    return body + resident_id_check(body)
 
 
 def bank_card(rng: random.Random) -> str:
     """A 19-digit card number that passes the Luhn check (ISO/IEC 7812-1)."""
     body = rng.choice(_CARD_PREFIXES) + f"{rng.randrange(10**12):012d}"
-    total = 0
-    for index, char in enumerate(reversed(body)):
-        digit = int(char) * (2 if index % 2 == 0 else 1)
-        total += digit - 9 if digit > 9 else digit
-    return body + str(-total % 10)
+    return body + luhn_check(body)
 
 
 def spoken(digits: str, rng: random.Random) -> str:

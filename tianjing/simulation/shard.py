@@ -15,9 +15,11 @@ from typing import Any
 
 from tianjing.simulation import structural
 from tianjing.simulation.contacts import contact_rows
+from tianjing.simulation.documents import DocumentWriter
 from tianjing.simulation.planning import Call, Customer, Planner
 from tianjing.simulation.planted import Surface
 from tianjing.simulation.scenes import Scene, SceneWriter
+from tianjing.simulation.third_parties import record_rows
 
 # Raw files, then what was planted in each of them.
 FILES = (
@@ -27,11 +29,15 @@ FILES = (
     "customers.jsonl",
     "accounts.jsonl",
     "contacts.jsonl",
+    "records.jsonl",
+    "documents.jsonl",
     "truth/dialogues.jsonl",
     "truth/customers.jsonl",
     "truth/contacts.jsonl",
+    "truth/documents.jsonl",
 )
 _DUPLICATE_SHARE = 0.01
+_DOCUMENTS_SHARE = 0.3  # of post-loan calls, after which proofs are handed in
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -55,13 +61,19 @@ def write_shard(shard: Shard) -> dict[str, bytes]:
 class _Writer:
     def __init__(self, shard: Shard):
         self.shard = shard
-        self.rng = random.Random(f"{shard.seed}:{shard.number}:talk")
+        self.rng = self._random("talk")
+        self.papers = self._random("papers")
+        self.documents = DocumentWriter(self._random("documents"))
         self.duplicates = round(shard.cases * _DUPLICATE_SHARE)
         originals = shard.cases - self.duplicates
         self.planner = Planner(originals, shard.seed, shard.number, shard.first, shard.surface)
         self.lines: dict[str, list[str]] = {name: [] for name in FILES}
         self.calls: dict[str, list[datetime]] = defaultdict(list)
         self.numbered = shard.first
+
+    def _random(self, part: str) -> random.Random:
+        """A source of its own for each part, so that a change of one leaves the others as they are."""
+        return random.Random(f"{self.shard.seed}:{self.shard.number}:{part}")
 
     def write(self) -> dict[str, bytes]:
         starts = self.planner.starts()
@@ -72,8 +84,11 @@ class _Writer:
             if index in copied:
                 self._duplicate(dialogue)
         customers = [customer for known in self.planner.customers.values() for customer in known]
+        records = self._random("records")
         for customer in sorted(customers, key=lambda customer: customer.person.id):
             self._customer(customer)
+            for row in record_rows(customer, records):
+                self._add("records.jsonl", row)
         self._contacts({customer.person.id: customer.person.mobile for customer in customers})
         return {name: "".join(f"{line}\n" for line in lines).encode() for name, lines in self.lines.items()}
 
@@ -115,6 +130,8 @@ class _Writer:
         self._truth(case, call, scene, missing)
         if call.kept is not None:
             self.calls[call.plan.person.id].append(call.start)
+            if self.papers.random() < _DOCUMENTS_SHARE:
+                self._documents(case, call)
         return dialogue
 
     def _event(self, case: str, at: str, actor: str, activity: str, attributes: Mapping[str, Any]) -> None:
@@ -171,6 +188,20 @@ class _Writer:
         }
         self._add("truth/dialogues.jsonl", row)
 
+    def _documents(self, case: str, call: Call) -> None:
+        handed_in = (call.start + timedelta(days=self.papers.randint(0, 6))).date()
+        written = self.documents.rows(
+            call.plan.person,
+            call.before.usual_income_yuan,
+            call.plan.situation,
+            handed_in,
+            count=self.papers.choice((1, 1, 2)),
+            first_id=case.replace("d", "p"),
+        )
+        for row, truth in written:
+            self._add("documents.jsonl", row)
+            self._add("truth/documents.jsonl", truth)
+
     def _duplicate(self, dialogue: dict[str, Any]) -> None:
         """The recording once more under another id, as a double upload leaves it: no events, no outcome."""
         case = self._case()
@@ -205,8 +236,7 @@ class _Writer:
         )
 
     def _contacts(self, numbers: Mapping[str, str]) -> None:
-        rng = random.Random(f"{self.shard.seed}:{self.shard.number}:contacts")
-        for row, breach in contact_rows(self.calls, numbers, rng):
+        for row, breach in contact_rows(self.calls, numbers, self._random("contacts")):
             self._add("contacts.jsonl", row)
             if breach is not None:
                 self._add("truth/contacts.jsonl", breach)
