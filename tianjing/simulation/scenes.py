@@ -89,6 +89,30 @@ class Scene:
     decisive: int | None = None
 
 
+def slots_of(person: Person, debt: Debt, rng: random.Random) -> dict[str, str]:
+    """What the grammars fill in of a person and the debt; numbers are spoken in one way per dialogue."""
+    return {
+        "name": person.name,
+        "surname": person.name[0],
+        "title": person.title,
+        "call": person.call,
+        "product": debt.product,
+        "amount": str(debt.amount),
+        "half": str(debt.amount // 2),
+        "principal": str(debt.principal),
+        "interest": str(debt.interest),
+        "penalty": str(debt.penalty),
+        "days": str(debt.days),
+        "day": str(rng.randint(3, 28)),
+        "mobile": spoken(person.mobile, rng),
+        "id_tail": spoken(person.id_card[-4:], rng),
+        "id_card": spoken(person.id_card, rng),
+        "card": spoken(person.card, rng),
+        "spouse": "老公" if person.female else "老婆",
+        "worker": str(rng.randint(1001, 9899)),
+    }
+
+
 class SceneWriter:
     """Writes the scene of one plan."""
 
@@ -96,31 +120,8 @@ class SceneWriter:
         self.plan = plan
         self.rng = rng
         self.scene = Scene()
-        self.slots = self._slots()
+        self.slots = slots_of(plan.person, plan.debt, rng)
         self._asked: set[str] = set()
-
-    def _slots(self) -> dict[str, str]:
-        person, debt, rng = self.plan.person, self.plan.debt, self.rng
-        return {
-            "name": person.name,
-            "surname": person.name[0],
-            "title": person.title,
-            "call": person.call,
-            "product": debt.product,
-            "amount": str(debt.amount),
-            "half": str(debt.amount // 2),
-            "principal": str(debt.principal),
-            "interest": str(debt.interest),
-            "penalty": str(debt.penalty),
-            "days": str(debt.days),
-            "day": str(rng.randint(3, 28)),
-            "mobile": spoken(person.mobile, rng),
-            "id_tail": spoken(person.id_card[-4:], rng),
-            "id_card": spoken(person.id_card, rng),
-            "card": spoken(person.card, rng),
-            "spouse": "老公" if person.female else "老婆",
-            "worker": str(rng.randint(1001, 9899)),
-        }
 
     def write(self) -> Scene:
         """The whole conversation, 3 to 14 turns."""
