@@ -14,10 +14,10 @@ Style = Literal["strict", "formal", "kind"]
 
 # Senior agents know the working act more often and are given the harder buckets: the confounding that a stratified
 # miner must undo. All learn: by the last month they know it a little more often than in the first.
-_WORKING_ACT_RATE: dict[bool, float] = {True: 0.56, False: 0.4}
+_WORKING_ACT_RATE: dict[bool, float] = {True: 0.62, False: 0.36}
 _LEARNING_PER_MONTH = 0.008
 _MIDDLE_MONTH = 3.5
-SENIOR_BY_BUCKET: dict[str, float] = {"M0": 0.25, "M1": 0.4, "M2": 0.55, "M3": 0.7}
+SENIOR_BY_BUCKET: dict[str, float] = {"M0": 0.15, "M1": 0.35, "M2": 0.65, "M3": 0.85}
 
 # What an agent falls back on who misses the working act: relative frequency of acts, 1 where none is named.
 _FALLBACK: dict[Style, dict[str, int]] = {
@@ -25,6 +25,9 @@ _FALLBACK: dict[Style, dict[str, int]] = {
     "formal": {"remind_consequence": 2, "demand_full_payment": 2, "request_proof": 2, "explain_fees": 2},
     "kind": {"empathise": 2, "ask_affordable_amount": 2},
 }
+# Seniors pass on what they cannot solve. It does nothing; their hard cases make it look harmful: a confounded placebo.
+PLACEBO = "transfer_specialist"
+_SENIOR_PLACEBO_WEIGHT = 5
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,12 @@ class Agent:
     def fallback(self, situation: str, rng: random.Random) -> str:
         """An act other than the working one, by her style."""
         others = [act for act in ACTS if act != SITUATIONS[situation].act]
-        return rng.choices(others, weights=[_FALLBACK[self.style].get(act, 1) for act in others])[0]
+        return rng.choices(others, weights=[self._weight(act) for act in others])[0]
+
+    def _weight(self, act: str) -> int:
+        if act == PLACEBO and self.senior:
+            return _SENIOR_PLACEBO_WEIGHT
+        return _FALLBACK[self.style].get(act, 1)
 
 
 def hire(ids: tuple[str, ...], seed: int) -> tuple[Agent, ...]:

@@ -36,7 +36,7 @@ _WORKING_EFFECT: dict[str, float] = {
     "经营亏损": 0.42,
 }
 # Risk difference of acts that make matters worse; where a situation is not named, the default.
-_HARM: dict[str, dict[str, float]] = {
+HARM: dict[str, dict[str, float]] = {
     "remind_consequence": {"default": -0.06, "忘记还款": 0.0, "多头负债": -0.08, "情绪激动": -0.10},
     "demand_full_payment": {"default": -0.10, "忘记还款": -0.05, "费用争议": -0.08, "情绪激动": -0.08},
 }
@@ -56,7 +56,7 @@ def effect(situation: str, act: str) -> float:
     """Risk difference of `act` in `situation`: above 0 it helps, below it harms, 0 does nothing."""
     if act == SITUATIONS[situation].act:
         return _WORKING_EFFECT[situation]
-    harm = _HARM.get(act, {"default": 0.0})
+    harm = HARM.get(act, {"default": 0.0})
     return harm.get(situation, harm["default"])
 
 
@@ -104,5 +104,5 @@ def parameters() -> dict[str, object]:
 
 
 def _effects(situation: str) -> dict[str, float]:
-    acts = (SITUATIONS[situation].act, *_HARM)
+    acts = (SITUATIONS[situation].act, *HARM)
     return {act: effect(situation, act) for act in acts if effect(situation, act)}
