@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": ("serving.cli", "Serve a released model behind the guarded OpenAI-compatible endpoint."),
     "privacy": ("tianjing.privacy.cli", "Find and replace personal data; test re-identification."),
     "rules": ("tianjing.rulebook.cli", "Dated, cited rules: list, show, check dialogues, test."),
+    "cost": ("tianjing.finance.cli", "What a loan costs: schedules, rates, cost tables, restructuring."),
     "lineage": ("tianjing.lineage.cli", "Trace, verify and sign artefacts."),
     "models": ("tianjing.models.cli", "Fetch, show and verify base models."),
     "simulate": ("tianjing.simulation.cli", "Write a sample corpus with known behaviour."),

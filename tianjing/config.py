@@ -1,4 +1,4 @@
-"""Strict YAML configuration: an unknown key or a wrong value is an error that names the field."""
+"""Strict YAML configuration: an unknown key or a wrong value is an error that names the line and the field."""
 
 from __future__ import annotations
 
@@ -21,6 +21,22 @@ class StrictModel(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class UniqueKeyLoader(_Loader):
+    """A key that is written twice is an error, not the last one silently."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key}' is written twice", node.value[position][0].start_mark
+                )
+        return dict(super().construct_mapping(node, deep))
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
@@ -34,7 +50,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise TianjingError(f"{path}: cannot be read: {error}", "give a UTF-8 text file that you may read") from None
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, UniqueKeyLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -51,8 +67,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
-def parse(model: type[Model], value: Any, where: str) -> Model:
+def parse(model: type[Model], value: Any, where: str, source: Path | None = None) -> Model:
     """Validate `value` against `model`; `where` (a file, or a file and section) opens each message.
+
+    Args:
+        source: the YAML file that holds `value`; messages then name the line too.
 
     Raises:
         TianjingError: names every wrong field; for an unknown key, the allowed ones and the nearest.
@@ -60,8 +79,9 @@ def parse(model: type[Model], value: Any, where: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = [_explain(model, problem) for problem in error.errors()]
-        raise TianjingError("\n".join(f"{where}: {line}" for line in lines)) from None
+        root = yaml.compose(source.read_text(encoding="utf-8"), yaml.SafeLoader) if source else None
+        lines = [f"{where}{_line(root, problem['loc'])}: {_explain(model, problem)}" for problem in error.errors()]
+        raise TianjingError("\n".join(lines)) from None
 
 
 def load(model: type[Model], path: Path | None) -> Model:
@@ -70,7 +90,7 @@ def load(model: type[Model], path: Path | None) -> Model:
     Raises:
         TianjingError: as `load_yaml` and `parse` do.
     """
-    return parse(model, load_yaml(path) if path else {}, str(path) if path else "defaults")
+    return parse(model, load_yaml(path), str(path), path) if path else parse(model, {}, "defaults")
 
 
 def _explain(model: type[BaseModel], problem: Any) -> str:
@@ -83,7 +103,24 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
         return f"unknown key '{field}'{hint} Allowed here: {', '.join(allowed)}"
     if problem["type"] == "missing":
         return f"missing key '{field}'"
-    return f"'{field}': {problem['msg']} (got {problem['input']!r:.80})"
+    message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], dict):
+        return f"'{field}': {message}" if field else message
+    return f"'{field}': {message} (got {problem['input']!r:.80})"
+
+
+def _line(node: yaml.Node | None, location: tuple[str | int, ...]) -> str:
+    """`:12`, the line of the deepest part of `location` that stands in the file; what pydantic adds is skipped."""
+    line = ""
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+            if found:
+                line, node = f":{found[0].start_mark.line + 1}", found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = f":{node.start_mark.line + 1}"
+    return line
 
 
 def _fields_at(model: type[BaseModel], location: list[str]) -> set[str]:

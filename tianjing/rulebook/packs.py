@@ -11,26 +11,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from tianjing.config import UniqueKeyLoader
 from tianjing.rulebook.errors import RulebookError
 from tianjing.rulebook.schema import Pack
 
 _CHECKS = ("phrase", "disclosure", "number", "contacts", "offer", "human")
 _VARIANTS = frozenset((*_CHECKS, "str", "ExampleDialogue", "ExampleLog", "Citation", "literal[False]"))
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Strict(_Loader):
-    """A key that is written twice is an error, not the last one silently."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for position, key in enumerate(keys):
-            if key in keys[:position]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key '{key}' is written twice", node.value[position][0].start_mark
-                )
-        return dict(super().construct_mapping(node, deep))
 
 
 def read_pack(path: Path) -> Pack:
@@ -49,7 +35,7 @@ def read_pack(path: Path) -> Pack:
 def parse_pack(text: str, where: str) -> Pack:
     """Validate a pack's YAML text; `where` opens each message."""
     try:
-        value = yaml.load(text, _Strict)
+        value = yaml.load(text, UniqueKeyLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
