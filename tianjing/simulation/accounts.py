@@ -1,27 +1,37 @@
 """Loans of a customer and what of them is overdue on a day, to the cent.
 
-Every loan is repaid in equal monthly instalments. The rules of arrears are those of the sample company's fee policy:
-penalty interest (罚息) is the contract rate and a half on overdue principal, and none within three days of grace.
+Every loan is repaid in equal monthly instalments, as the cost engine schedules them. The rules of arrears are those of
+the sample company's fee policy: penalty interest (罚息) is the contract rate and a half on overdue principal, none
+within three days of grace.
 """
 
 from __future__ import annotations
 
+import functools
 import random
-from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cached_property
 from typing import Any
 
+from tianjing.finance import LoanTerms, make_schedule
+from tianjing.finance.money import to_cent
+from tianjing.finance.schedule import add_months
+from tianjing.finance.terms import Rate
 from tianjing.simulation.planted import BUCKET_DAYS
 
-PRODUCTS = ("轻舟贷", "远帆分期", "晨光贷", "随渡金")
-DAYS_A_YEAR, MONTHS_A_YEAR = 365, 12
+# Annual rates in percent that each product is lent at.
+PRODUCTS: dict[str, tuple[str, ...]] = {
+    "轻舟贷": ("9.6", "13.5", "17.9"),
+    "远帆分期": ("10.8", "14.4", "18.0"),
+    "晨光贷": ("12.6", "16.2", "21.6"),
+    "随渡金": ("15.3", "19.8", "23.9"),
+}
+LENDER = "晨舟消费金融有限公司"
 GRACE_DAYS = 3
-PENALTY_FACTOR = Decimal("1.5")
 
-_CENT = Decimal("0.01")
+_DAYS_A_YEAR = 365
+_PENALTY_PERCENT = 150  # of the contract rate
 _TERMS = (6, 12, 12, 24, 36)
 
 
@@ -53,28 +63,20 @@ class Arrears:
 
 @dataclass(frozen=True)
 class Loan:
-    """A loan of `principal` yuan at `annual_rate` (a fraction, nominal) in `terms` equal monthly instalments."""
+    """A loan of `principal` yuan at `annual_percent` (nominal) in `terms` equal monthly instalments."""
 
     account: str
     customer: str
     product: str
     principal: Decimal
-    annual_rate: Decimal
+    annual_percent: Decimal
     terms: int
     first_due: date
 
-    @cached_property
+    @property
     def instalments(self) -> tuple[tuple[Decimal, Decimal], ...]:
         """(principal, interest) of each instalment."""
-        monthly = self.annual_rate / MONTHS_A_YEAR
-        level = _cents(self.principal * monthly / (1 - (1 + monthly) ** -self.terms))
-        left, rows = self.principal, []
-        for number in range(1, self.terms + 1):
-            interest = _cents(left * monthly)
-            repaid = left if number == self.terms else level - interest
-            rows.append((repaid, interest))
-            left -= repaid
-        return tuple(rows)
+        return _instalments(self.principal, self.annual_percent, self.terms)
 
     @property
     def instalment(self) -> Decimal:
@@ -83,14 +85,15 @@ class Loan:
         return principal + interest
 
     def due(self, number: int) -> date:
-        """Due date of instalment `number`, counted from 0: the day of the first one, or a shorter month's last."""
-        year, month = _month(self.first_due, number)
-        return date(year, month, min(self.first_due.day, monthrange(year, month)[1]))
+        """Due date of instalment `number`, counted from 0."""
+        return add_months(self.first_due, number)
 
     def oldest_overdue(self, as_of: date, bucket: str) -> int | None:
         """The instalment from which on nothing was paid if the loan is in `bucket` on that day, or None."""
         first, last = BUCKET_DAYS[bucket]
-        return next((n for n in range(self.terms) if first <= (as_of - self.due(n)).days <= last), None)
+        passed = (as_of.year - self.first_due.year) * 12 + as_of.month - self.first_due.month
+        numbers = range(max(0, passed - 3), min(self.terms, passed + 1))
+        return next((n for n in numbers if first <= (as_of - self.due(n)).days <= last), None)
 
     def arrears(self, as_of: date, oldest: int) -> Arrears:
         """What is overdue on `as_of` if instalments from `oldest` on are unpaid."""
@@ -101,7 +104,7 @@ class Loan:
             days = (as_of - self.due(number)).days
             principal, interest = principal + repaid, interest + charged
             if days > GRACE_DAYS:
-                penalty += _cents(repaid * self.annual_rate * PENALTY_FACTOR / DAYS_A_YEAR * days)
+                penalty += to_cent(repaid * self.annual_percent * _PENALTY_PERCENT * days / (10_000 * _DAYS_A_YEAR))
         return Arrears((as_of - self.due(oldest)).days, len(overdue), principal, interest, penalty)
 
     def row(self, as_of: date, arrears: Arrears) -> dict[str, Any]:
@@ -111,7 +114,7 @@ class Loan:
             "customer": self.customer,
             "product": self.product,
             "principal": float(self.principal),
-            "rate": float(self.annual_rate * 100),
+            "rate": float(self.annual_percent),
             "schedule": {
                 "method": "equal_instalment",
                 "instalments": self.terms,
@@ -126,17 +129,19 @@ class Loan:
 def lend(account: str, customer: str, bucket: str, as_of: date, rng: random.Random) -> Loan:
     """A random loan that can be in `bucket` on `as_of`."""
     terms = rng.choice(_TERMS)
-    due = as_of - timedelta(days=rng.randint(*BUCKET_DAYS[bucket]))
-    # The first month needs the due day, too: every fourth month at the latest has 31 days.
-    paid = rng.choice([n for n in range(1, terms - 1) if monthrange(*_month(due, -n))[1] >= due.day])
+    paid: list[int] = []
+    while not paid:  # a due day such as the 31st, that few months have
+        due = as_of - timedelta(days=rng.randint(*BUCKET_DAYS[bucket]))
+        paid = [n for n in range(1, terms - 1) if _has_day(due, n) and _has_day(due, n + 1)]
+    product = rng.choice(tuple(PRODUCTS))
     return Loan(
         account=account,
         customer=customer,
-        product=rng.choice(PRODUCTS),
-        principal=Decimal(rng.randint(20, 300) * 100),
-        annual_rate=Decimal(rng.randint(96, 239)) / 1000,
+        product=product,
+        principal=Decimal(rng.randint(2, 30) * 1000),
+        annual_percent=Decimal(rng.choice(PRODUCTS[product])),
         terms=terms,
-        first_due=date(*_month(due, -paid), due.day),
+        first_due=add_months(due, -rng.choice(paid)),
     )
 
 
@@ -145,11 +150,22 @@ def yuan(amount: Decimal) -> int:
     return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def _month(day: date, later: int) -> tuple[int, int]:
-    """Year and month that lie `later` months after the one of `day`."""
-    months = day.year * 12 + day.month - 1 + later
-    return months // 12, months % 12 + 1
+@functools.cache  # a few thousand loans differ; their dates do not matter to monthly interest
+def _instalments(principal: Decimal, annual_percent: Decimal, terms: int) -> tuple[tuple[Decimal, Decimal], ...]:
+    rows = make_schedule(
+        LoanTerms(
+            product="贷款",
+            lender=LENDER,
+            principal=principal,
+            disbursed_on=date(2025, 1, 1),
+            rate=Rate(percent=annual_percent, per="year"),
+            method="equal_instalment",
+            instalments=terms,
+        )
+    )
+    return tuple((row.principal, row.interest) for row in rows)
 
 
-def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(_CENT, ROUND_HALF_UP)
+def _has_day(day: date, months: int) -> bool:
+    """Whether the month that lies `months` before has that day, so that a loan may start or be due on it."""
+    return add_months(day, -months).day == day.day

@@ -11,7 +11,7 @@ from tianjing.simulation.planning import Customer
 
 AS_OF = (date(2025, 12, 31), date(2026, 3, 31), date(2026, 6, 30))
 
-_ASKED_SHARE = 0.3
+_ASKED_SHARE = 0.25
 _LENDER_YUAN = 900  # other debt a month that stands for one more lender
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from tianjing.finance.money import to_cent
 from tianjing.simulation.documents.facts import Facts
 from tianjing.simulation.documents.kinds import (
     Check,
@@ -22,7 +23,7 @@ from tianjing.simulation.documents.kinds import (
     serial,
     valid_id,
 )
-from tianjing.simulation.documents.values import Rows, capitals, cents
+from tianjing.simulation.documents.values import Rows, capitals
 
 
 def _insurance(facts: Facts, rng: random.Random) -> dict[str, Any]:
@@ -31,8 +32,8 @@ def _insurance(facts: Facts, rng: random.Random) -> dict[str, Any]:
         {
             "month": month_back(facts.today, back),
             "base_yuan": base,
-            "company_yuan": cents(base * 27 / 100),
-            "personal_yuan": cents(base * 105 / 1000),
+            "company_yuan": to_cent(base * 27 / 100),
+            "personal_yuan": to_cent(base * 105 / 1000),
         }
         for back in range(rng.randint(6, 9), 0, -1)
     ]
@@ -46,7 +47,7 @@ def _insurance(facts: Facts, rng: random.Random) -> dict[str, Any]:
 
 
 def _housing_fund(facts: Facts, rng: random.Random) -> dict[str, Any]:
-    share = cents(facts.income * rng.choice((5, 7, 12)) / 100)
+    share = to_cent(facts.income * rng.choice((5, 7, 12)) / 100)
     rows: Rows = [
         {"month": month_back(facts.today, back), "personal_yuan": share, "company_yuan": share, "paid_yuan": share * 2}
         for back in range(rng.randint(6, 9), 0, -1)
@@ -67,7 +68,7 @@ def _tax_record(facts: Facts, rng: random.Random) -> dict[str, Any]:
     rows: Rows = []
     for back in range(rng.randint(6, 9), 0, -1):
         income = facts.income + hundreds(0, 9, rng)
-        tax = cents(max(Decimal(0), income - 5000) * 3 / 100)
+        tax = to_cent(max(Decimal(0), income - 5000) * 3 / 100)
         rows.append({"month": month_back(facts.today, back), "income_yuan": income, "tax_yuan": tax})
     return owner(facts) | {
         "employer": facts.employer,

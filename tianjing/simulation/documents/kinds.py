@@ -11,10 +11,11 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from tianjing.finance.money import to_cent
 from tianjing.privacy.checks import is_credit_code, is_resident_id
 from tianjing.simulation.documents.facts import Facts
 from tianjing.simulation.documents.rendering import Layouts, read_layouts
-from tianjing.simulation.documents.values import Fields, Rows, capitals, cents
+from tianjing.simulation.documents.values import Fields, Rows, capitals
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def random_yuan(low: int, high: int, rng: random.Random) -> Decimal:
 
 def share(amount: Decimal, low_percent: int, high_percent: int, rng: random.Random) -> Decimal:
     """A random part of an amount, to the cent."""
-    return cents(amount * rng.randint(low_percent, high_percent) / 100)
+    return to_cent(amount * rng.randint(low_percent, high_percent) / 100)
 
 
 def column_total(rows: Rows, cell: str) -> Decimal:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from tianjing.finance.money import to_cent
 from tianjing.privacy.checks import is_luhn
 from tianjing.simulation.documents.facts import Facts
 from tianjing.simulation.documents.kinds import (
@@ -25,7 +26,7 @@ from tianjing.simulation.documents.kinds import (
     valid_credit_code,
     valid_id,
 )
-from tianjing.simulation.documents.values import Fields, Rows, capitals, cents
+from tianjing.simulation.documents.values import Fields, Rows, capitals
 
 _LENDERS = ("江海银行信用卡中心", "晨舟消费金融", "云帆小贷", "西岭银行", "速济消费金融", "民和银行信用卡中心")
 _SPENDING = ("超市消费", "水电费", "转账支出", "餐饮", "房租", "还款", "手机充值")
@@ -135,7 +136,7 @@ def _receipt(facts: Facts, rng: random.Random) -> dict[str, Any]:
 
 def _invoice(facts: Facts, rng: random.Random) -> dict[str, Any]:
     net, rate = random_yuan(90, 6000, rng), rng.choice((1, 3, 6, 13))
-    tax = cents(net * rate / 100)
+    tax = to_cent(net * rate / 100)
     return {
         "number": serial(rng, 20),
         "buyer": facts.person.name,
@@ -220,7 +221,7 @@ KINDS: tuple[Kind, ...] = (
             Check(
                 "tax_is_rate",
                 "tax_yuan",
-                lambda f: f["tax_yuan"] == cents(f["net_yuan"] * f["tax_percent"] / 100),
+                lambda f: f["tax_yuan"] == to_cent(f["net_yuan"] * f["tax_percent"] / 100),
             ),
             valid_credit_code(),
         ),

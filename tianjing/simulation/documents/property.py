@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tianjing.finance.money import to_cent
 from tianjing.simulation.documents.facts import Facts
 from tianjing.simulation.documents.kinds import (
     Check,
@@ -20,7 +21,7 @@ from tianjing.simulation.documents.kinds import (
     valid_id,
     years_later,
 )
-from tianjing.simulation.documents.values import capitals, cents
+from tianjing.simulation.documents.values import capitals
 from tianjing.simulation.people import make_person
 
 _PLATES = {"31": "沪", "32": "苏", "33": "浙", "37": "鲁", "51": "川", "50": "渝", "61": "陕", "53": "云"}
@@ -98,8 +99,8 @@ def _lease(facts: Facts, rng: random.Random) -> dict[str, Any]:
 
 def _purchase(facts: Facts, rng: random.Random) -> dict[str, Any]:
     area, price = Decimal(rng.randint(4500, 14000)) / 100, hundreds(60, 350, rng)
-    total = cents(area * price)
-    down = cents(total * rng.choice((20, 30, 35)) / 100)
+    total = to_cent(area * price)
+    down = to_cent(total * rng.choice((20, 30, 35)) / 100)
     return owner(facts) | {
         "seller": f"{facts.city.removesuffix('市')}宏安置业有限公司",
         "contract_number": serial(rng, 12),
@@ -178,7 +179,7 @@ KINDS: tuple[Kind, ...] = (
             Check(
                 "total_is_area_times_price",
                 "total_yuan",
-                lambda f: f["total_yuan"] == cents(f["square_metres"] * f["unit_price_yuan"]),
+                lambda f: f["total_yuan"] == to_cent(f["square_metres"] * f["unit_price_yuan"]),
             ),
             Check(
                 "down_payment_and_loan_are_total",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 # Money as Decimal, days as date, a table as a list of rows, everything else as text or a whole number.
@@ -19,11 +19,6 @@ _CAPITAL_GROUPS = ("", "万", "亿")
 
 DATE_STYLES = ("{0:%Y}年{0.month}月{0.day}日", "{0:%Y-%m-%d}", "{0:%Y.%m.%d}", "{0:%Y/%m/%d}")
 MONTH_STYLES = ("{0:%Y}年{0.month}月", "{0:%Y-%m}", "{0:%Y%m}")
-
-
-def cents(amount: Decimal) -> Decimal:
-    """Rounded to the cent, half up (四舍五入)."""
-    return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def capitals(amount: Decimal) -> str:

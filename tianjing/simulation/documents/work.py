@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
+from tianjing.finance.money import to_cent
 from tianjing.simulation.documents.facts import Facts
 from tianjing.simulation.documents.kinds import (
     Check,
@@ -21,7 +22,7 @@ from tianjing.simulation.documents.kinds import (
     valid_id,
     years_later,
 )
-from tianjing.simulation.documents.values import capitals, cents
+from tianjing.simulation.documents.values import capitals
 
 
 def _income(facts: Facts, rng: random.Random) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def _payslip(facts: Facts, rng: random.Random) -> dict[str, Any]:
     allowance, overtime = hundreds(1, 8, rng), hundreds(0, 12, rng)
     base = facts.income
     gross = base + allowance + overtime
-    insurance, fund, tax = cents(base * 105 / 1000), cents(base * 7 / 100), cents(gross / 100)
+    insurance, fund, tax = to_cent(base * 105 / 1000), to_cent(base * 7 / 100), to_cent(gross / 100)
     return {
         "name": facts.person.name,
         "employer": facts.employer,

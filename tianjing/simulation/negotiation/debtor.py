@@ -79,7 +79,7 @@ class Debtor:
 
     def present_value(self, offer: Offer) -> float:
         """Value today of what the offer pays, at the loan's own rate."""
-        return offer.present_value(self.outstanding, self.loan.annual_rate)
+        return offer.present_value(self.outstanding, self.loan.annual_percent / 100)
 
 
 def make_debtor(seed: int, site: Literal["east", "west"] = "east", situation: str | None = None) -> Debtor:

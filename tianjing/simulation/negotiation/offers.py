@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from tianjing.finance.money import to_cent
 from tianjing.rulebook import numbers
-from tianjing.simulation.documents.values import cents
 
 DAYS_A_MONTH, DAYS_A_YEAR = 30, 365
 
@@ -22,7 +22,7 @@ class Offer:
 
     def instalment(self, outstanding: Decimal) -> Decimal:
         """One payment in yuan."""
-        return cents(outstanding * (100 - Decimal(str(self.waiver_percent))) / 100 / self.instalments)
+        return to_cent(outstanding * (100 - Decimal(str(self.waiver_percent))) / 100 / self.instalments)
 
     def payments(self, outstanding: Decimal) -> Iterator[tuple[int, Decimal]]:
         """(days from today, yuan) of every payment."""
