@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import REPOSITORY
 from tianjing.records import Turn
 from tianjing.simulation.negotiation import (
     NegotiatingCustomer,
@@ -128,3 +129,11 @@ def test_present_value_falls_with_every_concession() -> None:
     values = [debtor.present_value(offer) for offer in (Offer(), Offer(12), Offer(12, 30), Offer(12, 30, 20))]
     assert values == sorted(values, reverse=True)
     assert values[0] == pytest.approx(float(debtor.outstanding))
+
+
+def test_the_documented_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (REPOSITORY / "docs" / "simulation.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    exec(example[1], {})
+    assert "NegotiationReport(negotiations=50, agreed=0." in capsys.readouterr().out
