@@ -98,14 +98,16 @@ class Loan:
     def arrears(self, as_of: date, oldest: int) -> Arrears:
         """What is overdue on `as_of` if instalments from `oldest` on are unpaid."""
         principal = interest = penalty = Decimal(0)
-        overdue = [n for n in range(oldest, self.terms) if self.due(n) < as_of]
-        for number in overdue:
-            repaid, charged = self.instalments[number]
+        count = 0
+        for number in range(oldest, self.terms):
             days = (as_of - self.due(number)).days
-            principal, interest = principal + repaid, interest + charged
+            if days <= 0:
+                break
+            repaid, charged = self.instalments[number]
+            principal, interest, count = principal + repaid, interest + charged, count + 1
             if days > GRACE_DAYS:
                 penalty += to_cent(repaid * self.annual_percent * _PENALTY_PERCENT * days / (10_000 * _DAYS_A_YEAR))
-        return Arrears((as_of - self.due(oldest)).days, len(overdue), principal, interest, penalty)
+        return Arrears((as_of - self.due(oldest)).days, count, principal, interest, penalty)
 
     def row(self, as_of: date, arrears: Arrears) -> dict[str, Any]:
         """The account on one day, as accounts.jsonl holds it."""
@@ -129,10 +131,11 @@ class Loan:
 def lend(account: str, customer: str, bucket: str, as_of: date, rng: random.Random) -> Loan:
     """A random loan that can be in `bucket` on `as_of`."""
     terms = rng.choice(_TERMS)
-    paid: list[int] = []
-    while not paid:  # a due day such as the 31st, that few months have
+    while True:  # until the loan can start and be due on that day of the month: few months have a 31st
         due = as_of - timedelta(days=rng.randint(*BUCKET_DAYS[bucket]))
-        paid = [n for n in range(1, terms - 1) if _has_day(due, n) and _has_day(due, n + 1)]
+        paid = rng.randint(1, terms - 2)
+        if _has_day(due, paid) and _has_day(due, paid + 1):
+            break
     product = rng.choice(tuple(PRODUCTS))
     return Loan(
         account=account,
@@ -141,7 +144,7 @@ def lend(account: str, customer: str, bucket: str, as_of: date, rng: random.Rand
         principal=Decimal(rng.randint(2, 30) * 1000),
         annual_percent=Decimal(rng.choice(PRODUCTS[product])),
         terms=terms,
-        first_due=add_months(due, -rng.choice(paid)),
+        first_due=add_months(due, -paid),
     )
 
 
