@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.conftest import REPOSITORY
 from tests.tianjing.simulation.conftest import CASES, Corpus
@@ -22,12 +23,14 @@ from tianjing.errors import TianjingError
 from tianjing.records import Customer
 from tianjing.simulation import simulate
 from tianjing.simulation.accounts import PRODUCTS
+from tianjing.simulation.cli import app
 from tianjing.simulation.grammar import Grammar, GrammarError
 from tianjing.simulation.people import bank_card, id_card
 from tianjing.simulation.planted import SITUATIONS
 from tianjing.simulation.policies import articles, quality_rules
 from tianjing.simulation.sites import SITES, SLOTS
 
+RAW_FILES = "dialogues events outcomes customers accounts contacts records documents".split()
 RAW = REPOSITORY / "examples" / "raw"
 SAMPLE_SLOTS = {name: "12" for name in SLOTS} | {
     "spouse": "老婆",
@@ -98,6 +101,17 @@ def test_committed_policies_hold_every_article_in_four_formats() -> None:
     for article in articles().values():
         assert re.sub(r"\s+", "", article.number + article.text) in texts[article.document], article.label
     assert all(title in texts["贷后沟通行为规范"] for title in quality_rules().values())
+
+
+def test_the_command_writes_every_raw_file_with_rules_and_truth(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["--cases", "40", "--seed", "3", "--out", str(tmp_path / "raw")])
+    assert result.exit_code == 0, result.output
+    assert "40 dialogues" in result.output
+    written = {path.name for path in (tmp_path / "raw").iterdir()}
+    assert {f"{name}.jsonl" for name in RAW_FILES} | {"rules", "truth", "truth.json"} == written
+    truth = json.loads((tmp_path / "raw" / "truth.json").read_text(encoding="utf-8"))
+    assert (truth["cases"], truth["seed"], truth["working_acts"]["失业"]) == (40, 3, "offer_deferral")
+    assert CliRunner().invoke(app, ["--surface", "c", "--out", str(tmp_path / "c")]).exit_code == 2
 
 
 def test_bad_arguments_are_errors_with_a_remedy(tmp_path: Path) -> None:

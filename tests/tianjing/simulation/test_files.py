@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter, defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -19,6 +20,7 @@ from tianjing.records import Account, Contact, Document, Record
 from tianjing.rulebook import Rulebook
 from tianjing.rulebook.contacts import breaches
 from tianjing.rulebook.schema import ContactCheck
+from tianjing.simulation.contacts import contact_rows
 from tianjing.simulation.planted import BUCKET_DAYS
 
 
@@ -87,6 +89,13 @@ def test_the_rulebook_finds_the_planted_breaches_in_the_contacts_and_no_other(
     assert found == planted
     assert {breach for *_, breach in planted} == {check.measure for check in checks}
     assert 0.005 < len(planted) / len(contacts) < 0.03
+
+
+def test_a_fourth_call_of_a_day_is_a_breach_also_where_nobody_planted_it() -> None:
+    starts = [datetime(2026, 3, 2, hour, tzinfo=timezone(timedelta(hours=8))) for hour in range(9, 14)]
+    told = list(contact_rows({"c1": starts}, {"c1": "n1"}, random.Random(1)))
+    calls = [breach for row, breach in told if row["kind"] == "effective"]
+    assert [breach and breach["breach"] for breach in calls] == [None, None, None, *["effective_per_debtor"] * 2]
 
 
 def test_every_answered_post_loan_call_is_in_the_log_of_contacts(corpus: Corpus, contacts: list[Contact]) -> None:

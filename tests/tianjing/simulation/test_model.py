@@ -100,6 +100,8 @@ def test_the_corpus_keeps_to_its_propensities_and_loses_more_broken_promises(cor
     by_bucket = {bucket: [row["kept"] for row in rows if row["bucket"] == bucket] for bucket in BUCKETS}
     rates = [sum(kept) / len(kept) for kept in by_bucket.values()]
     assert rates[0] > rates[2] > rates[3]
+    lost = [row for row in rows if row["missing"] == "at random"]
+    assert 0.5 < len(lost) / (structural.MISSING_AT_RANDOM * len(rows)) < 2
     missing = [row for row in rows if row["missing"] == "unreachable"]
     assert 0 < len(missing) < 0.05 * len(rows)
     assert sum(not row["kept"] for row in missing) > len(missing) / 2
