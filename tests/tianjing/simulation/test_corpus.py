@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import re
@@ -130,6 +131,19 @@ def test_bad_arguments_are_errors_with_a_remedy(tmp_path: Path) -> None:
             simulate(tmp_path / out, cases, 1, surface, workers)  # type: ignore[arg-type]
         assert caught.value.remedy
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
+
+
+def test_a_full_disk_is_an_error_with_a_remedy_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(shard: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tianjing.simulation.corpus.write_shard", full)
+    with pytest.raises(TianjingError, match="disk is full") as caught:
+        simulate(tmp_path / "raw", 20, 1)
+    assert "free space" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_killed_while_writing_leaves_the_earlier_corpus_and_the_next_run_clears_up(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import random
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Literal
 
 from tianjing import acts
@@ -18,7 +17,7 @@ from tianjing.rulebook import Rule, Rulebook, check_turns
 from tianjing.rulebook.schema import PhraseCheck
 from tianjing.simulation import structural
 from tianjing.simulation.customer import CustomerState, after_act
-from tianjing.simulation.negotiation.debtor import Debtor
+from tianjing.simulation.negotiation.debtor import TODAY, Debtor
 from tianjing.simulation.negotiation.offers import Offer, find_offer
 from tianjing.simulation.planted import HARMFUL_ACTS, SITUATIONS
 from tianjing.simulation.scenes import slots_of
@@ -47,7 +46,6 @@ _SYMBOLS: dict[Move, str] = {
 _TRUST_TO_TELL: dict[Fact, float] = {"reason": 0.0, "affordable": 0.3, "deadline": 0.55}
 _TRUST_TO_AGREE = 0.15
 _ANGRY_TURNS_TO_LEAVE = 3
-_BOOK_DAY = date(2026, 4, 15)
 
 
 @dataclass(frozen=True)
@@ -107,36 +105,43 @@ def respond(
 ) -> NegotiationState:
     """The state after the customer's answer to `agent_turn`, which makes `offer` (None: no offer)."""
     done, broke = acts.tag(agent_turn), is_breach(agent_turn)
+    felt = _feel(state, done, broke, rng)
+    if state.agreed is not None:
+        return replace(felt, move="done")
+    if felt.angry_turns > state.angry_turns:
+        leaves = felt.angry_turns >= _ANGRY_TURNS_TO_LEAVE
+        after = replace(felt, move="hang up" if leaves else "angry", ended=leaves)
+    elif offer is not None:
+        after = _answer_to(offer, felt, debtor)
+    elif "ask_affordable_amount" in done:
+        after = _tell("affordable", "evade", felt)
+    elif "confirm_date" in done:
+        after = _tell("deadline", "unsure", felt)
+    elif state.inner.mood == "upset" and felt.inner.mood != "upset":
+        after = replace(felt, move="calmer")
+    elif felt.turns == 1:
+        after = replace(felt, move="confirm")
+    else:
+        after = _tell("reason", "waiting", felt)
+    if not after.ended and after.agreed is None:
+        return after
+    complaint = structural.complaint_probability(breach=after.breaches > 0, upset=after.inner.mood == "upset")
+    return replace(after, complained=rng.random() < complaint)
+
+
+def _feel(state: NegotiationState, done: tuple[str, ...], broke: bool, rng: random.Random) -> NegotiationState:
+    """What the agent's acts, and a breach of conduct, do to trust and mood."""
     inner = after_act(state.inner, "", rng, broke)
     for act in done:
         inner = after_act(inner, act, rng)
-    was_upset, upset = state.inner.mood == "upset", inner.mood == "upset"
-    felt_harm = broke or any(act in HARMFUL_ACTS for act in done)
-    state = replace(
+    harmed = broke or any(act in HARMFUL_ACTS for act in done)
+    return replace(
         state,
         inner=inner,
         turns=state.turns + 1,
         breaches=state.breaches + broke,
-        angry_turns=state.angry_turns + (upset and felt_harm),
+        angry_turns=state.angry_turns + (harmed and inner.mood == "upset"),
     )
-    if state.agreed is not None:
-        return replace(state, move="done")
-    if upset and felt_harm:
-        if state.angry_turns < _ANGRY_TURNS_TO_LEAVE:
-            return replace(state, move="angry")
-        complains = rng.random() < structural.complaint_probability(breach=state.breaches > 0, upset=True)
-        return replace(state, move="hang up", ended=True, complained=complains)
-    if offer is not None:
-        return _answer_to(offer, state, debtor)
-    if "ask_affordable_amount" in done:
-        return _tell("affordable", "evade", state)
-    if "confirm_date" in done:
-        return _tell("deadline", "unsure", state)
-    if was_upset and not upset:
-        return replace(state, move="calmer")
-    if state.turns == 1:
-        return replace(state, move="confirm")
-    return _tell("reason", "waiting", state)
 
 
 def _answer_to(offer: Offer, state: NegotiationState, debtor: Debtor) -> NegotiationState:
@@ -158,7 +163,7 @@ def _tell(fact: Fact, otherwise: Move, state: NegotiationState) -> NegotiationSt
 
 def is_breach(agent_turn: str) -> bool:
     """Whether the turn says what a rule of the rulebook forbids."""
-    return bool(check_turns(_conduct_rules(), [Turn(speaker="agent", text=agent_turn)], _BOOK_DAY))
+    return bool(check_turns(_conduct_rules(), [Turn(speaker="agent", text=agent_turn)], TODAY))
 
 
 @functools.cache

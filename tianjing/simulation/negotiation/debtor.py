@@ -24,7 +24,7 @@ ALLOWED_INSTALMENTS = (1, *range(3, 25))
 ALLOWED_DEFERRAL_DAYS = (0, 7, 15, 30)
 ALLOWED_WAIVER_PERCENT = tuple(range(0, 55, 5))
 
-_TODAY = date(2026, 4, 15)
+TODAY = date(2026, 4, 15)  # the day of every negotiation
 _LEAST_MONTHLY_YUAN = 200
 _SHARE_OF_DISPOSABLE = 0.6
 
@@ -86,10 +86,10 @@ def make_debtor(seed: int, site: Literal["east", "west"] = "east", situation: st
     """A random debtor; the same arguments give the same one. `situation` is one of `planted.SITUATIONS`."""
     rng = random.Random(f"{seed}:debtor:{site}")
     person = make_person(seed, site, rng)
-    loan = lend(f"a{seed:06d}-1", person.id, person.bucket, _TODAY, rng)
-    oldest = loan.oldest_overdue(_TODAY, person.bucket)
+    loan = lend(f"a{seed:06d}-1", person.id, person.bucket, TODAY, rng)
+    oldest = loan.oldest_overdue(TODAY, person.bucket)
     assert oldest is not None, "a new loan is in arrears on the day it is looked at"
-    arrears = loan.arrears(_TODAY, oldest)
+    arrears = loan.arrears(TODAY, oldest)
     unpaid = sum((principal for principal, _ in loan.instalments[oldest:]), Decimal(0))
     state = after_event(new_state(rng), situation or rng.choice(list(SITUATIONS)), rng)
     return Debtor(person, SITES[site], loan, unpaid + arrears.interest + arrears.penalty, Debt.of(loan, arrears), state)
