@@ -12,9 +12,9 @@ from typing import Any
 from tianjing.simulation.documents.kinds import Check, Kind
 from tianjing.simulation.documents.values import Fields
 
-_TRIES = 60
-# A day is moved by at most this; by more after some tries, where two days lie years apart.
-_FIRST_REACH_DAYS = 600
+_TRIES = 200
+# A day is moved by at most the first; by more after some tries, up to sixty years, where two days lie far apart.
+_REACH_DAYS = (600, 22_000)
 _FACTORS = (Decimal("1.2"), Decimal("1.5"), Decimal("1.8"), Decimal("2"), Decimal("3"))
 
 
@@ -36,7 +36,7 @@ def forge(kind: Kind, fields: Fields, rng: random.Random) -> Forged:
     """Alter one field so that at least one of the kind's checks fails."""
     check = rng.choice(kind.checks)
     for attempt in range(_TRIES):
-        altered = _altered(check, fields, _FIRST_REACH_DAYS * 2 ** (attempt // 10), rng)
+        altered = _altered(check, fields, min(_REACH_DAYS[1], _REACH_DAYS[0] * 2 ** (attempt // 5)), rng)
         if not check.holds(altered):
             return Forged(altered, check.field, violated(kind, altered))
     raise AssertionError(f"{kind.name}: no change of '{check.field}' breaks '{check.name}'")
@@ -64,6 +64,7 @@ def _other(value: Any, reach_days: int, rng: random.Random) -> Any:
         return max(0, value + rng.choice((-2, -1, 1, 2, 3)))
     if value in ("男", "女"):
         return "女" if value == "男" else "男"
-    place = rng.choice([place for place, char in enumerate(value) if char.isdigit()])
+    places = [place for place, char in enumerate(value) if char.isdigit()]
+    place = rng.choice(places or range(len(value)))
     digit = rng.choice([digit for digit in "0123456789" if digit != value[place]])
     return value[:place] + digit + value[place + 1 :]
