@@ -22,7 +22,7 @@ from tianjing.simulation.documents.kinds import (
 )
 from tianjing.simulation.documents.values import capitals
 
-_HOSPITALS = ("第一人民医院", "中心医院", "中医院", "第三医院")
+_HOSPITALS = ("青禾医院", "晨岚医院", "云杉医院", "安泽医院")
 _WARDS = ("骨科", "普外科", "心内科", "呼吸科", "神经内科", "妇科")
 _DIAGNOSES = ("腰椎间盘突出", "急性阑尾炎", "肺部感染", "胫骨骨折", "冠心病", "胆囊结石")
 _COSTS = ("床位费", "检查费", "化验费", "西药费", "手术费", "护理费", "治疗费", "材料费")
