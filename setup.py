@@ -26,6 +26,7 @@ COMPILED = [
             "hints",
             "names",
             "numbers",
+            "openings",
             "scanner",
             "words",
         )

@@ -15,6 +15,14 @@ needs_statutes = pytest.mark.skipif(
 )
 
 
+def pytest_configure() -> None:
+    """Compiled modules (setup.py) must not hide a newer source."""
+    for compiled in (REPOSITORY / "tianjing").glob("*/*.so"):
+        source = compiled.with_name(compiled.name.partition(".")[0] + ".py")
+        if source.stat().st_mtime > compiled.stat().st_mtime:
+            pytest.exit(f"{source} is newer than its compiled form; run: pip install --no-deps -e .", returncode=2)
+
+
 @pytest.fixture(scope="session")
 def tiny_model() -> Path:
     """The random two-layer model, real weights that transformers and vLLM load."""

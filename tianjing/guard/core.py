@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tianjing.guard.detectors import Detector, Incremental
+from tianjing.guard.detectors import CHECK_CHARS, Detector, Incremental
 from tianjing.guard.errors import GuardError
-from tianjing.guard.stream import CHECK_CHARS, OnCap, Stream
+from tianjing.guard.stream import OnCap, Stream
 from tianjing.guard.verdicts import Released
 
 CONTENT = "content"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from tianjing.guard.verdicts import Span
 
 Scanned = tuple[Sequence[Span], int]
+
+# Positions of a stream at which the cap in characters is looked at; also the longest piece that detectors see at once.
+CHECK_CHARS: Final = 64
 
 
 class Detector(Protocol):
@@ -42,7 +45,8 @@ class Scan(Protocol):
         """Take the next piece; `closed` says that none follows.
 
         Returns the spans that have become final, and the index up to which all is decided: no span that begins
-        before it may be reported later. Both may depend on the text so far, never on how it was cut.
+        before it may be reported later. All that has been said by a multiple of `CHECK_CHARS`, and at the end, may
+        depend on the text so far, never on how it was cut; between them a scan may say things later than it could.
         """
 
 

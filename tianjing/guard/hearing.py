@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tianjing.guard.sieve import ENDS, HALF, LETTER, SKIPPED, Char, Phrase, Sieve, Word
 from tianjing.rulebook.components import JOINED
 from tianjing.rulebook.folding import LETTER_RUN_CHARS, SKIP_RUN_CHARS, syllables
 
 # Words heard lately; past so many, those too far back for any phrase are dropped.
-_MOST_WORDS = 512
+_MOST_WORDS: Final = 512
 
 
 def _is_pinyin(letters: str) -> bool:
@@ -28,15 +30,20 @@ class _Open:
 
 
 class _Live:
-    """A phrase heard up to a word that ends before cell `behind`; its next word is `phrase.after[step]`."""
+    """A phrase heard up to a word that ends before cell `behind`; its word `step` of those after must come next.
 
-    __slots__ = ("behind", "phrase", "step", "until")
+    That word belongs to the set `number`, and begins by cell `latest` and ends by `until`.
+    """
+
+    __slots__ = ("behind", "latest", "number", "phrase", "step", "until")
 
     def __init__(self, phrase: Phrase, step: int, behind: int):
+        number, gap, longest = phrase.after[step]
         self.phrase = phrase
         self.step = step
         self.behind = behind
-        _, gap, longest = phrase.after[step]
+        self.number = number
+        self.latest = behind + gap
         self.until = behind + gap + longest
 
 
@@ -166,34 +173,52 @@ class Hearing:
         """A word has been heard: it may open a phrase, carry one on, or be the most telling one of some."""
         if word.near:
             self._open.append(_Open(self._starts[first - behind], behind, word))
-        words = self._words
-        words.append((first, behind, word))
-        if len(words) > _MOST_WORDS:
-            self._words = words = [item for item in words if item[1] > behind - self._span]
         if self._live:
             self._carry_on(word, first, behind)
-        for phrase in word.phrases:
-            before = phrase.before
-            if not before or self._preceded(before, first):
-                if phrase.after:
-                    self._live.append(_Live(phrase, 0, behind))
-                else:
-                    self.complete = True
+        for phrase in word.alone:
+            self._go_on(phrase, behind)
+        words = self._words
+        if word.gap >= 0:
+            self._look_back(word, first, behind)
+        words.append((first, behind, word))
+        if len(words) > _MOST_WORDS:
+            self._words = [item for item in words if item[1] > behind - self._span]
+
+    def _go_on(self, phrase: Phrase, behind: int) -> None:
+        if phrase.after:
+            self._live.append(_Live(phrase, 0, behind))
+        else:
+            self.complete = True
+
+    def _look_back(self, word: Word, first: int, behind: int) -> None:
+        """Go on with the phrases of which `word` is the most telling one and the words before it have been heard."""
+        gone_on: list[Phrase] = []
+        words = self._words
+        for index in range(len(words) - 1, -1, -1):
+            _, end, other = words[index]
+            if end < first - word.gap:
+                break
+            if end <= first:
+                for phrase in word.following(other):
+                    if phrase not in gone_on and self._preceded(phrase.before, first):
+                        gone_on.append(phrase)
+                        self._go_on(phrase, behind)
 
     def _carry_on(self, word: Word, first: int, behind: int) -> None:
         """The word may be the next one of a phrase that waits for it."""
-        live: list[_Live] = []
-        for item in self._live:
+        live = self._live
+        over = False
+        for index in range(len(live)):  # those that are added here wait for a later word
+            item = live[index]
             if item.until < behind:
-                continue
-            live.append(item)
-            number, gap, _ = item.phrase.after[item.step]
-            if number in word.sets and item.behind <= first <= item.behind + gap:
+                over = True
+            elif item.behind <= first <= item.latest and item.number in word.sets:
                 if item.step + 1 == len(item.phrase.after):
                     self.complete = True
                 else:
                     live.append(_Live(item.phrase, item.step + 1, behind))
-        self._live = live
+        if over:
+            self._live = [item for item in live if item.until >= behind]
 
     def _preceded(self, before: tuple[tuple[int, int], ...], first: int) -> bool:
         """Whether the words that must stand before cell `first` have been heard, in order and near enough."""
@@ -216,15 +241,14 @@ class Hearing:
     def _decided(self) -> int:
         """Index up to which no phrase can begin that is still open."""
         decided, cells = self.position, self._cells
-        if self._open:
-            waiting: list[_Open] = []
-            for item in self._open:
-                if cells >= item.until and not (item.near and self._second(item)):
-                    continue
-                waiting.append(item)
-                if item.position < decided:
-                    decided = item.position
-            self._open = waiting
+        over = False
+        for item in self._open:
+            if cells >= item.until and not (item.near and self._second(item)):
+                over = True
+            elif item.position < decided:
+                decided = item.position
+        if over:
+            self._open = [item for item in self._open if cells < item.until]
         unfinished = self._unfinished[self._state]
         if unfinished and self._starts[-unfinished] < decided:
             decided = self._starts[-unfinished]
@@ -233,15 +257,14 @@ class Hearing:
     def _second(self, item: _Open) -> bool:
         """Whether a second word has been heard behind the first, so that more may follow."""
         item.near = False
-        seconds = item.word.seconds
-        if seconds:
-            for index in range(len(self._words) - 1, -1, -1):
-                first, behind, word = self._words[index]
-                if behind <= item.behind:
-                    break
-                if first >= item.behind and word.sets & seconds:
-                    item.until = item.behind + item.word.far
-                    return self._cells < item.until
+        words = self._words
+        for index in range(len(words) - 1, -1, -1):
+            first, behind, word = words[index]
+            if behind <= item.behind:
+                break
+            if first >= item.behind and item.word.leads_to(word):
+                item.until = item.behind + item.word.far
+                return self._cells < item.until
         return False
 
 

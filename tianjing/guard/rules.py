@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from tianjing.guard.detectors import Scanned
 from tianjing.guard.hearing import Hearing
@@ -14,7 +14,7 @@ from tianjing.rulebook import Hit, PhraseMatcher
 from tianjing.rulebook.folding import CODES, STOP
 
 # A rule that only warns is reported and changes nothing.
-_ACTIONS: Mapping[str, Action] = {
+_ACTIONS: Final[Mapping[str, Action]] = {
     "warn": "allow",
     "mask": "mask",
     "rewrite": "rewrite",
@@ -22,11 +22,11 @@ _ACTIONS: Mapping[str, Action] = {
     "handoff": "handoff",
 }
 # The matcher sees a sentence from its beginning; of one longer than this, only what lies before the undecided part.
-_SENTENCE_CHARS = 256
-_BEFORE_CHARS = 128
+_SENTENCE_CHARS: Final = 256
+_BEFORE_CHARS: Final = 128
 # Once a sentence is suspicious, the matcher looks at it whenever the stream passes a multiple of this.
-_LOOK_CHARS = 16
-_OPENING = re.compile('[“「『‘"]')
+_LOOK_CHARS: Final = 16
+_OPENING: Final = re.compile('[“「『‘"]')
 
 
 class RulebookDetector:

@@ -12,6 +12,8 @@ among the words heard lately, what must follow is waited for.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
+from typing import Final
 
 from tianjing.rulebook import PhraseMatcher
 from tianjing.rulebook.automaton import Automaton
@@ -21,9 +23,11 @@ from tianjing.rulebook.lexicon import Entry, bits, disguised
 
 # What a character does: most are heard, and nothing else.
 HEARD, LETTER, HALF, SKIPPED, ENDS = 0, 1, 2, 3, 4
-_HALVES = frozenset(first for first, _ in JOINED)
+_HALVES: Final = frozenset(first for first, _ in JOINED)
 # A text may hold any character, and a sound many written forms; only so many are kept.
-_MOST_KEPT = 200_000
+_MOST_KEPT: Final = 200_000
+# Of how many other words a word remembers what they mean together.
+_MOST_PAIRS: Final = 1_000
 
 
 class Phrase:
@@ -46,19 +50,47 @@ class Word:
 
     Attributes:
         sets: the word sets it belongs to.
-        phrases: those of which it is the most telling word.
+        alone: phrases of which it is the most telling word and the first.
+        gap: most cells between it and the nearest word before it, over the other phrases of which it is the most
+            telling word; -1: there are none.
         near: cells behind the word in which the second word of a phrase may end; 0: it begins no phrase.
-        far: the same for the last word, once a word of `seconds` has been heard.
+        far: the same for the last word, once a second word has been heard.
     """
 
-    __slots__ = ("far", "near", "phrases", "seconds", "sets")
+    __slots__ = ("_following", "_later", "_leading", "_seconds", "alone", "far", "gap", "near", "sets")
 
-    def __init__(self, sets: frozenset[int], phrases: tuple[Phrase, ...], near: int, far: int, seconds: frozenset[int]):
+    def __init__(self, sets: frozenset[int], phrases: Iterable[Phrase], near: int, far: int, seconds: frozenset[int]):
         self.sets = sets
-        self.phrases = phrases
         self.near = near
         self.far = far
-        self.seconds = seconds
+        alone: list[Phrase] = []
+        later: list[Phrase] = []
+        for phrase in phrases:
+            (later if phrase.before else alone).append(phrase)
+        self.alone = tuple(alone)
+        self.gap = max((phrase.before[0][1] for phrase in later), default=-1)
+        self._later = later
+        self._seconds = seconds
+        self._leading: dict[Word, bool] = {}
+        self._following: dict[Word, tuple[Phrase, ...]] = {}
+
+    def leads_to(self, other: Word) -> bool:
+        """Whether `other` may be the second word of a phrase that begins with this one."""
+        known = self._leading.get(other)
+        if known is None:
+            known = not self._seconds.isdisjoint(other.sets)
+            if len(self._leading) < _MOST_PAIRS:
+                self._leading[other] = known
+        return known
+
+    def following(self, other: Word) -> tuple[Phrase, ...]:
+        """Phrases of which it is the most telling word, with `other` the nearest word before it."""
+        known = self._following.get(other)
+        if known is None:
+            known = tuple(phrase for phrase in self._later if phrase.before[0][0] in other.sets)
+            if len(self._following) < _MOST_PAIRS:
+                self._following[other] = known
+        return known
 
 
 class _Sound:
@@ -150,7 +182,7 @@ class Sieve:
             numbers = frozenset(bits(sets))
             known = self._words[sets] = Word(
                 numbers,
-                tuple(phrase for number in sorted(numbers) for phrase in self._phrases[number]),
+                [phrase for number in sorted(numbers) for phrase in self._phrases[number]],
                 max(self._near[number] for number in numbers),
                 max(self._far[number] for number in numbers),
                 frozenset().union(*(self._seconds[number] for number in numbers)),

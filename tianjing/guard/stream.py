@@ -18,21 +18,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
-from tianjing.guard.detectors import Detector, Incremental, scan
+from tianjing.guard.detectors import CHECK_CHARS, Detector, Incremental, scan
 from tianjing.guard.errors import GuardError
 from tianjing.guard.verdicts import ENDING, WITHHELD, Released, Span, Verdict, leading
 
 OnCap = Literal["mask", "block"]
 
-# Positions of a stream at which the cap in characters is looked at; also the longest piece that detectors see at once.
-CHECK_CHARS = 64
 # A stretch that has been withheld over this many caps without a decision ends the stream.
-_MAX_CAPS = 4
+_MAX_CAPS: Final = 4
 # Begins the kind of the verdict on a detector that failed.
-FAULT = "guard_error"
-_NOTHING = Released("")
+FAULT: Final = "guard_error"
+_NOTHING: Final = Released("")
 
 
 class DetectorFault(Exception):
@@ -52,6 +50,7 @@ class Stream:
         self._names = [detector.name for detector in detectors]
         self._scans = [scan(detector).push for detector in detectors]
         self._decided = [0] * len(detectors)  # by each detector
+        self._order = list(range(len(detectors)))  # the one that has decided least first
         self._unseen = [""] * len(detectors)  # text that each has not been given yet
         self._max_held_chars = max_held_chars
         self._max_held_ms = max_held_ms
@@ -155,7 +154,8 @@ class Stream:
         """
         decided = length = self._base + len(self._held)
         unseen, reached = self._unseen, self._decided
-        for number in sorted(range(len(reached)), key=reached.__getitem__):
+        self._sort()
+        for number in self._order:
             piece = unseen[number] + text
             if reached[number] >= decided and not closed:
                 unseen[number] = piece
@@ -171,6 +171,16 @@ class Stream:
                 decided = index
         self._at_work = -1
         return decided
+
+    def _sort(self) -> None:
+        """Bring `_order` up to date, by insertion: there are few detectors, and most stay where they were."""
+        order, reached = self._order, self._decided
+        for index in range(1, len(order)):
+            number, to = order[index], index
+            while to and reached[order[to - 1]] > reached[number]:
+                order[to] = order[to - 1]
+                to -= 1
+            order[to] = number
 
     def _accept(self, number: int, spans: Sequence[Span], length: int) -> None:
         for span in spans:

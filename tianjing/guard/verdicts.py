@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Action = Literal["allow", "mask", "rewrite", "block", "handoff"]
 
 # allow < mask < rewrite < block, handoff: the last two end the stream alike.
-RANK: dict[Action, int] = {"allow": 0, "mask": 1, "rewrite": 2, "block": 3, "handoff": 3}
-ENDING: frozenset[Action] = frozenset(("block", "handoff"))
+RANK: Final[dict[Action, int]] = {"allow": 0, "mask": 1, "rewrite": 2, "block": 3, "handoff": 3}
+ENDING: Final[frozenset[Action]] = frozenset(("block", "handoff"))
 
 # Stands for text whose detector names no placeholder of its own, and for text withheld at a cap.
-WITHHELD = "〔略〕"
+WITHHELD: Final = "〔略〕"
 
 
 @dataclass(frozen=True, slots=True)

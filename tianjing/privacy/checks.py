@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import datetime
+from typing import Final
 
 # GB 11643-1999: weights of the first 17 digits; the remainder mod 11 (ISO 7064 MOD 11-2) selects the check character.
-_ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_ID_CHECK = "10X98765432"
+_ID_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_ID_CHECK: Final = "10X98765432"
 # GB/T 2260: first two digits of the area code (province level).
-_PROVINCE_CODES = """
+_PROVINCE_CODES: Final = """
 11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83
 """
-_PROVINCES = frozenset(_PROVINCE_CODES.split())
+_PROVINCES: Final = frozenset(_PROVINCE_CODES.split())
 # GB 32100-2015: alphabet without I O S V Z; weight of position i is 3 to the power i, mod 31.
-_CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-_CREDIT_WEIGHTS = tuple(pow(3, index, 31) for index in range(17))
+_CREDIT_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_CREDIT_WEIGHTS: Final = tuple(pow(3, index, 31) for index in range(17))
 # First character: the registering department.
-_CREDIT_DEPARTMENTS = frozenset("123456789ANY")
+_CREDIT_DEPARTMENTS: Final = frozenset("123456789ANY")
 
 
 def resident_id_check(digits: str) -> str:

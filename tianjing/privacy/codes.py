@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from tianjing.privacy.checks import is_credit_code
 from tianjing.privacy.digits import BRIDGE_CHARS, DIGITS, GAP_CHARS, SECOND, SEPARATORS, SPOKEN_DIGITS, read_digits
@@ -10,63 +11,63 @@ from tianjing.privacy.findings import LEFT_CONTEXT_CHARS, Match, View
 from tianjing.privacy.numbers import label_of
 
 # As written, and as read out: li下划线wei八八艾特一六三点com, wufan at 126 dot com.
-_SPOKEN_SIGNS = {"下划线": "_", "下横线": "_", "横杠": "-", "中杠": "-", "减号": "-", "杠": "-", "点": "."}
-_SPOKEN = "|".join(_SPOKEN_SIGNS)
-_SPOKEN_CHARS = "".join(sorted(set("".join(_SPOKEN_SIGNS))))
-_AT = r" ?(?:@|艾特|圈[aA]|小老鼠) ?| [aA][tT] "
-_DOT = r" ?[.点] ?| dot "
-_EMAIL = re.compile(
+_SPOKEN_SIGNS: Final = {"下划线": "_", "下横线": "_", "横杠": "-", "中杠": "-", "减号": "-", "杠": "-", "点": "."}
+_SPOKEN: Final = "|".join(_SPOKEN_SIGNS)
+_SPOKEN_CHARS: Final = "".join(sorted(set("".join(_SPOKEN_SIGNS))))
+_AT: Final = r" ?(?:@|艾特|圈[aA]|小老鼠) ?| [aA][tT] "
+_DOT: Final = r" ?[.点] ?| dot "
+_EMAIL: Final = re.compile(
     rf"((?:[A-Za-z0-9._%+-]|{_SPOKEN}|[{SPOKEN_DIGITS}]){{1,64}}?)(?:{_AT})"
     rf"((?:(?:[A-Za-z0-9-]|[{SPOKEN_DIGITS}]){{1,40}}(?:{_DOT})){{1,3}}[A-Za-z]{{2,10}})"
 )
-_EMAIL_RUN = re.compile(rf"[A-Za-z0-9._%+@艾特圈小老鼠{_SPOKEN_CHARS}{SPOKEN_DIGITS} -]+")
-LOCAL_PART: str = rf"[A-Za-z0-9._%+{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
-_EMAIL_LOCAL = re.compile(f"{LOCAL_PART}+")
-_EMAIL_BEFORE = re.compile(r"[A-Za-z0-9._%+@-]$")
+_EMAIL_RUN: Final = re.compile(rf"[A-Za-z0-9._%+@艾特圈小老鼠{_SPOKEN_CHARS}{SPOKEN_DIGITS} -]+")
+LOCAL_PART: Final[str] = rf"[A-Za-z0-9._%+{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
+_EMAIL_LOCAL: Final = re.compile(f"{LOCAL_PART}+")
+_EMAIL_BEFORE: Final = re.compile(r"[A-Za-z0-9._%+@-]$")
 _EMAIL_LOCAL_CHARS, _EMAIL_CHARS_MAX = 64, 199
-_AT_WORDS = ("@", "艾特", "圈a", "圈A", "小老鼠", "at ", "AT ", "At ")
+_AT_WORDS: Final = ("@", "艾特", "圈a", "圈A", "小老鼠", "at ", "AT ", "At ")
 
-_WORD = re.compile(r"[A-Za-z0-9_-]+")
-SPOKEN_SYMBOL: str = rf"[A-Za-z0-9_{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
-_SPOKEN_WORD = re.compile(f"{SPOKEN_SYMBOL}+")
-_WECHAT_ID = re.compile(
+_WORD: Final = re.compile(r"[A-Za-z0-9_-]+")
+SPOKEN_SYMBOL: Final[str] = rf"[A-Za-z0-9_{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]"
+_SPOKEN_WORD: Final = re.compile(f"{SPOKEN_SYMBOL}+")
+_WECHAT_ID: Final = re.compile(
     rf"[A-Za-z](?:[-_A-Za-z0-9]|{_SPOKEN}|[{SPOKEN_DIGITS}](?=[{SPOKEN_DIGITS}A-Za-z0-9])){{4,18}}"
     rf"(?:[-_A-Za-z0-9]|(?<=[{SPOKEN_DIGITS}])[{SPOKEN_DIGITS}])"
 )
-_WECHAT = re.compile(
+_WECHAT: Final = re.compile(
     r"(?:微信|威信|薇信|徽信|绿泡泡|\+ ?v|加v|v信|[vw]x|(?<![A-Za-z0-9])v(?=[号: ])|wechat|weixin|[加的我]薇|微)"
     r"(?:号码|账号|号|id)?(?:就是|是|为|叫|加|搜|我|的|一下|上|用|改成|换成|填|写|[:,\s])*$",
     re.IGNORECASE,
 )
 # Part of each of these words: much cheaper to look for.
-WECHAT_CUE = re.compile("[微威薇徽绿vV]|[wW](?:[xX]|[eE][cCiI])")
-_SPOKEN_FIRST = frozenset(SPOKEN_DIGITS) | frozenset(word[0] for word in _SPOKEN_SIGNS)
-_NOT_WECHAT = frozenset(("wechat", "weixin", "android", "iphone"))
+WECHAT_CUE: Final = re.compile("[微威薇徽绿vV]|[wW](?:[xX]|[eE][cCiI])")
+_SPOKEN_FIRST: Final = frozenset(SPOKEN_DIGITS) | frozenset(word[0] for word in _SPOKEN_SIGNS)
+_NOT_WECHAT: Final = frozenset(("wechat", "weixin", "android", "iphone"))
 
-_CREDIT_WORDS = re.compile(r"代码|税号|执照|注册号|识别号|信用码")
+_CREDIT_WORDS: Final = re.compile(r"代码|税号|执照|注册号|识别号|信用码")
 # What says that 18 symbols are such a code even if one was misheard.
-_CREDIT_CALLED = re.compile(r"信用代码|税号|纳税人识别号|信用码|统一代码")
-_CREDIT_SHAPE = re.compile(r"[159][1-39]\d{6}[0-9A-HJ-NPQRTUWXY]{10}")
-_PASSPORT = re.compile(r"[EGDSPKegdspk][0-9A-Ha-hJ-Nj-nP-Zp-z]?\d{7}")
-_PASSPORT_WORDS = re.compile(r"护照|passport|证件|旅行证", re.IGNORECASE)
-_PERMIT = re.compile(r"[HMCWhmcw]\d{8}(?:\d\d)?|[TtLl]\d{8}")
-_PERMIT_WORDS = re.compile(r"通行证|回乡证|返乡证|港澳|台湾|台胞|证件|签注")
-_FOREIGNER = re.compile(r"[A-Za-z]{3}\d{12}")
-_FOREIGNER_WORDS = re.compile(r"永久居留|永居|居留|外国人|绿卡|证件")
+_CREDIT_CALLED: Final = re.compile(r"信用代码|税号|纳税人识别号|信用码|统一代码")
+_CREDIT_SHAPE: Final = re.compile(r"[159][1-39]\d{6}[0-9A-HJ-NPQRTUWXY]{10}")
+_PASSPORT: Final = re.compile(r"[EGDSPKegdspk][0-9A-Ha-hJ-Nj-nP-Zp-z]?\d{7}")
+_PASSPORT_WORDS: Final = re.compile(r"护照|passport|证件|旅行证", re.IGNORECASE)
+_PERMIT: Final = re.compile(r"[HMCWhmcw]\d{8}(?:\d\d)?|[TtLl]\d{8}")
+_PERMIT_WORDS: Final = re.compile(r"通行证|回乡证|返乡证|港澳|台湾|台胞|证件|签注")
+_FOREIGNER: Final = re.compile(r"[A-Za-z]{3}\d{12}")
+_FOREIGNER_WORDS: Final = re.compile(r"永久居留|永居|居留|外国人|绿卡|证件")
 
-_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使"
-_PLATE_LETTERS = frozenset("ABCDEFGHJKLMNOPQRSTUVWXYZ")
-_PLATE_SYMBOLS = frozenset("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789")
-_PLATE_LAST = frozenset("挂学警港澳试超领")
-_PLATE_SIGNS = frozenset(" ·•.-,，、—嗯")
-_PLATE_GAP_CHARS = 2
+_PROVINCES: Final = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使"
+_PLATE_LETTERS: Final = frozenset("ABCDEFGHJKLMNOPQRSTUVWXYZ")
+_PLATE_SYMBOLS: Final = frozenset("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789")
+_PLATE_LAST: Final = frozenset("挂学警港澳试超领")
+_PLATE_SIGNS: Final = frozenset(" ·•.-,，、—嗯")
+_PLATE_GAP_CHARS: Final = 2
 
-_GAP = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
-_GAPS = f"[{_GAP}]{{0,{GAP_CHARS}}}"
-_CODE_LENGTHS = (18, 15, 11, 9, 8)
+_GAP: Final = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
+_GAPS: Final = f"[{_GAP}]{{0,{GAP_CHARS}}}+"
+_CODE_LENGTHS: Final = (18, 15, 11, 9, 8)
 # Necessary for a code to begin here; see `digits.HINT`. The local part and a sign of at; six characters from a letter;
 # digits behind one to three letters; eighteen symbols. And a plate.
-HINT: str = (
+HINT: Final[str] = (
     r"[A-Za-z0-9](?<![A-Za-z0-9_-].)"
     rf"(?=[A-Za-z0-9._%+{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]{{0,63}} ?(?:@|艾特|圈|小老|[aA][tT] )"
     rf"|(?<![0-9])[A-Za-z0-9_-]{{5}}"
@@ -76,22 +77,22 @@ HINT: str = (
 )
 # What `read_digits` may make a code of, in a text that may go on: up to three letters and seven digits, or a symbol,
 # seven digits and as many symbols as a credit code has. What the end of the text (\Z) cuts short may still come true.
-_DIGIT = rf"{_GAPS}[0-9{SPOKEN_DIGITS}]"
-_SYMBOL = rf"{_GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]"
-LETTERED = re.compile(
-    rf"[A-Za-z](?:{_GAPS}[A-Za-z]){{0,2}}(?:(?:{_DIGIT}){{7}}|(?:{_DIGIT}){{0,6}}{_GAPS}\Z)"
-    rf"|.(?:(?:{_DIGIT}){{7}}(?:(?:{_SYMBOL}){{10}}|(?:{_SYMBOL}){{0,9}}{_GAPS}\Z)|(?:{_DIGIT}){{0,6}}{_GAPS}\Z)",
+_DIGIT: Final = rf"{_GAPS}[0-9{SPOKEN_DIGITS}]"
+_SYMBOL: Final = rf"{_GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]"
+LETTERED: Final = re.compile(
+    rf"[A-Za-z](?:{_GAPS}[A-Za-z]){{0,2}}(?:(?:{_DIGIT}){{7}}|(?:{_DIGIT}){{0,6}}+{_GAPS}\Z)"
+    rf"|.(?:(?:{_DIGIT}){{7}}(?:(?:{_SYMBOL}){{10}}|(?:{_SYMBOL}){{0,9}}+{_GAPS}\Z)|(?:{_DIGIT}){{0,6}}+{_GAPS}\Z)",
     re.S,
 )
-_PLATE_GAP = r"[ ·•.,，、—嗯-]{0,2}"
-PLATE_HINT: str = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{SPOKEN_DIGITS}])"
+_PLATE_GAP: Final = r"[ ·•.,，、—嗯-]{0,2}"
+PLATE_HINT: Final[str] = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{SPOKEN_DIGITS}])"
 # The same without look-around, wider: see `batch`.
-_ANY_SYMBOL = rf"[{_GAP}]*[0-9A-Za-z{SPOKEN_DIGITS}]"
-LIKELY: str = (
+_ANY_SYMBOL: Final = rf"[{_GAP}]*[0-9A-Za-z{SPOKEN_DIGITS}]"
+LIKELY: Final[str] = (
     rf"{LOCAL_PART} ?(?:@|艾特|圈|小老|[aA][tT] )|[A-Za-z]{SPOKEN_SYMBOL}{{5}}|[A-Za-z](?:{_ANY_SYMBOL}){{7}}"
     rf"|(?:{_ANY_SYMBOL}){{17}}|[{_PROVINCES}]{_PLATE_GAP}[A-Za-z]"
 )
-STARTS: frozenset[str] = frozenset(_PROVINCES)
+STARTS: Final[frozenset[str]] = frozenset(_PROVINCES)
 
 
 def match_code(view: View, start: int) -> Match | None:

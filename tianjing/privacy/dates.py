@@ -4,52 +4,53 @@ from __future__ import annotations
 
 import datetime
 import re
+from typing import Final
 
 from tianjing.privacy.digits import DIGITS, SPOKEN_DIGITS
 from tianjing.privacy.findings import Match, View
 
-_BORN_BEFORE = re.compile(
+_BORN_BEFORE: Final = re.compile(
     r"(?:出生(?:日期|年月日?|时间|于)?|生日|生辰|生于|诞生于|dob|birth(?: ?da(?:y|te))?|(?<![发产])生的)"
     r"(?:[^,。;；!?0-9]{0,6})$",
     re.IGNORECASE,
 )
-_BORN_AFTER = re.compile(r" ?(?:出?生(?:的|人|于|,|。|$)|出生|生日|生人|年生)")
-_CUE = re.compile("生|dob|birth", re.IGNORECASE)
-_AFTER_CHARS = 4
-_YEAR = rf"(?:(?:19|20)\d\d|\d\d|[{SPOKEN_DIGITS}]{{4}}|[{SPOKEN_DIGITS}]{{2}})"
-_MONTH = rf"(?:闰?(?:\d{{1,2}}|[{SPOKEN_DIGITS}十]{{1,2}}|正|冬|腊))"
-_NUMBER = rf"(?:\d{{1,2}}|[{SPOKEN_DIGITS}十]{{1,3}})"
+_BORN_AFTER: Final = re.compile(r" ?(?:出?生(?:的|人|于|,|。|$)|出生|生日|生人|年生)")
+_CUE: Final = re.compile("生|dob|birth", re.IGNORECASE)
+_AFTER_CHARS: Final = 4
+_YEAR: Final = rf"(?:(?:19|20)\d\d|\d\d|[{SPOKEN_DIGITS}]{{4}}|[{SPOKEN_DIGITS}]{{2}})"
+_MONTH: Final = rf"(?:闰?(?:\d{{1,2}}|[{SPOKEN_DIGITS}十]{{1,2}}|正|冬|腊))"
+_NUMBER: Final = rf"(?:\d{{1,2}}|[{SPOKEN_DIGITS}十]{{1,3}})"
 # Days that need no 日 or 号 behind them; 初八 and 廿三 are of the lunar calendar.
-_LUNAR = rf"初[{SPOKEN_DIGITS}十]|廿[{SPOKEN_DIGITS}]?"
-_SPOKEN_DAY = rf"\d{{1,2}}|{_LUNAR}|[二三]?十[{SPOKEN_DIGITS}]?|[{SPOKEN_DIGITS}]{{2}}"
-_GAP = r"[ ,、]{0,2}"
+_LUNAR: Final = rf"初[{SPOKEN_DIGITS}十]|廿[{SPOKEN_DIGITS}]?"
+_SPOKEN_DAY: Final = rf"\d{{1,2}}|{_LUNAR}|[二三]?十[{SPOKEN_DIGITS}]?|[{SPOKEN_DIGITS}]{{2}}"
+_GAP: Final = r"[ ,、]{0,2}"
 # Year, month and day in any of the usual forms; the month alone or the day may be missing in speech.
-_DATE = re.compile(
+_DATE: Final = re.compile(
     rf"(?P<y>{_YEAR}) ?年{_GAP}(?:农历|阴历|阳历|公历)?(?P<m>{_MONTH}) ?月(?: ?份)?"
     rf"(?:{_GAP}(?:(?P<d>{_NUMBER}|{_LUNAR}) ?[日号]|(?P<d2>{_SPOKEN_DAY})))?"
     r"|(?P<y3>(?:19|20)\d\d)(?P<s>[-/. ]{1,2})(?P<m3>\d{1,2})(?P=s)(?P<d3>\d{1,2})"
     r"|(?P<y4>(?:19|20)\d\d)(?P<m4>\d\d)(?P<d4>\d\d)"
     rf"|(?P<m5>{_MONTH}) ?月 ?(?P<d5>{_NUMBER}(?= ?[日号])|{_SPOKEN_DAY}) ?[日号]?"
 )
-_RUN = re.compile(rf"[0-9{SPOKEN_DIGITS}十年月日号份初廿正冬腊闰农阴阳公历,、/. -]+")
-_RUN_CHARS = 30
+_RUN: Final = re.compile(rf"[0-9{SPOKEN_DIGITS}十年月日号份初廿正冬腊闰农阴阳公历,、/. -]+")
+_RUN_CHARS: Final = 30
 # Parts of a date that is said over several turns.
-PART = re.compile(
+PART: Final = re.compile(
     rf"{_YEAR} ?年(?:{_GAP}{_MONTH} ?月份?)?|{_MONTH} ?月份?(?:{_GAP}(?:{_NUMBER}|{_LUNAR}) ?[日号]?)?"
     rf"|{_NUMBER} ?[日号]"
 )
 
 # Necessary for a date to begin here; see `digits.HINT`.
-HINT: str = (
+HINT: Final[str] = (
     rf"[0-9{SPOKEN_DIGITS}十](?<![0-9{SPOKEN_DIGITS}十][{SPOKEN_DIGITS}十])(?<![0-9][0-9])"
     rf"(?=[0-9{SPOKEN_DIGITS}十 ]{{0,3}}[年月]|\d{{3}}[-/. ]|\d{{7}})"
     rf"|[正冬腊闰](?<![年历].)(?=[{SPOKEN_DIGITS}十]{{0,2}}月)"
 )
 # The same without look-around, wider: see `batch`.
-LIKELY: str = (
+LIKELY: Final[str] = (
     rf"[0-9{SPOKEN_DIGITS}十 ]{{1,4}}[年月]|[0-9]{{4}}[-/. ]|[0-9]{{8}}|[正冬腊闰][{SPOKEN_DIGITS}十]{{0,2}}月"
 )
-STARTS: frozenset[str] = frozenset("十正冬腊闰")
+STARTS: Final[frozenset[str]] = frozenset("十正冬腊闰")
 
 
 def match_birth_date(view: View, start: int, known: str = "") -> Match | None:

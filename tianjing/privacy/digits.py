@@ -10,28 +10,29 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tianjing.privacy.findings import View
 
-DIGITS: dict[str, str] = {
+DIGITS: Final[dict[str, str]] = {
     char: str(value)
     for value, chars in enumerate(
         ("0零〇洞", "1一幺壹", "2二两贰", "3三叁", "4四肆", "5五伍", "6六陆", "7七拐柒", "8八捌", "9九勾玖")
     )
     for char in chars
 }
-ANY_DIGIT: str = "".join(DIGITS)
+ANY_DIGIT: Final[str] = "".join(DIGITS)
 # Those of `tianjing.text` and the ones of speech alone: 洞幺拐勾.
-SPOKEN_DIGITS: str = "".join(char for char in DIGITS if not char.isascii())
-_REPEATS = {"两": 2, "俩": 2, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6}
+SPOKEN_DIGITS: Final[str] = "".join(char for char in DIGITS if not char.isascii())
+_REPEATS: Final = {"两": 2, "俩": 2, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6}
 # Zero-width and direction marks separate too: they are how a number is hidden from a filter.
-_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff\xad"
-SEPARATORS: frozenset[str] = frozenset(f" \t\n\r\xa0-—–−‐_·•.、,，/()嗯呃啊哦额{_INVISIBLE}")
-_MAX_SEPARATORS = 3
+_INVISIBLE: Final = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff\xad"
+SEPARATORS: Final[frozenset[str]] = frozenset(f" \t\n\r\xa0-—–−‐_·•.、,，/()嗯呃啊哦额{_INVISIBLE}")
+_MAX_SEPARATORS: Final = 3
 # What stands between the pieces of a number that is read out and repeated: “一三八……对，后面是……”, “最后四位是”,
 # “等我看看啊”. Longer words first: 等一下 before 一, which would be a digit.
-_COUNT = "[一二两三四五六七八九十0-9]{1,2}"
-_BRIDGE_WORDS = (
+_COUNT: Final = "[一二两三四五六七八九十0-9]{1,2}"
+_BRIDGE_WORDS: Final = (
     rf"(?:最后|最前|中间|前面|后面|后边|剩下|接下来|末尾|尾巴|头|末|尾|前|中|后)?(?:这|那)?的?{_COUNT}位(?:数字|数)?"
     r"|(?:出生日期|出生年月日?|出生|生日|年份|月日|区号|地区码?|校验码?|顺序码?|尾号|号码)(?:那一?段|这一?段|部分)?"
     rf"|(?:下|后|前)一[段组节]|第{_COUNT}[段组节]"
@@ -42,43 +43,45 @@ _BRIDGE_WORDS = (
     r"|对对|对的|是的|好的|然后|接着|再来|再然后|那个|这个|就是|应该|嗯嗯|跟着"
     r"|[对嗯是好呃啊哦额哈呢吧的了再后前中末尾呀嘛唉哎诶哟]|(?<=[是位段号]):"
 )
-_PAUSES = r"，。、…,.~～!！?？\-—\x20"
-_BRIDGE = re.compile(rf"(?:{_BRIDGE_WORDS}|[{_PAUSES}])+")
-BRIDGE_CHARS: frozenset[str] = frozenset(re.sub(r"[^\u4e00-\u9fff]", "", _BRIDGE_WORDS)) - frozenset(
+_PAUSES: Final = r"，。、…,.~～!！?？\-—\x20"
+_BRIDGE: Final = re.compile(rf"(?:{_BRIDGE_WORDS}|[{_PAUSES}])+")
+BRIDGE_CHARS: Final[frozenset[str]] = frozenset(re.sub(r"[^\u4e00-\u9fff]", "", _BRIDGE_WORDS)) - frozenset(
     DIGITS
 ) | frozenset(_PAUSES.replace("\\-", "-").replace("\\x20", " ") + ":")
-_BRIDGE_RUN = re.compile(f"[{re.escape(''.join(sorted(BRIDGE_CHARS | frozenset(DIGITS))))}]+")
-_MAX_BRIDGE_CHARS = 20
+_BRIDGE_RUN: Final = re.compile(f"[{re.escape(''.join(sorted(BRIDGE_CHARS | frozenset(DIGITS))))}]+")
+_MAX_BRIDGE_CHARS: Final = 20
 # Any talk between pauses: only numbers with check digits may go on behind it.
-_LOOSE = re.compile(
+_LOOSE: Final = re.compile(
     rf"[，。、…,.!?\s—-]{{1,4}}(?:一[下会眼点]|[^\W\d_A-Za-z{ANY_DIGIT}]|[，。、…,.!?:\s—-]){{1,18}}?(?=[{ANY_DIGIT}]{{2}})"
 )
-_LOOSE_RUN = re.compile(r"(?:[^\W_A-Za-z]|[，。、…,.!?:\s—-])+")
-_MAX_LOOSE_CHARS = 24
-_LOOSE_OPENS = frozenset("，。、…,.!? —-")
-_NORTH = frozenset(("11", "12", "13", "14", "15"))  # the area codes that begin as a mobile number does
-_ID_LETTERS = ("X", "x", "叉", "艾克斯")
+_LOOSE_RUN: Final = re.compile(r"(?:[^\W_A-Za-z]|[，。、…,.!?:\s—-])+")
+_MAX_LOOSE_CHARS: Final = 24
+_LOOSE_OPENS: Final = frozenset("，。、…,.!? —-")
+_NORTH: Final = frozenset(("11", "12", "13", "14", "15"))  # the area codes that begin as a mobile number does
+_ID_LETTERS: Final = ("X", "x", "叉", "艾克斯")
 # Longest number looked for, plus what must be seen to know that it ends.
-_WINDOW_DIGITS = 21
+_WINDOW_DIGITS: Final = 21
 
-_SPACE = rf"[{re.escape(''.join(sorted(SEPARATORS)))}]{{0,{_MAX_SEPARATORS}}}"
+_SPACE: Final = rf"[{re.escape(''.join(sorted(SEPARATORS)))}]{{0,{_MAX_SEPARATORS}}}+"
 # Digits with no more than separators between them.
-_RUN = re.compile(rf"[{ANY_DIGIT}](?:{_SPACE}[{ANY_DIGIT}]){{0,{_WINDOW_DIGITS - 2}}}")
+_RUN: Final = re.compile(rf"[{ANY_DIGIT}](?:{_SPACE}[{ANY_DIGIT}]){{0,{_WINDOW_DIGITS - 2}}}")
+_DIGIT_RUN: Final = re.compile(rf"[{re.escape(''.join(sorted(SEPARATORS)))}{ANY_DIGIT}]+")
+_LONGEST_RUN_CHARS: Final = _WINDOW_DIGITS * (_MAX_SEPARATORS + 1)
 # Digits up to the end of the text, so that more may follow.
-_UNFINISHED = re.compile(rf"(?:[{ANY_DIGIT}]{_SPACE}){{1,{_WINDOW_DIGITS - 1}}}\Z")
-_GAP = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
+_UNFINISHED: Final = re.compile(rf"(?:[{ANY_DIGIT}]{_SPACE}){{1,{_WINDOW_DIGITS - 1}}}\Z")
+_GAP: Final = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
 # Separators may stand before a bridge as well as behind it.
-GAP_CHARS: int = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
+GAP_CHARS: Final[int] = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
 # Necessary for five or more digits to begin here: used where the whole text is at hand, so it need not be sufficient.
-HINT: str = (
+HINT: Final[str] = (
     rf"[{ANY_DIGIT}](?<![0-9][0-9])"
-    rf"(?=(?:[{_GAP}]{{0,{GAP_CHARS}}}[{ANY_DIGIT}]){{4}}|(?:[{_GAP}]{{0,{GAP_CHARS}}}[{ANY_DIGIT}]){{0,3}}个[{ANY_DIGIT}])"
+    rf"(?=(?:[{_GAP}]{{0,{GAP_CHARS}}}+[{ANY_DIGIT}]){{4}}|(?:[{_GAP}]{{0,{GAP_CHARS}}}+[{ANY_DIGIT}]){{0,3}}个[{ANY_DIGIT}])"
 )
 # The same without look-around, wider: see `batch`.
-LIKELY: str = rf"[{ANY_DIGIT}](?:[{_GAP}]*[{ANY_DIGIT}]){{4}}|[{ANY_DIGIT}]个[{ANY_DIGIT}]"
+LIKELY: Final[str] = rf"[{ANY_DIGIT}](?:[{_GAP}]*[{ANY_DIGIT}]){{4}}|[{ANY_DIGIT}]个[{ANY_DIGIT}]"
 
 # What the second character of a number can be; 个 stands in 三个八.
-SECOND = frozenset(DIGITS) | SEPARATORS | frozenset("个")
+SECOND: Final = frozenset(DIGITS) | SEPARATORS | frozenset("个")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +98,21 @@ class Window:
     firm: int
 
 
-_LETTERS = frozenset(string.ascii_letters)
-_NO_DIGITS = Window("", [], [], 0)
+_LETTERS: Final = frozenset(string.ascii_letters)
+_NO_DIGITS: Final = Window("", [], [], 0)
 
 
-def read_digits(view: View, start: int, *, letters: bool = False) -> Window:
-    """Up to 21 digits that begin at `start`; with `letters` also ASCII letters, as capitals."""
+def read_digits(view: View, start: int, least: int = 0, *, letters: bool = False) -> Window:
+    """Up to 21 digits that begin at `start`, none if there are fewer than `least`; with `letters` also ASCII letters,
+    as capitals."""
     text = view.text
     if not view.closed and _UNFINISHED.match(text, start):
-        view.short = True
+        view.wait(start + _LONGEST_RUN_CHARS, _DIGIT_RUN)
         return _NO_DIGITS
     if run := _RUN.match(text, start):
-        window = _window_of(run[0], start)
-        if not _goes_on(view, run.end(), window.digits, letters):
-            return window
+        plain = "".join([DIGITS.get(char, "") for char in run[0]])
+        if not _goes_on(view, run.end(), plain, letters):
+            return _window_of(run[0], start) if len(plain) >= least else _NO_DIGITS
     digits: list[str] = []
     ends: list[int] = []
     cuts: list[bool] = []

@@ -7,25 +7,26 @@ without a model buys precision here and leaves recall to the names of the custom
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from tianjing.privacy.findings import Match, View
 from tianjing.privacy.surnames import AMBIGUOUS, COMPOUND, EVERYDAY, RARE, SURNAMES
 
-_HONORIFICS = ("先生", "女士", "小姐", "太太")
+_HONORIFICS: Final = ("先生", "女士", "小姐", "太太")
 # Called after the surname alone: 张师傅, 刘阿姨. Words such as 总 also open 总额, so what follows is looked at.
-_TITLES = tuple("师傅 老师 经理 阿姨 大爷 大哥 大姐 大叔 叔叔 主任 医生 律师 老板 总 哥 姐".split())
-_AFTER_TITLE = frozenset(",。!?、;: 您你我他她这那是的在说好吗呢吧啊也都就")
+_TITLES: Final = tuple("师傅 老师 经理 阿姨 大爷 大哥 大姐 大叔 叔叔 主任 医生 律师 老板 总 哥 姐".split())
+_AFTER_TITLE: Final = frozenset(",。!?、;: 您你我他她这那是的在说好吗呢吧啊也都就")
 # An honorific behind an everyday word counts only where a clause begins: 水清浅女士.
-_OPENS = frozenset(",.?!;:，。！？；： \n好是问请")
-_BOUNDARY = frozenset("，。？！、；：,.?!;: \n吗吧呀啊呢")
+_OPENS: Final = frozenset(",.?!;:，。！？；： \n好是问请")
+_BOUNDARY: Final = frozenset("，。？！、；：,.?!;: \n吗吧呀啊呢")
 # Characters that hardly ever stand in a given name but follow names all the time.
-_FUNCTION = frozenset(
+_FUNCTION: Final = frozenset(
     "我你您他她它的了吗呢吧啊是在有和跟与及或把被给对从到这那哪什怎么要想会能可就都也还没不请先本位说打"
     "过着一个几两昨后，。"
 )
-NEVER_FIRST: frozenset[str] = _FUNCTION
+NEVER_FIRST: Final[frozenset[str]] = _FUNCTION
 # Words that follow a name of two characters and would lend it a third: 王芳电话, 李强今年.
-_NEXT_WORDS = frozenset(
+_NEXT_WORDS: Final = frozenset(
     """
 电话 手机 身份 今年 现在 住在 来自 工作 联系 目前 名下 本人 已经 正在 之前 以前 上个 上月 下个 出生
 生日 家住 性别 银行 卡号 贷款 欠款 逾期 地址 单位 因为 所以 然后 觉得 知道 希望 需要 反映 咨询 投诉
@@ -33,66 +34,70 @@ _NEXT_WORDS = frozenset(
 """.split()
 )
 # What a person can be to the customer or in a contract: the next word may be the name.
-_ROLE = (
+_ROLE: Final = (
     r"(?:借款|贷款|担保|保证|收款|付款|汇款|收件|寄件|取件|联系|投保|被?保险|受益|持卡|持有|申请|经办|负责|代理|委托|签约|签字|推荐|介绍|证明"
     r"|开户|出借|承租|出租|监护|当事|登记|代表|本)人|法人(?:代表)?|户主|机主|车主|(?<![行产企事工商])业主|房东|同学|同事|朋友|室友|邻居|老板|领导|亲戚|主任|经理"
     r"|老公|老婆|爱人|妻子|丈夫|儿子|女儿|父亲|母亲|爸爸?|妈妈?|哥哥?|弟弟?|姐姐?|妹妹?|媳妇|对象|前夫|前妻|女婿|孩子"
     r"|叔叔?|舅舅?|姑姑?|姨妈?|嫂子?|侄子|侄女|外甥|闺女|男友|女友|男朋友|女朋友|岳父|岳母|公公|婆婆|爷爷|奶奶|外公|外婆"
 )
-_SAYS = r"(?:就是|就叫|是|叫做|叫|名叫|为|写的?是?|填的?是?|登记的?是?|换成|改成|改为|是不是)"
-_CALLED = re.compile(
+_SAYS: Final = r"(?:就是|就叫|是|叫做|叫|名叫|为|写的?是?|填的?是?|登记的?是?|换成|改成|改为|是不是)"
+_CALLED: Final = re.compile(
     r"(?:[我他她您你人位个说]叫|名叫|叫[做作]|自称(?:是|叫)?"
     r"|(?:(?<!小)名字|全名|姓名|户名|本名|真名|抬头|署名|落款|签名)(?:栏|那栏|处|这里)?"
     r"(?:就?是|就?叫|为|写的?是?|填的?是?|登记的?是?|改成|改为)?)[:： ]{0,2}$"
 )
-_ROLE_SAYS = re.compile(rf"(?:{_ROLE})(?:{_SAYS}[:： ]{{0,2}}|[:：] ?)$|客户(?:就是|是|叫)$")
-_ROLE_ONLY = re.compile(rf"(?:{_ROLE})[,，]?$")
-_GREETED = re.compile(
+_ROLE_SAYS: Final = re.compile(rf"(?:{_ROLE})(?:{_SAYS}[:： ]{{0,2}}|[:：] ?)$|客户(?:就是|是|叫)$")
+_ROLE_ONLY: Final = re.compile(rf"(?:{_ROLE})[,，]?$")
+_GREETED: Final = re.compile(
     r"(?:您好|你好|请问您?是?|[您你我]是|是不是|[我想要]找一?下?|找一下|喂|叫一下|转告一?下?|这里是|我就是|核对一下|确认一下|尊敬的)"
     r"[，,！!。 ]{0,2}$"
 )
 # The last characters of these patterns.
-_CALLED_LAST = frozenset("叫做作是字名头款签栏处里为的写填成")
-_SAYS_LAST = frozenset(
+_CALLED_LAST: Final = frozenset("叫做作是字名头款签栏处里为的写填成")
+_SAYS_LAST: Final = frozenset(
     "是叫为写填的成人表主东学事友居板导戚任理公婆子夫儿女亲爸妈哥弟姐妹妇象妻婿孩叔舅姑姨嫂侄甥母爷奶"
 )
-_ROLE_LAST = _SAYS_LAST - frozenset("是叫为写填的成")
-_GREETED_LAST = frozenset("好问您你我是找一下喂告里想要的！!。")
-_SURNAME_ASKED = ("我姓", "免贵姓", "您姓", "他姓", "她姓", "你姓", "老公姓", "老婆姓", "本人姓", "客户姓")
-_HAN = "\u4e00-\u9fff"
+_ROLE_LAST: Final = _SAYS_LAST - frozenset("是叫为写填的成")
+_GREETED_LAST: Final = frozenset("好问您你我是找一下喂告里想要的！!。")
+# What stands right before a name that something introduces; pauses may stand between.
+INTRODUCES: Final[frozenset[str]] = _CALLED_LAST | _SAYS_LAST | _ROLE_LAST | _GREETED_LAST | frozenset("姓,:，： ")
+_SURNAME_ASKED: Final = ("我姓", "免贵姓", "您姓", "他姓", "她姓", "你姓", "老公姓", "老婆姓", "本人姓", "客户姓")
+_HAN: Final = "\u4e00-\u9fff"
 # What follows a name that nothing introduces with a verb: 我同学晏知秋也接到.
-_FOLLOWS = frozenset("签住办借病律的也是在有跟和与说欠没就都已还来去把给让被要会能不他她我你您这那吗吧呢啊呀名前昨上")
+_FOLLOWS: Final = frozenset(
+    "签住办借病律的也是在有跟和与说欠没就都已还来去把给让被要会能不他她我你您这那吗吧呢啊呀名前昨上"
+)
 # 热依扎·艾力江: names of the north-west, and foreign ones in Chinese characters.
-_DOTTED = re.compile(rf"[{_HAN}]{{2,8}}(?:[·•.][{_HAN}]{{2,8}}){{1,3}}")
-_DOTTED_RUN = re.compile(rf"[{_HAN}·•.]+")
-_DOTTED_CHARS = 20
-_DOTTED_ENDS = re.compile(
+_DOTTED: Final = re.compile(rf"[{_HAN}]{{2,8}}(?:[·•.][{_HAN}]{{2,8}}){{1,3}}")
+_DOTTED_RUN: Final = re.compile(rf"[{_HAN}·•.]+")
+_DOTTED_CHARS: Final = 20
+_DOTTED_ENDS: Final = re.compile(
     "(?<=[·•.]..)(?:您好|你好|先生|女士|[的也是在有跟和与说欠没就都已还把给让被要会能不他她我你您这那吗吧呢啊]).*"
 )
 
-_COMPOUND_FIRST = frozenset(name[0] for name in COMPOUND)
-STARTS: frozenset[str] = SURNAMES | RARE | AMBIGUOUS | _COMPOUND_FIRST
+_COMPOUND_FIRST: Final = frozenset(name[0] for name in COMPOUND)
+STARTS: Final[frozenset[str]] = SURNAMES | RARE | AMBIGUOUS | _COMPOUND_FIRST
 # Behind these any character may begin a name with dots.
-BOUNDARY_CHARS: str = "叫名是为写填"
-_FIRST_OF_TITLES = "".join(sorted({word[0] for word in (*_HONORIFICS, *_TITLES)}))
+BOUNDARY_CHARS: Final[str] = "叫名是为写填"
+FIRST_OF_TITLES: Final[str] = "".join(sorted({word[0] for word in (*_HONORIFICS, *_TITLES)}))
 # Necessary for a name to begin here; see `hints`. A trigger just before, or an honorific soon after.
-_GREETING_ENDS = "好是问您你我找一下喂告要想认"
-_ROLE_TAILS = (
+_GREETING_ENDS: Final = "好是问您你我找一下喂告要想认"
+_ROLE_TAILS: Final = (
     "款人 保人 证人 件人 系人 险人 益人 卡人 有人 请人 办人 责人 理人 托人 约人 字人 荐人 绍人 明人 户人 借人 租人"
     " 护人 事人 记人 表人 本人 法人 代表 户主 机主 车主 业主 房东 同学 同事 朋友 室友 邻居 老板 领导 亲戚 主任 经理"
     " 老公 老婆 爱人 妻子 丈夫 儿子 女儿 父亲 母亲 媳妇 对象 前夫 前妻 女婿 孩子 嫂子 侄子 侄女 外甥 闺女 男友 女友"
     " 岳父 岳母 公公 婆婆 爷爷 奶奶 外公 外婆"
 ).split()
-_KIN_ENDS = "爸妈哥弟姐妹叔舅姑姨嫂"
+_KIN_ENDS: Final = "爸妈哥弟姐妹叔舅姑姨嫂"
 # The same without look-around, wider: see `batch`.
-_ANY_START = f"[{''.join(sorted(STARTS))}]"
-LIKELY: str = (
+_ANY_START: Final = f"[{''.join(sorted(STARTS))}]"
+LIKELY: Final[str] = (
     rf"[叫做作名字头款签是为姓写填成栏处里:{_GREETING_ENDS}]{_ANY_START}|[{_GREETING_ENDS}的][,。! ]{{1,2}}{_ANY_START}"
     rf"|[叫做作名字头款签是为栏处里成:写填 ] {_ANY_START}|[写填记敬]的{_ANY_START}|[{_KIN_ENDS}][,， ]?{_ANY_START}"
     rf"|(?:{'|'.join(_ROLE_TAILS)}),?{_ANY_START}|{_ANY_START}[{_HAN}]{{0,3}}(?:{'|'.join(_HONORIFICS)})"
     rf"|{_ANY_START}[{_HAN}]?(?:{'|'.join(_TITLES)})|[{BOUNDARY_CHARS}: ][{_HAN}]{{1,8}}[·•.]"
 )
-HINT: str = (
+HINT: Final[str] = (
     rf"[{''.join(sorted(STARTS))}]"
     rf"(?:(?<=[叫做作名字头款签是为姓写填成栏处里:{_GREETING_ENDS}].)|(?<=[{_GREETING_ENDS}的][,。! ].)"
     rf"|(?<=[{_GREETING_ENDS}][,。! ][,。! ].)|(?<=[叫做作名字头款签是为栏处里成:写填 ] .)|(?<=[写填记敬]的.)"
@@ -127,7 +132,7 @@ def match_name(view: View, start: int) -> Match | None:
         return _found(view, start, length + given, full=True) if named else None
     opens = not before or before[-1] in _OPENS
     for given in range(3 if certain or opens else 1):
-        if given and not _is_given(view.at(start + length + given - 1)):
+        if given and not is_given(view.at(start + length + given - 1)):
             break
         if _honoured(view, start + length + given) and not _is_everyday(view, start, length + given):
             return _found(view, start, length + given, full=given > 0)
@@ -187,15 +192,16 @@ def _found(view: View, start: int, length: int, full: bool = False) -> Match:
 
 def _given(view: View, index: int) -> int:
     """How many characters (0 to 2) from `index` can be a given name."""
-    if not _is_given(view.at(index)):
+    if not is_given(view.at(index)):
         return 0
     second = view.at(index + 1)
-    if not _is_given(second):
+    if not is_given(second):
         return 1
     return 1 if second + view.at(index + 2) in _NEXT_WORDS else 2
 
 
-def _is_given(char: str) -> bool:
+def is_given(char: str) -> bool:
+    """Whether `char` may stand in a given name."""
     return "\u4e00" <= char <= "\u9fff" and char not in _FUNCTION
 
 
@@ -206,7 +212,7 @@ def _honoured(view: View, index: int) -> bool:
 
 def _titled(view: View, index: int) -> bool:
     first = view.at(index)
-    if not first or first not in _FIRST_OF_TITLES:
+    if not first or first not in FIRST_OF_TITLES:
         return False
     for title in _TITLES:
         if title[0] == first and view.startswith(title, index):

@@ -4,36 +4,56 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Final
 
 from tianjing.privacy.checks import is_card_prefix, is_landline, is_luhn, is_mobile, is_permit_id, is_resident_id
 from tianjing.privacy.digits import SECOND, read_digits
 from tianjing.privacy.findings import LEFT_CONTEXT_CHARS, Match, View
 
 _LONGEST, _SHORTEST = 19, 5
-_CARD_WORDS = ("卡号", "银行卡", "储蓄卡", "信用卡", "借记卡", "账号", "帐号", "账户", "帐户", "工资卡", "存折", "卡")
-_ID_WORDS = ("身份证", "证件", "证号", "身份号", "居住证", "居留", "永居")
-_PHONE_WORDS = ("电话", "座机", "号码", "固话", "手机", "联系方式", "前台", "办公室", "传真", "tel")
-_TAIWAN_WORDS = ("台胞证", "台湾居民", "通行证")
-_LABEL = re.compile(
-    r"(订单|单号|流水|编号|运单|快递|物流|工单|合同|保单|交易号|参考号|凭证|序列号|批次|货号|商品|产品"
-    r"|型号|条码|票号|发票|案号|受理号|业务号|查询码|验证码|编码|条形码|借据|金额|[¥$])"
-    r"|(手机|电话|号码|联系|身份证|证件|卡号|账号|帐号|银行卡|账户|座机|固话)"
+_CARD_WORDS: Final = (
+    "卡号",
+    "银行卡",
+    "储蓄卡",
+    "信用卡",
+    "借记卡",
+    "账号",
+    "帐号",
+    "账户",
+    "帐户",
+    "工资卡",
+    "存折",
+    "卡",
 )
-_QQ = re.compile(r"(?:qq|扣扣|抠抠|企鹅|q)(?:号码|账号|号)?(?:就是|是|为|加|我|的|[:,\s])*$", re.IGNORECASE)
-_WECHAT = re.compile(
+_ID_WORDS: Final = ("身份证", "证件", "证号", "身份号", "居住证", "居留", "永居")
+_PHONE_WORDS: Final = ("电话", "座机", "号码", "固话", "手机", "联系方式", "前台", "办公室", "传真", "tel")
+_TAIWAN_WORDS: Final = ("台胞证", "台湾居民", "通行证")
+# What stands in front of a person's number, or of an order or an amount.
+_PERSONAL: Final = frozenset("手机 电话 号码 联系 身份证 证件 卡号 账号 帐号 银行卡 账户 座机 固话".split())
+_LABEL: Final = re.compile(
+    "|".join(
+        (
+            *"订单 单号 流水 编号 运单 快递 物流 工单 合同 保单 交易号 参考号 凭证 序列号 批次 货号 商品 产品".split(),
+            *"型号 条码 票号 发票 案号 受理号 业务号 查询码 验证码 编码 条形码 借据 金额 ¥ \\$".split(),
+            *sorted(_PERSONAL),
+        )
+    )
+)
+_QQ: Final = re.compile(r"(?:qq|扣扣|抠抠|企鹅|q)(?:号码|账号|号)?(?:就是|是|为|加|我|的|[:,\s])*$", re.IGNORECASE)
+_WECHAT: Final = re.compile(
     r"(?:微信|威信|薇信|vx|v信|wx|wechat)(?:号码|账号|号|id)?(?:就是|是|为|加|我|的|[:,\s])*$", re.IGNORECASE
 )
 # Part of each of these words: much cheaper to look for.
-_CHAT_CUE = re.compile("[qQ扣抠企微威薇vV]|[wW](?:[xX]|[eE][cC])")
-_MONEY = "元块"
-_QUANTITY = "元块期天日号月年岁笔次人个万千百亿件%％‰"
-_CALLED_BY_LETTERS = re.compile(
+_CHAT_CUE: Final = re.compile("[qQ扣抠企微威薇vV]|[wW](?:[xX]|[eE][cC])")
+_MONEY: Final = "元块"
+_QUANTITY: Final = "元块期天日号月年岁笔次人个万千百亿件%％‰"
+_CALLED_BY_LETTERS: Final = re.compile(
     r"(?:tel|phone|mobile|mob|cell|call|qq|vx|wx|wechat|id|no|hp|q|v)[:.\s-]*$", re.IGNORECASE
 )
-_CODE_BEFORE = re.compile(r"[A-Za-z][-_#]?$")
-_GROUPED_MONEY = re.compile(r"\d{1,3}(?:,\d{3})+")
-_INSIDE_NUMBER = re.compile(r"\d[- ]$")
-_DOTTED_GROUPS = re.compile(r"\d{3,4}(?:\.\d{3,4}){2,4}")
+_CODE_BEFORE: Final = re.compile(r"[A-Za-z][-_#]?$")
+_GROUPED_MONEY: Final = re.compile(r"\d{1,3}(?:,\d{3})+")
+_INSIDE_NUMBER: Final = re.compile(r"\d[- ]$")
+_DOTTED_GROUPS: Final = re.compile(r"\d{3,4}(?:\.\d{3,4}){2,4}")
 
 
 def match_number(view: View, start: int, known: Mapping[str, str]) -> Match | None:
@@ -44,7 +64,7 @@ def match_number(view: View, start: int, known: Mapping[str, str]) -> Match | No
     """
     if view.at(start + 1) not in SECOND or not _may_start(view, start):
         return None
-    window = read_digits(view, start)
+    window = read_digits(view, start, _SHORTEST)
     digits = window.digits
     if len(digits) < _SHORTEST or view.short:
         return None
@@ -144,9 +164,11 @@ def _card(digits: str, view: View, end: int, context: str, label: int, cuts: lis
 def label_of(context: str) -> int:
     """1 if the nearest label before the number is one of a person's number, -1 if of an order or an amount, else 0."""
     *_, last = None, *_LABEL.finditer(context)
-    if last is None or (last[1] and "," in context[last.end() :]):
+    if last is None:
         return 0
-    return -1 if last[1] else 1
+    if last[0] in _PERSONAL:
+        return 1
+    return 0 if "," in context[last.end() :] else -1
 
 
 def _followed_by(view: View, end: int, units: str) -> bool:

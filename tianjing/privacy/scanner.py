@@ -6,6 +6,7 @@ import copy
 import functools
 import re
 from collections.abc import Mapping
+from typing import Final
 
 from tianjing.privacy import codes, dates, hints, names
 from tianjing.privacy.addresses import match_address
@@ -16,13 +17,14 @@ from tianjing.privacy.findings import FIELD_KINDS, Match, View, fold
 from tianjing.privacy.hints import ADDRESS, CODE, DATE, EMPLOYER, NAME, NUMBER, Places
 from tianjing.privacy.names import match_name
 from tianjing.privacy.numbers import match_number
+from tianjing.privacy.openings import UNSEEN, next_open
 from tianjing.privacy.words import is_ordinary
 
-_KNOWN_NUMBER_DIGITS = 5
+_KNOWN_NUMBER_DIGITS: Final = 5
 # A conversation names few people; without a bound a hostile text would make the scan quadratic.
-_MAX_LEARNED = 64
-_DATE_STARTS = frozenset(DIGITS) | dates.STARTS
-_NUMBER_KINDS = frozenset(("mobile", "landline", "id_card", "permit", "bank_card", "qq", "passport", "wechat"))
+_MAX_LEARNED: Final = 64
+_DATE_STARTS: Final = frozenset(DIGITS) | dates.STARTS
+_NUMBER_KINDS: Final = frozenset(("mobile", "landline", "id_card", "permit", "bank_card", "qq", "passport", "wechat"))
 
 
 class Scanner:
@@ -93,8 +95,17 @@ class Scanner:
             places = hints.places(text)
         scanner, position = self, start
         matches: list[tuple[int, Match]] = []
-        while (index := scanner._next(text, position, places)) >= 0:
-            which = places.recognisers(index) if places is not None else hints.open_recognisers(text, index)
+        while True:
+            if places is None:
+                index, which = next_open(text, position, scanner._values)
+                if which == UNSEEN:
+                    view.wait(index + 2)
+                    return matches, index
+            else:
+                index = scanner._next(text, position, places)
+                which = places.recognisers(index)
+            if index < 0:
+                return matches, len(text)
             position = index + 1
             if not which and text[index] not in scanner._values:
                 continue
@@ -108,12 +119,9 @@ class Scanner:
                     scanner.learn(match.value)
                 matches.append(found)
                 position = match.end
-        return matches, len(text)
 
-    def _next(self, text: str, position: int, places: Places | None) -> int:
+    def _next(self, text: str, position: int, places: Places) -> int:
         """The next index at which something may begin, or -1."""
-        if places is None:
-            return hints.next_open(text, position, self._values)
         index = places.next(position)
         if self._firsts and (first := self._firsts.search(text, position)):
             return first.start() if index < 0 else min(index, first.start())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Final
 
 from tianjing.privacy.findings import View
 from tianjing.privacy.surnames import EVERYDAY
 
 # Words of two characters that people are also called.
-_WORDS_AND_NAMES = """
+_WORDS_AND_NAMES: Final = """
 向前 向后 上进 上前 开放 改革 团结 奋斗 拼搏 胜任 希望 未来 传承 继承 继续 承诺 保障 平衡 协作 经典 经纬 天地 大地
 土地 土生 火星 水星 木子 雷鸣 风雷 雨露 冰雪 寒冬 有成 有理 有道 如风 如初 如故 无双 无限 朝晖 同心 同舟 同庆 家家
 家兴 家和 家旺 家富 大家 全家 安家 保家 兴家 青竹 翠竹 牡丹 玫瑰 百灵 喜鹊 凤凰 麒麟 千金 大宝 小宝 宝宝 贝贝 佳佳
@@ -39,9 +40,9 @@ _WORDS_AND_NAMES = """
 平生 金秋 初心 初夏 初雪 初阳 晚晴 晚霞 晚秋 新华 新年 新生 新民 新春 新月 新颖 新闻 保国 保护 保证 保平 保健 信息
 信用 世界 世纪 世代 世家 世博 世杰 世民
 """
-_WORDS = frozenset(_WORDS_AND_NAMES.split()) | frozenset(word for word in EVERYDAY if len(word) == 2)
+_WORDS: Final = frozenset(_WORDS_AND_NAMES.split()) | frozenset(word for word in EVERYDAY if len(word) == 2)
 # Longer words that hold such a name and that pypinyin's table of phrases lacks.
-_LONGER_WORDS = """
+_LONGER_WORDS: Final = """
 晚高峰 高峰期 高峰时 高峰段 用车高峰 出行高峰 高峰论坛 建国以来 建国以后 建国后 建国初 建国前 建国门 建国路 建军节
 国庆节 国庆假 国庆期间 国庆前 国庆后 平安银行 平安保险 平安普惠 平安夜 平安无事 平安健康 中国平安 安心贷 安心保
 安心付 放安心 很安心 安心了 安心点 不安心 文明用语 文明礼貌 精神文明 不文明 建设银行 光大银行 民生银行 兴业银行
@@ -49,14 +50,16 @@ _LONGER_WORDS = """
 东风汽车 东风路 解放路 解放军 中山路 中华人民 天天有 一帆风顺 春晓苑 红旗路 国泰民安 江山如画 打江山 千万别 千万不
 千万要 大海捞针 海阔天空 世博会 世博园 清明节 春节期间 立春那 小雪那 白云机场 白云山 白云区 金山软件 金山区
 """
-_STRONG = re.compile(
+_STRONG: Final = re.compile(
     r"(?:叫|找|姓名|名字|户名|全名|弟|哥|姐|妹|爸|妈|儿子|女儿|老公|老婆|爱人|妻子|丈夫|同学|同事|朋友|联系人|借款人|持卡人|担保人|收款人|收件人"
     r"|您好|你好|喂|尊敬的|本人|联系|转告|通知)(?:就?是|为|写|填|一下)?[:,，：\s]{0,2}$"
 )
-_WEAK = re.compile(r"(?:[您你我他她]是|请问是?|是不是|给|和|跟|与|让|请|替|帮)$")
-_HONOURED = tuple("先生 女士 小姐 太太 本人 您好 你好 同学 老师 在吗 在不在 是我 的贷款 的账 的借 的名 的欠".split())
-_FOLLOWS = frozenset(",。!?;:、 \n是在说吗跟和有欠还他她啊呀")
-_NEVER_FOLLOWS = frozenset("期时段吧了点地得着不")
+_WEAK: Final = re.compile(r"(?:[您你我他她]是|请问是?|是不是|给|和|跟|与|让|请|替|帮)$")
+_HONOURED: Final = tuple(
+    "先生 女士 小姐 太太 本人 您好 你好 同学 老师 在吗 在不在 是我 的贷款 的账 的借 的名 的欠".split()
+)
+_FOLLOWS: Final = frozenset(",。!?;:、 \n是在说吗跟和有欠还他她啊呀")
+_NEVER_FOLLOWS: Final = frozenset("期时段吧了点地得着不")
 
 
 def is_ordinary(view: View, start: int, end: int) -> bool:

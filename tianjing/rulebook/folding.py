@@ -14,6 +14,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Final
 
 from pypinyin.constants import PINYIN_DICT
 
@@ -21,16 +22,16 @@ from tianjing.rulebook.components import JOINED, SIMPLIFIED
 from tianjing.rulebook.syllables import SYLLABLES
 
 SKIP, STOP, PAUSE = "\0", "\1", "\2"
-REACH_CHARS = 26
+REACH_CHARS: Final = 26
 # A question mark ends no phrase: 失业？关我什么事.
-_STOPS = frozenset("。！!；;\n\r")
-_PAUSES = frozenset("，,：:？?")
-SKIP_RUN_CHARS = 16
-LETTER_RUN_CHARS = 24
-_FIRST_SOUND = 0xE000
+_STOPS: Final = frozenset("。！!；;\n\r")
+_PAUSES: Final = frozenset("，,：:？?")
+SKIP_RUN_CHARS: Final = 16
+LETTER_RUN_CHARS: Final = 24
+_FIRST_SOUND: Final = 0xE000
 
 # Sounds that Mandarin speakers and recognisers confuse count as one.
-_CONFUSED = (("zh", "z"), ("ch", "c"), ("sh", "s"))
+_CONFUSED: Final = (("zh", "z"), ("ch", "c"), ("sh", "s"))
 
 
 def _sound(syllable: str) -> str:
@@ -40,9 +41,9 @@ def _sound(syllable: str) -> str:
     return syllable[:-1] if syllable.endswith(("ing", "eng")) else syllable
 
 
-_SOUNDS = {sound: chr(_FIRST_SOUND + i) for i, sound in enumerate(dict.fromkeys(map(_sound, SYLLABLES)))}
-_SYLLABLE_CODES = {syllable: _SOUNDS[_sound(syllable)] for syllable in SYLLABLES}
-_LONGEST_SYLLABLE = max(map(len, SYLLABLES))
+_SOUNDS: Final = {sound: chr(_FIRST_SOUND + i) for i, sound in enumerate(dict.fromkeys(map(_sound, SYLLABLES)))}
+_SYLLABLE_CODES: Final = {syllable: _SOUNDS[_sound(syllable)] for syllable in SYLLABLES}
+_LONGEST_SYLLABLE: Final = max(map(len, SYLLABLES))
 
 
 def _plain(reading: str) -> str:
@@ -59,7 +60,7 @@ def readings(char: str) -> tuple[str, ...]:
 
 
 # Characters of Cantonese, Wu and northern speech, and pictures, that always stand for one standard character.
-READ_AS = dict(
+READ_AS: Final = dict(
     pair.split("=")
     for pair in (
         "唔=不 冇=没 嘅=的 佢=他 哋=们 嗰=那 俾=给 畀=给 揾=找 搵=找 嚟=来 睇=看 "
@@ -107,9 +108,9 @@ class _Plain(dict[int, str]):
 
 
 CODES, PLAIN = _Codes(), _Plain()
-_LETTERS = re.compile("[a-z]+")
-_SKIPPED = re.compile(SKIP + "+")
-_SLOW = re.compile(
+_LETTERS: Final = re.compile("[a-z]+")
+_SKIPPED: Final = re.compile(SKIP + "+")
+_SLOW: Final = re.compile(
     f"[{SKIP}a-z]|"
     + "|".join(sorted({f"{a}[{''.join(b for x, b in JOINED if x == a)}]" for a, _ in JOINED}, key=len, reverse=True))
 )
@@ -144,7 +145,7 @@ def fold(text: str) -> Folded:
     return _fold_disguised(codes, chars, size)
 
 
-_HALVES = frozenset(first for first, _ in JOINED)
+_HALVES: Final = frozenset(first for first, _ in JOINED)
 
 
 def _fold_disguised(codes: str, chars: str, size: int) -> Folded:

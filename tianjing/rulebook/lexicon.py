@@ -12,6 +12,7 @@ import operator
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from pypinyin.constants import PHRASES_DICT
 
@@ -19,9 +20,9 @@ from tianjing.rulebook.automaton import Automaton
 from tianjing.rulebook.folding import Folded, fold, readings
 from tianjing.rulebook.homophones import FUNCTION_CHARS, SENSITIVE_WORDS, ordinary_words
 
-_READINGS_MAX = 8
+_READINGS_MAX: Final = 8
 # Words of two characters of which people disguise one; any other pair of sounds is too likely to be said by chance.
-DISGUISED_PAIRS = frozenset(
+DISGUISED_PAIRS: Final = frozenset(
     (
         "逾期 欠款 欠钱 欠债 贷款 借款 借钱 还款 还钱 网贷 债务 账单 利息 本金 家人 家属 亲戚 同事 "
         "领导 单位 公司 父母 老婆 老公 上门 堵门 轰炸 打断 砍死 整死 收拾 威胁 恐吓 报警 立案 刑事 "

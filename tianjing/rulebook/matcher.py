@@ -15,7 +15,7 @@ import operator
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from tianjing.rulebook import guards
 from tianjing.rulebook.folding import REACH_CHARS, STOP, Folded, fold
@@ -24,7 +24,7 @@ from tianjing.rulebook.patterns import Pattern
 from tianjing.rulebook.schema import PhraseCheck, Rule
 
 # A hit depends on no character further back than this; a caller that drops released text keeps this much of it.
-LEFT_CONTEXT_CHARS = guards.WINDOW_CHARS + REACH_CHARS
+LEFT_CONTEXT_CHARS: Final = guards.WINDOW_CHARS + REACH_CHARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class _Analysis:
 
 
 _Path = tuple[tuple[int, int], ...]
-_EXCUSE_CHARS = 16
+_EXCUSE_CHARS: Final = 16
 # How often a word of so many characters is said, roughly: what is rare tells whether a pattern is worth a look.
-_COMMON = {1: 1.0, 2: 0.01}
+_COMMON: Final = {1: 1.0, 2: 0.01}
 
 
 class PhraseMatcher:
