@@ -28,11 +28,12 @@ class UniqueKeyLoader(_Loader):
     """A key that is written twice is an error, not the last one silently."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        nodes = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        keys = [self.construct_object(key, deep=True) for key in nodes]
         for position, key in enumerate(keys):
             if key in keys[:position]:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key '{key}' is written twice", node.value[position][0].start_mark
+                    None, None, f"key '{key}' is written twice", nodes[position].start_mark
                 )
         return dict(super().construct_mapping(node, deep))
 

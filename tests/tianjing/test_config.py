@@ -34,5 +34,11 @@ def test_every_wrong_field_is_named_with_its_line(tmp_path: Path) -> None:
     assert "c.yaml:5: unknown key 'parts.2.dais'; did you mean 'days'?" in message
 
 
+def test_a_merged_mapping_may_be_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("name: a\nparts:\n  - &first {days: 3}\n  - {<<: *first, days: 4}\n", encoding="utf-8")
+    assert [part.days for part in load(Outer, path).parts] == [3, 4]
+
+
 def test_a_key_that_is_written_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     assert "c.yaml:3: not valid YAML: key 'name' is written twice" in refusal(tmp_path, "name: a\nparts: []\nname: b\n")

@@ -115,19 +115,23 @@ def validate(
 
 @app.command(epilog="Example: tianjing cost rate examples/cost/flows.yaml")
 def rate(
-    flows: Annotated[Path, typer.Argument(help="`cash_flows:` with day, amount (received +, paid −) and label.")],
+    flows: Annotated[Path, typer.Argument(help="`cash_flows:` with day, amount (received +, paid −), label, part.")],
     as_json: _Json = False,
 ) -> None:
-    """The effective annual rate of labelled cash flows by days, act/365 (XIRR); where several fit, all are named."""
+    """Annual rates of labelled cash flows by days: IRR (where several fit, all are named), and simple with `part`."""
     from tianjing.config import load
     from tianjing.finance.money import show_percent
-    from tianjing.finance.rates import CashFlows, dated_irr, twelve_decimals
+    from tianjing.finance.rates import CashFlows, dated_irr, dated_simple_rate, twelve_decimals
 
-    annual = dated_irr(load(CashFlows, flows).cash_flows)
+    read = load(CashFlows, flows).cash_flows
+    rates = {"irr_by_days": dated_irr(read)}
+    if any(flow.part for flow in read):
+        rates["simple"] = dated_simple_rate(read)
     if as_json:
-        _print_json({"irr_by_days": twelve_decimals(annual)})
-    else:
-        typer.echo(f"compound 复利, IRR by days (act/365): {show_percent(annual, 6)}")
+        _print_json({name: twelve_decimals(value) for name, value in rates.items()})
+        return
+    names = {"irr_by_days": "compound 复利, IRR by days (act/365)", "simple": "simple 单利, on principal outstanding"}
+    _print_rows(["", "annual rate"], [[names[name], show_percent(value, 6)] for name, value in rates.items()])
 
 
 @app.command(epilog="Example: tianjing cost debt examples/cost/loan.yaml --paid 3 --on 2027-01-20")

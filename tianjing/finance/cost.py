@@ -6,21 +6,22 @@ or a third party takes it. What is due only after a default or on early settleme
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
 from tianjing.finance import wording
 from tianjing.finance.errors import FinanceError
 from tianjing.finance.money import exactly, show_percent, show_yuan
 from tianjing.finance.rates import (
-    DAYS_A_YEAR,
     MONTHS_A_YEAR,
     CashFlow,
+    Part,
     compounded,
     dated_irr,
+    dated_simple_rate,
     monthly_irr,
+    principal_years,
     simple_annual_rate,
     twelve_decimals,
 )
@@ -144,48 +145,37 @@ def cash_received(terms: LoanTerms) -> Decimal:
 
 def cash_flows(terms: LoanTerms, rows: tuple[Row, ...]) -> tuple[CashFlow, ...]:
     """Every movement of money, labelled, from the borrower's side; parts of zero are left out."""
-    flows = [CashFlow(day=terms.disbursed_on, amount=terms.principal, label="放款")]
+    flows = [CashFlow(day=terms.disbursed_on, amount=terms.principal, label="放款", part="disbursement")]
     for fee in terms.fees:
         if fee.when in ("deducted", "upfront"):
-            flows.append(CashFlow(day=terms.disbursed_on, amount=-fee_once(fee, terms), label=fee.name))
+            flows.append(CashFlow(day=terms.disbursed_on, amount=-fee_once(fee, terms), label=fee.name, part="fee"))
     for row in rows:
-        for part, amount in (("本金", row.principal), ("利息", row.interest), ("费用", row.fees)):
+        parts: tuple[tuple[Part, str, Decimal], ...] = (
+            ("principal", "本金", row.principal),
+            ("interest", "利息", row.interest),
+            ("fee", "费用", row.fees),
+        )
+        for part, word, amount in parts:
             if amount:
-                flows.append(CashFlow(day=row.due_on, amount=-amount, label=f"第{row.number}期{part}"))
+                flows.append(CashFlow(day=row.due_on, amount=-amount, label=f"第{row.number}期{word}", part=part))
     return tuple(flows)
 
 
 def annual_rates(terms: LoanTerms, rows: tuple[Row, ...], received: Decimal) -> AnnualRates:
     """All four annual rates, to twelve decimals."""
-    by_days = dated_irr(cash_flows(terms, rows))
-    nominal, irr = None, by_days
-    if not terms.by_days:
+    flows = cash_flows(terms, rows)
+    by_days = dated_irr(flows)
+    if terms.by_days:
+        nominal, irr, simple = None, by_days, dated_simple_rate(flows)
+    else:
         monthly = monthly_irr([received, *(-row.payment for row in rows)])
-        nominal, irr = monthly * MONTHS_A_YEAR, compounded(monthly)
-    cost = sum((row.payment for row in rows), Decimal(0)) - received
-    repaid = [(row.due_on, row.principal) for row in rows]
-    simple = simple_annual_rate(cost, principal_years(terms.disbursed_on, received, repaid, terms.by_days))
+        nominal, irr = twelve_decimals(monthly * MONTHS_A_YEAR), compounded(monthly)
+        cost = sum((row.payment for row in rows), -received)
+        repaid = [(row.due_on, row.principal) for row in rows]
+        simple = simple_annual_rate(cost, principal_years(terms.disbursed_on, received, repaid, by_days=False))
     return AnnualRates(
-        irr=twelve_decimals(irr),
-        irr_by_days=twelve_decimals(by_days),
-        nominal=None if nominal is None else twelve_decimals(nominal),
-        simple=twelve_decimals(simple),
+        irr=twelve_decimals(irr), irr_by_days=twelve_decimals(by_days), nominal=nominal, simple=twelve_decimals(simple)
     )
-
-
-def principal_years(start: date, received: Decimal, repaid: Sequence[tuple[date, Decimal]], by_days: bool) -> Decimal:
-    """Σ principal outstanding in yuan × time in years, by days on 365 or with one twelfth for each repayment.
-
-    What was received is spread over the schedule: a repayment of some share of the debt repays that share of the cash
-    received, so that a fee deducted beforehand is cost and not principal (民法典 670).
-    """
-    with exactly():
-        debt = owed = sum((principal for _, principal in repaid), Decimal(0))
-        total = Decimal(0)
-        for on, principal in repaid:
-            total += owed * ((on - start).days if by_days else 1)
-            start, owed = on, owed - principal
-        return total * received / (debt * (DAYS_A_YEAR if by_days else MONTHS_A_YEAR)) if debt else total
 
 
 def _items(terms: LoanTerms, rows: tuple[Row, ...]) -> Iterator[CostItem]:

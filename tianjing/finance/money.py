@@ -1,4 +1,4 @@
-"""Decimal yuan (元): how an amount is read, rounded and shown.
+"""Decimal yuan (元): how an amount is read (the field types at the end), rounded and shown.
 
 Amounts are whole cents (分). Interest, a fee or a level instalment is computed with 50 digits and rounded once, half up
 (四舍五入), where it becomes a line that somebody pays; balances are sums of such lines and never rounded again.
@@ -17,6 +17,8 @@ from tianjing.finance.errors import FinanceError
 
 CENT = Decimal("0.01")
 LARGEST_YUAN = Decimal("999999999999.99")
+# What a contract of the largest amounts can add up to stays below it.
+_LARGEST_TOTAL = Decimal("1e24")
 LARGEST_PERCENT = Decimal(1000)
 _PERCENT_STEP = Decimal("1e-10")
 _PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -53,25 +55,17 @@ def show_yuan(amount: Decimal) -> str:
     return f"{amount:,.2f} 元"
 
 
-def show_percent(fraction: Decimal, digits: int = 2) -> str:
+def round_rate(rate: Decimal, decimals: int) -> Decimal:
+    """Round half up; a rate beyond 10^30, as a day's loan at half its amount has, keeps its fifty digits instead."""
+    with exactly():
+        return rate if rate.adjusted() > 30 else rate.quantize(Decimal(1).scaleb(-decimals))
+
+
+def show_percent(fraction: Decimal, decimals: int = 2) -> str:
     """0.18 as 18.00%, rounded half up."""
     with exactly():
-        return f"{(fraction * 100).quantize(Decimal(1).scaleb(-digits))}%"
-
-
-def parse_yuan(value: object) -> Decimal:
-    """Read an amount in yuan, exact to the cent.
-
-    Args:
-        value: a plain decimal number (text, int, Decimal, or a float that YAML or JSON made of one).
-
-    Raises:
-        FinanceError: not a number, negative, finer than a cent, or beyond 999,999,999,999.99.
-    """
-    try:
-        return _amount(value)
-    except ValueError as error:
-        raise FinanceError(str(error), "give yuan as a plain number with at most two decimals, e.g. 1066.19") from None
+        percent = round_rate(fraction * 100, decimals)
+    return f"{percent:.3E}%" if percent.adjusted() > 30 else f"{percent}%"
 
 
 def _number(value: object) -> Decimal:
@@ -86,10 +80,10 @@ def _number(value: object) -> Decimal:
     return number
 
 
-def _signed_amount(value: object) -> Decimal:
+def _whole_cents(value: object, largest: Decimal) -> Decimal:
     number = _number(value)
-    if abs(number) > LARGEST_YUAN:
-        raise ValueError(f"{str(value).strip():.40} 元: beyond {LARGEST_YUAN:,} 元, the largest amount")
+    if not -largest <= number <= largest:
+        raise ValueError(f"{str(value).strip():.40} 元: beyond {largest:,f} 元, the largest amount")
     with exactly():
         cents = number.quantize(CENT)
     if cents != number:
@@ -98,7 +92,15 @@ def _signed_amount(value: object) -> Decimal:
 
 
 def _amount(value: object) -> Decimal:
-    return _not_negative(_signed_amount(value))
+    return _not_negative(_whole_cents(value, LARGEST_YUAN))
+
+
+def _total(value: object) -> Decimal:
+    return _not_negative(_whole_cents(value, _LARGEST_TOTAL))
+
+
+def _movement(value: object) -> Decimal:
+    return _whole_cents(value, _LARGEST_TOTAL)
 
 
 def _percent(value: object) -> Decimal:
@@ -128,9 +130,13 @@ _YUAN_SCHEMA = WithJsonSchema(
 )
 
 Yuan = Annotated[Decimal, BeforeValidator(_amount), _YUAN_SCHEMA]
-"""A field that holds an amount of zero or more."""
+"""A field that holds an amount of a contract, zero or more."""
 
-SignedYuan = Annotated[Decimal, BeforeValidator(_signed_amount), _YUAN_SCHEMA]
+TotalYuan = Annotated[Decimal, BeforeValidator(_total), _YUAN_SCHEMA]
+"""A field that holds what follows from a contract, zero or more."""
+
+SignedYuan = Annotated[Decimal, BeforeValidator(_movement), _YUAN_SCHEMA]
+"""A field that holds a movement of money either way."""
 
 PositiveYuan = Annotated[Yuan, AfterValidator(_not_zero)]
 

@@ -140,7 +140,11 @@ Clause = Annotated[DeferralClause | ReinstalmentClause | WaiverClause, Field(dis
 
 
 class Policy(StrictModel):
-    """A policy file. Every clause that applies to a case must hold; a measure without a clause is not permitted."""
+    """A policy file.
+
+    Every clause that applies to a case must hold. A measure is permitted only where a clause says how much of it: a
+    deferral needs one that limits `days`, new instalments one that limits `instalments`, a waiver one on its part.
+    """
 
     name: Text
     effective_from: date

@@ -11,19 +11,21 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tianjing.config import StrictModel
 from tianjing.finance.errors import FinanceError
-from tianjing.finance.money import SignedYuan, exactly, in_cents, show_percent
+from tianjing.finance.money import SignedYuan, exactly, in_cents, round_rate, show_percent
 from tianjing.finance.roots import Root, positive_roots
 
 DAYS_A_YEAR = 365
 MONTHS_A_YEAR = 12
-_TWELVE_DECIMALS = Decimal("1e-12")
 _MOST_SIGN_CHANGES = 50
+
+
+Part = Literal["disbursement", "principal", "interest", "fee"]
 
 
 class CashFlow(StrictModel):
@@ -33,6 +35,8 @@ class CashFlow(StrictModel):
     amount: SignedYuan
     label: Annotated[str, Field(min_length=1, max_length=100)]
     """What it is, e.g. 放款, 第3期利息."""
+    part: Part | None = None
+    """What it moves; the simple rate needs to know which payments repay principal."""
 
 
 class CashFlows(StrictModel):
@@ -89,10 +93,45 @@ def simple_annual_rate(cost: Decimal, principal_years: Decimal) -> Decimal:
         return cost / principal_years
 
 
-def twelve_decimals(rate: Decimal) -> Decimal:
-    """A rate as it is handed out, half up; far beyond what anyone states, far within what the solver knows."""
+def dated_simple_rate(flows: Sequence[CashFlow]) -> Decimal:
+    """Simple annual rate (单利) of one loan by days: everything paid beyond what was received ÷ principal outstanding.
+
+    Raises:
+        FinanceError: the flows do not say which payments repay principal, or more was received after the first day.
+    """
+    start = min((flow.day for flow in flows), default=date.min)
+    unmarked = [flow.label for flow in flows if flow.part is None]
+    later = [flow.label for flow in flows if flow.amount > 0 and flow.day > start]
+    if unmarked or later:
+        raise FinanceError(
+            f"simple annual rate: '{(unmarked or later)[0]}' " + ("has no part" if unmarked else "is received later"),
+            "mark each flow's part (disbursement, principal, interest, fee) of one loan paid out on one day",
+        )
     with exactly():
-        return rate.quantize(_TWELVE_DECIMALS)
+        received = sum((flow.amount for flow in flows if flow.day == start), Decimal(0))
+        repaid = sorted((flow.day, -flow.amount) for flow in flows if flow.part == "principal")
+        cost = -sum((flow.amount for flow in flows), Decimal(0))
+        return simple_annual_rate(cost, principal_years(start, received, repaid, by_days=True))
+
+
+def principal_years(start: date, received: Decimal, repaid: Sequence[tuple[date, Decimal]], by_days: bool) -> Decimal:
+    """Σ principal outstanding in yuan × time in years, by days on 365 or with one twelfth for each repayment.
+
+    What was received is spread over the schedule: a repayment of some share of the debt repays that share of the cash
+    received, so that a fee deducted beforehand is cost and not principal (民法典 670).
+    """
+    with exactly():
+        debt = owed = sum((principal for _, principal in repaid), Decimal(0))
+        total = Decimal(0)
+        for on, principal in repaid:
+            total += owed * ((on - start).days if by_days else 1)
+            start, owed = on, owed - principal
+        return total * received / (debt * (DAYS_A_YEAR if by_days else MONTHS_A_YEAR)) if debt else total
+
+
+def twelve_decimals(rate: Decimal) -> Decimal:
+    """A rate as it is handed out: far beyond what anyone states, far within what the solver knows."""
+    return round_rate(rate, 12)
 
 
 def _by_day(flows: Iterable[CashFlow]) -> tuple[list[int], list[int]]:

@@ -15,7 +15,7 @@ from tianjing.finance.debt import Component, Debt, debt_on, unpaid_rows
 from tianjing.finance.errors import FinanceError
 from tianjing.finance.money import Percent, exactly, to_cent
 from tianjing.finance.plan import PlanRow, deferred_rows, reinstalled_rows
-from tianjing.finance.policy import Clause, Limits, Policy, WaiverClause
+from tianjing.finance.policy import Clause, Policy, WaiverClause
 from tianjing.finance.rates import DAYS_A_YEAR, MONTHS_A_YEAR, CashFlow, dated_irr, twelve_decimals
 from tianjing.finance.schedule import Row, make_schedule
 from tianjing.finance.terms import MAX_INSTALMENTS, Day, DescribedModel, LoanTerms
@@ -62,6 +62,11 @@ class Request(DescribedModel):
             raise ValueError("nothing is asked for: give 'deferral', 'reinstalment' or 'waivers'")
         if self.deferral and self.reinstalment:
             raise ValueError("give either 'deferral' or 'reinstalment'")
+        first_due_on = self.reinstalment.first_due_on if self.reinstalment else None
+        if first_due_on and not 0 < (first_due_on - self.as_of).days <= 366:
+            raise ValueError(
+                f"'reinstalment.first_due_on' {first_due_on} is not within a year after 'as_of' {self.as_of}"
+            )
         named = [waiver.of for waiver in self.waivers]
         if len(set(named)) < len(named):
             raise ValueError("'waivers': one component is named twice")
@@ -159,7 +164,8 @@ def hold_against(
     policy: Policy, terms: LoanTerms, request: Request, debt: Debt, rows: tuple[PlanRow, ...]
 ) -> tuple[list[Clause], list[Breach]]:
     """The clauses that apply to the plan, and every limit of theirs that it does not keep."""
-    applied, breaches = [], []
+    applied: list[Clause] = []
+    breaches: list[Breach] = []
     for measure, component, values in _asked(request, rows):
         clauses = [
             clause
@@ -171,16 +177,19 @@ def hold_against(
             and clause.when.overdue_days.holds(debt.overdue_days)
         ]
         applied += clauses
-        if not clauses:
+        # A clause that only sets a smallest payment limits new instalments but does not permit them.
+        permitting = next(iter(values))
+        if not any(permitting in dict(clause.limits()) for clause in clauses):
             what = measure if component is None else f"{measure} of {component}"
             case = f"for {terms.product}, {debt.overdue_days} days overdue, on {request.as_of}"
-            breaches.append(Breach("no clause", what, case, "a measure that no clause covers is not permitted"))
+            breaches.append(Breach("no clause", what, case, f"no clause permits any {permitting}"))
         for clause in clauses:
             breaches += _breaches(clause, values)
     return applied, breaches
 
 
 def _asked(request: Request, rows: tuple[PlanRow, ...]) -> Iterator[tuple[str, Component | None, dict[str, Decimal]]]:
+    """Each measure asked for, with its values by the names of `limits`; the first is the one that needs permission."""
     if request.deferral:
         asked = request.deferral
         count = Decimal(asked.granted_in_12_months + 1)
@@ -196,7 +205,6 @@ def _asked(request: Request, rows: tuple[PlanRow, ...]) -> Iterator[tuple[str, C
 
 
 def _breaches(clause: Clause, values: dict[str, Decimal]) -> Iterator[Breach]:
-    limits: Limits
     for field, limits in clause.limits():
         if not limits.holds(values[field]):
             yield Breach(clause.id, field, f"{values[field]}", f"{limits}")

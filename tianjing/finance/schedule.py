@@ -144,8 +144,8 @@ def _count(terms: LoanTerms) -> int:
 
 
 def _whole_cents(terms: LoanTerms, debt: Decimal, last: Decimal, usual: Decimal) -> None:
-    """Refuse a loan so small, or so long, that rounding to the cent leaves the last instalment nothing or the bulk."""
-    if not 0 < last <= 2 * usual:
+    """Refuse a loan so small, or so long, that rounding to the cent empties the last instalment or swells it."""
+    if not 0 < last <= usual * Decimal("1.5"):
         raise FinanceError(
             f"instalments: {show_yuan(debt)} in {terms.instalments} instalments of whole cents leaves "
             f"{show_yuan(last)} for the last one, against {show_yuan(usual)} before",
@@ -158,13 +158,10 @@ def _equal_instalment(terms: LoanTerms, debt: Decimal) -> list[tuple[Period, Dec
         return _fixed_instalment(terms, debt, terms.instalment_amount)
     periods = list(monthly_periods(terms, _count(terms)))
     payment = level_payment(debt, periods)
-    balance, parts = debt, []
-    for period in periods[:-1]:
-        principal = min(payment - period.interest(balance), balance)
-        parts.append((period, principal))
-        balance -= principal
-    _whole_cents(terms, debt, balance, payment)
-    return [*parts, (periods[-1], balance)]
+    parts = _level_parts(debt, payment, periods[:-1])
+    left = debt - sum((principal for _, principal in parts), _ZERO)
+    _whole_cents(terms, debt, left + periods[-1].interest(left), payment)
+    return [*parts, (periods[-1], left)]
 
 
 def _fixed_instalment(terms: LoanTerms, debt: Decimal, payment: Decimal) -> list[tuple[Period, Decimal]]:
@@ -176,9 +173,14 @@ def _fixed_instalment(terms: LoanTerms, debt: Decimal, payment: Decimal) -> list
             f"{show_yuan(periods[0].interest(debt))}, and at most {MAX_INSTALMENTS} instalments are possible",
             f"the smallest payment that ends is {show_yuan(smallest_instalment(terms))}",
         )
+    return _level_parts(debt, payment, periods[:count])
+
+
+def _level_parts(debt: Decimal, payment: Decimal, periods: list[Period]) -> list[tuple[Period, Decimal]]:
     balance, parts = debt, []
-    for period in periods[:count]:
-        principal = min(payment - period.interest(balance), balance)
+    for period in periods:
+        # Rounded to the cent, the payment may fall short of the interest: principal is never paid out again.
+        principal = min(max(payment - period.interest(balance), _ZERO), balance)
         parts.append((period, principal))
         balance -= principal
     return parts

@@ -18,7 +18,7 @@ from pydantic import Field
 from tianjing.config import StrictModel, load
 from tianjing.finance import wording
 from tianjing.finance.cost import Quote
-from tianjing.finance.money import Percent, Yuan, exactly, show_yuan, to_cent
+from tianjing.finance.money import TotalYuan, exactly, round_rate, show_yuan
 
 DUTY_FROM = date(2026, 8, 1)
 NOTHING_ELSE = "除上述列明的息费项目外，不向借款人收取其他任何息费。"
@@ -37,7 +37,7 @@ class TableItem(StrictModel):
     """收取标准."""
     payee: _Words | None = None
     """收取主体."""
-    amount: Yuan | None = None
+    amount: TotalYuan | None = None
     """Over the whole loan, in yuan."""
 
 
@@ -54,7 +54,7 @@ class ContingentItem(StrictModel):
 class TableRate(StrictModel):
     """An annualised total of the normal cost."""
 
-    percent: Percent
+    percent: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
     """To two decimals."""
     basis: Literal["simple", "irr"] | None = None
     """单利 or 内部收益率（复利）."""
@@ -64,8 +64,8 @@ class TablePayment(StrictModel):
     """One payment of the schedule, in yuan."""
 
     due_on: date
-    amount: Yuan
-    principal: Yuan
+    amount: TotalYuan
+    principal: TotalYuan
 
 
 class CostTable(StrictModel):
@@ -74,14 +74,14 @@ class CostTable(StrictModel):
     lender: _Words | None = None
     product: _Words | None = None
     disbursed_on: date
-    principal: Yuan
+    principal: TotalYuan
     """Amount of the contract."""
-    cash_received: Yuan
+    cash_received: TotalYuan
     """实际到账金额."""
     repayment_method: _Words | None = None
     items: tuple[TableItem, ...]
-    total_cost: Yuan
-    total_repayment: Yuan
+    total_cost: TotalYuan
+    total_repayment: TotalYuan
     annual_rates: tuple[TableRate, ...] = ()
     contingent: tuple[ContingentItem, ...] = ()
     nothing_else: _Words | None = None
@@ -162,4 +162,4 @@ def _templates() -> Any:
 
 def _two_decimals(fraction: Decimal) -> Decimal:
     with exactly():
-        return to_cent(fraction * 100)
+        return round_rate(fraction * 100, 2)

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-from tianjing.finance.cost import principal_years
 from tianjing.finance.errors import FinanceError
 from tianjing.finance.money import exactly, show_percent, show_yuan
-from tianjing.finance.rates import CashFlow, compounded, dated_irr, monthly_irr, simple_annual_rate
+from tianjing.finance.rates import CashFlow, compounded, dated_irr, monthly_irr, principal_years, simple_annual_rate
 from tianjing.finance.table import CostTable, TableRate
 
 DISCLOSURE_RULE = "个人贷款业务明示综合融资成本规定, in force since 2026-08-01 (known at second hand)"
 RATE_RULE = "中国人民银行公告〔2021〕第3号 (known at second hand)"
 _CONTINGENT_WORDS = re.compile("罚息|违约金|滞纳金|逾期|催收|提前还款|提前结清")
+# 不收取 and what it is said of, in either order: “不收取提前还款违约金” says nothing about the rest.
+_NOTHING_ELSE = re.compile("(除上述|除以上|除此|此外|其他|任何).*不.{0,14}收|不.{0,14}收.{0,8}(其他|任何)")
 # A rate is stated to two decimals of a percent.
 _HALF_OF_THE_LAST_DIGIT = Decimal("0.00005")
 _PARTS = {
@@ -69,7 +70,7 @@ def _missing(table: CostTable) -> Iterator[TableFinding]:
         yield from _missing_parts(f"contingent[{number}]", contingent, _CONTINGENT_PARTS)
     if not table.annual_rates:
         yield TableFinding("annual_rates", "the annualised total is missing", DISCLOSURE_RULE, "state an annual rate")
-    if not table.nothing_else or not re.search("不(再|会|得)?(另行|额外)?(向.{0,8})?收取", table.nothing_else):
+    if not table.nothing_else or not _NOTHING_ELSE.search(table.nothing_else):
         yield TableFinding(
             "nothing_else",
             "the statement that nothing else is charged is missing",

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from tests.tianjing.finance.loans import fee, loan, monthly_loans
 from tianjing.finance import FinanceError, LoanTerms, quote
 from tianjing.finance.cost import cash_flows
+from tianjing.finance.money import show_percent
+from tianjing.finance.table import make_table, render
+from tianjing.finance.table_check import check_table
 
 CLOSE = Decimal("1e-9")
 
@@ -67,6 +70,7 @@ def test_a_financed_fee_is_cost_although_it_is_repaid_as_principal() -> None:
     quoted = quote(loan(rate={"percent": 0, "per": "year"}, fees=[fee(amount="600", when="financed")]))
     assert (str(quoted.cash_received), str(quoted.total_cost)) == ("12000.00", "600.00")
     assert quoted.total_fees == 600
+    assert [(item.when, str(item.amount)) for item in quoted.items] == [("interest", "0.00"), ("financed", "600.00")]
 
 
 def test_contingent_costs_are_listed_and_never_added() -> None:
@@ -85,6 +89,23 @@ def test_a_platform_that_charges_and_a_cost_above_24_percent_are_noticed() -> No
     fees = [fee(percent=1, payee="远帆科技有限公司", payee_role="platform")]
     sources = [notice.source for notice in quote(loan(rate={"percent": 14, "per": "year"}, fees=fees)).notices]
     assert sources == ["金规〔2025〕9号（未见原文，据公开报道）", "法发〔2017〕22号（未见原文，据公开报道）"]
+
+
+@pytest.mark.parametrize(("term_days", "shown"), [(7, "24217.91%"), (1, "7.515E+111%")])
+def test_a_short_loan_at_a_wild_price_is_quoted_and_tabled_all_the_same(term_days: int, shown: str) -> None:
+    # A tenth of the amount for a week: (10 ÷ 9)^(365 ÷ 7) − 1; half of it for a day: 2^365 − 1.
+    share = {7: "10", 1: "50"}[term_days]
+    terms = loan(
+        method="daily_interest",
+        instalments=None,
+        term_days=term_days,
+        rate={"percent": 0, "per": "day"},
+        fees=[fee(percent=share, when="deducted")],
+    )
+    quoted = quote(terms)
+    assert show_percent(quoted.rates.irr) == shown
+    assert check_table(make_table(quoted)) == ()
+    assert shown[:5] in render(make_table(quoted), "markdown")
 
 
 def test_fees_that_leave_nothing_to_receive_are_refused() -> None:
@@ -116,4 +137,4 @@ def test_items_cost_and_cash_flows_agree_to_the_cent(terms: LoanTerms, fees: lis
     if not quoted.total_cost:
         assert quoted.rates.irr == quoted.rates.simple == 0
     else:
-        assert quoted.rates.irr >= quoted.rates.simple * Decimal("0.99") > 0
+        assert min(quoted.rates.irr, quoted.rates.irr_by_days, quoted.rates.simple) > 0

@@ -59,6 +59,17 @@ def test_each_kind_of_penalty(penalty: dict[str, Any], amount: str) -> None:
     assert str(owed("2026-12-25", penalties=[{"name": "违约金", "payee": "晨舟", **penalty}]).penalty) == amount
 
 
+def test_a_penalty_on_the_remaining_principal_is_counted_once_however_many_instalments_are_late() -> None:
+    # Rows 4 and 5 are late; 9,000 × 0.0005 × 41 days since the older one.
+    penalty = {
+        "name": "违约金",
+        "payee": "晨舟",
+        "rate": {"percent": "0.05", "per": "day"},
+        "of": "remaining_principal",
+    }
+    assert str(owed("2027-01-25", penalties=[penalty]).penalty) == "184.50"
+
+
 def test_settling_early_costs_its_fee_until_enough_is_paid() -> None:
     prepayment = {"fee_percent": 1, "free_after_instalment": 6}
     assert str(owed("2026-11-25", prepayment=prepayment).settlement_fee) == "90.00"

@@ -6,15 +6,18 @@ import decimal
 from decimal import Decimal
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from tests.tianjing.finance.loans import loan
-from tianjing.finance import FinanceError, quote
-from tianjing.finance.money import parse_yuan, show_percent, to_cent
+from tianjing.finance import quote
+from tianjing.finance.money import Yuan, show_percent, to_cent
+
+AMOUNT = TypeAdapter(Yuan)
 
 
 @pytest.mark.parametrize("given", ["1066.19", 1066.19, Decimal("1066.190"), " 1066.19 "])
 def test_an_amount_is_read_exactly(given: object) -> None:
-    assert str(parse_yuan(given)) == "1066.19"
+    assert str(AMOUNT.validate_python(given)) == "1066.19"
 
 
 @pytest.mark.parametrize(
@@ -35,10 +38,9 @@ def test_an_amount_is_read_exactly(given: object) -> None:
     ],
 )
 def test_what_is_not_an_amount_is_refused_with_its_reason(given: object, reason: str) -> None:
-    with pytest.raises(FinanceError) as caught:
-        parse_yuan(given)
-    assert reason in caught.value.message
-    assert "two decimals" in caught.value.remedy
+    with pytest.raises(ValidationError) as caught:
+        AMOUNT.validate_python(given)
+    assert reason in str(caught.value)
 
 
 def test_half_a_cent_goes_up() -> None:

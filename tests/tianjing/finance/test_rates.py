@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.tianjing.finance.loans import monthly_loans
 from tianjing.finance import CashFlow, FinanceError, LoanTerms, dated_irr, make_schedule, monthly_irr
 from tianjing.finance.money import exactly
-from tianjing.finance.rates import all_dated_irr, compounded
+from tianjing.finance.rates import all_dated_irr, compounded, dated_simple_rate
 from tianjing.finance.roots import positive_roots
 
 NEAR = Decimal("1e-30")
@@ -91,6 +91,17 @@ def test_a_sign_that_changes_twice_without_a_rate_says_so() -> None:
 def test_flows_that_change_sign_without_end_are_refused_before_they_are_solved() -> None:
     with pytest.raises(FinanceError, match="change sign 60 times, at most 50"):
         dated_irr(yearly(*["100", "-101"] * 30, "1"))
+
+
+def test_a_simple_rate_needs_to_know_what_repays_principal() -> None:
+    flows = [flow.model_copy(update={"part": "disbursement"}) for flow in yearly("100")] + yearly("0", "-110")[1:]
+    with pytest.raises(FinanceError, match="'第1年' has no part") as caught:
+        dated_simple_rate(flows)
+    assert "principal" in caught.value.remedy
+    parts = {"第1年": "principal", "第0年": "disbursement"}
+    later = [flow.model_copy(update={"part": parts.get(flow.label, "fee")}) for flow in yearly("100", "-110", "5")]
+    with pytest.raises(FinanceError, match="'第2年' is received later"):
+        dated_simple_rate(later)
 
 
 def test_amounts_finer_than_a_cent_are_refused() -> None:

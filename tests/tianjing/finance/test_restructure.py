@@ -71,6 +71,28 @@ def test_without_a_waiver_new_instalments_at_the_contract_rate_give_up_nearly_no
     assert plan(ANYTHING, reinstalment={"instalments": 3}, waivers=[{"of": "principal", "percent": 10}]).given_up > 890
 
 
+def test_a_first_instalment_within_days_accrues_by_days() -> None:
+    # 5 days on 9,000 at 12% ÷ 365: 14.79; arrears in 3 parts: interest 34.39, penalty 2.47 → 0.83.
+    made = plan(ANYTHING, reinstalment={"instalments": 3, "first_due_on": "2026-12-25"})
+    assert (str(made.schedule[0].due_on), str(made.schedule[0].interest)) == ("2026-12-25", "49.18")
+    assert str(made.schedule[0].penalty) == "0.83"
+
+
+def test_a_drawn_line_is_put_into_instalments_by_days() -> None:
+    drawn = loan(
+        principal="5000",
+        method="daily_interest",
+        instalments=None,
+        term_days=30,
+        rate={"percent": "0.05", "per": "day"},
+    )
+    request = Request.model_validate({"as_of": "2026-09-24", "paid_instalments": 0, "reinstalment": {"instalments": 6}})
+    made = restructure(drawn, request, POLICY)
+    # 30 days on 5,000 at 18.25% ÷ 365: 75.00; overdue since 2026-09-14.
+    assert (str(made.debt.interest), made.debt.overdue_days) == ("75.00", 10)
+    assert (str(made.schedule[0].interest), str(made.schedule[0].due_on)) == ("87.50", "2026-10-24")
+
+
 def test_a_waiver_alone_makes_what_is_overdue_due_at_once() -> None:
     made = plan(waivers=[{"of": "penalty", "percent": 100}])
     assert (str(made.schedule[0].due_on), str(made.schedule[0].payment)) == ("2026-12-20", "1090.00")
@@ -88,6 +110,8 @@ def test_a_waiver_alone_makes_what_is_overdue_due_at_once() -> None:
             "no clause: waiver of interest for 晨舟轻享贷, 5 days overdue",
         ),
         ({"deferral": {"days": 95}, "as_of": "2027-03-16"}, "no clause: deferral for 晨舟轻享贷, 91 days overdue"),
+        # 第九条 applies to every case, but a smallest payment is no permission.
+        ({"reinstalment": {"instalments": 12}, "as_of": "2027-03-16"}, "no clause permits any instalments"),
         ({"deferral": {"days": 30}, "as_of": "2025-12-20", "paid": 0}, "no clause: deferral"),
     ],
 )
@@ -125,6 +149,7 @@ def test_a_deferral_that_is_too_short_says_how_long_it_must_be() -> None:
         ({"waivers": [{"of": "interest", "percent": 101}]}, "no more than 100 percent"),
         ({"waivers": [{"of": "fees", "percent": 1}, {"of": "fees", "percent": 2}]}, "named twice"),
         ({"waivers": [{"of": "principal", "percent": 5}]}, "needs 'reinstalment'"),
+        ({"reinstalment": {"instalments": 3, "first_due_on": "2026-12-20"}}, "is not within a year after 'as_of'"),
         ({"deferral": {"days": -3}}, "greater than or equal to 1"),
     ],
 )

@@ -100,6 +100,11 @@ def test_a_daily_rate_on_360_days_costs_less_by_the_month_than_on_365() -> None:
         assert str(make_schedule(terms)[0].interest) == interest
 
 
+def test_exactly_half_a_cent_of_interest_goes_up() -> None:
+    # 600 × 1.93% ÷ 12 is 0.965; with the monthly rate cut after fifty digits it would be 0.96499…
+    assert str(make_schedule(loan(principal="600", rate={"percent": "1.93", "per": "year"}))[0].interest) == "0.97"
+
+
 def test_due_dates_keep_the_day_and_fall_back_to_the_end_of_short_months() -> None:
     rows = make_schedule(loan(disbursed_on="2027-12-31", instalments=3))
     assert [row.due_on.isoformat() for row in rows] == ["2028-01-31", "2028-02-29", "2028-03-31"]
@@ -183,6 +188,7 @@ def test_irregular_payments_that_do_not_fit_say_what_would(
     ("method", "principal", "percent"),
     [
         ("equal_instalment", "100", 24),  # 2.00 a month is the interest alone: the last row would repay everything
+        ("equal_instalment", "3.33", 1000),  # 2.78 a month, half a cent above the interest
         ("equal_instalment", "3", 0),  # 0.01 a month is paid back after 300 of 480
         ("equal_principal", "1", 12),  # 0.00 a month
     ],

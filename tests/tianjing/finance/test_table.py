@@ -47,6 +47,13 @@ def test_tables_of_unusual_loans_pass_the_check_too(terms: LoanTerms) -> None:
     assert check_table(make_table(quote(terms))) == ()
 
 
+@pytest.mark.parametrize(
+    "words", ["除以上费用外不再收取任何费用。", "本公司不会向您收取其他费用", "除此之外，贷款人及合作机构不另行收费。"]
+)
+def test_the_statement_may_be_worded_otherwise(words: str) -> None:
+    assert findings(lambda table: table.update(nothing_else=words)) == []
+
+
 @pytest.mark.parametrize("part", ["name", "method", "standard", "payee", "amount"])
 def test_an_item_that_lacks_a_part_is_found(part: str) -> None:
     found = findings(lambda table: table["items"][1].update({part: None}))
@@ -59,6 +66,11 @@ def test_an_item_that_lacks_a_part_is_found(part: str) -> None:
         (lambda t: t.update(lender=""), "lender", "贷款人 is missing"),
         (lambda t: t.update(nothing_else=None), "nothing_else", "nothing else is charged is missing"),
         (lambda t: t.update(nothing_else="详见合同。"), "nothing_else", "nothing else is charged is missing"),
+        (
+            lambda t: t.update(nothing_else="不收取提前还款违约金。"),
+            "nothing_else",
+            "nothing else is charged is missing",
+        ),
         (lambda t: t.update(annual_rates=[]), "annual_rates", "the annualised total is missing"),
         (lambda t: t["contingent"][0].update(payee=None), "contingent[0].payee", "payee of 逾期罚息 is missing"),
         (lambda t: t["annual_rates"][0].update(basis=None), "annual_rates[0].basis", "is not said to be simple"),
@@ -74,12 +86,16 @@ def test_what_is_wrong_is_named(change: Callable[[dict[str, Any]], Any], field: 
     assert any(name == field and problem in text for name, text in found), found
 
 
-def test_a_contingent_cost_inside_the_normal_total_is_found() -> None:
+@pytest.mark.parametrize(
+    ("name", "listed_apart"),
+    [("滞纳金", False), ("账户服务费", True)],  # by its own name, or because it stands among the contingent costs too
+)
+def test_a_contingent_cost_inside_the_normal_total_is_found(name: str, listed_apart: bool) -> None:
     def add(table: dict[str, Any]) -> None:
-        table["items"].append(
-            {"name": "逾期罚息", "method": "按日", "standard": "18%", "payee": "x", "amount": "30.00"}
-        )
+        table["items"].append({"name": name, "method": "按日", "standard": "18%", "payee": "x", "amount": "30.00"})
         table["total_cost"] = "1022.79"
+        if listed_apart:
+            table["contingent"][0]["name"] = name
 
     found = dict(findings(add))
     assert "stands in the normal total" in found["items[2].name"]

@@ -10,6 +10,8 @@ from typing import Any
 import anyio
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mcp import ClientSession, StdioServerParameters, stdio_client, types
 
 from tests.conftest import REPOSITORY
@@ -24,13 +26,11 @@ POLICY_FILE = REPOSITORY / "examples" / "cost" / "policy.yaml"
 REQUEST = {"as_of": "2026-12-20", "paid_instalments": 3, "deferral": {"days": 30}}
 
 
-@pytest.fixture(scope="module")
-def tools() -> CostTools:
-    return CostTools(load_policy(POLICY_FILE))
+TOOLS = CostTools(load_policy(POLICY_FILE))
 
 
-def test_the_schemas_accept_what_the_tools_accept_and_refuse_unknown_fields(tools: CostTools) -> None:
-    by_name = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools.openai()}
+def test_the_schemas_accept_what_the_tools_accept_and_refuse_unknown_fields() -> None:
+    by_name = {tool["function"]["name"]: tool["function"]["parameters"] for tool in TOOLS.openai()}
     assert list(by_name) == ["quote", "schedule", "table", "debt", "restructure"]
     jsonschema.validate({"loan": PLAIN}, by_name["quote"])
     jsonschema.validate({"loan": PLAIN, "request": REQUEST}, by_name["restructure"])
@@ -38,21 +38,21 @@ def test_the_schemas_accept_what_the_tools_accept_and_refuse_unknown_fields(tool
         jsonschema.validate({"loan": {**PLAIN, "annual_rate": 12}}, by_name["quote"])
 
 
-def test_every_field_of_a_loan_that_needs_words_is_described(tools: CostTools) -> None:
-    loan = tools.openai()[0]["function"]["parameters"]["$defs"]["LoanTerms"]["properties"]
+def test_every_field_of_a_loan_that_needs_words_is_described() -> None:
+    loan = TOOLS.openai()[0]["function"]["parameters"]["$defs"]["LoanTerms"]["properties"]
     assert loan["principal"]["description"] == "Amount of the contract, before anything is deducted."
-    assert "随借随还" in tools.openai()[0]["function"]["parameters"]["$defs"]["LoanTerms"]["description"]
+    assert "随借随还" in TOOLS.openai()[0]["function"]["parameters"]["$defs"]["LoanTerms"]["description"]
 
 
-def test_a_call_gives_exact_amounts_as_text(tools: CostTools) -> None:
-    result = tools.call("quote", json.dumps({"loan": PLAIN}))
+def test_a_call_gives_exact_amounts_as_text() -> None:
+    result = TOOLS.call("quote", json.dumps({"loan": PLAIN}))
     quoted = quote(LoanTerms.model_validate(PLAIN))
     assert result["total_cost"] == str(quoted.total_cost) == "794.23"
     assert result["rates"]["simple"] == str(quoted.rates.simple)
-    assert tools.call("schedule", {"loan": PLAIN})["rows"][0]["payment"] == "1066.19"
-    assert "综合融资成本明示表" in tools.call("table", {"loan": PLAIN})["table"]
-    assert tools.call("debt", {"loan": PLAIN, "paid_instalments": 3, "as_of": "2026-12-20"})["overdue_days"] == 5
-    assert tools.call("restructure", {"loan": PLAIN, "request": REQUEST})["clauses"] == ["第四条（延期）"]
+    assert TOOLS.call("schedule", {"loan": PLAIN})["rows"][0]["payment"] == "1066.19"
+    assert "综合融资成本明示表" in TOOLS.call("table", {"loan": PLAIN})["table"]
+    assert TOOLS.call("debt", {"loan": PLAIN, "paid_instalments": 3, "as_of": "2026-12-20"})["overdue_days"] == 5
+    assert TOOLS.call("restructure", {"loan": PLAIN, "request": REQUEST})["clauses"] == ["第四条（延期）"]
     assert json.loads(json.dumps(result)) == result
 
 
@@ -66,10 +66,72 @@ def test_a_call_gives_exact_amounts_as_text(tools: CostTools) -> None:
         ("restructure", {"loan": PLAIN, "request": {**REQUEST, "deferral": {"days": 60}}}, "days 60; at most 30"),
     ],
 )
-def test_what_is_refused_says_why(tools: CostTools, name: str, arguments: Any, reason: str) -> None:
+def test_what_is_refused_says_why(name: str, arguments: Any, reason: str) -> None:
     with pytest.raises(TianjingError) as caught:
-        tools.call(name, arguments)
+        TOOLS.call(name, arguments)
     assert reason in caught.value.message
+
+
+_amounts = st.sampled_from(("0.01", "3.33", "600", "12000", "999999999999.99", 1066.191, -4, "x", 0))
+_percents = st.sampled_from((0, "0.01", 1, 12, 36, 100, 999, "1000", 18.25))
+_days = st.sampled_from(("1980-01-01", "2026-08-15", "2026-12-31", "2027-01-31", "2028-02-29", "2199-12-31"))
+_counts = st.sampled_from((0, 1, 2, 3, 12, 480))
+_rates = st.fixed_dictionaries(
+    {"percent": _percents, "per": st.sampled_from(("year", "month", "day")), "day_count": st.sampled_from((360, 365))}
+)
+_fees = st.fixed_dictionaries(
+    {"name": st.just("f"), "payee": st.just("p"), "when": st.sampled_from(("deducted", "financed", "each_instalment"))},
+    optional={"amount": _amounts, "percent": _percents, "of": st.sampled_from(("principal", "balance"))},
+)
+_penalties = st.fixed_dictionaries(
+    {"name": st.just("p"), "payee": st.just("q")},
+    optional={"rate": _rates, "markup_percent": _percents, "amount": _amounts, "cap_percent": _percents},
+)
+_loans = st.fixed_dictionaries(
+    {
+        "product": st.just("x"),
+        "lender": st.just("y"),
+        "principal": _amounts,
+        "disbursed_on": _days,
+        "rate": _rates,
+        "method": st.sampled_from(("equal_instalment", "equal_principal", "interest_first", "daily_interest")),
+    },
+    optional={
+        "instalments": _counts,
+        "instalment_amount": _amounts,
+        "accrual": st.sampled_from(("monthly", "actual_days")),
+        "first_due_on": _days,
+        "term_days": _counts,
+        "fees": st.lists(_fees, max_size=2),
+        "penalties": st.lists(_penalties, max_size=2),
+    },
+)
+_requests = st.fixed_dictionaries(
+    {"as_of": _days, "paid_instalments": _counts},
+    optional={
+        "deferral": st.fixed_dictionaries({"days": _counts}),
+        "reinstalment": st.fixed_dictionaries({"instalments": _counts}, optional={"first_due_on": _days}),
+        "waivers": st.lists(
+            st.fixed_dictionaries({"of": st.sampled_from(("penalty", "principal")), "percent": _percents}), max_size=2
+        ),
+    },
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(name=st.sampled_from(("quote", "table", "debt", "restructure")), loan=_loans, request=_requests)
+def test_whatever_a_model_sends_is_answered_or_refused_with_a_reason(
+    name: str, loan: dict[str, Any], request: dict[str, Any]
+) -> None:
+    arguments: dict[str, Any] = {"loan": loan}
+    if name == "debt":
+        arguments |= {"as_of": request["as_of"], "paid_instalments": request["paid_instalments"]}
+    if name == "restructure":
+        arguments["request"] = request
+    try:
+        assert json.dumps(TOOLS.call(name, arguments), allow_nan=False)
+    except TianjingError as error:
+        assert error.message
 
 
 def test_without_a_policy_nothing_can_be_restructured() -> None:
