@@ -6,8 +6,11 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -50,7 +53,7 @@ def simulate(
         on_cases: called with the number of dialogues done so far.
 
     Raises:
-        SimulationError: a wrong argument, or `out` holds something else.
+        SimulationError: a wrong argument, `out` holds something else, or a process was killed.
         TianjingError: the disk is full, or `out` may not be written to.
     """
     _check(out, cases, surface, workers)
@@ -103,10 +106,30 @@ def _written(shards: list[Shard], workers: int) -> Iterator[Iterable[dict[str, b
     if processes == 1:
         yield map(write_shard, shards)
         return
-    # Fresh processes: a fork would copy the thread that shows the progress. They leave Ctrl-C to their parent.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        yield pool.imap(write_shard, shards)
+    # Fresh processes: a fork would copy the thread that shows the progress.
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _follow_parent)
+    try:
+        yield pool.map(write_shard, shards)
+    except BrokenProcessPool:
+        raise SimulationError(
+            "a process that wrote a part of the corpus was killed, perhaps for its memory",
+            "give fewer --workers, or free memory",
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """In a new process: leave Ctrl-C to the parent, and end with it, also when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this process was started by the pool"
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _write_rules(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import random
 import re
 import signal
@@ -146,18 +147,47 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def _die(shard: object) -> None:
+    os._exit(9)
+
+
+def test_a_process_that_is_killed_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tianjing.simulation.corpus.write_shard", _die)
+    monkeypatch.setattr("tianjing.simulation.corpus.SHARD_CASES", 20)
+    with pytest.raises(TianjingError, match="was killed"):
+        simulate(tmp_path / "raw", 60, 1, workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _runs(process: Path) -> bool:
+    """Whether the process of this /proc folder lives; one that nobody has waited for yet does not."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_killed_while_writing_leaves_the_earlier_corpus_and_the_next_run_clears_up(tmp_path: Path) -> None:
     out = tmp_path / "raw"
     simulate(out, 20, 1)
     before = _bytes(out)
-    command = [sys.executable, "-m", "tianjing", "simulate", "--cases", "100000", "--out", str(out), "--workers", "1"]
+    command = [sys.executable, "-m", "tianjing", "simulate", "--cases", "100000", "--out", str(out), "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=REPOSITORY)
-    while not list(tmp_path.glob(".raw.*.tmp/dialogues.jsonl")):
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(children.read_text().split()) < 3:  # two that write, and one that tracks what they share
         assert process.poll() is None
         time.sleep(0.05)
+    time.sleep(1)
+    writing = [Path("/proc") / child for child in children.read_text().split()]
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert _bytes(out) == before
+    deadline = time.monotonic() + 20
+    while any(map(_runs, writing)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(_runs, writing))
     simulate(out, 20, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
