@@ -16,9 +16,8 @@ from zoneinfo import ZoneInfo
 
 from tianjing import guard as core
 from tianjing.privacy import Session
-from tianjing.records import Message
+from tianjing.records import DEFAULT_TIME_ZONE, Message
 from tianjing.rulebook import Rulebook
-from tianjing.rulebook.contacts import DEFAULT_TIME_ZONE
 from tianjing.rulebook.schema import Institution
 
 Verdict = Literal["allow", "mask", "handoff", "block"]

@@ -8,8 +8,8 @@ from datetime import date, datetime
 import pytest
 
 from tests.conftest import STATUTES, needs_statutes
-from tianjing.records import Dialogue, Turn
-from tianjing.rulebook import Contact, Rule, Rulebook, check_contacts, check_dialogue, check_turns
+from tianjing.records import Contact, Dialogue, Turn
+from tianjing.rulebook import Rule, Rulebook, check_contacts, check_dialogue, check_turns
 from tianjing.rulebook.checking import rate_limit
 from tianjing.rulebook.contacts import breaches
 from tianjing.rulebook.examples import Case, cases, holds, untested

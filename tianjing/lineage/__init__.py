@@ -17,6 +17,7 @@ from tianjing.lineage.manifest import (
     read_manifest,
 )
 from tianjing.lineage.release import Release, Verdict, read_release, sign_release, verify_release
+from tianjing.lineage.staging import staged
 from tianjing.lineage.verification import verify, verify_chain
 from tianjing.lineage.writer import Work, artefact
 
@@ -38,6 +39,7 @@ __all__ = [
     "read_manifest",
     "read_release",
     "sign_release",
+    "staged",
     "verify",
     "verify_chain",
     "verify_release",

@@ -2,13 +2,11 @@
 
 from tianjing.rulebook.book import Rulebook
 from tianjing.rulebook.checking import Finding, check_contacts, check_dialogue, check_turns
-from tianjing.rulebook.contacts import Contact
 from tianjing.rulebook.errors import RulebookError
 from tianjing.rulebook.matcher import Hit, PhraseMatcher
 from tianjing.rulebook.schema import Rule
 
 __all__ = [
-    "Contact",
     "Finding",
     "Hit",
     "PhraseMatcher",

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from tianjing.config import StrictModel
 from tianjing.finance.statements import Facts, check_statements
-from tianjing.records import Dialogue, Turn
+from tianjing.records import DEFAULT_TIME_ZONE, Contact, Dialogue, Turn
 from tianjing.rulebook.book import Rulebook
-from tianjing.rulebook.contacts import DEFAULT_TIME_ZONE, Contact, breaches
+from tianjing.rulebook.contacts import breaches
 from tianjing.rulebook.numbers import offers, rates
 from tianjing.rulebook.schema import (
     Action,

@@ -113,9 +113,8 @@ def check(
 
     from tianjing.files import read_jsonl, write_jsonl
     from tianjing.finance.statements import KnownFacts, read_known_facts
-    from tianjing.records import Dialogue
+    from tianjing.records import Contact, Dialogue
     from tianjing.rulebook.checking import Finding, check_contacts, check_dialogue
-    from tianjing.rulebook.contacts import Contact
     from tianjing.rulebook.errors import RulebookError
     from tianjing.rulebook.schema import Institution
 

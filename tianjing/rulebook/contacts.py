@@ -10,48 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import TYPE_CHECKING, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING
 
-from pydantic import AwareDatetime, Field, field_validator
-
-from tianjing.config import StrictModel
+from tianjing.records import Contact
 
 if TYPE_CHECKING:
     from tianjing.rulebook.schema import ContactCheck
-
-DEFAULT_TIME_ZONE = "Asia/Shanghai"
-
-
-class Contact(StrictModel):
-    """One line of contacts.jsonl."""
-
-    customer: str = Field(min_length=1)
-    """The debtor (债务人) that the contact is about."""
-    number: str = Field(min_length=1)
-    """Number or address that was contacted."""
-    at: AwareDatetime
-    """Start, with an offset: a time without one is refused."""
-    kind: Literal["attempt", "effective", "message"]
-    """Unanswered call, answered call, or written message."""
-    consent: Literal["none", "given", "night", "revoked"] = "none"
-    """What the person has last agreed to: night also permits the quiet hours; revoked permits nothing more."""
-    time_zone: str = DEFAULT_TIME_ZONE
-    """IANA name of the zone of the person called."""
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("no such time zone; use an IANA name such as Asia/Shanghai") from None
-        return value
-
-    @property
-    def local(self) -> datetime:
-        """Start in the zone of the person called."""
-        return self.at.astimezone(ZoneInfo(self.time_zone))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from pydantic import BeforeValidator, Field
 from tianjing.config import StrictModel
 from tianjing.finance.statements import Facts
 from tianjing.finance.statements.judgement import Verdict
-from tianjing.records import Speaker
-from tianjing.rulebook.contacts import Contact
+from tianjing.records import Contact, Speaker
 
 Topic = Literal[
     "contact_hours",

@@ -1,5 +1,5 @@
 """Sample corpora with known truth: a fictional consumer-finance company, its two call centres and its policies."""
 
-from tianjing.simulation.corpus import Corpus, generate, save
+from tianjing.simulation.corpus import SimulationError, simulate
 
-__all__ = ["Corpus", "generate", "save"]
+__all__ = ["SimulationError", "simulate"]

@@ -1,4 +1,4 @@
-"""`tianjing simulate`: write a sample corpus in the raw formats."""
+"""`tianjing simulate`: write a sample corpus in the raw formats, and what was planted in it."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from typing import Annotated
 
 import typer
 
+from tianjing.simulation.planted import Surface
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder to write; existing corpus files in it are replaced.")],
-    cases: Annotated[int, typer.Option(help="Number of dialogues (at least 20).")] = 1400,
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier corpus there is replaced.")],
+    cases: Annotated[int, typer.Option(help="Number of dialogues (at least 20).")] = 1600,
     seed: Annotated[int, typer.Option(help="Seed; the same seed writes the same bytes.")] = 20260,
-    rules: Annotated[bool, typer.Option("--rules", help="Also write the six policies as Markdown to rules/.")] = False,
-    truth: Annotated[bool, typer.Option("--truth", help="Also write truth.json: what was planted.")] = False,
+    surface: Annotated[
+        Surface, typer.Option(help="Way of speaking: a (site east), b (site west, another dialect), or both, 70 to 30.")
+    ] = "both",
+    workers: Annotated[int | None, typer.Option(help="Processes; without it, one for each processor.")] = None,
 ) -> None:
-    """Write dialogues, events, outcomes and customers of the fictional 晨舟消费金融 as JSON Lines.
+    """Write every raw file of the fictional 晨舟消费金融, its rules, and the planted truth.
 
-    Example: tianjing simulate --cases 200 --seed 7 --out /tmp/raw --rules --truth
+    Example: tianjing simulate --cases 200 --seed 7 --out /tmp/raw
     """
     from rich.console import Console
     from rich.progress import Progress
 
-    from tianjing.simulation.corpus import generate, save
+    from tianjing.simulation.corpus import simulate as write
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("dialogues", total=cases)
-        corpus = generate(cases, seed, on_case=lambda done: progress.update(task, completed=done))
-    save(corpus, out, rules=rules, truth=truth)
-    console.print(
-        f"{len(corpus.dialogues)} dialogues, {len(corpus.events)} events, {len(corpus.outcomes)} outcomes, "
-        f"{len(corpus.customers)} customers → {out}"
-    )
+        rows = write(out, cases, seed, surface, workers, lambda done: progress.update(task, completed=done))
+    told = ", ".join(f"{rows[f'{name}.jsonl']} {name}" for name in ("dialogues", "events", "outcomes", "customers"))
+    console.print(f"{told} → {out}", highlight=False, soft_wrap=True)

@@ -1,14 +1,18 @@
-"""What the sample corpus hides for mining to find: situations, the act that works in each, and effect sizes."""
+"""What the sample corpus hides for mining to find: situations, the act that works in each, and buckets of arrears."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-SITES = ("east", "west")
+# Way of speaking: a of site east, b of site west (differently written, in another dialect), or both.
+Surface = Literal["a", "b", "both"]
+
 BUCKETS = ("M0", "M1", "M2", "M3")
 
 # Days in arrears per bucket of overdue (逾期) accounts, first and last day.
 BUCKET_DAYS: dict[str, tuple[int, int]] = {"M0": (1, 3), "M1": (4, 30), "M2": (31, 60), "M3": (61, 88)}
+BUCKET_WEIGHTS: dict[str, int] = {"M0": 22, "M1": 40, "M2": 24, "M3": 14}
 
 
 @dataclass(frozen=True)
@@ -45,24 +49,4 @@ ACTIVITIES: dict[str, str] = {
     "demand_full_payment": "生成全额账单",
     "transfer_specialist": "转派专员",
 }
-
-# Probabilities that a customer keeps the promise (履约).
-KEPT_WITH_WORKING_ACT = 0.82
-KEPT_OTHERWISE = 0.39
-BUCKET_EFFECT: dict[str, float] = {"M0": 0.05, "M1": 0.0, "M2": -0.08, "M3": -0.15}
-HARMFUL_EFFECT: dict[str, float] = {"remind_consequence": -0.06, "demand_full_payment": -0.10}
-
-# Senior agents know the working act more often and are given the harder buckets: the confounding that a
-# stratified miner must undo.
-WORKING_ACT_RATE: dict[bool, float] = {True: 0.56, False: 0.4}
-SENIOR_BY_BUCKET: dict[str, float] = {"M0": 0.25, "M1": 0.4, "M2": 0.55, "M3": 0.7}
-BUCKET_WEIGHTS: dict[str, int] = {"M0": 22, "M1": 40, "M2": 24, "M3": 14}
-
-# Relative frequency of the acts that agents use where they miss the working one.
-OTHER_ACT_WEIGHTS: dict[str, int] = {"remind_consequence": 2, "demand_full_payment": 2}
-
-
-def kept_probability(situation: str, act: str, bucket: str) -> float:
-    """Probability in [0.03, 0.97] that the promise is kept after `act`."""
-    base = KEPT_WITH_WORKING_ACT if act == SITUATIONS[situation].act else KEPT_OTHERWISE
-    return min(0.97, max(0.03, base + BUCKET_EFFECT[bucket] + HARMFUL_EFFECT.get(act, 0.0)))
+HARMFUL_ACTS = ("remind_consequence", "demand_full_payment")

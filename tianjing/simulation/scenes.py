@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tianjing.simulation import noise
+from tianjing.simulation.accounts import Arrears, Loan, yuan
 from tianjing.simulation.grammar import Marked
 from tianjing.simulation.people import Person, spoken
 from tianjing.simulation.planted import ACTIVITIES, SITUATIONS
@@ -16,6 +17,10 @@ from tianjing.simulation.policies import articles
 from tianjing.simulation.sites import Site
 
 MAX_TURNS = 14
+
+# Of each policy question: no policy covers it; the agent misstates a number of the article.
+_NO_BASIS_RATE = 0.12
+_WRONG_ANSWER_RATE = 0.04
 
 _ANSWER_NUMBER = re.compile(r"\d+")
 
@@ -32,10 +37,28 @@ class Inspection:
 
 
 @dataclass(frozen=True)
+class Debt:
+    """What the dialogue is about, in whole yuan as people say it; the parts add up to `amount`."""
+
+    product: str
+    days: int
+    amount: int
+    principal: int
+    interest: int
+    penalty: int
+
+    @classmethod
+    def of(cls, loan: Loan, arrears: Arrears) -> Debt:
+        amount, interest, penalty = yuan(arrears.total), yuan(arrears.interest), yuan(arrears.penalty)
+        return cls(loan.product, arrears.days, amount, amount - interest - penalty, interest, penalty)
+
+
+@dataclass(frozen=True)
 class Plan:
     """What happens in a dialogue; the scene finds the words. `act` and `situation` are empty for service."""
 
     person: Person
+    debt: Debt
     agent: str
     site: Site
     noisy: bool
@@ -66,42 +89,39 @@ class Scene:
     decisive: int | None = None
 
 
-class SceneWriter:
-    """Writes the scene of one plan; `wrong_rate` and `no_basis_rate` apply to each policy question."""
+def slots_of(person: Person, debt: Debt, rng: random.Random) -> dict[str, str]:
+    """What the grammars fill in of a person and the debt; numbers are spoken in one way per dialogue."""
+    return {
+        "name": person.name,
+        "surname": person.name[0],
+        "title": person.title,
+        "call": person.call,
+        "product": debt.product,
+        "amount": str(debt.amount),
+        "half": str(debt.amount // 2),
+        "principal": str(debt.principal),
+        "interest": str(debt.interest),
+        "penalty": str(debt.penalty),
+        "days": str(debt.days),
+        "day": str(rng.randint(3, 28)),
+        "mobile": spoken(person.mobile, rng),
+        "id_tail": spoken(person.id_card[-4:], rng),
+        "id_card": spoken(person.id_card, rng),
+        "card": spoken(person.card, rng),
+        "spouse": "老公" if person.female else "老婆",
+        "worker": str(rng.randint(1001, 9899)),
+    }
 
-    def __init__(self, plan: Plan, rng: random.Random, wrong_rate: float, no_basis_rate: float):
+
+class SceneWriter:
+    """Writes the scene of one plan."""
+
+    def __init__(self, plan: Plan, rng: random.Random):
         self.plan = plan
         self.rng = rng
-        self.wrong_rate = wrong_rate
-        self.no_basis_rate = no_basis_rate
         self.scene = Scene()
-        self.slots = self._slots()
+        self.slots = slots_of(plan.person, plan.debt, rng)
         self._asked: set[str] = set()
-
-    def _slots(self) -> dict[str, str]:
-        person, rng = self.plan.person, self.rng
-        interest = max(3, person.amount * rng.randint(5, 11) // 100)
-        penalty = max(1, person.amount * person.days // 1200)
-        return {
-            "name": person.name,
-            "surname": person.name[0],
-            "title": person.title,
-            "call": person.call,
-            "product": person.product,
-            "amount": str(person.amount),
-            "half": str(person.amount // 2),
-            "principal": str(person.amount - interest - penalty),
-            "interest": str(interest),
-            "penalty": str(penalty),
-            "days": str(person.days),
-            "day": str(rng.randint(3, 28)),
-            "mobile": spoken(person.mobile, rng),
-            "id_tail": spoken(person.id_card[-4:], rng),
-            "id_card": spoken(person.id_card, rng),
-            "card": spoken(person.card, rng),
-            "spouse": "老公" if person.title == "女士" else "老婆",
-            "worker": str(rng.randint(1001, 9899)),
-        }
 
     def write(self) -> Scene:
         """The whole conversation, 3 to 14 turns."""
@@ -204,7 +224,7 @@ class SceneWriter:
 
     def _question(self, first: bool, introduce: bool = False) -> None:
         lead = self.say("service_id") if introduce else self.say("q_lead" if first else "q_next")
-        if self.rng.random() < self.no_basis_rate:
+        if self.rng.random() < _NO_BASIS_RATE:
             self.customer(self.say("question", {"lead": lead, "asked": self.say("ask_no_basis")}))
             turn = self.agent(self.say("no_basis_reply"))
             self.scene.answered.append(Answered(turn, "", False))
@@ -213,7 +233,7 @@ class SceneWriter:
         self._asked.add(key)
         self.customer(self.say("question", {"lead": lead, "asked": self.say(f"ask_{key}")}))
         content = self.say(f"answer_{key}")
-        wrong = self.rng.random() < self.wrong_rate and bool(_ANSWER_NUMBER.search(content))
+        wrong = self.rng.random() < _WRONG_ANSWER_RATE and bool(_ANSWER_NUMBER.search(content))
         if wrong:
             content = self._misstate(content)
         label = articles()[key].label

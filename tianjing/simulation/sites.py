@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from tianjing.simulation import (
     grammar_east_acts,
     grammar_east_answers,
+    grammar_east_bargain,
     grammar_east_breaches,
     grammar_east_questions,
     grammar_east_reasons,
     grammar_east_talk,
     grammar_west_acts,
     grammar_west_answers,
+    grammar_west_bargain,
     grammar_west_breaches,
     grammar_west_questions,
     grammar_west_reasons,
@@ -44,6 +46,9 @@ SLOTS = (
     "lead",
     "asked",
     "content",
+    "asked_monthly",
+    "monthly",
+    "wait",
 )
 
 
@@ -77,6 +82,7 @@ SITES: dict[str, Site] = {
                 grammar_east_acts.ACTS,
                 grammar_east_acts.REPLIES,
                 grammar_east_breaches.BREACHES,
+                grammar_east_bargain.BARGAIN,
                 grammar_east_answers.POLICY_TALK,
                 _policy(grammar_east_questions.QUESTIONS, grammar_east_answers.ANSWERS, grammar_east_answers.NO_BASIS),
             ),
@@ -95,6 +101,7 @@ SITES: dict[str, Site] = {
                 grammar_west_acts.ACTS,
                 grammar_west_acts.REPLIES,
                 grammar_west_breaches.BREACHES,
+                grammar_west_bargain.BARGAIN,
                 grammar_west_answers.POLICY_TALK,
                 _policy(grammar_west_questions.QUESTIONS, grammar_west_answers.ANSWERS, grammar_west_answers.NO_BASIS),
             ),

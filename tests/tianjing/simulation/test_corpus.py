@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import re
+import signal
+import subprocess
+import sys
+import time
 import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -12,11 +18,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.conftest import REPOSITORY
+from tests.tianjing.simulation.conftest import CASES, Corpus
 from tianjing import acts
 from tianjing.errors import TianjingError
-from tianjing.files import read_jsonl
-from tianjing.records import Customer, Dialogue, Event, Outcome
-from tianjing.simulation import Corpus, generate, save
+from tianjing.records import Customer
+from tianjing.simulation import simulate
+from tianjing.simulation.accounts import PRODUCTS
 from tianjing.simulation.cli import app
 from tianjing.simulation.grammar import Grammar, GrammarError
 from tianjing.simulation.people import bank_card, id_card
@@ -24,10 +32,8 @@ from tianjing.simulation.planted import SITUATIONS
 from tianjing.simulation.policies import articles, quality_rules
 from tianjing.simulation.sites import SITES, SLOTS
 
-CASES = 1400
-SEED = 20260
-RAW = Path(__file__).parents[2] / "examples" / "raw"
-FILES = ("dialogues.jsonl", "events.jsonl", "outcomes.jsonl", "customers.jsonl")
+RAW_FILES = "dialogues events outcomes customers accounts contacts records documents".split()
+RAW = REPOSITORY / "examples" / "raw"
 SAMPLE_SLOTS = {name: "12" for name in SLOTS} | {
     "spouse": "老婆",
     "call": "王先生",
@@ -36,25 +42,42 @@ SAMPLE_SLOTS = {name: "12" for name in SLOTS} | {
 }
 
 
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return generate(CASES, SEED)
+def _bytes(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def test_same_seed_writes_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
-        save(generate(60, seed), tmp_path / name, rules=True, truth=True)
-    written = {name: [p.read_bytes() for p in sorted((tmp_path / name).rglob("*.*"))] for name in "abc"}
+        simulate(tmp_path / name, 60, seed)
+    written = {name: _bytes(tmp_path / name) for name in "abc"}
     assert written["a"] == written["b"]
-    assert written["a"] != written["c"]
-    assert len(list((tmp_path / "a" / "rules").iterdir())) == 6
+    assert all(written["a"][name] != written["c"][name] for name in written["a"] if name.endswith(".jsonl"))
+    assert sum(name.startswith("rules/") for name in written["a"]) == 6
 
 
-def test_committed_corpus_is_what_the_generator_writes(corpus: Corpus, tmp_path: Path) -> None:
-    save(corpus, tmp_path)
-    for name in FILES:
-        assert (tmp_path / name).read_bytes() == (RAW / name).read_bytes(), f"regenerate examples/raw/{name}"
-    assert sum(path.stat().st_size for path in RAW.rglob("*") if path.is_file()) < 3_000_000
+def test_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tianjing.simulation.corpus.SHARD_CASES", 50)
+    for workers in (1, 2):
+        simulate(tmp_path / str(workers), 170, 7, workers=workers)
+    assert _bytes(tmp_path / "1") == _bytes(tmp_path / "2")
+    ids = [json.loads(line)["id"] for line in (tmp_path / "1" / "dialogues.jsonl").open()]
+    assert ids == [f"d{number:06d}" for number in range(1, 171)]
+
+
+def test_each_surface_is_one_way_of_speaking(tmp_path: Path) -> None:
+    for surface, site in (("a", "east"), ("b", "west")):
+        simulate(tmp_path / surface, 30, 7, surface)  # type: ignore[arg-type]
+        customers = (tmp_path / surface / "customers.jsonl").read_text(encoding="utf-8").splitlines()
+        assert {json.loads(line)["site"] for line in customers} == {site}
+
+
+def test_committed_corpus_is_what_the_generator_writes(corpus: Corpus) -> None:
+    written, committed = _bytes(corpus.folder), _bytes(RAW)
+    for name in written:
+        if not name.startswith("rules/"):
+            assert written[name] == committed[name], f"scripts/make_samples.sh writes {name} anew"
+    assert sum(map(len, committed.values())) < 6_000_000
 
 
 def _committed_text(path: Path) -> str:
@@ -82,19 +105,91 @@ def test_committed_policies_hold_every_article_in_four_formats() -> None:
     assert all(title in texts["贷后沟通行为规范"] for title in quality_rules().values())
 
 
-def test_written_files_read_back_as_records(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["--cases", "40", "--seed", "3", "--out", str(tmp_path), "--truth"])
+def test_the_command_writes_every_raw_file_with_rules_and_truth(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["--cases", "40", "--seed", "3", "--out", str(tmp_path / "raw")])
     assert result.exit_code == 0, result.output
-    assert len(list(read_jsonl(tmp_path / "dialogues.jsonl", Dialogue))) == 40
-    assert list(read_jsonl(tmp_path / "events.jsonl", Event))
-    assert list(read_jsonl(tmp_path / "outcomes.jsonl", Outcome))
-    assert list(read_jsonl(tmp_path / "customers.jsonl", Customer))
-    assert json.loads((tmp_path / "truth.json").read_text())["working_acts"]["失业"] == "offer_deferral"
+    assert "40 dialogues" in result.output
+    written = {path.name for path in (tmp_path / "raw").iterdir()}
+    assert {f"{name}.jsonl" for name in RAW_FILES} | {"rules", "truth", "truth.json"} == written
+    truth = json.loads((tmp_path / "raw" / "truth.json").read_text(encoding="utf-8"))
+    assert (truth["cases"], truth["seed"], truth["working_acts"]["失业"]) == (40, 3, "offer_deferral")
+    assert CliRunner().invoke(app, ["--surface", "c", "--out", str(tmp_path / "c")]).exit_code == 2
 
 
-def test_too_few_cases_is_an_error_with_a_remedy() -> None:
-    with pytest.raises(TianjingError, match="too few"):
-        generate(3, 1)
+def test_bad_arguments_are_errors_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    (tmp_path / "file").write_text("")
+    for out, cases, surface, workers, message in (
+        ("new", 3, "both", None, "too few"),
+        ("new", 20, "c", None, "--surface c"),
+        ("new", 20, "a", 0, "--workers 0"),
+        ("mine", 20, "a", None, "no earlier corpus"),
+        ("file", 20, "a", None, "is a file"),
+        ("file/below", 20, "a", None, "file"),
+    ):
+        with pytest.raises(TianjingError, match=message) as caught:
+            simulate(tmp_path / out, cases, 1, surface, workers)  # type: ignore[arg-type]
+        assert caught.value.remedy
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
+
+
+def test_a_full_disk_is_an_error_with_a_remedy_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(shard: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tianjing.simulation.corpus.write_shard", full)
+    with pytest.raises(TianjingError, match="disk is full") as caught:
+        simulate(tmp_path / "raw", 20, 1)
+    assert "free space" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def _die(shard: object) -> None:
+    os._exit(9)
+
+
+def test_a_process_that_is_killed_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tianjing.simulation.corpus.write_shard", _die)
+    monkeypatch.setattr("tianjing.simulation.corpus.SHARD_CASES", 20)
+    with pytest.raises(TianjingError, match="was killed"):
+        simulate(tmp_path / "raw", 60, 1, workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _runs(process: Path) -> bool:
+    """Whether the process of this /proc folder lives; one that nobody has waited for yet does not."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_killed_while_writing_leaves_the_earlier_corpus_and_the_next_run_clears_up(tmp_path: Path) -> None:
+    out = tmp_path / "raw"
+    simulate(out, 20, 1)
+    before = _bytes(out)
+    command = [sys.executable, "-m", "tianjing", "simulate", "--cases", "100000", "--out", str(out), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=REPOSITORY)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(children.read_text().split()) < 3:  # two that write, and one that tracks what they share
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)
+    writing = [Path("/proc") / child for child in children.read_text().split()]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert _bytes(out) == before
+    deadline = time.monotonic() + 20
+    while any(map(_runs, writing)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(_runs, writing))
+    simulate(out, 20, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 def test_counts_sites_turns_and_hours(corpus: Corpus) -> None:
@@ -118,17 +213,17 @@ def test_counts_sites_turns_and_hours(corpus: Corpus) -> None:
 
 
 def test_noise_and_duplicates_have_their_shares(corpus: Corpus) -> None:
-    noisy = len(corpus.truth["noisy"]) / CASES
+    noisy = len(corpus.noisy) / CASES
     assert 0.17 <= noisy <= 0.25
     texts = Counter(tuple(turn.text for turn in dialogue.turns) for dialogue in corpus.dialogues)
-    assert sum(count - 1 for count in texts.values()) == len(corpus.truth["duplicates"]) == 14
+    assert sum(count - 1 for count in texts.values()) == len(corpus.duplicates) == 16
 
 
 def _sentences(text: str, person: Customer) -> list[str]:
     """Sentences and their parts with names, numbers and citations masked."""
     text = unicodedata.normalize("NFKC", text)
     name = str(person.field("name"))
-    for private in (name, name[0] + "先生", name[0] + "女士", str(person.field("product"))):
+    for private in (name, name[0] + "先生", name[0] + "女士", *PRODUCTS):
         text = text.replace(private, "#")
     text = re.sub(r"《[^》]*》第[一二三四五六七八九十]+条|[\d零幺二三四五六七八九Xx]{4,}|\d+", "#", text)
     whole = re.split(r"[。!?！？;；]", text)
@@ -183,7 +278,7 @@ def test_lexicon_reads_each_act(site: str, act: str) -> None:
 
 def test_reason_turns_leak_no_act(corpus: Corpus) -> None:
     dialogues = {dialogue.id: dialogue for dialogue in corpus.dialogues}
-    for row in corpus.truth["decisive"]:
+    for row in corpus.decisive:
         turn = dialogues[row["dialogue"]].turns[row["turn"] - 1]
         assert turn.speaker == "customer"
         assert acts.tag(turn.text) == (), turn.text
@@ -191,7 +286,7 @@ def test_reason_turns_leak_no_act(corpus: Corpus) -> None:
 
 def test_decisive_turns_carry_the_logged_act(corpus: Corpus) -> None:
     dialogues = {dialogue.id: dialogue for dialogue in corpus.dialogues}
-    rows = corpus.truth["decisive"]
+    rows = corpus.decisive
     hits = [row["act"] in acts.tag(dialogues[row["dialogue"]].turns[row["turn"]].text) for row in rows]
     assert sum(hits) / len(hits) >= 0.97
 
@@ -201,8 +296,11 @@ def test_working_act_stands_out_in_every_situation_of_both_sites(corpus: Corpus)
     site = {customer.customer: customer.field("site") for customer in corpus.customers}
     of = {dialogue.id: site[dialogue.customer] for dialogue in corpus.dialogues}
     rates: dict[tuple[str, str, bool], list[float]] = defaultdict(list)
-    working = corpus.truth["working_acts"]
-    for row in corpus.truth["decisive"]:
+    working = corpus.parameters["working_acts"]
+    for row in corpus.decisive:
+        if row["missing"]:
+            assert row["dialogue"] not in kept
+            continue
         treated = row["act"] == working[row["situation"]]
         for situation in (row["situation"], "all"):
             rates[of[row["dialogue"]], situation, treated].append(kept[row["dialogue"]])
@@ -231,7 +329,7 @@ def test_log_events_stand_at_the_moment_of_their_turn(corpus: Corpus) -> None:
             assert event.attributes["reason"] in SITUATIONS
         else:
             assert turns[event.at].speaker == "agent"
-    assert told == len(corpus.truth["decisive"])
+    assert told == len(corpus.decisive)
 
 
 def test_findings_are_balanced_and_quote_the_turn(corpus: Corpus) -> None:
@@ -256,7 +354,7 @@ def test_findings_are_balanced_and_quote_the_turn(corpus: Corpus) -> None:
 
 def test_policy_answers_cite_the_article_and_only_planted_ones_misstate_it(corpus: Corpus) -> None:
     dialogues = {dialogue.id: dialogue for dialogue in corpus.dialogues}
-    questions = corpus.truth["questions"]
+    questions = corpus.questions
     number = re.compile(r"\d+")
     for row in questions:
         text = unicodedata.normalize("NFKC", dialogues[row["dialogue"]].turns[row["turn"]].text)
