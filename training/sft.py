@@ -16,6 +16,7 @@ from rich.console import Console
 from tianjing.dataset import read_examples
 from tianjing.files import atomic_write, canonical_json, sha256_bytes, write_jsonl
 from tianjing.lineage import artefact, artefact_digest
+from tianjing.models.precision import precision
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.rows import TokenRows, choose, tokenize
@@ -127,8 +128,10 @@ def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config:
     from training.progress import CompleteCheckpoints, ProgressBar
     from training.trainer import SupervisedTokenTrainer
 
+    dtype = precision(on_gpu=torch.cuda.is_available())
+    console.print(f"computing in {dtype}")
     base = AutoModelForCausalLM.from_pretrained(
-        model, dtype=torch.bfloat16, local_files_only=True, attn_implementation=SHARED_PREFIX
+        model, dtype=dtype, local_files_only=True, attn_implementation=SHARED_PREFIX
     )
     steps_per_epoch = -(-len(tokens.rows) // config.batch_rows)
     trainer = SupervisedTokenTrainer(
@@ -174,7 +177,7 @@ def _arguments(work: Path, config: TrainConfig) -> Any:
     return SFTConfig(
         output_dir=str(work),
         use_cpu=not torch.cuda.is_available(),
-        bf16=True,
+        bf16=precision(on_gpu=torch.cuda.is_available()) == "bfloat16",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.micro_rows,
         gradient_accumulation_steps=config.micro_batches,

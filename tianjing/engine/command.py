@@ -13,6 +13,7 @@ from tianjing.engine.allow_list import SECRET_VARIABLE, AllowList
 from tianjing.engine.config import EngineConfig
 from tianjing.engine.errors import EngineError
 from tianjing.engine.launcher import THREADS_VARIABLE
+from tianjing.models.precision import precision
 
 GIB = 1 << 30
 # Prompt tokens of one CPU step: some twenty prompts of the tasks together.
@@ -57,7 +58,7 @@ def arguments(config: EngineConfig, port: int, is_cpu: bool) -> list[str]:
         "port": port,
         "max-model-len": config.max_model_len,
         "max-num-seqs": config.max_num_seqs,
-        "dtype": "bfloat16",
+        "dtype": precision(on_gpu=not is_cpu),
         "seed": config.seed,
         # The model folder's own sampling defaults would make requests mean different things per model.
         "generation-config": "vllm",
