@@ -34,6 +34,7 @@ Detectors = Sequence[Detector | Incremental]
 
 CHANNELS = ((0, "content"), (0, "reasoning"), (1, "content"), (2, "content"))
 CHUNK_CHARS = 4
+REPEATS = 15
 CLEAN = (
     "您好，这边是客服，请问有什么可以帮您？",
     "您的借款本月还款日是15日，请保持账户余额充足。",
@@ -219,11 +220,14 @@ def fuzz_streams(arguments: argparse.Namespace, detectors: Detectors, breaches: 
 
 def time_chunks(name: str, detectors: Detectors, text: str) -> None:
     chunks = [text[at : at + CHUNK_CHARS] for at in range(0, len(text), CHUNK_CHARS)]
-    best, sent = float("inf"), 0
-    for _ in range(5):
-        stream = Guard(detectors).open()
+    stream = Guard(detectors).open()
+    sent = sum(len(stream.push(chunk).text) for chunk in chunks)
+    best = float("inf")
+    for _ in range(REPEATS):
+        push = Guard(detectors).open().push
         begun = time.process_time()
-        sent = sum(len(stream.push(chunk).text) for chunk in chunks)
+        for chunk in chunks:
+            push(chunk)
         best = min(best, time.process_time() - begun)
     print(f"  {name:<30}{best / len(chunks) * 1e6:>8.2f} µs per chunk   {sent / len(text):.3f} sent before the end")
 
@@ -314,7 +318,7 @@ def main() -> None:
     print(f"{platform.machine()}, Python {platform.python_version()}, one core; {len(phrase_rules)} phrase rules\n")
     good = fuzz_streams(arguments, detectors, breaches)
     prose = "".join(random.Random(arguments.seed).choices(CLEAN, k=1000))
-    print(f"\nchunks of {CHUNK_CHARS} characters of service talk, processor time, best of 5")
+    print(f"\nchunks of {CHUNK_CHARS} characters of service talk, processor time, best of {REPEATS}")
     # As the endpoint does: what lives as long as the process is no work for the garbage collector.
     gc.collect()
     gc.freeze()

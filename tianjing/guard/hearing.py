@@ -256,7 +256,10 @@ class Hearing:
         index = len(waiting)
         while index and waiting[index - 1].position > position:
             index -= 1
-        waiting.insert(index, _Open(position, behind, word))
+        if index == len(waiting):
+            waiting.append(_Open(position, behind, word))
+        else:
+            waiting.insert(index, _Open(position, behind, word))
 
     def _decided(self) -> int:
         """Index up to which no phrase can begin that is still open."""

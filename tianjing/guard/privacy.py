@@ -10,6 +10,7 @@ from tianjing.guard.detectors import CHECK_CHARS, Scanned
 from tianjing.guard.verdicts import Span
 from tianjing.privacy import Session
 from tianjing.privacy.findings import LEFT_CONTEXT_CHARS, View, fold
+from tianjing.privacy.scanner import Scanner
 
 _NOTHING: Final[list[Span]] = []
 # Decided text that is kept, so that not every call has to cut it off.
@@ -38,6 +39,7 @@ class PrivacyScan:
 
     def __init__(self, session: Session):
         self._session = session
+        self._scanner: Scanner = session.scanner
         self._text = ""
         self._folded = ""
         self._offset = 0  # of `_text` and `_folded` in the stream
@@ -52,7 +54,7 @@ class PrivacyScan:
         if not closed and self._still_waits(before):
             return _NOTHING, self._offset + self._done
         view = View(self._folded, closed)
-        matches, done = self._session.scanner.scan(view, self._done)
+        matches, done = self._scanner.scan(view, self._done)
         spans = [] if matches else _NOTHING
         for start, match in matches:
             replacement = self._session.replacement(match, self._text[start : match.end])

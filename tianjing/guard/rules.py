@@ -29,6 +29,9 @@ _LOOK_CHARS: Final = 16
 _OPENING: Final = re.compile('[“「『‘"]')
 
 
+_NOTHING: Final[list[Span]] = []
+
+
 class RulebookDetector:
     """Finds what `matcher` finds and does what each rule says.
 
@@ -69,7 +72,7 @@ class RulebookScan:
     def push(self, text: str, closed: bool) -> Scanned:
         self._text += text
         end = self._offset + len(self._text)
-        spans: list[Span] = []
+        spans = _NOTHING
         if not self._suspicious:
             decided = self._hearing.push(text)
             if decided is None or (closed and not self._hearing.close()):

@@ -12,6 +12,7 @@ among the words heard lately, what must follow is waited for.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterable
 from typing import Final
 
@@ -203,7 +204,7 @@ class Sieve:
 
     def char(self, char: str) -> Char:
         """What hearing this character means."""
-        code, plain = CODES[ord(char)], PLAIN[ord(char)]
+        code, plain = sys.intern(CODES[ord(char)]), PLAIN[ord(char)]
         if code == STOP:
             does = ENDS
         elif code == SKIP:
