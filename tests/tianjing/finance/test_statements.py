@@ -149,6 +149,23 @@ def test_a_rate_that_may_be_simple_or_compound_is_ambiguous_until_it_says_so() -
     assert verdicts("单利年化18%", both) == [("18%", "wrong")]
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("合同约定的年利率是12%", "right"),
+        ("贷款利率1%一个月，也就是月利率1%", "right"),
+        ("年利率15%", "wrong"),
+        ("年化12%", "wrong"),
+        ("单利年化15%", "right"),
+        ("综合融资成本年化12%", "wrong"),
+        ("利率12%", "ambiguous"),
+    ],
+)
+def test_the_rate_of_the_contract_is_not_what_the_loan_costs(text: str, verdict: str) -> None:
+    truth = facts(annual_rate_irr="0.160756", annual_rate_simple="0.150002", contract_rate="0.12/year")
+    assert verdicts(text, truth)[-1][1] == verdict
+
+
 @pytest.mark.parametrize(("truth", "verdict"), [("0.18", "right"), ("0.180049", "right"), ("0.1802", "wrong")])
 def test_a_rate_is_exact_to_a_hundredth_of_a_point(truth: str, verdict: str) -> None:
     assert verdicts("年化利率18%", facts(annual_rate_irr=truth)) == [("18%", verdict)]

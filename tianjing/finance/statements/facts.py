@@ -35,6 +35,7 @@ NAMES: dict[str, tuple[Kind, str]] = {
     "credit_limit": ("money", "额度"),
     "annual_rate_irr": ("rate", "年化利率（内部收益率）"),
     "annual_rate_simple": ("rate", "年化利率（单利）"),
+    "contract_rate": ("rate", "合同利率"),
     "monthly_rate": ("rate", "月利率"),
     "daily_rate": ("rate", "日利率"),
     "penalty_rate": ("rate", "罚息利率"),

@@ -22,7 +22,11 @@ from tianjing.finance.statements.subjects import Subject
 from tianjing.finance.statements.value import Value
 from tianjing.finance.statements.view import clause_after, clause_before
 
-_INTEREST = ("annual_rate_irr", "annual_rate_simple", "monthly_rate", "daily_rate")
+_CONTRACT = "contract_rate"
+_INTEREST = ("annual_rate_irr", "annual_rate_simple", _CONTRACT, "monthly_rate", "daily_rate")
+# The rate that the contract names, unless the words ask for what the loan costs a year.
+_OF_CONTRACT = re.compile("(?:年|月|日|合同|约定|借款|贷款|执行)(?:的)?利率")
+_COST = re.compile("年化|综合|成本|IRR|APR|复利|单利|内部收益|实际|真实", re.I)
 _COMPOUND = re.compile(r"综合|IRR|APR|复利|内部收益|(?:实际|真实)(?:的)?(?:年|利率|成本)", re.I)
 _SIMPLE = re.compile(r"单利|名义|不计复利")
 _CONVERTED = re.compile(r"折合|相当于|也就是|换算|折算|算下来|合")
@@ -51,6 +55,9 @@ def judge_rate(
     if not about.name and per is None:
         return _any_rate(said, value, how, facts)
     near = _basis(before) + clause_after(after)
+    contract = facts.named((_CONTRACT,))
+    if contract and _OF_CONTRACT.search(clause_before(before)) and not _COST.search(near):
+        interest = contract
     if not value.readings:
         return _interest(said, value.amount, per, near, how, interest)
     readings = dict(value.readings)
@@ -120,6 +127,8 @@ def _interest(
 
 def _yearly(said: str, amount: Amount, near: str, how: Qualifiers, interest: tuple[Fact, ...]) -> Judgement:
     annual = [fact for fact in interest if fact.per == "year"]
+    if len(annual) > 1:  # 年化 is what the loan costs, where that is known
+        annual = [fact for fact in annual if fact.name != _CONTRACT]
     compound = [fact for fact in annual if fact.name == "annual_rate_irr"]
     simple = [fact for fact in annual if fact.name == "annual_rate_simple"]
     if _SIMPLE.search(near):

@@ -85,7 +85,8 @@ def read_known_facts(path: Path) -> KnownFacts:
 def facts_of_quote(quoted: Quote, as_of: date | None = None) -> Facts:
     """What a quote of the cost engine says of a loan that is paid as agreed, on `as_of` (default: the first day).
 
-    The rates are named as the engine names them: IRR compound, the simple one on the principal outstanding.
+    What the loan costs a year is named as the engine names it: IRR compound, the simple one on the principal
+    outstanding. The contract's own rate leaves out fees, so 年化 never means it.
     """
     terms, rows = quoted.terms, quoted.schedule
     payments = {row.payment for row in rows[:-1]} or {rows[-1].payment}
@@ -104,6 +105,7 @@ def facts_of_quote(quoted: Quote, as_of: date | None = None) -> Facts:
     values += [
         _fact("annual_rate_irr", str(quoted.rates.irr), per="year"),
         _fact("annual_rate_simple", str(quoted.rates.simple), per="year"),
+        _fact("contract_rate", str(terms.rate.annual), per="year"),
         _fact("contract_date", str(terms.disbursed_on)),
         _fact("maturity_date", str(rows[-1].due_on)),
         *([_fact(rate, str(terms.rate.percent / 100), per=terms.rate.per)] if rate else []),
