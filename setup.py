@@ -41,7 +41,7 @@ def extensions() -> list:
         return []
     from mypyc.build import mypycify
 
-    # Higher levels of optimisation take two to three times as long to compile and are no faster: the time goes into the
+    # Higher levels of optimisation take half as long again to compile and are no faster: the time goes into the
     # interpreter's own functions.
     options = ["--config-file=", "--ignore-missing-imports", *COMPILED]
     return mypycify(options, group_name="tianjing_core", opt_level="1", debug_level="0")

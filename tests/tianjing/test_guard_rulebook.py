@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypinyin import lazy_pinyin
 
-from tests.tianjing.streams import cut
+from tests.tianjing.streams import cut, followed
 from tianjing.guard import Guard, PrivacyDetector, Released, RulebookDetector
 from tianjing.guard.detectors import scan
 from tianjing.rulebook import PhraseMatcher, Rulebook
@@ -67,12 +67,7 @@ CUTS = st.lists(st.integers(0, 300), max_size=30)
 @settings(max_examples=300, deadline=None)
 @given(text=TEXT, cuts=CUTS)
 def test_a_stream_has_the_hits_of_the_whole(text: str, cuts: list[int]) -> None:
-    state, found, before = scan(DETECTOR), [], 0
-    for piece, closed in [*((piece, False) for piece in cut(text, cuts)), ("", True)]:
-        spans, decided = state.push(piece, closed)
-        assert all(before <= span.start and span.end <= decided for span in spans)
-        found += spans
-        before = decided
+    found = followed(DETECTOR, text, cuts)
     assert sorted((span.kind, span.start, span.end) for span in found) == sorted(
         (hit.rule.id, hit.start, hit.end) for hit in MATCHER.find(text)
     )

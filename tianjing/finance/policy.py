@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -79,9 +80,9 @@ class _Clause(StrictModel):
             raise ValueError(f"clause '{self.id}' limits nothing; give it a limit, or leave it out")
         return self
 
+    @abstractmethod
     def limits(self) -> Iterator[tuple[str, Limits]]:
         """Each field that binds, with its limits."""
-        raise NotImplementedError
 
 
 class DeferralClause(_Clause):

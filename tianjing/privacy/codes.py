@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from tianjing.privacy.checks import is_credit_code
-from tianjing.privacy.digits import BRIDGE_CHARS, DIGITS, GAP_CHARS, SECOND, SEPARATORS, SPOKEN_DIGITS, read_digits
+from tianjing.privacy.digits import DIGITS, GAP, GAPS, SECOND, SPOKEN_DIGITS, read_digits
 from tianjing.privacy.findings import LEFT_CONTEXT_CHARS, Match, View
 from tianjing.privacy.numbers import label_of
 
@@ -62,8 +62,6 @@ _PLATE_LAST: Final = frozenset("挂学警港澳试超领")
 _PLATE_SIGNS: Final = frozenset(" ·•.-,，、—嗯")
 _PLATE_GAP_CHARS: Final = 2
 
-_GAP: Final = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
-_GAPS: Final = f"[{_GAP}]{{0,{GAP_CHARS}}}+"
 _CODE_LENGTHS: Final = (18, 15, 11, 9, 8)
 # Necessary for a code to begin here; see `digits.HINT`. The local part and a sign of at; six characters from a letter;
 # digits behind one to three letters; eighteen symbols. And a plate.
@@ -72,22 +70,22 @@ HINT: Final[str] = (
     rf"(?=[A-Za-z0-9._%+{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]{{0,63}} ?(?:@|艾特|圈|小老|[aA][tT] )"
     rf"|(?<![0-9])[A-Za-z0-9_-]{{5}}"
     rf"|(?<![0-9])[A-Za-z0-9_{_SPOKEN_CHARS}{SPOKEN_DIGITS}-]{{5}}"
-    rf"|(?<![0-9])(?:{_GAPS}[A-Za-z]){{0,2}}(?:{_GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]){{7}})"
-    rf"|[0-9AaNnYy{SPOKEN_DIGITS}](?<![A-Za-z0-9_-].)(?=(?:{_GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]){{16}})"
+    rf"|(?<![0-9])(?:{GAPS}[A-Za-z]){{0,2}}(?:{GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]){{7}})"
+    rf"|[0-9AaNnYy{SPOKEN_DIGITS}](?<![A-Za-z0-9_-].)(?=(?:{GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]){{16}})"
 )
 # What `read_digits` may make a code of, in a text that may go on: up to three letters and seven digits, or a symbol,
 # seven digits and as many symbols as a credit code has. What the end of the text (\Z) cuts short may still come true.
-_DIGIT: Final = rf"{_GAPS}[0-9{SPOKEN_DIGITS}]"
-_SYMBOL: Final = rf"{_GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]"
+_DIGIT: Final = rf"{GAPS}[0-9{SPOKEN_DIGITS}]"
+_SYMBOL: Final = rf"{GAPS}[0-9A-Za-z{SPOKEN_DIGITS}]"
 LETTERED: Final = re.compile(
-    rf"[A-Za-z](?:{_GAPS}[A-Za-z]){{0,2}}(?:(?:{_DIGIT}){{7}}|(?:{_DIGIT}){{0,6}}+{_GAPS}\Z)"
-    rf"|.(?:(?:{_DIGIT}){{7}}(?:(?:{_SYMBOL}){{10}}|(?:{_SYMBOL}){{0,9}}+{_GAPS}\Z)|(?:{_DIGIT}){{0,6}}+{_GAPS}\Z)",
+    rf"[A-Za-z](?:{GAPS}[A-Za-z]){{0,2}}(?:(?:{_DIGIT}){{7}}|(?:{_DIGIT}){{0,6}}+{GAPS}\Z)"
+    rf"|.(?:(?:{_DIGIT}){{7}}(?:(?:{_SYMBOL}){{10}}|(?:{_SYMBOL}){{0,9}}+{GAPS}\Z)|(?:{_DIGIT}){{0,6}}+{GAPS}\Z)",
     re.S,
 )
 _PLATE_GAP: Final = r"[ ·•.,，、—嗯-]{0,2}"
 PLATE_HINT: Final[str] = rf"[{_PROVINCES}](?={_PLATE_GAP}[A-Za-z]{_PLATE_GAP}[A-Za-z0-9{SPOKEN_DIGITS}])"
 # The same without look-around, wider: see `batch`.
-_ANY_SYMBOL: Final = rf"[{_GAP}]*[0-9A-Za-z{SPOKEN_DIGITS}]"
+_ANY_SYMBOL: Final = rf"[{GAP}]*[0-9A-Za-z{SPOKEN_DIGITS}]"
 LIKELY: Final[str] = (
     rf"{LOCAL_PART} ?(?:@|艾特|圈|小老|[aA][tT] )|[A-Za-z]{SPOKEN_SYMBOL}{{5}}|[A-Za-z](?:{_ANY_SYMBOL}){{7}}"
     rf"|(?:{_ANY_SYMBOL}){{17}}|[{_PROVINCES}]{_PLATE_GAP}[A-Za-z]"

@@ -64,16 +64,17 @@ _WINDOW_DIGITS: Final = 21
 # Digits and what may stand between them.
 _DIGIT_RUN: Final = re.compile(rf"[{re.escape(''.join(sorted(SEPARATORS)))}{ANY_DIGIT}]+")
 _LONGEST_RUN_CHARS: Final = _WINDOW_DIGITS * (_MAX_SEPARATORS + 1)
-_GAP: Final = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
-# Separators may stand before a bridge as well as behind it.
-GAP_CHARS: Final[int] = _MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS
+# What may stand between two digits, as the body of a character class, and how much of it: separators may stand before a
+# bridge as well as behind it. It holds no digit and no letter, so it gives nothing back.
+GAP: Final[str] = re.escape("".join(sorted(SEPARATORS | BRIDGE_CHARS)))
+GAPS: Final[str] = f"[{GAP}]{{0,{_MAX_BRIDGE_CHARS + 2 * _MAX_SEPARATORS}}}+"
 # Necessary for five or more digits to begin here: used where the whole text is at hand, so it need not be sufficient.
 HINT: Final[str] = (
     rf"[{ANY_DIGIT}](?<![0-9][0-9])"
-    rf"(?=(?:[{_GAP}]{{0,{GAP_CHARS}}}+[{ANY_DIGIT}]){{4}}|(?:[{_GAP}]{{0,{GAP_CHARS}}}+[{ANY_DIGIT}]){{0,3}}个[{ANY_DIGIT}])"
+    rf"(?=(?:{GAPS}[{ANY_DIGIT}]){{4}}|(?:{GAPS}[{ANY_DIGIT}]){{0,3}}个[{ANY_DIGIT}])"
 )
 # The same without look-around, wider: see `batch`.
-LIKELY: Final[str] = rf"[{ANY_DIGIT}](?:[{_GAP}]*[{ANY_DIGIT}]){{4}}|[{ANY_DIGIT}]个[{ANY_DIGIT}]"
+LIKELY: Final[str] = rf"[{ANY_DIGIT}](?:[{GAP}]*[{ANY_DIGIT}]){{4}}|[{ANY_DIGIT}]个[{ANY_DIGIT}]"
 
 # What the second character of a number can be; 个 stands in 三个八.
 SECOND: Final = frozenset(DIGITS) | SEPARATORS | frozenset("个")

@@ -46,12 +46,10 @@ for _bit, _starts in (
         _BITS_OF_CHAR[_char] = _BITS_OF_CHAR.get(_char, 0) | _bit
 
 _DIGIT: Final = f"[{''.join(digits.DIGITS)}]"
-_GAP_CHARS: Final = digits.SEPARATORS | digits.BRIDGE_CHARS
-_GAPS: Final = rf"[{re.escape(''.join(sorted(_GAP_CHARS)))}]{{0,{digits.GAP_CHARS}}}+"
 # What the end of the text (\Z) cuts short may still come true.
 _OPEN_NUMBER: Final = re.compile(
-    rf".(?:(?P<enough>(?:{_GAPS}{_DIGIT}){{4}}|(?:{_GAPS}{_DIGIT}){{0,3}}个{_DIGIT})"
-    rf"|(?:{_GAPS}{_DIGIT}){{0,3}}(?:个\Z|{_GAPS}\Z))",
+    rf".(?:(?P<enough>(?:{digits.GAPS}{_DIGIT}){{4}}|(?:{digits.GAPS}{_DIGIT}){{0,3}}个{_DIGIT})"
+    rf"|(?:{digits.GAPS}{_DIGIT}){{0,3}}(?:个\Z|{digits.GAPS}\Z))",
     re.S,
 )
 _OPEN_EMAIL: Final = re.compile(
@@ -65,7 +63,7 @@ _OPEN_DATE: Final = re.compile(
 # No code begins with so many.
 _FOUR_LETTERS: Final = re.compile("[A-Za-z]{4}")
 _NEXT_IN_DATE: Final = frozenset(digits.DIGITS) | frozenset("十年月 -/.")
-_NEXT_IN_CODE: Final = re.compile(rf"{codes.LOCAL_PART}|[@艾圈小{re.escape(''.join(sorted(_GAP_CHARS)))}]")
+_NEXT_IN_CODE: Final = re.compile(rf"{codes.LOCAL_PART}|[@艾圈小{digits.GAP}]")
 # An honorific or a title begins with one of these.
 _HONOURS: Final = frozenset("先女小太") | frozenset(names.FIRST_OF_TITLES)
 # Two characters -> bits by the first of them, and bits that the second leaves. A text may hold any two characters, so

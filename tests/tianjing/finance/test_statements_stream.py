@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tianjing.finance.known_facts import facts
-from tests.tianjing.streams import cut
+from tests.tianjing.streams import followed
 from tianjing.finance.statements import check_statements
 from tianjing.guard import Guard, StatementDetector
-from tianjing.guard.detectors import scan
 
 FACTS = facts(
     principal="12000",
@@ -37,12 +36,7 @@ CUTS = st.lists(st.integers(0, 300), max_size=30)
 @settings(max_examples=400, deadline=None)
 @given(text=TEXT, cuts=CUTS)
 def test_a_stream_has_the_verdicts_of_the_whole(text: str, cuts: list[int]) -> None:
-    state, found, before = scan(DETECTOR), [], 0
-    for piece, closed in [*((piece, False) for piece in cut(text, cuts)), ("", True)]:
-        spans, decided = state.push(piece, closed)
-        assert all(before <= span.start and span.end <= decided for span in spans)
-        found += spans
-        before = decided
+    found = followed(DETECTOR, text, cuts)
     assert [(span.kind, span.start, span.end) for span in found] == [
         (f"stated_number.{one.verdict}", one.start, one.end)
         for one in check_statements(text, FACTS)
