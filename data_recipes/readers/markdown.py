@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_recipes.errors import DataError
 from data_recipes.readers.document import RuleDocument, Table, build_document
+from data_recipes.readers.encoding import decode_file
 
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*$")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -17,13 +17,13 @@ _EMPHASIS = re.compile(r"(\*\*|__)(.+?)\1")
 
 def read_markdown(path: Path, name: str) -> RuleDocument:
     """Headings, paragraphs and pipe tables; comments go, list bullets go, emphasis marks go."""
-    lines = _COMMENT.sub("", decode(path)).splitlines()
+    lines = _COMMENT.sub("", decode_file(path)).splitlines()
     return build_document(name, stem(path), _lines(lines), _tables(lines))
 
 
 def read_text(path: Path, name: str) -> RuleDocument:
     """Every line is a paragraph; the first one is the title if it reads like one."""
-    lines = [line.strip() for line in decode(path).splitlines() if line.strip()]
+    lines = [line.strip() for line in decode_file(path).splitlines() if line.strip()]
     titled = (
         bool(lines) and len(lines[0]) <= 40 and not re.match(r"第.+[章条]", lines[0]) and lines[0][-1] not in "。；："
     )
@@ -33,21 +33,6 @@ def read_text(path: Path, name: str) -> RuleDocument:
 def stem(path: Path) -> str:
     """File name without extension and without a date in parentheses."""
     return re.sub(r"[(（]\d{4}-\d{2}-\d{2}[)）]$", "", path.stem)
-
-
-def decode(path: Path) -> str:
-    """UTF-8, else GB 18030, which older Chinese office files use.
-
-    Raises:
-        DataError: it is neither.
-    """
-    data = path.read_bytes()
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise DataError(f"{path}: neither UTF-8 nor GB 18030 text", "save the file as UTF-8")
 
 
 def _lines(lines: list[str]) -> Iterator[tuple[str, int]]:

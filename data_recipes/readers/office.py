@@ -8,7 +8,8 @@ from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.readers.document import RuleDocument, Table, build_document
-from data_recipes.readers.markdown import decode, stem
+from data_recipes.readers.encoding import decode_file
+from data_recipes.readers.markdown import stem
 
 _BLOCKS = ("p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "dt", "dd", "blockquote", "div", "section", "td")
 
@@ -17,7 +18,7 @@ def read_html(path: Path, name: str) -> RuleDocument:
     """Block elements become paragraphs, tables become rows; scripts, styles and navigation go."""
     from bs4 import BeautifulSoup
 
-    soup = BeautifulSoup(decode(path), "html.parser")
+    soup = BeautifulSoup(decode_file(path), "html.parser")
     for tag in soup(["script", "style", "nav", "header", "footer"]):
         if tag.name not in ("header", "footer") or not tag.find("h1"):
             tag.decompose()
