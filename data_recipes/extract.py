@@ -153,11 +153,11 @@ def _quality_rules(document: RuleDocument) -> list[QualityRule]:
     """Rows of tables headed 编号, 名称 and 说明."""
     rules = []
     for table in document.tables:
-        header = [re.sub(r"\s", "", cell) for cell in table[0]] if table else []
+        header = [re.sub(r"\s", "", cell) for cell in table.rows[0]]
         named = [[i for i, cell in enumerate(header) if word in cell] for word in ("编号", "名称", "说明")]
         if all(named):
             columns = [found[0] for found in named]
-            picked = [[tidy(row[i]) for i in columns if i < len(row)] for row in table[1:]]
+            picked = [[tidy(row[i]) for i in columns if i < len(row)] for row in table.rows[1:]]
             rules += [QualityRule(id=row[0], title=row[1], text=row[2]) for row in picked if len(row) == 3 and row[0]]
     return rules
 

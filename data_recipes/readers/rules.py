@@ -8,8 +8,9 @@ from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.readers.document import RuleDocument
+from data_recipes.readers.html import read_html
 from data_recipes.readers.markdown import read_markdown, read_text
-from data_recipes.readers.office import read_docx, read_html
+from data_recipes.readers.office import read_docx
 from data_recipes.readers.pdf import read_pdf
 from tianjing.files import OnError
 

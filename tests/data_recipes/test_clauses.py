@@ -11,7 +11,6 @@ from data_recipes.clauses import ParsedDocument, canonical_article, parse_clause
 from data_recipes.errors import DataError
 from data_recipes.knowledge import leaves
 from data_recipes.readers.document import build_document
-from data_recipes.readers.pdf import _unwrap
 from data_recipes.readers.rules import READERS, read_rules
 from tests.conftest import STATUTES, needs_statutes
 from tests.data_recipes.material import CONDUCT_HTML, RULES_MD
@@ -186,7 +185,7 @@ def test_tables_become_rows(tmp_path: Path) -> None:
     (tmp_path / "c.md").write_text(
         "# 表\n\n| 编号 | 名称 | 说明 |\n|---|---|---|\n| Q01 | 威胁 | **重** |\n", encoding="utf-8"
     )
-    tables = {document.file: document.tables[0] for document in read_rules(tmp_path)}
+    tables = {document.file: document.tables[0].rows for document in read_rules(tmp_path)}
     assert tables["a.html"][1] == ("Q01", "威胁恐吓", "以安全相威胁。")
     assert tables["b.docx"][1] == ("Q01", "威胁恐吓", "以安全相威胁。")
     assert tables["c.md"] == (("编号", "名称", "说明"), ("Q01", "威胁", "重"))
@@ -232,19 +231,6 @@ def test_a_chapter_that_word_styles_as_first_heading_is_no_part_of_the_title() -
     document = build_document("a.docx", "a", lines)
     assert document.title == "还款办法"
     assert parse_clauses(document).clauses[0].label == "《还款办法》第一条"
-
-
-def test_wrapped_lines_are_joined_even_inside_an_article_number() -> None:
-    lines = [
-        "第一条 客户逾期的，按照第",
-        "三条、第五条规定办理，坐席应当",
-        "第五条规定的期限内答复。",
-        "第二条 乙可以申请。",
-    ]
-    assert [text for text, _ in _unwrap(lines)] == [
-        "第一条 客户逾期的，按照第三条、第五条规定办理，坐席应当第五条规定的期限内答复。",
-        "第二条 乙可以申请。",
-    ]
 
 
 @pytest.mark.parametrize(("name", "remedy"), [("a.pdf", "export"), ("a.docx", "Word"), ("a.txt", "UTF-8")])
