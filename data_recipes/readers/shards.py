@@ -16,7 +16,7 @@ from data_recipes.readers.encoding import decode_line, detect, readable
 from data_recipes.readers.rows import Row, Shard, head, parse_json, too_long
 from data_recipes.readers.tables import plan_csv, read_csv, read_line
 
-__all__ = ["FORMATS", "MAX_RECORD_BYTES", "Row", "Shard", "plan_shards", "read_shard"]
+__all__ = ["FORMATS", "MAX_RECORD_BYTES", "Row", "Shard", "plan_lines", "plan_shards", "read_shard"]
 
 FORMATS = (".jsonl", ".csv", ".parquet")
 MAX_RECORD_BYTES = 8 << 20
@@ -37,7 +37,7 @@ def plan_shards(path: Path, name: str, shard_bytes: int = 16 << 20) -> list[Shar
     if not path.is_file():
         raise DataError(f"{path}: no such file", "check the name")
     if path.suffix == ".jsonl":
-        return _plan_lines(path, name, shard_bytes)
+        return plan_lines(path, name, shard_bytes)
     if path.suffix == ".csv":
         return plan_csv(path, name, shard_bytes, MAX_RECORD_BYTES)
     if path.suffix == ".parquet":
@@ -60,7 +60,8 @@ def read_shard(shard: Shard, model_is_dialogue: bool = False, max_line_bytes: in
     return read_parquet(shard, model_is_dialogue, max_line_bytes)
 
 
-def _plan_lines(path: Path, name: str, shard_bytes: int) -> list[Shard]:
+def plan_lines(path: Path, name: str, shard_bytes: int = 16 << 20) -> list[Shard]:
+    """`plan_shards` for JSON Lines under any name."""
     shards: list[Shard] = []
     with open(path, "rb") as stream:
         encoding, start = detect(stream)
