@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from tianjing.text import tidy
 
+# NFKC would leave the bare digit, which reads as part of the text.
+_CIRCLED = re.compile(r"^\s*([①-⑳])\s*")
 _CHAPTER = re.compile(r"第[零〇一二三四五六七八九十百\d]+(?:分编|编|章|节)")
 
 
@@ -77,7 +79,7 @@ def build_document(file: str, stem: str, blocks: Iterable[Line | Table | Note]) 
                 tables.append(replace(block, rows=rows, after=len(paragraphs)))
         elif isinstance(block, Note):
             notes.append(Note(tidy(block.text), len(paragraphs)))
-        elif text := tidy(block[0].replace("\n", "")):
+        elif text := tidy(_CIRCLED.sub(_uncircled, block[0].replace("\n", ""))):
             page = block[2] if len(block) == 3 else None
             paragraphs.append(Paragraph(text, start, block[1], len(paragraphs) + 1, page))
             start += len(text) + 1
@@ -109,6 +111,10 @@ def span_rows(rows: Iterable[Iterable[tuple[str, int, int]]]) -> tuple[tuple[str
         hanging.update(covering)
         grid.append(tuple(cells))
     return tuple(grid)
+
+
+def _uncircled(match: re.Match[str]) -> str:
+    return f"{ord(match[1]) - ord('①') + 1}、"
 
 
 def _title(paragraphs: list[Paragraph]) -> str:

@@ -80,20 +80,22 @@ def unwrap(blocks: Sequence[PdfLine | Table]) -> Iterator[Line | Table]:
     """Paragraphs of the lines, each with its heading level and page; tables stay where they stand."""
     lines = [block for block in blocks if isinstance(block, PdfLine)]
     layout = _layout(lines)
-    paragraph, page, level, last = "", 0, 0, None
-    first = True
+    paragraph, page, level, last = "", 0, 1, None
     for block in blocks:
         if isinstance(block, Table):
             if paragraph:
                 yield paragraph, level, page
-            paragraph, last = "", None
+            paragraph, level, last = "", 0, None
             yield block
             continue
         if last is not None and _breaks(paragraph, last, block, layout):
             yield paragraph, level, page
-            paragraph, first = "", False
+            paragraph = ""
         if not paragraph:
-            level, page = int(first and len(block.text) <= 40 and not _OPENS.match(block.text)), block.page
+            # The first line is the title, and so are the lines below in the same large type.
+            goes_on = last is None or (last.size > 1.1 * layout.size and abs(last.size - block.size) < 0.5)
+            level = int(level == 1 and goes_on and len(block.text) <= 40 and not _OPENS.match(block.text))
+            page = block.page
         paragraph, last = _join(paragraph, block.text), block
     if paragraph:
         yield paragraph, level, page
