@@ -14,7 +14,7 @@ from typing import Any
 from data_recipes.errors import DataError
 from data_recipes.readers.document import RuleDocument, Table, build_document
 from data_recipes.readers.markdown import stem
-from data_recipes.readers.unwrapping import N, PdfLine, unwrap
+from data_recipes.readers.unwrapping import N, PdfLine, common, unwrap
 
 _PAGE_NUMBER = re.compile(
     rf"[-—\s]*(?:第\s*[\d{N}]+\s*页(?:\s*[/,，共]*\s*[\d{N}]+\s*页)?|\d{{1,4}}(?:\s*/\s*\d{{1,4}})?)[-—\s]*"
@@ -87,7 +87,7 @@ def _lines(element: Any, page: int, height: float) -> Iterator[PdfLine]:
 def _in_reading_order(lines: list[PdfLine]) -> list[PdfLine]:
     """Rows from the top down, each from the left; pieces of one row, which a wide gap has parted, are one line.
 
-    On a page of two columns the order of pdfminer stays, which reads one column after the other.
+    On a page of two columns, where most rows are parted, one column is read after the other.
     """
     rows: list[list[PdfLine]] = []
     for line in sorted(lines, key=lambda line: line.top + line.bottom):
@@ -95,9 +95,26 @@ def _in_reading_order(lines: list[PdfLine]) -> list[PdfLine]:
             rows[-1].append(line)
         else:
             rows.append([line])
-    if sum(len(row) > 1 for row in rows) > _MOST_PARTED * len(rows):
-        return lines
-    return [_row(sorted(row, key=lambda line: line.x0)) for row in rows]
+    rows = [sorted(row, key=lambda line: line.x0) for row in rows]
+    parted = [row for row in rows if len(row) > 1]
+    if len(parted) <= _MOST_PARTED * len(rows):
+        return [_row(row) for row in rows]
+    gutter = min(common([row[1].x0 for row in parted], 0)) - 1
+    return list(_by_columns(rows, gutter))
+
+
+def _by_columns(rows: list[list[PdfLine]], gutter: float) -> Iterator[PdfLine]:
+    """A line across the gutter ends what stands in two columns above it."""
+    right: list[PdfLine] = []
+    for row in rows:
+        if any(line.x0 < gutter < line.x1 for line in row):
+            yield from right
+            right = []
+            yield _row(row)
+        else:
+            right += [line for line in row if line.x0 >= gutter]
+            yield from (line for line in row if line.x0 < gutter)
+    yield from right
 
 
 def _row(pieces: list[PdfLine]) -> PdfLine:

@@ -117,17 +117,17 @@ def _layout(lines: Sequence[PdfLine]) -> _Layout:
         edges = sorted(line.x1 for line in there)
         # A line or two may hang over; the widest tenth is the margin.
         right[half] = edges[int(0.9 * (len(edges) - 1))] if edges else 0.0
-        left[half] = min(_common([line.x0 for line in there], 0), default=0.0)
+        left[half] = min(common([line.x0 for line in there], 0), default=0.0)
     pairs = list(itertools.pairwise(lines))
     gaps = [below.top - line.bottom for line, below in pairs if below.page == line.page and below.top > line.top]
-    layout = _Layout(middle, left, right, min(_common(gaps, 1), default=0.0), size)
+    layout = _Layout(middle, left, right, min(common(gaps, 1), default=0.0), size)
     ended = [(line, below) for line, below in pairs if layout.short(line) > _CLEARLY_SHORT]
     indents = 2 * sum(layout.indented(below) for _, below in ended) > len(ended)
     spaces = 2 * sum(layout.apart(line, below) for line, below in ended) > len(ended)
     return replace(layout, indents=indents, spaces=spaces)
 
 
-def _common(values: Sequence[float], digits: int) -> list[float]:
+def common(values: Sequence[float], digits: int) -> list[float]:
     """Values that several lines share, rounded; all of them where none do."""
     counts = Counter(round(value, digits) for value in values)
     often = [value for value, count in counts.items() if count >= max(2, 0.05 * len(values))]
