@@ -101,6 +101,7 @@ def _read_lines(shard: Shard, limit: int) -> Iterator[Row]:
                 yield Row(line, start, len(data), readable(data), None, str(error))
                 continue
             try:
-                yield Row(line, start, len(data), raw, parse_json(raw))
+                # Files that were joined have byte order marks in their middle.
+                yield Row(line, start, len(data), raw, parse_json(raw.removeprefix("\ufeff")))
             except ValueError as error:
                 yield Row(line, start, len(data), raw, None, str(error))

@@ -70,10 +70,11 @@ def test_shards_meet_and_depend_on_the_file_alone(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_a_record(tmp_path: Path) -> None:
-    rows = _rows(_write(tmp_path / "d.jsonl", b'\xef\xbb\xbf{"a": 1}\r\n\r\n{"a": 2}\r\n'))
+    rows = _rows(_write(tmp_path / "d.jsonl", b'\xef\xbb\xbf{"a": 1}\r\n\r\n{"a": 2}\r\n\xef\xbb\xbf{"a": 3}'))
     assert [(row.line, row.offset, row.bytes, row.value) for row in rows] == [
         (1, 3, 8, {"a": 1}),
         (3, 15, 8, {"a": 2}),
+        (4, 25, 11, {"a": 3}),
     ]
 
 
