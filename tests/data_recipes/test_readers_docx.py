@@ -119,7 +119,8 @@ def test_a_frame_of_one_cell_around_text_is_text(tmp_path: Path) -> None:
 
 
 def test_a_footnote_is_kept_with_its_paragraph_and_out_of_its_text(tmp_path: Path) -> None:
-    notes = f'<w:footnotes xmlns:w="{W}"><w:footnote w:id="2">{_p("单利计算。")}</w:footnote></w:footnotes>'
+    both = "".join(f'<w:footnote w:id="{n}">{_p(text)}</w:footnote>' for n, text in ((2, "单利计算。"), (3, "旧注。")))
+    notes = f'<w:footnotes xmlns:w="{W}">{both}</w:footnotes>'
 
     def add(document: Any) -> None:
         from docx.opc.packuri import PackURI
@@ -131,6 +132,7 @@ def test_a_footnote_is_kept_with_its_paragraph_and_out_of_its_text(tmp_path: Pat
 
     body = _p("第一条 甲。") + (
         '<w:p><w:r><w:t>第二条 年利率</w:t></w:r><w:r><w:footnoteReference w:id="2"/></w:r>'
+        '<w:del w:id="1"><w:r><w:footnoteReference w:id="3"/></w:r></w:del>'
         "<w:r><w:t>不超过24%。</w:t></w:r></w:p>"
     )
     document = _read(tmp_path, body, add)

@@ -190,7 +190,7 @@ def test_lines_offsets_and_raw_text_of_a_csv_record_lead_back_to_it(tmp_path: Pa
 
 
 def test_a_quote_that_is_never_closed_costs_its_own_line(tmp_path: Path) -> None:
-    path = _write(tmp_path / "d.csv", b'id,text\n1,"open\n2,good\n3,"fine"\n4,5" wide\n')
+    path = _write(tmp_path / "d.csv", b'id,text\n1,"open\n2,good\n3,"fine"\n4,5" wide\n5,9"\n')
     bad, *good = _rows(path, 4)
     assert (bad.line, bad.error) == (2, "a quote opens a cell here and is never closed")
     assert bad.raw == '1,"open'
@@ -198,6 +198,7 @@ def test_a_quote_that_is_never_closed_costs_its_own_line(tmp_path: Path) -> None
         {"id": "2", "text": "good"},
         {"id": "3", "text": "fine"},
         {"id": "4", "text": '5" wide'},
+        {"id": "5", "text": '9"'},
     ]
 
 
