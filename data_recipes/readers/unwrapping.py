@@ -92,9 +92,10 @@ def unwrap(blocks: Sequence[PdfLine | Table]) -> Iterator[Line | Table]:
             yield paragraph, level, page
             paragraph = ""
         if not paragraph:
+            large, goes_on = block.size > 1.1 * layout.size, last is None or abs(last.size - block.size) < 0.5
             # The first line is the title, and so are the lines below in the same large type.
-            goes_on = last is None or (last.size > 1.1 * layout.size and abs(last.size - block.size) < 0.5)
-            level = int(level == 1 and goes_on and len(block.text) <= 40 and not _OPENS.match(block.text))
+            title = level == 1 and goes_on and (large or last is None) and len(block.text) <= 40
+            level = 1 if title and not _OPENS.match(block.text) else 2 if large else 0
             page = block.page
         paragraph, last = _join(paragraph, block.text), block
     if paragraph:

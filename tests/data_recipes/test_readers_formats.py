@@ -52,6 +52,7 @@ def test_one_policy_gives_the_same_clauses_and_tables_from_every_format(
     document = _read(tmp_path / f"policy{suffix}")
     assert document.title == markdown.title
     assert _said(document) == _said(markdown)
+    assert [bool(p.heading_level) for p in document.paragraphs] == [bool(p.heading_level) for p in markdown.paragraphs]
     assert [table.rows for table in document.tables] == [table.rows for table in markdown.tables]
     assert [table.after for table in document.tables] == [table.after for table in markdown.tables]
 
