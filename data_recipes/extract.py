@@ -121,7 +121,7 @@ def _gather(raw: Path, config: ExtractConfig, on_error: OnError, progress: Progr
             if not folder.is_dir():
                 raise DataError(f"{folder}: no such folder of statutes", "see examples/real.yaml for where to get it")
             progress(f"parsing statutes in {source.path}")
-            for document in read_rules(folder, (".md",)):
+            for document in read_rules(folder, (".md",), on_error, found.rejected):
                 found.read["statutes"] += 1
                 _add_document(found, document, "law", source.licence)
         elif isinstance(source, InstructionsSource):
