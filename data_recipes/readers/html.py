@@ -37,15 +37,19 @@ def read_html(path: Path, name: str) -> RuleDocument:
     A table that has one column only, or headings in its cells, lays the page out: its cells are paragraphs.
 
     Raises:
-        DataError: its encoding is unknown, or its elements are nested beyond reason.
+        DataError: its encoding is unknown, its markup is broken, or its elements are nested beyond reason.
     """
     from bs4 import BeautifulSoup
+    from bs4.exceptions import ParserRejectedMarkup
 
     page = _Page()
     try:
         page.walk(BeautifulSoup(_decode(path), "html.parser"), 0)
     except RecursionError:
         raise DataError(f"{path}: elements nested too deeply", "save the page again from a browser") from None
+    except ParserRejectedMarkup as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise DataError(f"{path}: broken markup: {reason}", "save the page again from a browser") from None
     page.flush(0)
     return build_document(name, stem(path), page.blocks)
 

@@ -82,3 +82,8 @@ def test_another_declared_encoding_is_believed(tmp_path: Path) -> None:
 def test_elements_nested_beyond_reason_are_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nested too deeply"):
         _read(tmp_path, "<div>" * 5_000 + "甲")
+
+
+def test_markup_that_the_parser_rejects_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="broken markup: .*expected name token"):
+        _read(tmp_path, "<p>甲</p><![[[ ]>")
