@@ -85,5 +85,5 @@ def test_elements_nested_beyond_reason_are_a_clear_error(tmp_path: Path) -> None
 
 
 def test_markup_that_the_parser_rejects_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="broken markup: .*expected name token"):
+    with pytest.raises(DataError, match=r"broken markup: .*expected name token"):
         _read(tmp_path, "<p>甲</p><![[[ ]>")
