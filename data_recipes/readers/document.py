@@ -21,6 +21,7 @@ class Paragraph:
     text: str
     start: int
     heading_level: int = 0  # 1 for a title; 0 for running text
+    page: int | None = None  # it begins on, counted from 1; none for formats without pages
 
 
 @dataclass(frozen=True)

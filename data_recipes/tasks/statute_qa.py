@@ -6,7 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from data_recipes import norms
+from data_recipes.clauses import norms
+from data_recipes.clauses.modality import first_modal
 from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
 from data_recipes.provisions import Provisions
@@ -103,7 +104,7 @@ def _on_quantity(sentence: str) -> Iterator[str]:
 
 
 def _on_modal(sentence: str, subject: str) -> Iterator[str]:
-    found = norms.first_modal(sentence)
+    found = first_modal(sentence)
     if found is None or not subject or _PENALTY.search(sentence):
         return
     first, _, rest = re.split("：", sentence[found[2] :])[0].partition("，")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from data_recipes import norms
-from data_recipes.clauses import ParsedDocument, canonical_article, parse_clauses, same_law
+from data_recipes.clauses import ParsedDocument, canonical_article, norms, parse_clauses, same_law
+from data_recipes.clauses.modality import modality
+from data_recipes.clauses.quantities import quantities
 from data_recipes.errors import DataError
 from data_recipes.knowledge import leaves
 from data_recipes.readers.document import build_document
@@ -89,7 +90,7 @@ def test_article_numbers_have_one_spelling(spelled: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "modality", "subject"),
+    ("text", "expected", "subject"),
     [
         ("坐席不得泄露客户信息。", "must_not", "坐席"),
         ("公司受理申请后，应当在2个工作日内答复客户。", "must", ""),
@@ -100,13 +101,13 @@ def test_article_numbers_have_one_spelling(spelled: str) -> None:
         ("逾期超过90日的，客户经理应当上门核实。", "must", "客户经理"),
     ],
 )
-def test_modality_and_subject(text: str, modality: str, subject: str) -> None:
-    assert norms.modality(text) == modality
+def test_modality_and_subject(text: str, expected: str, subject: str) -> None:
+    assert modality(text) == expected
     assert norms.subject(text) == subject
 
 
 def test_quantities_have_units_and_kinds_and_dates_are_none() -> None:
-    found = norms.quantities(
+    found = quantities(
         "自2026年1月1日起，第三条所称罚款三万元以上，年化不超过百分之二十四，期限30日或3个工作日，22:30前办结，分12期"
     )
     assert [(q.value, q.unit, q.kind) for q in found] == [
