@@ -18,7 +18,7 @@ _MODALS: tuple[tuple[Modality, str], ...] = (
     ("must_not", r"不得(?!不)|禁止|严禁|不应当?|不准|不可以|不允许"),
     (
         "must",
-        r"应当|必须|须(?!知)|务必|不得不"
+        r"应当|必须|须(?!知)|务必|不得不|只能|负有[^，。；：]{1,40}的?义务"
         r"|(?<![相对反供适响效报回答感照因理一])应(?![用急付收对变届答聘验邀允诺激税]|有的)",
     ),
     (
@@ -40,25 +40,41 @@ _AUTHORITY = re.compile(
     r"[^，。；：]{0,12}?的(?:[^，。；：]{0,8}?)(?:机关|部门|机构|单位|组织|人民法院|法院|人员|主体)"
 )
 _HEDGED = re.compile(r"^(?:而|但未|未|却|仍|但没有|没有)")
-_CONSEQUENCE = re.compile(
-    r"责令|给予[^，]*(?:警告|处分|处罚|批评|奖励|表彰|赔偿)|处以|处[^，理置分]{0,16}(?:罚款|拘留|徒刑)|并处|单处|没收|吊销|追究"
-    r"|承担[^，]*(?<!工作的)(?<!工作)(?<!主体)(?<!管理)(?<!防控)责任|不承担|负[^，责]{0,8}责任|不负"
-    r"|无效|有效|效力|生效|视为|推定|予以支持|不予|从其|不影响|不适用|不受|不再"
-    r"|由[^，]{2,40}(?:审理|管辖|执行|担任|制定|规定|承担|负担|负责|解释|行使|继承|处理)$"
-    r"|(?:依照|按照|参照|适用)[^，]*(?:处理|执行|处罚|规定|约定|确定|办理)$|适用(?!于)|起(?:计算|施行|生效)"
+# A consequence that settles the matter ends its segment; one that only qualifies a topic (追究责任的建议) does not.
+_SETTLED = re.compile(
+    r"责令[^，的]*$|(?:给予|予以)[^，]*(?:警告|处分|处罚|批评|奖励|表彰|赔偿|取缔|公告|处理)$"
+    r"|处以?[^，]{0,30}(?:罚款|拘留|徒刑)$|^(?:并处|单处|没收|吊销|撤销|责令|给予|取缔)|依法(?:追究|给予|从|不)|追究[^，]*责任$"
+    r"|(?:承担|负)[^，]{0,30}(?<!工作的)(?<!工作)(?<!主体)(?<!管理)(?<!防控)(?<!属地)责任$|不承担|不负[^，]*责任"
+    r"|(?:无效|有效|生效)$|不发生[^，]*效力$|视为|推定为?|(?:予以|不予)(?:支持|受理|准许|采纳|计算|认可|处罚|登记|返还)"
+    r"|从其|不?适用(?!于)[^，]*$"
+    r"|(?:^|[^自来理缘])由(?!于|此)[^，]{2,60}$|起(?:计算|施行|生效)$|为准$"
 )
-_PROGRAMME = re.compile(r"^(?:国家|本市|本省|本法|本条例|本办法|本规定|本解释)")
+_SETTLED_ALONE = re.compile(
+    r"(?:依照|按照|参照|适用|根据)[^，]*(?:处理|执行|处罚|规定|约定|确定|办理)$|(?:终止|消灭|解散|设立|成立)$"
+)
+_TOPIC = re.compile(r"^(?:人民法院(?:认定|审理|确定|判断|判决)|对于?|关于|因|就|根据|依照|按照|依据|违反|除)")
+_TOPIC_END = ("的", "后", "时", "前", "起", "外", "下", "期间", "之日")
+_PROGRAMME = re.compile(
+    r"^(?:国家|本市|本省|本法|本条例|本办法|本规定|本解释|鼓励|支持|提倡|倡导|坚持|为了?|制定本)|制定本|是指|受法律保护|^[^，]{2,40}是[^，]{2,}"
+)
 _BODY = (
-    r"(?:部门|机构|机关|协会|政府|经营者|公司|单位|银行|法院|检察院|委员会|组织|行长|理事会|董事会|企业|学校|平台|办公室"
-    r"|处理者|提供者|服务者|运营者|发布者|代言人|人员|坐席|专员|经理|客户|机构及其工作人员|部|局|院)"
+    r"(?:部门|机构|机关|协会|政府|国务院|经营者|公司|单位|银行|法院|检察院|委员会|组织|行长|理事会|董事会|企业|学校|平台"
+    r"|办公室|处理者|提供者|服务者|运营者|发布者|代言人|人员|坐席|专员|经理|党委|联席会议|局|市|区|院)"
 )
-_TASK = re.compile(
-    rf"{_BODY}(?:[^，的]{{0,24}}?)(?<!由)"
-    r"(?:建立|健全|完善|制定|履行|组织|开展|加强|实施|监督|检查|报告|报送|发布|公布|提供|审核|核实|指导|协调|配合|接受"
-    r"|统计|编制|保存|出具|告知|通知|采取|落实|承担|管理|支持|推动|引导|受理|答复|登记|收集|公示|代扣|缴纳|支付|做好|明确)"
+_ADVERB = (
+    r"(?:依法|依规|统一|定期|及时|牵头|统筹|共同|分别|具体|逐步|积极|切实|严格|主动|自觉|联合|全面|直接|组织|自行|等|并|负责"
+    r"|(?:按照|根据|依照|依据|会同|通过|采取|对|向|为|与|在|将|以|就|结合|配合|经)[^，]{1,60}?)"
 )
-_COMPETENT = re.compile(r"负责|主管|由[^，]{2,40}(?:制定|规定)")
-_PAYS = re.compile(r"由[^，]{2,40}(?:代扣|代缴|扣缴|缴纳|支付)")
+_DUTY = (
+    r"(?:建立|健全|完善|制定|履行|组织|开展|加强|实施|监督|检查|报告|报送|发布|公布|提供|审核|核实|指导|协调|配合|接受|领导"
+    r"|统计|编制|保存|出具|告知|通知|采取|落实|承担|支持|推动|引导|受理|答复|登记|收集|公示|做好|明确|查验|核对|宣传|保护|保障"
+    r"|进行|贯彻|发挥|妥善|推进|督促|评估|确定|要求|按时|设立|商请|完成|删除|处理|记录|审查|办理|处置|安排|培训|统筹|协助)"
+)
+_TASK = re.compile(rf"^(?:[^，]{{1,40}}，){{0,2}}?[^，由]{{0,60}}?{_BODY}(?:[，、]?{_ADVERB})*，?{_DUTY}")
+_COMPETENT = re.compile(
+    r"^[^，]*(?:负责|主管|行使)|由[^，]{2,40}|(?:制定|发布)[^，]*(?:规章|规则|办法|细则)|(?:实施|进行|实行)[^，]{0,6}监督管理$"
+)
+_PAYS = re.compile(r"由[^，]{2,40}(?:代扣|代缴|扣缴|缴纳|(?<!非银行)支付(?!机构|服务))")
 
 
 class Modal(NamedTuple):
@@ -109,7 +125,7 @@ def _is_descriptive(plain: str, match: re.Match[str]) -> bool:
     if match[0] in ("有权", "无权") and _AUTHORITY.match(plain, end):
         return True  # 有权处理的机关
     if match[0] in ("禁止", "不得", "应当") and _BY_LAW.search(before) and re.match(r"[^，。；：]{0,16}的(?!$)", rest):
-        return True
+        return not re.search(r"(?:^|[。；，：])国家$", plain[:start])  # 国家禁止… is the demand itself
     attribute = re.match(r"[^，。；：]{1,16}?的", rest)
     return bool(attribute and _MODAL.search(plain, end + attribute.end(), stopped))  # 应当支付的利息不得…
 
@@ -124,39 +140,57 @@ def _first(text: str) -> Modality | None:
 
 
 def _governing(lead_in: str) -> Modality | None:
-    """An earlier sentence with a demand, else what stands nearest to the list."""
+    """What decides for the items of a list: an earlier sentence, else the clause nearest to the list."""
     parts = _PART.findall(lead_in)
     for part in parts[:-1]:
         found = next(iter(_operative(part)), None)
         if found:
             return found
-    return list(_operative(parts[-1]) or [None])[-1] if parts else None
+    last = _operative(parts[-1]) if parts else []
+    if not last or last[0] == "statement":
+        return last[0] if last else None
+    nearest = parts[-1].rpartition("，")[2]
+    if nearest.startswith("并") and first_modal(nearest) is None:
+        return last[0]  # 应当守法，不得喧哗，并符合下列条件：
+    return [found for found in last if found != "statement"][-1]
 
 
 def _operative(part: str) -> list[Modality]:
     """What the segments of one sentence demand or settle, in their order; what is passed over gives nothing."""
-    plain = _QUOTED.sub(lambda match: "#" * len(match[0]), part)
+    plain = _QUOTED.sub(lambda match: "#" * len(match[0]), part).rstrip("：:")
     demands = list(modals(part))
-    segments = list(_SEGMENT.finditer(plain))
-    conditions = [i for i, s in enumerate(segments) if s[0].endswith("的") and not s[0].startswith("但")]
+    segments = [(match.start(), match[0]) for match in _SEGMENT.finditer(plain)]
+    main = 0  # the first segment after the conditions
+    for index, (start, text) in enumerate(segments[:-1]):
+        demanded = any(segments[main][0] <= demand.start < start for demand in demands)
+        settled = text.startswith("但") and any(_settles(before) for _, before in segments[main:index])
+        if text.endswith("的") and not demanded and not settled:
+            main = index + 1
     found: list[Modality] = []
-    for index, segment in enumerate(segments):
-        inside = [demand for demand in demands if segment.start() <= demand.start < segment.end()]
-        conditional = any(index <= other for other in conditions)
-        settled = None if conditional else _CONSEQUENCE.search(segment[0])
-        if settled and _PAYS.search(segment[0]):
-            found.append("must")
-        elif settled and not (inside and inside[0].start < segment.start() + settled.start()):
-            found.append("statement")
-        elif inside:
+    for start, text in segments[main:]:
+        inside = [demand for demand in demands if start <= demand.start < start + len(text)]
+        later = any(demand.start >= start + len(text) for demand in demands)
+        if inside:
             found += [demand.modality for demand in inside]
-        elif not conditional and _is_task(segment[0], plain):
+        elif _PAYS.search(text):
             found.append("must")
+        elif _settles(text) or (not later and _settles_alone(text)):
+            found.append("statement")
+    if not found and not _PROGRAMME.search(plain) and _is_task(plain[segments[main][0] :] if segments else ""):
+        found.append("must")
     return found
 
 
-def _is_task(segment: str, part: str) -> bool:
+def _settles(segment: str) -> bool:
+    """Whether a segment states a consequence, not only a topic or a condition for what follows."""
+    return not segment.endswith(_TOPIC_END) and not _TOPIC.match(segment) and bool(_SETTLED.search(segment))
+
+
+def _settles_alone(segment: str) -> bool:
+    """What is a consequence only where no demand follows in the sentence: 依照其规定, 合同终止."""
+    return not segment.endswith(_TOPIC_END) and bool(_SETTLED_ALONE.search(segment))
+
+
+def _is_task(text: str) -> bool:
     """某部门建立核验制度: a duty without a modal word. What the state supports, and who is competent, is none."""
-    if _PROGRAMME.match(part) or _COMPETENT.search(segment):
-        return False
-    return bool(_PAYS.search(segment) or _TASK.search(segment))
+    return not _COMPETENT.search(text) and bool(_TASK.match(text))

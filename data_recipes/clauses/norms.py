@@ -63,6 +63,8 @@ def conditions(text: str) -> tuple[str, ...]:
 
 def exception(text: str) -> str:
     """但书, 除…外 or 另有规定的除外, in the words of the provision; several are joined by a semicolon."""
+    if not any(word in text for word in ("但", "除", "另有", "特别规定")):
+        return ""
     spans: list[tuple[int, int]] = []
     for pattern in (_PROVISO, _OTHERWISE, _EXCLUDED):
         for match in pattern.finditer(text):

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Literal
 
 from tianjing.records import Comparator, Quantity
-from tianjing.text import fold_words, number
+from tianjing.text import number
 
 Kind = Literal["money", "rate", "duration", "count", "time", "age"]
 
@@ -90,6 +91,7 @@ _UNIT = "|".join(
     unit + (f"(?![{_NOT_BEFORE[unit]}])" if unit in _NOT_BEFORE else "")
     for unit in sorted(_UNIT_KIND, key=len, reverse=True)
 )
+_NARROW = str.maketrans("０１２３４５６７８９．％‐－～", "0123456789.%--~")
 _LARGE_PARTS = {"千": 1e3, "万": 1e4}
 _CLOCK_COLON = re.compile(r"(?<=\d)：(?=[0-5]\d)")
 _CLOCK = r"\d{1,2}:[0-5]\d(?!\d)"
@@ -139,7 +141,7 @@ def quantities(text: str) -> tuple[Quantity, ...]:
 
     `start` and `end` are character offsets into `text`. 一人 or 一个 without a bound claims no quantity.
     """
-    plain = _CLOCK_COLON.sub(":", fold_words(text))
+    plain = _CLOCK_COLON.sub(":", text.translate(_NARROW))
     plain = _NONE.sub(lambda match: "#" * len(match[0]), plain)
     found: list[Quantity] = []
     matches = list(_QUANTITY.finditer(plain))
@@ -211,6 +213,7 @@ def _read(match: re.Match[str]) -> tuple[float, str, Kind] | None:
     return round(value, 6), unit, _UNIT_KIND[unit]
 
 
+@functools.lru_cache(maxsize=4096)
 def _number(text: str) -> float:
     text = re.sub(r"\s", "", text)
     if text[0] in "百千万亿" or (len(text) > 1 and text[0] in "零〇"):
