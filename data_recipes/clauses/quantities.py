@@ -112,13 +112,14 @@ _NONE = re.compile(
     rf"|[\d{_HAN}]{{1,3}}\s?月(?:底|初|末|份|\s?[\d{_HAN}]{{1,3}}\s?日)"
     rf"|(?<=月)[\d{_HAN}]{{1,3}}\s?[日号](?!内)"
     rf"|第[\d{_HAN}]+(?:条(?:之[{_HAN}]+)?|[^\d{_HAN}，。；：])"
-    r"|(?:任|同|某|每|逐|唯|统|单|之|万|专|进|另)一"
+    r"|(?:任何?|同|某|每|逐|唯|统|单|(?<!分)之|万|专|进|另|下|上|前|后|次|最后|其中|任意)一|一人(?:有限|公司)"
+    rf"|第[{_HAN}\d]+至[{_HAN}\d]+(?:项|款|条)"
     r"|[一二三四五六七八九十]+(?:般|旦|并|经|致|定|方|切|律|体|样|级|直|起|些|手|时(?!前|至)|审|线|成不变|概|贯|边|面)"
     rf"|[前后各首][{_HAN}]+(?:款|条|项|章|节)"
 )
 _NO = "(?:不(?:得|应|应当)?|未)"
 _BOUNDS: tuple[tuple[Comparator, str], ...] = (
-    ("<=", rf"{_NO}(?:超过|超出|高于|多于|大于|长于)|至多|最多|最长|最高|最迟|上限"),
+    ("<=", rf"{_NO}(?:超过|超出|高于|多于|大于|长于|逾)|至多|最多|最长|最高|最迟|上限"),
     (">=", rf"{_NO}(?:低于|少于|小于|短于)|至少|最少|最低|最短|下限"),
     ("<", "不满|未满|不足|未达到|未达|低于|少于|小于|短于"),
     (">", "超过|高于|多于|大于|长于|超出"),
@@ -163,7 +164,7 @@ def quantities(text: str) -> tuple[Quantity, ...]:
                     last[0] + (24 if "次" in window or "翌" in window or last[0] <= value else 0),
                     following.end(),
                 )
-        comparator = _comparator(plain, match, end, matches[position - 1].end() if position else 0)
+        comparator = _comparator(plain, match, end, _end_of_last(plain, matches[:position]))
         if comparator == "=" and until is None:
             if match["from"] or (following is not None and re.fullmatch(_TO, plain[end : following.start()])):
                 comparator = ">="
@@ -237,6 +238,11 @@ def _window(plain: str, first: re.Match[str], second: re.Match[str]) -> str:
     return between if joined else ""
 
 
+def _end_of_last(plain: str, matches: list[re.Match[str]]) -> int:
+    """Where the last quantity ends that could take the bound; 一年期 only names a rate (超过一年期利率四倍)."""
+    return next((match.end() for match in reversed(matches) if plain[match.end() : match.end() + 1] != "期"), 0)
+
+
 def _comparator(plain: str, match: re.Match[str], end: int, previous_end: int) -> Comparator:
     after = _AFTER.match(plain, end)
     if after and after[1] != "内":
@@ -248,8 +254,10 @@ def _comparator(plain: str, match: re.Match[str], end: int, previous_end: int) -
         last = bounds[-1]
         gap = before[last.end() :]
         ends_here = end >= len(plain) or plain[end] in "，。；：、的,;:）)" or bool(after)
-        if _BETWEEN.fullmatch(gap) or (len(gap) <= 40 and ends_here and "、" not in gap):
-            return _BOUNDS[int((last.lastgroup or "b0")[1:])][0]
+        bound = _BOUNDS[int((last.lastgroup or "b0")[1:])][0]
+        near = _BETWEEN.fullmatch(gap) or (len(gap) <= 4 and bound in ("<=", ">="))
+        if near or (len(gap) <= 40 and ends_here and "、" not in gap):
+            return bound
     for comparator, word in _ADJACENT:
         if before.endswith(word):
             return comparator
