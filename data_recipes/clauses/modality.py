@@ -39,23 +39,30 @@ _BY_LAW = re.compile(r"(?:法律|法规|规章|规定|国家|依法|约定|明�
 _AUTHORITY = re.compile(
     r"[^，。；：]{0,12}?的(?:[^，。；：]{0,8}?)(?:机关|部门|机构|单位|组织|人民法院|法院|人员|主体)"
 )
+# 法律规定合同应当采用书面形式，当事人未采用的: a rule that a condition tells of.
+_TOLD = re.compile(r"(?:法律|法规|当事人|合同|章程)[^，。；的]{0,12}?(?:规定|约定)[^，。；的]{0,10}$")
+_BY_WHOM = re.compile(r"由[^，。；：]{2,24}?的(?!$)")
+_IS = re.compile(r"(?:视为|属于|是|为)")
 _HEDGED = re.compile(r"^(?:而|但未|未|却|仍|但没有|没有)")
 # A consequence that settles the matter ends its segment; one that only qualifies a topic (追究责任的建议) does not.
 _SETTLED = re.compile(
     r"责令[^，的]*$|(?:给予|予以)[^，]*(?:警告|处分|处罚|批评|奖励|表彰|赔偿|取缔|公告|处理)$"
     r"|处以?[^，]{0,30}(?:罚款|拘留|徒刑)$|^(?:并处|单处|没收|吊销|撤销|责令|给予|取缔)|依法(?:追究|给予|从|不)|追究[^，]*责任$"
-    r"|(?:承担|负)[^，]{0,30}(?<!工作的)(?<!工作)(?<!主体)(?<!管理)(?<!防控)(?<!属地)责任$|不承担|不负[^，]*责任"
-    r"|(?:无效|有效|生效)$|不发生[^，]*效力$|视为|推定为?|(?:予以|不予)(?:支持|受理|准许|采纳|计算|认可|处罚|登记|返还)"
+    r"|(?:承担|负)(?!的|[^，]*(?:工作|责任人|主体责任|属地|管理责任|防控))[^，]{0,30}责任$|不承担|不负[^，]*责任"
+    r"|不发生[^，]*效力$|视为|推定为?|(?:予以|不予)(?:支持|受理|准许|采纳|计算|认可|处罚|登记|返还)"
     r"|从其|不?适用(?!于)[^，]*$"
     r"|(?:^|[^自来理缘])由(?!于|此)[^，]{2,60}$|起(?:计算|施行|生效)$|为准$"
 )
 _SETTLED_ALONE = re.compile(
-    r"(?:依照|按照|参照|适用|根据)[^，]*(?:处理|执行|处罚|规定|约定|确定|办理)$|(?:终止|消灭|解散|设立|成立)$"
+    r"(?:依照|按照|参照|适用|根据)[^，]*(?:处理|执行|处罚|规定|约定|确定|办理)$"
+    r"|(?:无效|有效|生效|终止|消灭|解散|设立|成立)$"
 )
+_PENALTY = re.compile(r"责令|罚款|没收|给予|吊销|处分|处罚")
 _TOPIC = re.compile(r"^(?:人民法院(?:认定|审理|确定|判断|判决)|对于?|关于|因|就|根据|依照|按照|依据|违反|除)")
 _TOPIC_END = ("的", "后", "时", "前", "起", "外", "下", "期间", "之日")
+_DEFINITION = re.compile(r"是指|，指(?![定导派])")
 _PROGRAMME = re.compile(
-    r"^(?:国家|本市|本省|本法|本条例|本办法|本规定|本解释|鼓励|支持|提倡|倡导|坚持|为了?|制定本)|制定本|是指|受法律保护|^[^，]{2,40}是[^，]{2,}"
+    r"^(?:国家|本市|本省|本法|本条例|本办法|本规定|本解释|鼓励|支持|提倡|倡导|坚持|为了?|制定本)|制定本|受法律保护|^[^，]{2,40}是[^，]{2,}"
 )
 _BODY = (
     r"(?:部门|机构|机关|协会|政府|国务院|经营者|公司|单位|银行|法院|检察院|委员会|组织|行长|理事会|董事会|企业|学校|平台"
@@ -68,13 +75,16 @@ _ADVERB = (
 _DUTY = (
     r"(?:建立|健全|完善|制定|履行|组织|开展|加强|实施|监督|检查|报告|报送|发布|公布|提供|审核|核实|指导|协调|配合|接受|领导"
     r"|统计|编制|保存|出具|告知|通知|采取|落实|承担|支持|推动|引导|受理|答复|登记|收集|公示|做好|明确|查验|核对|宣传|保护|保障"
-    r"|进行|贯彻|发挥|妥善|推进|督促|评估|确定|要求|按时|设立|商请|完成|删除|处理|记录|审查|办理|处置|安排|培训|统筹|协助)"
+    r"|进行|贯彻|发挥|妥善|推进|督促|评估|确定|要求|按时|商请|完成|删除|处理|记录|审查|办理|处置|安排|培训|统筹|协助)"
 )
 _TASK = re.compile(rf"^(?:[^，]{{1,40}}，){{0,2}}?[^，由]{{0,60}}?{_BODY}(?:[，、]?{_ADVERB})*，?{_DUTY}")
 _COMPETENT = re.compile(
     r"^[^，]*(?:负责|主管|行使)|由[^，]{2,40}|(?:制定|发布)[^，]*(?:规章|规则|办法|细则)|(?:实施|进行|实行)[^，]{0,6}监督管理$"
 )
-_PAYS = re.compile(r"由[^，]{2,40}(?:代扣|代缴|扣缴|缴纳|(?<!非银行)支付(?!机构|服务))")
+_PAYS = re.compile(
+    r"由[^，]{2,40}(?:代扣|代缴|扣缴|缴纳|(?<!非银行)支付(?!机构|服务))|代扣代缴$"
+    r"|^[^，的]{1,12}[人方](?:按照|依照)[^，]{1,12}(?:交付|支付|缴纳|给付|返还)"
+)
 
 
 class Modal(NamedTuple):
@@ -124,10 +134,20 @@ def _is_descriptive(plain: str, match: re.Match[str]) -> bool:
         return True  # 应当申请批准，而未申请的，
     if match[0] in ("有权", "无权") and _AUTHORITY.match(plain, end):
         return True  # 有权处理的机关
+    if match[0] in ("应", "应当") and _BY_WHOM.match(rest):
+        return True  # 应由中级人民法院受理的案件
+    if mark == "，" and "的" in rest and _IS.match(plain, stopped + 1):
+        return True  # 可以随时查用的数据电文，视为…
+    if mark == "，" and _TOLD.search(plain[_start_of_segment(plain, start) : start]):
+        return True
     if match[0] in ("禁止", "不得", "应当") and _BY_LAW.search(before) and re.match(r"[^，。；：]{0,16}的(?!$)", rest):
         return not re.search(r"(?:^|[。；，：])国家$", plain[:start])  # 国家禁止… is the demand itself
     attribute = re.match(r"[^，。；：]{1,16}?的", rest)
     return bool(attribute and _MODAL.search(plain, end + attribute.end(), stopped))  # 应当支付的利息不得…
+
+
+def _start_of_segment(plain: str, end: int) -> int:
+    return max(plain.rfind(mark, 0, end) for mark in "，。；：") + 1
 
 
 def _end_of_segment(plain: str, start: int) -> int:
@@ -158,23 +178,26 @@ def _governing(lead_in: str) -> Modality | None:
 def _operative(part: str) -> list[Modality]:
     """What the segments of one sentence demand or settle, in their order; what is passed over gives nothing."""
     plain = _QUOTED.sub(lambda match: "#" * len(match[0]), part).rstrip("：:")
+    if _DEFINITION.search(plain):
+        return []
     demands = list(modals(part))
     segments = [(match.start(), match[0]) for match in _SEGMENT.finditer(plain)]
     main = 0  # the first segment after the conditions
     for index, (start, text) in enumerate(segments[:-1]):
         demanded = any(segments[main][0] <= demand.start < start for demand in demands)
-        settled = text.startswith("但") and any(_settles(before) for _, before in segments[main:index])
-        if text.endswith("的") and not demanded and not settled:
+        settled = [before for _, before in segments[main:index] if _settles(before)]
+        final = settled and (text.startswith("但") or any(map(_PENALTY.search, settled)))
+        if text.endswith("的") and not demanded and not final:
             main = index + 1
     found: list[Modality] = []
-    for start, text in segments[main:]:
+    for index, (start, text) in enumerate(segments[main:], start=main):
         inside = [demand for demand in demands if start <= demand.start < start + len(text)]
-        later = any(demand.start >= start + len(text) for demand in demands)
+        last = index == len(segments) - 1 or segments[index + 1][1].startswith("但")
         if inside:
             found += [demand.modality for demand in inside]
         elif _PAYS.search(text):
             found.append("must")
-        elif _settles(text) or (not later and _settles_alone(text)):
+        elif _settles(text) or (last and _settles_alone(text)):
             found.append("statement")
     if not found and not _PROGRAMME.search(plain) and _is_task(plain[segments[main][0] :] if segments else ""):
         found.append("must")
