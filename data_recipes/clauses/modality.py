@@ -36,36 +36,37 @@ _SEGMENT_END = re.compile(r"[，。；;：:！？]|$")
 _QUESTION = re.compile(r"(?:是否|能否|如何|何时)$")
 _FAULT = re.compile(r"知道|知悉|知晓|预见|注意到")
 _BY_LAW = re.compile(r"(?:法律|法规|规章|规定|国家|依法|约定|明令|其他|所|合同)$")
-_AUTHORITY = re.compile(
-    r"[^，。；：]{0,12}?的(?:[^，。；：]{0,8}?)(?:机关|部门|机构|单位|组织|人民法院|法院|人员|主体)"
-)
+_AUTHORITY = re.compile(r"[^，。；：、要]{2,8}的(?:行政|国家|上级|人民)?(?:机关|部门|机构|单位|法院|组织)")
 # 法律规定合同应当采用书面形式，当事人未采用的: a rule that a condition tells of.
 _TOLD = re.compile(r"(?:法律|法规|当事人|合同|章程)[^，。；的]{0,12}?(?:规定|约定)[^，。；的]{0,10}$")
-_BY_WHOM = re.compile(r"由[^，。；：]{2,24}?的(?!$)")
-_IS = re.compile(r"(?:视为|属于|是|为)")
+_BY_WHOM = re.compile(r"由[^，。；：的在]{2,20}(?:受理|管辖|实施|执行|审理|承担|办理|负责|支付|缴纳)的(?!$)")
+_IS = re.compile(r"视为|属于|是")
+_AGREE = re.compile(r"[^，]{0,12}约定")
+_DE = re.compile(r"(?<![标目])的$")
 _HEDGED = re.compile(r"^(?:而|但未|未|却|仍|但没有|没有)")
 # A consequence that settles the matter ends its segment; one that only qualifies a topic (追究责任的建议) does not.
 _SETTLED = re.compile(
     r"责令[^，的]*$|(?:给予|予以)[^，]*(?:警告|处分|处罚|批评|奖励|表彰|赔偿|取缔|公告|处理)$"
-    r"|处以?[^，]{0,30}(?:罚款|拘留|徒刑)$|^(?:并处|单处|没收|吊销|撤销|责令|给予|取缔)|依法(?:追究|给予|从|不)|追究[^，]*责任$"
+    r"|处以?[^，]{0,30}(?:罚款|拘留|徒刑)$|^(?:并处|单处|没收|吊销|撤销|责令|给予|取缔)|依法(?:追究|给予|从[重轻严]|不)|追究[^，]*责任$"
     r"|(?:承担|负)(?!的|[^，]*(?:工作|责任人|主体责任|属地|管理责任|防控))[^，]{0,30}责任$|不承担|不负[^，]*责任"
     r"|不发生[^，]*效力$|视为|推定为?|(?:予以|不予)(?:支持|受理|准许|采纳|计算|认可|处罚|登记|返还)"
     r"|从其|不?适用(?!于)[^，]*$"
-    r"|(?:^|[^自来理缘])由(?!于|此)[^，]{2,60}$|起(?:计算|施行|生效)$|为准$"
+    r"|(?:^|[^自来理缘立])由(?!于|此)[^，]{2,60}$|起(?:计算|施行|生效)$|为准$|不受[^，]*干[涉预]$|[免不]征[^，]*税"
 )
 _SETTLED_ALONE = re.compile(
     r"(?:依照|按照|参照|适用|根据)[^，]*(?:处理|执行|处罚|规定|约定|确定|办理)$"
     r"|(?:无效|有效|生效|终止|消灭|解散|设立|成立)$"
 )
 _PENALTY = re.compile(r"责令|罚款|没收|给予|吊销|处分|处罚")
-_TOPIC = re.compile(r"^(?:人民法院(?:认定|审理|确定|判断|判决)|对于?|关于|因|就|根据|依照|按照|依据|违反|除)")
+_TOPIC = re.compile(r"^(?:认定|人民法院(?:认定|审理|确定|判断|判决)|对于?|关于|因|就|根据|依照|按照|依据|违反|除)")
+_CLAIMED = re.compile(r"(?:请求|主张|认为|约定|载明|声称)[^，]*(?:责任|效力|由[^，]*)$")
 _TOPIC_END = ("的", "后", "时", "前", "起", "外", "下", "期间", "之日")
 _DEFINITION = re.compile(r"是指|，指(?![定导派])")
 _PROGRAMME = re.compile(
     r"^(?:国家|本市|本省|本法|本条例|本办法|本规定|本解释|鼓励|支持|提倡|倡导|坚持|为了?|制定本)|制定本|受法律保护|^[^，]{2,40}是[^，]{2,}"
 )
 _BODY = (
-    r"(?:部门|机构|机关|协会|政府|国务院|经营者|公司|单位|银行|法院|检察院|委员会|组织|行长|理事会|董事会|企业|学校|平台"
+    r"(?:部门|机构|机关|协会|政府|国务院|经营者|公司|单位|银行|法院|检察院|委员会|组织|理事会|董事会|企业|学校|平台"
     r"|办公室|处理者|提供者|服务者|运营者|发布者|代言人|人员|坐席|专员|经理|党委|联席会议|局|市|区|院)"
 )
 _ADVERB = (
@@ -74,15 +75,15 @@ _ADVERB = (
 )
 _DUTY = (
     r"(?:建立|健全|完善|制定|履行|组织|开展|加强|实施|监督|检查|报告|报送|发布|公布|提供|审核|核实|指导|协调|配合|接受|领导"
-    r"|统计|编制|保存|出具|告知|通知|采取|落实|承担|支持|推动|引导|受理|答复|登记|收集|公示|做好|明确|查验|核对|宣传|保护|保障"
-    r"|进行|贯彻|发挥|妥善|推进|督促|评估|确定|要求|按时|商请|完成|删除|处理|记录|审查|办理|处置|安排|培训|统筹|协助)"
+    r"|统计|编制|保存|出具|告知|通知|采取|落实|承担|支持|推动|引导|受理|答复|收集|公示|做好|明确|查验|核对|宣传|保护|保障"
+    r"|进行|贯彻|发挥|妥善|推进|督促|评估|确定|要求|按时|商请|完成|删除|处理|记录|审查|办理|处置|安排|培训|统筹|协助|维护|承办)(?!的|[^，]{0,6}相关的)"
 )
 _TASK = re.compile(rf"^(?:[^，]{{1,40}}，){{0,2}}?[^，由]{{0,60}}?{_BODY}(?:[，、]?{_ADVERB})*，?{_DUTY}")
 _COMPETENT = re.compile(
-    r"^[^，]*(?:负责|主管|行使)|由[^，]{2,40}|(?:制定|发布)[^，]*(?:规章|规则|办法|细则)|(?:实施|进行|实行)[^，]{0,6}监督管理$"
+    r"负责(?!制|.*履行(?:下列|以下))|^[^，]*(?:主管|行使)|由[^，]{2,40}|(?:制定|发布)[^，]*(?:规章|规则|办法|细则)|(?:实施|进行|实行)[^，]{0,6}监督管理$"
 )
 _PAYS = re.compile(
-    r"由[^，]{2,40}(?:代扣|代缴|扣缴|缴纳|(?<!非银行)支付(?!机构|服务))|代扣代缴$"
+    r"由[^，]{2,40}(?:代扣|代缴|扣缴|缴纳|(?<!非银行)支付(?!机构|服务|业务))|代扣代缴$"
     r"|^[^，的]{1,12}[人方](?:按照|依照)[^，]{1,12}(?:交付|支付|缴纳|给付|返还)"
 )
 
@@ -125,12 +126,14 @@ def _is_descriptive(plain: str, match: re.Match[str]) -> bool:
         return True
     stopped = _end_of_segment(plain, end)
     rest, mark = plain[end:stopped], plain[stopped : stopped + 1]
-    if rest.endswith("的") and mark != "":
+    if match[0] == "禁止" and start == _start_of_segment(plain, start) and not _DE.search(rest):
+        return False  # 禁止采集…以及法律规定禁止采集的其他信息
+    if _DE.search(rest) and mark != "" and not (match[0] == "可以" and _AGREE.match(rest)):
         return True  # 应当…的，
     if rest.endswith(("的除外", "时")) and mark in "，。；":
         return True
     later = plain[stopped + 1 : _end_of_segment(plain, stopped + 1)]
-    if mark == "，" and _HEDGED.match(later) and later.endswith("的"):
+    if mark == "，" and _HEDGED.match(later) and _DE.search(later):
         return True  # 应当申请批准，而未申请的，
     if match[0] in ("有权", "无权") and _AUTHORITY.match(plain, end):
         return True  # 有权处理的机关
@@ -187,7 +190,7 @@ def _operative(part: str) -> list[Modality]:
         demanded = any(segments[main][0] <= demand.start < start for demand in demands)
         settled = [before for _, before in segments[main:index] if _settles(before)]
         final = settled and (text.startswith("但") or any(map(_PENALTY.search, settled)))
-        if text.endswith("的") and not demanded and not final:
+        if _DE.search(text) and not demanded and not final:
             main = index + 1
     found: list[Modality] = []
     for index, (start, text) in enumerate(segments[main:], start=main):
@@ -206,7 +209,9 @@ def _operative(part: str) -> list[Modality]:
 
 def _settles(segment: str) -> bool:
     """Whether a segment states a consequence, not only a topic or a condition for what follows."""
-    return not segment.endswith(_TOPIC_END) and not _TOPIC.match(segment) and bool(_SETTLED.search(segment))
+    if segment.endswith(_TOPIC_END) or _TOPIC.match(segment) or _CLAIMED.search(segment):
+        return False
+    return bool(_SETTLED.search(segment))
 
 
 def _settles_alone(segment: str) -> bool:

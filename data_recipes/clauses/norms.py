@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from data_recipes.clauses.modality import first_modal
 
 _SENTENCE = re.compile(r"[^。；;！？]+")

@@ -12,7 +12,8 @@ from tianjing.records import Reference
 _ARTICLE = rf"第(?P<article>[{N}\d]+)条(?:之(?P<insert>[{N}]+))?"
 _RELATIVE = rf"(?P<relative>[前本上](?P<back>[两{N}]*)[条款项章节])"
 _CHAPTER = rf"第(?P<chapter>[{N}\d]+)(?P<kind>编|分编|章)(?:第(?P<section>[{N}\d]+)节)?"
-_BELOW = rf"(?:第(?P<unit>[{N}\d]+)款)?(?:第(?:[（(](?P<item>[{N}\d]+)[)）]|(?P<bare>[{N}\d]+))项)?(?:第(?P<point>[{N}\d]+)目)?"
+_ITEM = rf"第(?:[（(](?P<item>[{N}\d]+)[)）]|(?P<bare>[{N}\d]+))项"
+_BELOW = rf"(?:第(?P<unit>[{N}\d]+)款)?(?:{_ITEM})?(?:第(?P<point>[{N}\d]+)目)?"
 _PROVISION = re.compile(rf"(?:{_CHAPTER}|(?:{_ARTICLE}|{_RELATIVE})?{_BELOW})")
 _START = re.compile(rf"第(?=[（({N}\d])|[前本上](?=[两{N}]*[条款项章节])|《")
 _TITLE = re.compile(r"《([^》]{2,80})》(?:[（(][^()（）]{1,40}[)）])?(?:的)?")

@@ -59,9 +59,9 @@ def lost(document_text: str, parsed: ParsedDocument) -> str:
     preamble = compact(parsed.preamble)
     for paragraph in document_text.split("\n"):
         text = _folded(_LABEL.sub("", paragraph, count=1) if _LABEL.match(paragraph) else paragraph)
-        if text and compact(paragraph) not in held and compact(paragraph) not in preamble:
-            if not any(text in clause for clause in texts):
-                left.append(paragraph)
+        named = compact(paragraph) in held or compact(paragraph) in preamble
+        if text and not named and not any(text in clause for clause in texts):
+            left.append(paragraph)
     return "\n".join(left)
 
 
@@ -163,7 +163,8 @@ def _score_quantities(labelled: list[dict[str, Any]], clause: Clause | None, cou
 def _report(name: str, digest: str, confusion: Counter[tuple[str, str]], counted: Counter[str]) -> bool:
     total = confusion.total()
     print(
-        f"\n{name} ({digest}): {total} units, {counted['lead-in']} the sentence above a list, {counted['no clause']} no clause, {counted['other text']} changed"
+        f"\n{name} ({digest}): {total} units, {counted['lead-in']} of them the sentence above a list, "
+        f"{counted['no clause']} no clause; {counted['other text']} left out, their text is another"
     )
     print("| modality | precision | recall | F1 | units |")
     print("|---|---|---|---|---|")
@@ -181,8 +182,8 @@ def _report(name: str, digest: str, confusion: Counter[tuple[str, str]], counted
     bound = ratio(counted["bound right"], counted["found"], counted["wanted"])[2]
     print(f"modality: macro F1 {macro:.4f}, micro F1 {micro:.4f}")
     print(
-        f"quantities (value and unit): precision {precision:.4f} recall {recall:.4f} F1 {f1:.4f} of {counted['wanted']}; "
-        f"with the bound F1 {bound:.4f}"
+        f"quantities (value and unit): precision {precision:.4f} recall {recall:.4f} F1 {f1:.4f} "
+        f"of {counted['wanted']}; with the bound F1 {bound:.4f}"
     )
     if digest in FIRST_RUNS:
         print(f"first run: {FIRST_RUNS[digest]}")
