@@ -45,6 +45,8 @@ class _Document(NamedTuple):
             version=self.parsed.version,
             articles=self.parsed.articles,
             gaps=self.parsed.gaps,
+            orphans=self.parsed.orphans,
+            repeals=self.parsed.repeals,
             split=split,
             licence=self.licence,
         )
@@ -136,8 +138,8 @@ def _gather(raw: Path, config: ExtractConfig, on_error: OnError, progress: Progr
 def _add_document(found: _Gathered, document: RuleDocument, strength: str, licence: str) -> None:
     parsed = parse_clauses(document, strength)
     found.tables += _quality_rules(document)
-    if not parsed.articles:
-        found.dropped["rule document without articles"] += 1
+    if not parsed.clauses:
+        found.dropped["rule document without provisions"] += 1
         return
     new = _Document(parsed, strength, licence, document.file)
     same = next((i for i, other in enumerate(found.documents) if same_law(parsed, other.parsed)), None)

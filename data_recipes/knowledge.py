@@ -36,6 +36,11 @@ class DocumentInfo(StrictModel):
     version: str
     articles: int
     gaps: tuple[str, ...]
+    """Article numbers that did not follow on the one before."""
+    orphans: tuple[str, ...] = ()
+    """Lines that belong to no clause, such as a heading with nothing below it."""
+    repeals: tuple[str, ...] = ()
+    """Titles of the documents that this one repeals."""
     split: Split | None = None
     licence: str = ""
 

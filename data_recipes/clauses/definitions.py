@@ -10,10 +10,11 @@ from tianjing.records import Definition
 from tianjing.text import arabic
 
 _CALLED = re.compile(
-    r"(?:所称的?|所指的?|中的)[“\"]?(?P<term>[^，。；：“”\"]{1,40}?)[”\"]?(?:，|\s)?(?:系指|是指|指的是|指|包括)(?P<meaning>[^。；]+)"
+    r"(?:所称的?|所指的?|中的)[“\"]?(?P<term>[^，。；：“”\"]{1,40}?)[”\"]?(?:，|\s)?(?:系指|是指|指的是|指)(?P<meaning>[^。；]+)"
 )
+_COUNTED = re.compile(r"(?:所称的?|所指的?)[“\"]?(?P<term>[^，。；：“”\"]{1,40}?)[”\"]?，?包括：?(?P<meaning>[^。]+)")
 _LISTED = re.compile(
-    r"^[“\"]?(?P<term>[^，。；：“”\"]{1,24})[”\"]?(?:，|：)?(?:系指|是指|指的是|(?<=，)指)(?P<meaning>[^。；]+)"
+    r"^(?![^，。；：]*所[称指])[“\"]?(?P<term>[^，。；：“”\"]{1,24})[”\"]?(?:，|：)?(?:系指|是指|指的是|(?<=，)指)(?P<meaning>[^。；]+)"
 )
 _SHORT = re.compile(
     r"(?P<meaning>《[^》]{2,80}》|[^，。；：（）()《》]{2,60})"
@@ -34,7 +35,7 @@ def definitions(text: str) -> tuple[Definition, ...]:
     if "指" not in text and "称" not in text:
         return ()
     found: dict[str, tuple[int, str]] = {}
-    for pattern in (_CALLED, _LISTED, _SHORT):
+    for pattern in (_CALLED, _COUNTED, _LISTED, _SHORT):
         for match in pattern.finditer(text):
             meaning = match["meaning"].strip("，：: ")
             if pattern is _SHORT:

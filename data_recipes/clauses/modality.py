@@ -7,8 +7,8 @@ follows; a task laid on a named body without a modal word is a demand.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from tianjing.records import Modality
@@ -19,7 +19,7 @@ _MODALS: tuple[tuple[Modality, str], ...] = (
     (
         "must",
         r"应当|必须|须(?!知)|务必|不得不|只能|负有[^，。；：]{1,40}的?义务"
-        r"|(?<![相对反供适响效报回答感照因理一])应(?![用急付收对变届答聘验邀允诺激税]|有的)",
+        r"|(?<![相对反供适响效报回答感照因理一])应(?![用急付收对变届答聘验邀允诺激税还得缴]|有的)",
     ),
     (
         "may",
@@ -96,17 +96,20 @@ class Modal(NamedTuple):
     end: int
 
 
-def modals(text: str) -> Iterator[Modal]:
+@functools.lru_cache(maxsize=4096)
+def modals(text: str) -> tuple[Modal, ...]:
     """Every modal word that makes a demand, in the order of the text; inside conditions and attributes none does."""
     plain = _QUOTED.sub(lambda match: "#" * len(match[0]), text)
-    for match in _MODAL.finditer(plain):
-        if not _is_descriptive(plain, match):
-            yield Modal(match.lastgroup, match.start(), match.end())  # type: ignore[arg-type]
+    return tuple(
+        Modal(match.lastgroup, match.start(), match.end())  # type: ignore[arg-type]
+        for match in _MODAL.finditer(plain)
+        if not _is_descriptive(plain, match)
+    )
 
 
 def first_modal(text: str) -> Modal | None:
     """The first modal word that makes a demand."""
-    return next(modals(text), None)
+    return next(iter(modals(text)), None)
 
 
 def modality(text: str, lead_in_chars: int = 0) -> Modality:
@@ -169,7 +172,7 @@ def _governing(lead_in: str) -> Modality | None:
         found = next(iter(_operative(part)), None)
         if found:
             return found
-    last = _operative(parts[-1]) if parts else []
+    last = _operative(parts[-1]) if parts else ()
     if not last or last[0] == "statement":
         return last[0] if last else None
     nearest = parts[-1].rpartition("，")[2]
@@ -178,12 +181,13 @@ def _governing(lead_in: str) -> Modality | None:
     return [found for found in last if found != "statement"][-1]
 
 
-def _operative(part: str) -> list[Modality]:
+@functools.lru_cache(maxsize=4096)
+def _operative(part: str) -> tuple[Modality, ...]:
     """What the segments of one sentence demand or settle, in their order; what is passed over gives nothing."""
     plain = _QUOTED.sub(lambda match: "#" * len(match[0]), part).rstrip("：:")
     if _DEFINITION.search(plain):
-        return []
-    demands = list(modals(part))
+        return ()
+    demands = modals(part)
     segments = [(match.start(), match[0]) for match in _SEGMENT.finditer(plain)]
     main = 0  # the first segment after the conditions
     for index, (start, text) in enumerate(segments[:-1]):
@@ -204,7 +208,7 @@ def _operative(part: str) -> list[Modality]:
             found.append("statement")
     if not found and not _PROGRAMME.search(plain) and _is_task(plain[segments[main][0] :] if segments else ""):
         found.append("must")
-    return found
+    return tuple(found)
 
 
 def _settles(segment: str) -> bool:

@@ -9,6 +9,8 @@ from data_recipes.clauses.modality import first_modal
 _SENTENCE = re.compile(r"[^。；;！？]+")
 _EXCEPTION_START = re.compile(r"^(?:但是?|除)")
 _CONDITION_END = ("的", "时", "后", "前", "起", "内")
+_TERM = re.compile(r"(?<![\d零一二三四五六七八九十百])[\d零一二三四五六七八九十百]+(?:个工作日|个?月|日|年|小时)内$")
+_APPROVAL = re.compile(r"(?:未?经|非经)[^，]*(?:批准|同意|许可|授权|核准)$")
 _PROVISO = re.compile(
     r"(?:(?<=[，。；])|^)但(?:是|书)?，?[^。；]*|除(?!外|了)[^。；，]{1,80}?(?:以?外|之外)(?=[，。；]|$)"
 )
@@ -34,8 +36,8 @@ def subject(text: str, inherited: str = "") -> str:
 
 
 def _noun(before: str) -> str:
-    phrase = before.strip("，, ").rpartition("，")[2].strip()
-    if phrase.endswith(_CONDITION_END):  # a condition: 逾期的，应当…
+    phrase = _TERM.sub("", before.strip("，, ").rpartition("，")[2].strip())
+    if phrase.endswith(_CONDITION_END) or _APPROVAL.match(phrase):  # a condition: 逾期的，应当…
         earlier = before.strip("，, ").split("，")[0]
         phrase = "" if earlier.endswith(_CONDITION_END) else earlier
     phrase = re.sub(r"^(?:因此|但是|但|其中|并|且|同时)", "", phrase)

@@ -5,6 +5,7 @@ Every paragraph ends up in exactly one place: in an article, as a heading, in th
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -264,6 +265,7 @@ def canonical_article(label: str) -> str:
     return article_label(int(numeral(match[1])), int(numeral(match[2])) if match[2] else 0)
 
 
+@functools.lru_cache(maxsize=4096)
 def numeral(text: str) -> float:
     """Value of 8 or 八."""
     return float(text) if text.isdigit() else chinese_number(text)

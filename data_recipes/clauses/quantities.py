@@ -269,7 +269,7 @@ def _period(plain: str, start: int, kind: Kind, found: list[Quantity], text: str
     """每日, 每年 and the like in the same part of the sentence, or the term a count runs in (12个月内不得超过2次)."""
     sentence = max(plain.rfind(mark, 0, start) for mark in _SENTENCE_END) + 1
     segment = max(plain.rfind(mark, 0, start) for mark in _SEGMENT_END) + 1
-    if kind in ("count", "money", "rate", "duration"):
+    if kind in ("count", "money", "rate", "duration", "time"):
         named = list(_PERIOD.finditer(plain, segment, start))
         if named and not (kind == "duration" and named[-1].end() < start - 6):
             return text[named[-1].start() : named[-1].end()]
