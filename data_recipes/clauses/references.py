@@ -10,17 +10,23 @@ from data_recipes.clauses.outline import Article, N, Unit, numeral
 from tianjing.records import Reference
 
 _ARTICLE = rf"第(?P<article>[{N}\d]+)条(?:之(?P<insert>[{N}]+))?"
-_RELATIVE = rf"(?P<relative>[前本上](?P<back>[两{N}]*)[条款项章节])"
+_RELATIVE = rf"(?P<relative>[前本上](?P<back>[两{N}]*)(?:条(?!例)|款|项(?!目)|章(?!程)|节(?!约)))"
 _CHAPTER = rf"第(?P<chapter>[{N}\d]+)(?P<kind>编|分编|章)(?:第(?P<section>[{N}\d]+)节)?"
 _ITEM = rf"第(?:[（(](?P<item>[{N}\d]+)[)）]|(?P<bare>[{N}\d]+))项"
 _BELOW = rf"(?:第(?P<unit>[{N}\d]+)款)?(?:{_ITEM})?(?:第(?P<point>[{N}\d]+)目)?"
 _PROVISION = re.compile(rf"(?:{_CHAPTER}|(?:{_ARTICLE}|{_RELATIVE})?{_BELOW})")
-_START = re.compile(rf"第(?=[（({N}\d])|[前本上](?=[两{N}]*[条款项章节])|《")
+_START = re.compile(rf"第(?=[（({N}\d])|[前本上](?=[两{N}]*(?:条(?!例)|款|项(?!目)|章(?!程)|节(?!约)))|《")
 _TITLE = re.compile(r"《([^》]{2,80})》(?:[（(][^()（）]{1,40}[)）])?(?:的)?")
 _JOIN = re.compile(r"(?:、|和|或者|或|以及|及|与|，)?(?:本(?:法|条例|办法|规定|解释|细则|规范|指引))?")
 _TO = re.compile(r"(?:至|到|-|—)(?=第)")
 _OWN = re.compile(r"本(?:法|条例|办法|规定|解释|细则|规范|规则|指引|决定|制度|准则)$")
 _NAMED = re.compile(r"([\u4e00-\u9fff]{1,16}(?:法典|法|条例|办法|规定|解释|规则|准则|细则|章程|规范))$")
+# Laws that others cite by their bare name (民法典第五百条).
+_WELL_KNOWN = re.compile(
+    r"(?:民法典|民法总则|合同法|担保法|物权法|公司法|保险法|证券法|票据法|企业破产法|广告法|电子商务法|电子签名法|网络安全法|数据安全法"
+    r"|个人信息保护法|消费者权益保护法|食品安全法|产品质量法|商业银行法|中国人民银行法|银行业监督管理法|反洗钱法|反垄断法"
+    r"|反不正当竞争法|反电信网络诈骗法|宪法|刑法|民事诉讼法|刑事诉讼法|行政诉讼法|行政处罚法|行政许可法|行政强制法|行政复议法|立法法)$"
+)
 _NO_NAME = re.compile(
     r".*(?:依照|依据|根据|按照|违反|适用|符合|属于|参照|规定|有关|上述|前述|其他|以及|或者|对于|关于|认定为|作为|因|以|和|与|的|对|在|是|由|及|、)"
 )
@@ -95,7 +101,8 @@ class References:
                     start -= len(document)
                 elif document:
                     start, document = start - len(document), self._short[document]
-            document = "" if document.removeprefix("中华人民共和国") == self._title else document
+            document = document.removeprefix("中华人民共和国")
+            document = "" if document == self._title else document
             own = _OWN.search(text, max(0, start - 6), start)
             match = _PROVISION.match(text, begin)
             if match is None or not match[0]:
@@ -122,13 +129,16 @@ class References:
                 return name
         if _OWN.search(before):
             return ""
+        known = _WELL_KNOWN.search(before)
+        if known:
+            return known[0]
         match = _NAMED.search(before)
         if match is None:
             return ""
         name = match[1]
         stripped = _NO_NAME.match(name[:-1])
         name = name[stripped.end() :] if stripped else name
-        return name if len(name) > 2 or name in ("刑法", "宪法") else ""
+        return name if len(name) > 2 else ""
 
     def _resolve(self, first: _Target, last: _Target | None, place: Place) -> tuple[str, ...]:
         if first.chapter is not None or first.relative.endswith(("章", "节")):
