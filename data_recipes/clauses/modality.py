@@ -23,7 +23,7 @@ _MODALS: tuple[tuple[Modality, str], ...] = (
     ),
     (
         "may",
-        r"可以|(?<![所享拥具没])有权(?![利益机属])|无需|无须|不必|享有[^，。；：]{0,40}?的?权利"
+        r"可以|(?<![所享拥具没])有权(?![利益机属])|无需|无须|不必|享有[^，。；：是]{0,40}?的?权利(?![的人主])"
         r"|(?<![许认不宁两])可(?![能靠信行见持疑用观以控比变读执替选视])",
     ),
 )
@@ -55,7 +55,7 @@ _SETTLED = re.compile(
 )
 _SETTLED_ALONE = re.compile(
     r"(?:依照|按照|参照|适用|根据)[^，]*(?:处理|执行|处罚|规定|约定|确定|办理)$"
-    r"|(?:无效|有效|生效|终止|消灭|解散|设立|成立)$"
+    r"|(?:无效|有效|生效|终止|消灭|解散|设立|成立|清偿)$|^终止"
 )
 _PENALTY = re.compile(r"责令|罚款|没收|给予|吊销|处分|处罚")
 _TOPIC = re.compile(r"^(?:认定|人民法院(?:认定|审理|确定|判断|判决)|对于?|关于|因|就|根据|依照|按照|依据|违反|除)")
@@ -63,7 +63,7 @@ _CLAIMED = re.compile(r"(?:请求|主张|认为|约定|载明|声称)[^，]*(?:�
 _TOPIC_END = ("的", "后", "时", "前", "起", "外", "下", "期间", "之日")
 _DEFINITION = re.compile(r"是指|，指(?![定导派])")
 _PROGRAMME = re.compile(
-    r"^(?:国家|本市|本省|本法|本条例|本办法|本规定|本解释|鼓励|支持|提倡|倡导|坚持|为了?|制定本)|制定本|受法律保护|^[^，]{2,40}是[^，]{2,}"
+    r"^(?:国家(?!网信|金融|市场|税务|安全|外汇|数据|新闻|广播|机关|信访|药品|标准)|本市|本省|本法|本条例|本办法|本规定|本解释|鼓励|支持|提倡|倡导|坚持|为了?|制定本)|制定本|受法律保护|^[^，]{2,40}是[^，]{2,}"
 )
 _BODY = (
     r"(?:部门|机构|机关|协会|政府|国务院|经营者|公司|单位|银行|法院|检察院|委员会|组织|理事会|董事会|企业|学校|平台"
@@ -79,11 +79,12 @@ _DUTY = (
     r"|进行|贯彻|发挥|妥善|推进|督促|评估|确定|要求|按时|商请|完成|删除|处理|记录|审查|办理|处置|安排|培训|统筹|协助|维护|承办)(?!的|[^，]{0,6}相关的)"
 )
 _TASK = re.compile(rf"^(?:[^，]{{1,40}}，){{0,2}}?[^，由]{{0,60}}?{_BODY}(?:[，、]?{_ADVERB})*，?{_DUTY}")
+_DUTIES = re.compile(r"履行(?:下列|以下)[^，]{0,12}(?:职责|义务|责任)")
 _COMPETENT = re.compile(
-    r"负责(?!制|.*履行(?:下列|以下))|^[^，]*(?:主管|行使)|由[^，]{2,40}|(?:制定|发布)[^，]*(?:规章|规则|办法|细则)|(?:实施|进行|实行)[^，]{0,6}监督管理$"
+    r"负责(?!制)|^[^，]*(?:主管|行使)|由[^，]{2,40}|(?:制定|发布)[^，]*(?:规章|规则|办法|细则)|(?:实施|进行|实行)[^，]{0,6}监督管理$"
 )
 _PAYS = re.compile(
-    r"由[^，]{2,40}(?:代扣|代缴|扣缴|缴纳|(?<!非银行)支付(?!机构|服务|业务))|代扣代缴$"
+    r"由[^，]{2,40}(?:代扣|代缴|扣缴|缴纳|(?<!非银行)支付(?!机构|服务|业务)|给付|履行[^，]*义务)|代扣代缴$"
     r"|^[^，的]{1,12}[人方](?:按照|依照)[^，]{1,12}(?:交付|支付|缴纳|给付|返还)"
 )
 
@@ -127,6 +128,8 @@ def _is_descriptive(plain: str, match: re.Match[str]) -> bool:
     before = plain[max(0, start - 12) : start]
     if _QUESTION.search(before) or _FAULT.match(plain, end):
         return True
+    if match[0].startswith("享有") and "是" in plain[_start_of_segment(plain, start) : start]:
+        return True  # 知识产权是权利人享有的权利: what it is
     stopped = _end_of_segment(plain, end)
     rest, mark = plain[end:stopped], plain[stopped : stopped + 1]
     if match[0] == "禁止" and start == _start_of_segment(plain, start) and not _DE.search(rest):
@@ -206,7 +209,7 @@ def _operative(part: str) -> tuple[Modality, ...]:
             found.append("must")
         elif _settles(text) or (last and _settles_alone(text)):
             found.append("statement")
-    if not found and not _PROGRAMME.search(plain) and _is_task(plain[segments[main][0] :] if segments else ""):
+    if not found and segments and _is_task(plain, plain[segments[main][0] :]):
         found.append("must")
     return tuple(found)
 
@@ -223,6 +226,12 @@ def _settles_alone(segment: str) -> bool:
     return not segment.endswith(_TOPIC_END) and bool(_SETTLED_ALONE.search(segment))
 
 
-def _is_task(text: str) -> bool:
-    """某部门建立核验制度: a duty without a modal word. What the state supports, and who is competent, is none."""
-    return not _COMPETENT.search(text) and bool(_TASK.match(text))
+def _is_task(part: str, main: str) -> bool:
+    """某部门建立核验制度: a duty without a modal word. What the state supports, and who is competent, is none.
+
+    Args:
+        main: the part without its conditions.
+    """
+    if _DUTIES.search(part):
+        return True
+    return not _PROGRAMME.search(part) and not _COMPETENT.search(main) and bool(_TASK.match(main))
