@@ -93,7 +93,9 @@ def test_a_count_knows_the_period_it_runs_in(text: str, period: str) -> None:
     assert quantities(text)[-1].period == period
 
 
-@given(st.text(alphabet="零一二三十百千万亿点0123456789.,:个月日年元%倍次时至以上下内不超过第条，。每《》", max_size=30))
+@given(
+    st.text(alphabet="零一二三十百千万亿点0123456789.,:个月日年元%倍次时至以上下内不超过第条，。每《》", max_size=30)
+)
 def test_a_quantity_stands_where_it_says_and_none_overlap(text: str) -> None:
     end = 0
     for found in quantities(text):

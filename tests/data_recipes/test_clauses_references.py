@@ -135,4 +135,6 @@ def test_what_is_repealed(parsed: ParsedDocument) -> None:
 def test_rows_written_before_still_validate() -> None:
     old = {"id": "a:第一条", "document": "a", "path": ["第一条"], "text": "甲。", "modality": "statement"}
     row = {**old, "quantities": [{"value": 1, "unit": "日", "kind": "duration", "text": "1日"}]}
-    assert Clause.model_validate({**row, "span": {"file": "a.md", "start": 0, "end": 2}}).quantities[0].comparator == "="
+    assert (
+        Clause.model_validate({**row, "span": {"file": "a.md", "start": 0, "end": 2}}).quantities[0].comparator == "="
+    )
