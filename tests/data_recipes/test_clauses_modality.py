@@ -132,5 +132,6 @@ def test_the_exception_in_the_words_of_the_provision(text: str, found: str) -> N
 
 def test_the_subject_is_not_the_term_or_the_approval_before_the_modal() -> None:
     assert norms.subject("同一笔借款12个月内不得超过2次。") == "同一笔借款"
+    assert norms.subject("情况复杂的投诉，经负责人批准可以延长期限。") == "情况复杂的投诉"
     assert norms.subject("客户投诉的，公司应当受理。") == "公司"
     assert norms.subject("应当答复。", "公司") == "公司"
