@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from data_recipes.clauses.modality import first_modal
@@ -46,22 +47,25 @@ def _noun(before: str) -> str:
 
 def conditions(text: str) -> tuple[str, ...]:
     """When the provision applies, in its own words and order: …的，/ …时，/ 有下列情形之一 / 未经…同意 / 自…之日起."""
+    return tuple(dict.fromkeys(one for sentence in _SENTENCE.findall(text) for one in _conditions(sentence)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _conditions(sentence: str) -> tuple[str, ...]:
     found: list[tuple[int, int]] = []
-    for sentence in _SENTENCE.finditer(text):
-        part, base = sentence[0], sentence.start()
-        begin = 0
-        for match in _CONDITION.finditer(part):
-            opened = part[begin : match.end()]
-            if not _EXCEPTION_START.match(opened.lstrip("，")) and not first_modal(opened):
-                found.append((base + begin, base + match.end()))
-            begin = match.end()
-        for pattern in (_CASES, _WITHOUT, _SINCE):
-            found += [(base + match.start(), base + match.end()) for match in pattern.finditer(part)]
+    begin = 0
+    for match in _CONDITION.finditer(sentence):
+        opened = sentence[begin : match.end()]
+        if not _EXCEPTION_START.match(opened.lstrip("，")) and not first_modal(opened):
+            found.append((begin, match.end()))
+        begin = match.end()
+    for pattern in (_CASES, _WITHOUT, _SINCE):
+        found += [match.span() for match in pattern.finditer(sentence)]
     kept = [
         one for one in found if not any(other != one and other[0] <= one[0] and one[1] <= other[1] for other in found)
     ]
-    pieces = (text[start:end].strip("，：: ") for start, end in sorted(set(kept)))
-    return tuple(dict.fromkeys(piece for piece in pieces if len(piece) > 2))
+    pieces = (sentence[start:end].strip("，：: ") for start, end in sorted(set(kept)))
+    return tuple(piece for piece in pieces if len(piece) > 2)
 
 
 def exception(text: str) -> str:

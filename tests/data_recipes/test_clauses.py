@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from data_recipes.clauses import ParsedDocument, canonical_article, norms, parse_clauses, same_law
 from data_recipes.clauses.modality import modality
 from data_recipes.clauses.quantities import quantities
+from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
-from data_recipes.knowledge import leaves
+from data_recipes.extract import extract
+from data_recipes.knowledge import leaves, read_knowledge
 from data_recipes.readers.document import build_document
 from data_recipes.readers.office import han
 from data_recipes.readers.pdf import _unwrap
@@ -128,6 +130,16 @@ def test_a_document_without_articles_becomes_numbered_paragraphs() -> None:
     ]
     assert parsed.clauses[1].article == "第二段" and parsed.clauses[1].label == "《通知》第二段"
     assert parsed.effective_from == "2026-03-01"
+
+
+def test_knowledge_holds_a_notice_without_articles_and_what_no_clause_holds(tmp_path: Path) -> None:
+    rules = tmp_path / "raw" / "rules"
+    rules.mkdir(parents=True)
+    (rules / "通知.md").write_text("# 通知\n\n## 附注\n\n## 要求\n\n坐席不得泄露信息。\n", encoding="utf-8")
+    extract(tmp_path / "raw", tmp_path / "knowledge", ExtractConfig())
+    knowledge = read_knowledge(tmp_path / "knowledge")
+    assert [(clause.id, clause.modality) for clause in knowledge.clauses] == [("通知:第一段", "must_not")]
+    assert knowledge.documents[0].articles == 0 and knowledge.documents[0].orphans == ("附注",)
 
 
 def test_an_appendix_becomes_paragraphs_under_its_own_heading() -> None:
