@@ -79,9 +79,10 @@ _DUTY = (
     r"|进行|贯彻|发挥|妥善|推进|督促|评估|确定|要求|按时|商请|完成|删除|处理|记录|审查|办理|处置|安排|培训|统筹|协助|维护|承办)(?!的|[^，]{0,6}相关的)"
 )
 _TASK = re.compile(rf"^(?:[^，]{{1,40}}，){{0,2}}?[^，由]{{0,60}}?{_BODY}(?:[，、]?{_ADVERB})*，?{_DUTY}")
+_WHO_RULES = re.compile(r"，具体[^，]{0,8}办法由[^，]*$")  # it adds nothing to the demand before it
 _DUTIES = re.compile(r"履行(?:下列|以下)[^，]{0,12}(?:职责|义务|责任)")
 _COMPETENT = re.compile(
-    r"负责(?!制)|^[^，]*(?:主管(?!部门|机关|机构|人员|局|单位)|行使)|由[^，]{2,40}|(?:制定|发布)[^，]*(?:规章|规则|办法|细则)|(?:实施|进行|实行)[^，]{0,6}监督管理$"
+    r"负责(?!制|[^，]{1,24}的部门|.*，(?:建立|健全|完善|加强))|^[^，]*(?:主管(?!部门|机关|机构|人员|局|单位)|行使)|由[^，]{2,40}|(?:制定|发布)[^，]*(?:规章|规则|办法|细则)|(?:实施|进行|实行)[^，]{0,6}监督管理$"
 )
 _PAYS = re.compile(
     r"由[^，]{2,40}(?:代扣|代缴|扣缴|缴纳|(?<!非银行)支付(?!机构|服务|业务)|给付|履行[^，]*义务)|代扣代缴$"
@@ -188,13 +189,14 @@ def _governing(lead_in: str) -> Modality | None:
 def _operative(part: str) -> tuple[Modality, ...]:
     """What the segments of one sentence demand or settle, in their order; what is passed over gives nothing."""
     plain = _QUOTED.sub(lambda match: "#" * len(match[0]), part).rstrip("：:")
+    plain = _WHO_RULES.sub("", plain)
     if _DEFINITION.search(plain):
         return ()
     demands = modals(part)
     segments = [(match.start(), match[0]) for match in _SEGMENT.finditer(plain)]
     main = 0  # the first segment after the conditions
     for index, (start, text) in enumerate(segments[:-1]):
-        demanded = any(segments[main][0] <= demand.start < start for demand in demands)
+        demanded = any(segments[main][0] <= demand.start < start + len(text) for demand in demands)
         settled = [before for _, before in segments[main:index] if _settles(before)]
         final = settled and (text.startswith("但") or any(map(_PENALTY.search, settled)))
         if _DE.search(text) and not demanded and not final:

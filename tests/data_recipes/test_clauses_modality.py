@@ -39,6 +39,7 @@ def test_the_modal_word_decides(text: str, expected: str) -> None:
         ("经营者是否应当赔偿，由法院认定。", "statement"),
         ("法律规定应当取得书面同意的，从其规定。", "statement"),
         ("国家禁止任何形式的非法集资。", "must_not"),
+        ("应当由本人亲自实施的行为，不得代理。", "must_not"),
     ],
 )
 def test_a_modal_word_inside_a_condition_or_a_description_demands_nothing(text: str, expected: str) -> None:
@@ -72,6 +73,8 @@ def test_a_consequence_that_comes_first_decides(text: str, expected: str) -> Non
         ("国家实行登记制度。经营者应当登记。", "must"),
         ("国务院主管部门负责全国的监督管理工作。", "statement"),
         ("具体办法由主管部门制定。", "statement"),
+        ("财政部门对担保公司提供财政支持，具体办法由财政部制定。", "must"),
+        ("市政府负责监管工作的组织领导，建立议事协调机制。", "must"),
         ("利息税由储蓄机构代扣代缴。", "must"),
     ],
 )
