@@ -70,11 +70,10 @@ def _conditions(sentence: str) -> tuple[str, ...]:
 
 def exception(text: str) -> str:
     """但书, 除…外 or 另有规定的除外, in the words of the provision; several are joined by a semicolon."""
-    if not any(word in text for word in ("但", "除", "另有", "特别规定")):
-        return ""
     spans: list[tuple[int, int]] = []
-    for pattern in (_PROVISO, _OTHERWISE, _EXCLUDED):
-        for match in pattern.finditer(text):
+    # the words are looked for first: most provisions have no exception, and the patterns start at every character
+    for pattern, words in ((_PROVISO, "但除"), (_OTHERWISE, "另特"), (_EXCLUDED, "除")):
+        for match in pattern.finditer(text) if any(word in text for word in words) else ():
             if not any(start < match.end() and match.start() < end for start, end in spans):
                 spans.append(match.span())
     return "；".join(text[start:end].strip("，。； ") for start, end in sorted(spans))
