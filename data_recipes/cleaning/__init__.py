@@ -1,0 +1,1 @@
+"""Cleaning of raw dialogues before anything is learned from them."""
