@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -55,17 +56,48 @@ class HoldoutConfig(StrictModel):
     """Values of that field whose customers are tested on and never learned from."""
 
 
+class DuplicatesConfig(StrictModel):
+    """Which dialogues count as one."""
+
+    jaccard: Annotated[float, Field(ge=0.5, le=1.0)] = 0.8
+    """Near duplicates share at least this much of their character 5-grams; 1 asks for the same grams. Below 0.7 more
+    than 1 pair in 14 is missed (formula in `cleaning.duplicates.row_keys`)."""
+
+
+class TimeSplit(StrictModel):
+    """What comes later is tested on. Dates are those of the rows' own clocks, the first day included."""
+
+    test_from: date
+    """Rows from this day on are the test split; earlier ones that share a customer or another link with them go."""
+    validation_from: date | None = None
+    """Rows from this day until `test_from` are the validation split; without it, `validation_fraction`."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> TimeSplit:
+        if self.validation_from is not None and self.validation_from >= self.test_from:
+            raise ValueError("validation_from must be before test_from")
+        return self
+
+
 class SplitConfig(StrictModel):
     """Which customers and which documents are learned from. Nothing mined or built for training sees the others."""
 
     holdout: HoldoutConfig | None = None
     """Hold out customers by a field; without it, by `test_fraction`. Documents always go by `test_fraction`."""
+    time: TimeSplit | None = None
+    """Test on what came later; excludes `holdout`."""
     test_fraction: Fraction = 0.2
     """Share of customers (without `holdout`) and of documents that are tested on."""
     validation_fraction: Fraction = 0.08
     """Share of the remaining ones on which training is watched."""
     seed: int = 0
     """Chooses another split."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SplitConfig:
+        if self.holdout is not None and self.time is not None:
+            raise ValueError("holdout and time exclude each other: set one")
+        return self
 
 
 class PracticesConfig(StrictModel):
