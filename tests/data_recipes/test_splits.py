@@ -27,7 +27,7 @@ def graphs(draw: st.DrawFn) -> list[LinkedRow]:
     row = st.tuples(st.lists(link, max_size=3), st.booleans(), st.one_of(st.none(), st.integers(0, 60)))
     return [
         LinkedRow(f"r{number:03}", tuple(links), held, None if day is None else NEW_YEAR + timedelta(days=day))
-        for number, (links, held, day) in enumerate(draw(st.lists(row, min_size=1, max_size=60)))
+        for number, (links, held, day) in enumerate(draw(st.lists(row, min_size=10, max_size=60)))
     ]
 
 
