@@ -20,8 +20,7 @@ from data_recipes.config import DuplicatesConfig
 Texts = Callable[[Int64], Sequence[str]]
 """Reader of the texts of the rows asked for, in that order."""
 
-# Buckets up to this many rows have all their pairs checked; in larger ones a row meets so many predecessors.
-ALL_PAIRS_ROWS = 16
+# A bucket of up to this many rows has all its pairs checked; in a larger one a row meets so many others before it.
 NEIGHBOURS = 8
 
 _PAIRS_PER_CHUNK = 2_048
@@ -63,14 +62,17 @@ def clusters(
 ) -> Clusters:
     """Clusters of the rows whose `row_keys` are given shard by shard; row numbers run through the shards in order.
 
+    A list of texts in one call: `clusters([row_keys(texts)], lambda rows: [texts[row] for row in rows], config)`.
+
     Args:
-        keys: per shard [n, 1 + B]; `np.load(file, mmap_mode="r")` keeps all but two columns on disk.
+        keys: per shard [n, 1 + B]; `np.load(file, mmap_mode="r")` keeps all but a column or two on disk.
         texts: reads texts again for the exact check; asked for a few thousand rows at a time.
-        apply: `map`, or a process pool's `imap`: where `near_pairs` runs. The result does not depend on it.
+        apply: `map`, or a process pool's `imap` (which asks for texts from a thread): where `near_pairs` runs. The
+            result does not depend on it.
 
     Clusters are connected components over confirmed pairs, so a chain may hold two texts that are further apart.
 
-    In a bucket of up to 16 rows every pair is checked. A larger one (a script that all agents read) would cost the
+    In a bucket of up to 8 rows every pair is checked. A larger one (a script that all agents read) would cost the
     square of its rows: there one row stands for each cluster found so far, rows are ordered by their keys in the next
     two bands, each is paired with its 8 predecessors, and a pair is checked if a second band agrees too. So there are
     at most 8·B·N candidates. The price: of pairs at J = 0.8 that meet in large buckets only, 1.6 % lack the second
@@ -81,9 +83,9 @@ def clusters(
     rows = sum(len(shard) for shard in keys)
     exact = DisjointSets(rows)
     near = DisjointSets(rows)
-    for left, right in _equal(_column(keys, 0)):
-        exact.union(left, right)
-        near.union(left, right)
+    copies = _equal(_column(keys, 0))
+    exact.union(*copies)
+    near.union(*copies)
     firsts = np.flatnonzero(exact.roots() == np.arange(rows))
     candidates = confirmed = 0
     for band in range(1, 1 + BANDS):
@@ -103,10 +105,10 @@ def _column(keys: Sequence[Uint64], column: int) -> Uint64:
     return np.concatenate([shard[:, column] for shard in keys]) if keys else np.empty(0, np.uint64)
 
 
-def _equal(values: Uint64) -> Iterator[tuple[Int64, Int64]]:
+def _equal(values: Uint64) -> tuple[Int64, Int64]:
     order = np.argsort(values, kind="stable")
     same = values[order[1:]] == values[order[:-1]]
-    yield order[:-1][same], order[1:][same]
+    return order[:-1][same], order[1:][same]
 
 
 def _candidates(keys: Sequence[Uint64], rows: Int64, band: int, roots: Int64) -> tuple[Int64, Int64]:
@@ -116,51 +118,47 @@ def _candidates(keys: Sequence[Uint64], rows: Int64, band: int, roots: Int64) ->
     values = values[order]
     starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]])) if len(values) else order
     sizes = np.diff(np.append(starts, len(values)))
-    small = (sizes > 1) & (sizes <= ALL_PAIRS_ROWS)
-    lefts, rights = [], []
-    for step in range(1, int(sizes[small].max(initial=1))):
-        # Every row of a small bucket that has one `step` places later.
-        wide = small & (sizes > step)
+    pairs = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+    for step in range(1, NEIGHBOURS):
+        # Every row of a small bucket that has another one `step` places later.
+        wide = (sizes > step) & (sizes <= NEIGHBOURS)
         counts = sizes[wide] - step
-        ends = np.cumsum(counts)
-        first = np.arange(ends[-1]) + np.repeat(starts[wide] - (ends - counts), counts)
-        lefts.append(rows[order[first]])
-        rights.append(rows[order[first + step]])
-    large = sizes > ALL_PAIRS_ROWS
-    if large.any():
-        members = rows[order[np.repeat(large, sizes)]]
-        bucket = np.repeat(np.arange(int(large.sum())), sizes[large])
-        left, right = _neighbours(keys, members, bucket, band, roots)
-        lefts.append(left)
-        rights.append(right)
-    if not lefts:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    left, right = np.concatenate(lefts), np.concatenate(rights)
+        places = np.arange(counts.sum()) + np.repeat(starts[wide] - (np.cumsum(counts) - counts), counts)
+        pairs.append((rows[order[places]], rows[order[places + step]]))
+    large = sizes > NEIGHBOURS
+    members = rows[order[np.repeat(large, sizes)]]
+    pairs += _neighbours(keys, members, np.repeat(np.arange(large.sum()), sizes[large]), band, roots)
+    left, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
     apart = roots[left] != roots[right]
-    left, right = left[apart], right[apart]
-    by_row = np.lexsort((right, left))
-    return left[by_row], right[by_row]
+    left, right = np.minimum(left[apart], right[apart]), np.maximum(left[apart], right[apart])
+    ascending = np.lexsort((right, left))
+    return left[ascending], right[ascending]
 
 
-def _neighbours(keys: Sequence[Uint64], members: Int64, bucket: Int64, band: int, roots: Int64) -> tuple[Int64, Int64]:
+def _neighbours(
+    keys: Sequence[Uint64], members: Int64, bucket: Int64, band: int, roots: Int64
+) -> list[tuple[Int64, Int64]]:
     """Candidates in large buckets: a row per cluster, near in the order of the next two bands, a second band equal."""
-    _, once = np.unique(np.stack([bucket, roots[members]]), axis=1, return_index=True)
+    order = np.lexsort((members, roots[members], bucket))
+    members, bucket = members[order], bucket[order]
+    if not len(members):
+        return []
+    once = np.append(True, (bucket[1:] != bucket[:-1]) | (roots[members[1:]] != roots[members[:-1]]))
     members, bucket = members[once], bucket[once]
     second, third = (_column(keys, 1 + (band + ahead - 1) % BANDS)[members] for ahead in (1, 2))
     order = np.lexsort((members, third, second, bucket))
     members, bucket = members[order], bucket[order]
-    lefts, rights = [], []
-    for step in range(1, NEIGHBOURS + 1):
-        together = bucket[step:] == bucket[:-step]
-        left, right = members[:-step][together], members[step:][together]
-        lefts.append(np.minimum(left, right))
-        rights.append(np.maximum(left, right))
-    left, right = np.concatenate(lefts), np.concatenate(rights)
-    agreeing = np.zeros(len(left), dtype=np.int8)
+    steps = range(1, min(NEIGHBOURS, len(members) - 1) + 1)
+    agreeing = [np.zeros(len(members) - step, dtype=np.int8) for step in steps]
     for other in range(1, 1 + BANDS):
-        values = _column(keys, other)
-        agreeing += values[left] == values[right]
-    return left[agreeing >= 2], right[agreeing >= 2]
+        values = _column(keys, other)[members]
+        for step, agree in zip(steps, agreeing, strict=True):
+            agree += values[step:] == values[:-step]
+    together = [
+        np.flatnonzero((agree >= 2) & (bucket[step:] == bucket[:-step]))
+        for step, agree in zip(steps, agreeing, strict=True)
+    ]
+    return [(members[places], members[places + step]) for step, places in zip(steps, together, strict=True)]
 
 
 def _chunks(left: Int64, right: Int64, texts: Texts, jaccard: float) -> Iterator[PairChunk]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_recipes.cleaning.components import DisjointSets, components, linked
@@ -14,6 +14,7 @@ ROWS = st.lists(st.lists(st.integers(0, 25).map("session:{}".format), max_size=3
 
 
 @given(ROWS)
+@settings(deadline=None)
 def test_rows_are_in_one_component_exactly_if_a_chain_of_shared_keys_joins_them(rows: list[list[str]]) -> None:
     reached = list(range(len(rows)))
     for _ in rows:
@@ -38,6 +39,7 @@ def test_a_chain_of_200_000_rows_is_one_component_in_any_order() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=40), st.randoms())
+@settings(deadline=None)
 def test_the_order_of_unions_changes_nothing(pairs: list[tuple[int, int]], shuffle: random.Random) -> None:
     def roots(ordered: list[tuple[int, int]], step: int) -> list[int]:
         sets = DisjointSets(20)

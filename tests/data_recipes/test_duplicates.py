@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_recipes.cleaning.duplicates import Clusters, Int64, clusters
+from data_recipes.cleaning.duplicates import NEIGHBOURS, Clusters, Int64, clusters
 from data_recipes.cleaning.minhash import BANDS, ROWS_PER_BAND, jaccard, row_keys
 from data_recipes.config import DuplicatesConfig
 
@@ -47,6 +47,7 @@ def _find(texts: Sequence[str], shards: int = 1, jaccard: float = 0.8) -> Cluste
     st.text(alphabet="天地人和一二三", min_size=50, max_size=90),
     st.text(alphabet="天地人和一二三", min_size=50, max_size=90),
 )
+@settings(deadline=None)
 def test_the_jaccard_index_is_that_of_the_sets_of_5_grams(left: str, right: str) -> None:
     a, b = _grams(left, 5), _grams(right, 5)
     assert jaccard([left], [right])[0] == pytest.approx(len(a & b) / len(a | b), abs=1e-12)
@@ -101,7 +102,7 @@ def test_recall_at_the_threshold_is_what_the_formula_says() -> None:
 
 
 @given(st.lists(st.integers(0, 289), min_size=4, max_size=12, unique=True), st.integers(0, 100))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_no_pair_below_the_threshold_is_joined(places: list[int], seed: int) -> None:
     text = _text(random.Random(seed))
     other = _changed(text, places)
@@ -129,33 +130,33 @@ def test_shards_files_and_workers_change_nothing(tmp_path: Path) -> None:
 
 
 def _script(copies: int) -> list[str]:
-    """Calls that follow one script of 200 characters and differ in 90: all share buckets, none is a duplicate."""
+    """Calls that follow one script of 240 characters and differ in 50: many share each bucket, none is a duplicate."""
     generator = random.Random(1)
-    script = _text(generator, 200)
-    return [script + _text(generator, 90) for _ in range(copies)]
+    script = _text(generator, 240)
+    return [script + _text(generator, 50) for _ in range(copies)]
 
 
 def test_a_script_that_all_agents_read_costs_in_proportion_not_the_square() -> None:
-    few, many = _find(_script(200)), _find(_script(1600))
+    few, many = _find(_script(200)), _find(_script(800))
     assert many.confirmed == 0 and few.candidates > 0
-    assert many.candidates <= 8 * BANDS * 1600
-    assert many.candidates / few.candidates < 16
+    assert many.candidates <= NEIGHBOURS * BANDS * 800
+    assert many.candidates / few.candidates < 6
 
 
 def test_near_duplicates_are_found_among_calls_that_follow_one_script() -> None:
     calls = _script(600)
-    copies = [_changed(call, [205, 230, 260]) for call in calls[:100]]
+    copies = [_changed(call, [40, 100, 160, 220]) for call in calls[:100]]  # J = 0.87; 0.7 with every other call
     found = _find(calls + copies)
     assert (found.near[600:] == np.arange(100)).mean() >= 0.95
     assert (found.near[:600] == np.arange(600)).all()
 
 
-def test_10_000_copies_of_one_call_are_one_cluster_without_a_check_for_each_pair() -> None:
+def test_2000_variants_of_one_call_are_one_cluster_without_a_check_for_each_pair() -> None:
     text = _text(random.Random(2))
-    variants = [_changed(text, [place]) for place in range(0, 280, 7)]
-    found = _find(variants * 250)
+    variants = [_changed(text, [first, second]) for first in range(0, 200, 4) for second in range(201, 281, 2)]
+    found = _find(variants)
     assert not found.near.any()
-    assert found.candidates < 10_000
+    assert found.candidates < 4 * NEIGHBOURS * len(variants)
 
 
 def test_rows_are_read_again_only_where_a_pair_must_be_checked() -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -51,6 +51,7 @@ def _split_or_none(rows: list[LinkedRow], config: SplitConfig) -> RowSplits | No
 
 @pytest.mark.parametrize("way", WAYS)
 @given(rows=graphs(), shuffle=st.randoms())
+@settings(deadline=None)
 def test_no_customer_session_near_duplicate_or_clause_stands_in_two_splits(
     way: str, rows: list[LinkedRow], shuffle: random.Random
 ) -> None:
@@ -72,6 +73,7 @@ def test_no_customer_session_near_duplicate_or_clause_stands_in_two_splits(
 
 
 @given(rows=graphs(), seed=st.integers(0, 5))
+@settings(deadline=None)
 def test_fractions_are_met_as_nearly_as_whole_components_allow(rows: list[LinkedRow], seed: int) -> None:
     found = split_rows(rows, SplitConfig(test_fraction=0.3, validation_fraction=0.0, seed=seed))
     sizes = Counter(components(row.links for row in rows))
@@ -164,6 +166,7 @@ def test_the_audit_counts_shared_links_by_kind_and_names_one() -> None:
 
 
 @given(st.sets(st.text(min_size=1, max_size=4), max_size=40), st.floats(0, 0.95), st.floats(0, 0.95))
+@settings(deadline=None)
 def test_groups_of_one_meet_the_fraction_to_the_row(groups: set[str], test: float, validation: float) -> None:
     found = Counter(split_groups(groups, SplitConfig(test_fraction=test, validation_fraction=validation)).values())
     assert found.total() == len(groups) and (found["train"] >= 1) == bool(groups)
