@@ -20,6 +20,7 @@ import os
 import platform
 import random
 import re
+import resource
 import sys
 import tempfile
 import threading
@@ -84,25 +85,35 @@ def ours(paths: list[Path], processes: int, jaccard: float) -> tuple[Clusters, R
     return found, reader, {"read and keys": keyed - begin, "check and clusters": end - keyed, "total": end - begin}
 
 
-class PeakMemory(threading.Thread):
-    """Largest sum of proportional set sizes of this process and its children, sampled ten times a second."""
+class Cost(threading.Thread):
+    """Of this process and its children: wall and core seconds, and the peak of the sum of proportional set sizes.
+
+    Memory is sampled ten times a second. Core seconds stand for a busy machine, where wall seconds say little.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.mib = 0.0
+        self.mib = self.seconds = self.core_seconds = 0.0
         self._done = threading.Event()
 
     def run(self) -> None:
         while not self._done.wait(0.1):
             self.mib = max(self.mib, sum(map(_pss_mib, _tree(os.getpid()))))
 
-    def __enter__(self) -> PeakMemory:
+    def __enter__(self) -> Cost:
         self.start()
+        self._begin, self._cores = time.perf_counter(), _core_seconds()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.seconds, self.core_seconds = time.perf_counter() - self._begin, _core_seconds() - self._cores
         self._done.set()
         self.join()
+
+
+def _core_seconds() -> float:
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _tree(process: int) -> list[int]:
@@ -148,9 +159,10 @@ def by_bin(planted: list[Planted], hit: Callable[[int, int], bool]) -> list[tupl
     return [(int(mask.sum()), float(found[mask].mean()) if mask.any() else float("nan")) for mask in masks]
 
 
-def row_of(name: str, documents: int, seconds: float, slower: float, mib: float, bins: list[tuple[int, float]]) -> str:
+def row_of(name: str, documents: int, cost: Cost, slower: float, bins: list[tuple[int, float]]) -> str:
     recalls = "".join(f"{recall:11.3f}" for _, recall in bins)
-    return f"{name:34} {documents:9,} {seconds:8.1f} {documents / seconds:9,.0f} {slower:7.1f} {mib:8,.0f}{recalls}"
+    per_document = f"{documents / cost.seconds:8,.0f} {cost.core_seconds / documents * 1e6:9,.0f}"
+    return f"{name:34} {documents:9,} {cost.seconds:8.1f} {per_document} {slower:7.1f} {cost.mib:7,.0f}{recalls}"
 
 
 def main() -> None:
@@ -187,7 +199,7 @@ def main() -> None:
             f" made in {time.perf_counter() - begin:.0f} s (not counted)"
         )
         names = ["-".join(f"{edge:.2f}" for edge in edges) for edges in pairwise(BINS)] + [">=0.8"]
-        with PeakMemory() as memory:
+        with Cost() as cost:
             found, reader, seconds = ours(paths, args.processes, args.jaccard)
         bins = by_bin(planted, lambda row, source: bool(found.near[row] == found.near[source]))
         print("stages   " + "  ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items()))
@@ -198,24 +210,20 @@ def main() -> None:
             f" {found.confirmed:,} confirmed; {wrong} false merges; largest cluster {np.bincount(found.near).max():,}"
         )
         print("pairs    " + "  ".join(f"{name} {count:,}" for name, (count, _) in zip(names, bins, strict=True)))
-        rate = args.documents / seconds["total"]
+        rate = args.documents / cost.seconds
         columns = "".join(f"{name:>11}" for name in names)
         print(
-            f"{'recall by Jaccard index':34} {'documents':>9} {'seconds':>8} {'docs/s':>9} {'ours ×':>7}"
-            f" {'MiB PSS':>8}{columns}"
+            f"{'recall by Jaccard index':34} {'documents':>9} {'seconds':>8} {'docs/s':>8} {'core-µs/d':>9}"
+            f" {'ours ×':>7} {'MiB PSS':>7}{columns}"
         )
-        print(row_of("tianjing", args.documents, seconds["total"], 1.0, memory.mib, bins), flush=True)
+        print(row_of("tianjing", args.documents, cost, 1.0, bins), flush=True)
         failed = wrong > 0 or bins[-1][1] < WANTED_RECALL
-        for name, count, run in peers(args):
-            small, pairs = corpus(
-                made_of, Path(folder, name.replace(" ", "-").replace("/", "-")), count, args.processes
-            )
-            begin = time.perf_counter()
-            with PeakMemory() as memory:
+        for number, (name, count, run) in enumerate(peers(args)):
+            small, pairs = corpus(made_of, Path(folder, f"peer-{number}"), count, args.processes)
+            with Cost() as cost:
                 flags = run(small, count)
-            took = time.perf_counter() - begin
             hits = by_bin(pairs, lambda row, source, flags=flags: bool(flags[row] or flags[source]))
-            print(row_of(name, count, took, rate * took / count, memory.mib, hits), flush=True)
+            print(row_of(name, count, cost, rate * cost.seconds / count, hits), flush=True)
     sys.exit(int(failed))
 
 
