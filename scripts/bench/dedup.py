@@ -6,7 +6,7 @@
 Dialogues of about 290 characters are put together from turns of CrossWOZ and sentences of statutes under --data, with
 their numbers changed, and written as JSON Lines. One in 20 is an edited copy of another one; its Jaccard index of
 character 5-grams is counted here with sets of strings, not with the code under test. With --scripts each dialogue has
-the agent's words of one of 40 calls of that file (of `tianjing simulate`) and customers' words of others: the case
+the agent's words of one of 10 calls of that file (of `tianjing simulate`) and short answers of its customers: the case
 where most rows share buckets. Ours: read, keys, check, clusters on --processes. The peers (rensa, datasketch,
 datatrove) run on smaller corpora made the same way and are compared by their rate. Exit 1 if recall at 0.8 and above is
 under 0.95 or a merge is false.

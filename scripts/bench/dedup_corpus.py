@@ -37,8 +37,9 @@ def material(data: Path, scripts: Path | None) -> Material:
         with scripts.open(encoding="utf-8") as lines:
             calls = [json.loads(line)["turns"] for line, _ in zip(lines, range(20_000), strict=False)]
         said = [[t["text"] for t in call if t["speaker"] == "agent"] for call in calls]
-        customer = [t["text"] for call in calls for t in call if t["speaker"] == "customer"]
-        return Material(customer, [], sorted(said, key=lambda turns: (-len("".join(turns)), turns))[:40])
+        customer = {t["text"] for call in calls for t in call if t["speaker"] == "customer"}
+        shortest = sorted(customer, key=lambda text: (len(text), text))[:500]
+        return Material(shortest, [], sorted(said, key=lambda turns: (-len("".join(turns)), turns))[:10])
     turns: list[str] = []
     for name in ("test.json.zip", "val.json.zip"):
         with zipfile.ZipFile(data / "crosswoz" / name) as archive:
