@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -49,11 +50,14 @@ def check_dialogue(
     facts: Facts | None = None,
 ) -> list[Finding]:
     """Breaches of the rules in force on the (Chinese) day of the dialogue, by turn; `facts` are those of that day."""
-    day = dialogue.started_at
-    local = day.astimezone(ZoneInfo(DEFAULT_TIME_ZONE)) if day.tzinfo else day
-    return check_turns(
-        book.within(institution, product, dialogue.channel), dialogue.turns, local.date(), dialogue.id, facts
-    )
+    scope = book.within(institution, product, dialogue.channel)
+    return check_turns(scope, dialogue.turns, local_day(dialogue), dialogue.id, facts)
+
+
+def local_day(dialogue: Dialogue) -> date:
+    """The (Chinese) day of a dialogue."""
+    at = dialogue.started_at
+    return (at.astimezone(ZoneInfo(DEFAULT_TIME_ZONE)) if at.tzinfo else at).date()
 
 
 def check_turns(
@@ -61,11 +65,35 @@ def check_turns(
 ) -> list[Finding]:
     """Breaches in `turns`, judged by the rules of `book` in force on `day`; stated numbers only against `facts`."""
     turns, book = tuple(turns), book.on(day)
+    every = range(len(turns))
+    suspects = Suspects(every, every, frozenset(rule.id for rule in book))
+    return check_suspects(book, turns, day, dialogue, suspects, _untrue(book, turns, facts, dialogue) if facts else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """What is worth a look in one dialogue: turns whose phrases, and turns whose numbers, may break a rule, and the
+    ids of the disclosure rules that may have become due. Those due in every dialogue need not be named."""
+
+    phrases: Iterable[int]
+    numbers: Iterable[int]
+    due: Collection[str]
+
+
+def check_suspects(
+    book: Rulebook,
+    turns: tuple[Turn, ...],
+    day: date,
+    dialogue: str,
+    suspects: Suspects,
+    untrue: Iterable[Finding] = (),
+) -> list[Finding]:
+    """Breaches of the rules of `book` (all in force on `day`) where `suspects` says, and `untrue`, by turn."""
     found = [
-        *_phrases(book, turns, dialogue),
-        *_stated(book, turns, day, dialogue),
-        *(_untrue(book, turns, facts, dialogue) if facts else ()),
-        *_disclosures(book, turns, dialogue),
+        *_phrases(book, turns, dialogue, suspects.phrases),
+        *_stated(book, turns, day, dialogue, suspects.numbers),
+        *untrue,
+        *_disclosures(book, turns, dialogue, suspects.due),
     ]
     return sorted(found, key=lambda finding: (finding.turn or 0, finding.start or 0, finding.rule))
 
@@ -104,16 +132,20 @@ def _finding(rule: Rule, dialogue: str, turn: int, text: str, start: int, end: i
     )
 
 
-def _phrases(book: Rulebook, turns: tuple[Turn, ...], dialogue: str) -> Iterator[Finding]:
-    for number, turn in enumerate(turns):
+def _phrases(book: Rulebook, turns: tuple[Turn, ...], dialogue: str, numbers: Iterable[int]) -> Iterator[Finding]:
+    for number in numbers:
+        turn = turns[number]
         for hit in book.matcher(turn.speaker).find(turn.text):
             yield _finding(hit.rule, dialogue, number, turn.text, hit.start, hit.end)
 
 
-def _stated(book: Rulebook, turns: tuple[Turn, ...], day: date, dialogue: str) -> Iterator[Finding]:
+def _stated(
+    book: Rulebook, turns: tuple[Turn, ...], day: date, dialogue: str, numbers: Iterable[int]
+) -> Iterator[Finding]:
     number_rules = [(rule, rule.check) for rule in book if isinstance(rule.check, NumberCheck)]
     offer_rules = [(rule, rule.check) for rule in book if isinstance(rule.check, OfferCheck)]
-    for number, turn in enumerate(turns):
+    for number in numbers:
+        turn = turns[number]
         if turn.speaker != "agent":
             continue
         for stated, annual in rates(turn.text):
@@ -151,10 +183,12 @@ def rate_limit(book: Rulebook, check: NumberCheck, day: date) -> float | None:
     return min(limits, default=None)
 
 
-def _disclosures(book: Rulebook, turns: tuple[Turn, ...], dialogue: str) -> Iterator[Finding]:
+def _disclosures(
+    book: Rulebook, turns: tuple[Turn, ...], dialogue: str, due: Collection[str]
+) -> Iterator[Finding]:
     spoken = [(number, turn.text) for number, turn in enumerate(turns) if turn.speaker == "agent"]
     for rule in book:
-        if not isinstance(rule.check, DisclosureCheck) or not spoken:
+        if not isinstance(rule.check, DisclosureCheck) or not spoken or (rule.check.when and rule.id not in due):
             continue
         for position, start, end in _due(book, rule, rule.check, spoken):
             if not any(book.phrases(rule, "require").find(text) for text in _where(rule.check, spoken, position)):

@@ -1,0 +1,135 @@
+"""Checking many dialogues at once finds exactly what checking each of them finds."""
+
+import json
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tianjing.records import Dialogue, Turn
+from tianjing.rulebook import Rulebook, check_dialogue, check_many
+
+ROOT = Path(__file__).parents[2]
+CHANNELS = ("phone", "voice", "chat", "marketing", "bot")
+
+
+@pytest.fixture(scope="module")
+def book() -> Rulebook:
+    return Rulebook.load()
+
+
+def _sentences() -> list[str]:
+    lines = [json.loads(line)["text"] for name in ("", "_b") for line in _lines(f"tests/data/rulebook_turns{name}.jsonl")]
+    rules = Rulebook.load()
+    shipped = [
+        example if isinstance(example, str) else example.turns[0].text
+        for rule in rules
+        for example in (*rule.examples.breach, *rule.examples.fine)
+        if isinstance(example, str) or hasattr(example, "turns")
+    ]
+    costs = [json.loads(line)["text"] for line in _lines("tests/data/cost_statements.jsonl")]
+    return [*lines, *shipped, *costs]
+
+
+def _lines(path: str) -> list[str]:
+    return (ROOT / path).read_text(encoding="utf-8").splitlines()
+
+
+SENTENCES = _sentences()
+
+
+def _dialogue(turns: list[tuple[str, str]], channel: str = "phone", days: int = 0, number: int = 0) -> Dialogue:
+    return Dialogue(
+        id=f"d{number}",
+        customer="c1",
+        agent="a1",
+        channel=channel,
+        started_at=datetime.fromisoformat("2024-01-01T23:30:00+08:00") + timedelta(days=days),
+        turns=tuple(Turn(speaker=speaker, text=text) for speaker, text in turns),
+    )
+
+
+def _one_by_one(book: Rulebook, dialogues: list[Dialogue]) -> list[list]:
+    return [check_dialogue(book, dialogue) for dialogue in dialogues]
+
+
+def test_every_labelled_turn_is_judged_as_it_is_alone(book: Rulebook) -> None:
+    dialogues = [
+        _dialogue([("agent", text), ("customer", text)], CHANNELS[i % 5], 1000, i) for i, text in enumerate(SENTENCES)
+    ]
+    found = check_many(book, dialogues)
+    assert found == _one_by_one(book, dialogues)
+    assert sum(map(bool, found)) > 600
+
+
+def test_the_sample_corpus_is_judged_as_each_dialogue_is_alone(book: Rulebook) -> None:
+    dialogues = [Dialogue.model_validate_json(line) for line in _lines("examples/raw/dialogues.jsonl")[::4]]
+    found = check_many(book, dialogues)
+    assert found == _one_by_one(book, dialogues)
+    assert any(found)
+
+
+# What people do to a sentence so that it is not found, and what recognisers do to it.
+_MUTATIONS = st.sampled_from(
+    [
+        lambda text: text,
+        lambda text: " ".join(text),
+        lambda text: "\u200b".join(text),
+        lambda text: text.replace("的", "").replace("，", ""),
+        lambda text: text[::2] + text[1::2],
+        lambda text: text.replace("起诉", "气素").replace("征信", "正信").replace("逾期", "愉期").replace("家人", "jia人"),
+        lambda text: text.replace("诉", "讠斥").replace("法", "氵去").replace("还", "環"),
+        lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+        lambda text: text.replace("24", "二十四").replace("36", "三十六"),
+        lambda text: text[len(text) // 2 :] + text[: len(text) // 2],
+        lambda text: f"您说“{text}”，不会的",
+        lambda text: text + "*" * 20 + text,
+        lambda text: text + "\ud83d",
+    ]
+)
+_TEXT = st.builds(lambda mutate, text: mutate(text), _MUTATIONS, st.sampled_from(SENTENCES)) | st.lists(
+    st.sampled_from(SENTENCES), min_size=2, max_size=3
+).map("".join)
+_DIALOGUE = st.builds(
+    _dialogue,
+    st.lists(st.tuples(st.sampled_from(["agent", "customer", "system"]), _TEXT), min_size=1, max_size=4),
+    st.sampled_from(CHANNELS),
+    st.integers(-2000, 1500),
+)
+
+
+@settings(max_examples=50, deadline=None, phases=(Phase.explicit, Phase.generate))
+@given(st.lists(_DIALOGUE, min_size=1, max_size=12))
+def test_disguised_and_joined_sentences_are_judged_as_alone(dialogues: list[Dialogue]) -> None:
+    book = _BOOKS.setdefault("book", Rulebook.load())
+    assert check_many(book, dialogues) == _one_by_one(book, dialogues)
+
+
+_BOOKS: dict[str, Rulebook] = {}
+
+
+def test_scope_counts_as_it_does_for_one_dialogue(book: Rulebook) -> None:
+    dialogues = [_dialogue([("agent", "您的年化利率是36%，年利率是20%")], number=i) for i in range(3)]
+    for institution in ("bank", "private_lender", "consumer_finance"):
+        alone = [check_dialogue(book, dialogue, institution=institution) for dialogue in dialogues]
+        assert check_many(book, dialogues, institution=institution) == alone
+        assert alone[0]
+
+
+def test_no_dialogues_and_empty_turns_are_no_error(book: Rulebook) -> None:
+    assert check_many(book, []) == []
+    assert check_many(book, [_dialogue([("customer", ""), ("agent", "")])]) == [[]]
+
+
+def test_many_are_checked_several_times_faster_than_one_by_one(book: Rulebook) -> None:
+    dialogues = [Dialogue.model_validate_json(line) for line in _lines("examples/raw/dialogues.jsonl")]
+    check_many(book, dialogues[:10])
+    started = time.process_time()
+    check_many(book, dialogues)
+    together = (time.process_time() - started) / len(dialogues)
+    started = time.process_time()
+    _one_by_one(book, dialogues[:100])
+    assert together < (time.process_time() - started) / 100 / 3
