@@ -14,7 +14,8 @@ from tianjing.rulebook.components import SIMPLIFIED
 Counts = NDArray[np.int64]
 
 # Columns of the counts. Han characters that only one of the two Chinese scripts writes are counted apart.
-OTHER, HAN, SIMPLIFIED_HAN, TRADITIONAL_HAN, KANA, HANGUL, LATIN, OTHER_LETTER, DIGIT, WESTERN, GARBLED, KINDS = range(12)
+OTHER, HAN, SIMPLIFIED_HAN, TRADITIONAL_HAN, KANA, HANGUL, LATIN, OTHER_LETTER, DIGIT, WESTERN, GARBLED = range(11)
+KINDS = 11
 _POINTS = 0x110000
 
 

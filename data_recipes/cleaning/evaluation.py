@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ class EvaluationSet(StrictModel):
     """File, relative to the one given on the command line: JSON Lines, a JSON list, CSV, or Parquet. A file with
     `messages`, as this project's own `test.parquet`, is read by its messages without the system's."""
     question_fields: tuple[str, ...] = ()
-    """Fields that make up a question, in order; without it, those of the usual names (instruction, input, question …)."""
+    """Fields that make up a question, in order; without it, the usual ones (instruction, input, question …)."""
     answer_fields: tuple[str, ...] = ()
-    """Fields that make up an answer; without it, those of the usual names (output, answer, response …)."""
+    """Fields that make up an answer; without it, the usual ones (output, answer, response …)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,7 @@ def read_items(source: EvaluationSet, root: Path) -> Iterator[Item]:
             raise DataError(f"{where}: not a record of fields", "give objects such as {question, answer}")
         messages = record.get("messages")
         if messages and not source.question_fields:
-            said = [(str(m.get("role", "")), str(m.get("content") or "")) for m in messages]
-            yield Item(number, _joined(t for r, t in said if r == "user"), _joined(t for r, t in said if r == "assistant"))
+            yield Item(number, _said(messages, "user"), _said(messages, "assistant"))
             continue
         missing = [name for name in source.question_fields + source.answer_fields if name not in record]
         question = _joined(_text(record.get(name)) for name in questions)
@@ -86,8 +85,13 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
         raise DataError(f"{path}: no such evaluation set", "check the path under `decontaminate`") from None
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: cannot be read as an evaluation set: {error}", "give JSON Lines, a JSON list, CSV or Parquet in UTF-8"
+            f"{path}: cannot be read as an evaluation set: {error}",
+            "give JSON Lines, a JSON list, CSV or Parquet, in UTF-8",
         ) from None
+
+
+def _said(messages: Sequence[Mapping[str, Any]], role: str) -> str:
+    return _joined(_text(message.get("content")) for message in messages if message.get("role") == role)
 
 
 def _text(value: object) -> str:
@@ -100,5 +104,5 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _joined(parts: Iterator[str] | map[str]) -> str:
+def _joined(parts: Iterable[str]) -> str:
     return "\n".join(part for part in parts if part.strip())

@@ -38,7 +38,7 @@ class QualityConfig(StrictModel):
     min_turns: Annotated[int, Field(ge=1)] = 2
     """Turns of agent and customer together; 1 also keeps single messages."""
     one_sided: bool = False
-    """Keep dialogues in which only the agent or only the customer speaks (an outbound recording, a complaint letter)."""
+    """Keep dialogues in which only the agent or only the customer speaks (an announcement, a complaint letter)."""
     max_repeated_share: Share = 0.5
     """Share of characters in turns that the same speaker has said before; more is a loop of an announcement or of a
     recogniser."""

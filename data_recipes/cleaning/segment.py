@@ -22,6 +22,8 @@ from tianjing.config import StrictModel
 from tianjing.records import Dialogue, Turn
 
 _NO_WORD = re.compile(r"[\W_]+")
+_CUES = tuple("另外 还有个问题 还有一个问题 那你再帮我 那您再帮我 对了 再问一下 你好 您好 喂".split())
+_CLOSINGS = tuple("不客气 再见 拜拜 祝您 祝你 感谢您的来电 没有别的问题 没有其他问题".split())
 _Floats = NDArray[np.float64]
 
 
@@ -38,9 +40,9 @@ class SegmentConfig(StrictModel):
     """Likewise where the next turn opens with one of `cues`, or one of `closings` came before it."""
     min_topic_turns: Annotated[int, Field(ge=1)] = 4
     """No topic is shorter."""
-    cues: tuple[str, ...] = ("另外", "还有个问题", "还有一个问题", "那你再帮我", "那您再帮我", "对了", "再问一下", "你好", "您好", "喂")
+    cues: tuple[str, ...] = _CUES
     """Words that open a new matter, at the beginning of a turn."""
-    closings: tuple[str, ...] = ("不客气", "再见", "拜拜", "祝您", "祝你", "感谢您的来电", "没有别的问题", "没有其他问题")
+    closings: tuple[str, ...] = _CLOSINGS
     """Words that close one, anywhere in the turn before."""
 
 
@@ -78,8 +80,8 @@ def sessions(dialogue: Dialogue, config: SegmentConfig) -> list[Dialogue]:
 
 
 def join_messages(messages: Iterable[Dialogue], config: SegmentConfig) -> list[Joined]:
-    """Sessions of single messages (dialogues of one or few turns): those of one customer on one channel, in the order of
-    their time, without a long pause between them. The session has the id and the agent of its first message.
+    """Sessions of single messages (dialogues of one or few turns): those of one customer on one channel, in the
+    order of their time, without a long pause between them. The session has the id and the agent of its first message.
     """
     pause = timedelta(minutes=config.max_pause_minutes)
     by_key: dict[tuple[str, str], list[Dialogue]] = defaultdict(list)

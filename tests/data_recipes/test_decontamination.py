@@ -1,4 +1,4 @@
-"""Copies of evaluation items are found in rows and dialogues, also when they were changed; other texts are left alone."""
+"""Copies of evaluation items are found in rows and dialogues, also when changed; other texts are left alone."""
 
 import csv
 import json
@@ -145,7 +145,7 @@ def test_a_missing_or_foreign_set_is_an_error_that_names_the_remedy(tmp_path: Pa
     with pytest.raises(DataError, match="no such evaluation set"):
         Contamination([EvaluationSet(name="x", path="absent.jsonl")], tmp_path)
     source = _write(tmp_path, [{"q": QUESTION}])
-    with pytest.raises(DataError, match="set.jsonl:1: .*no field of a question; the record has q"):
+    with pytest.raises(DataError, match=r"set\.jsonl:1: .*no field of a question; the record has q"):
         Contamination([source], tmp_path)
     (tmp_path / "set.jsonl").write_text('{"question": "a"}\n{"question"', encoding="utf-8")
     with pytest.raises(DataError, match="cannot be read"):

@@ -48,7 +48,7 @@ POOR = {
     "mostly digits": [("agent", "62220212345678901234"), ("customer", "13812345678，是吗")],
     "turns too short": [("agent", "在"), ("customer", "嗯")] * 8,
     "turns too long": [("agent", "第一条 借款人应当按照约定的期限返还借款。" * 100), ("customer", "好" * 10)],
-    "low score": [("agent", "您好，有什么可以帮到您的，请讲。" + "这样的事情，" * 9), ("customer", "嗯"), ("agent", "12345")],
+    "low score": [("agent", "您好，有什么可以帮到您的。" + "这样的事情，" * 9), ("customer", "嗯"), ("agent", "12345")],
 }
 
 

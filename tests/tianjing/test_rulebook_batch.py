@@ -22,7 +22,8 @@ def book() -> Rulebook:
 
 
 def _sentences() -> list[str]:
-    lines = [json.loads(line)["text"] for name in ("", "_b") for line in _lines(f"tests/data/rulebook_turns{name}.jsonl")]
+    names = ("rulebook_turns", "rulebook_turns_b")
+    lines = [json.loads(line)["text"] for name in names for line in _lines(f"tests/data/{name}.jsonl")]
     rules = Rulebook.load()
     shipped = [
         example if isinstance(example, str) else example.turns[0].text
@@ -80,7 +81,8 @@ _MUTATIONS = st.sampled_from(
         lambda text: "\u200b".join(text),
         lambda text: text.replace("的", "").replace("，", ""),
         lambda text: text[::2] + text[1::2],
-        lambda text: text.replace("起诉", "气素").replace("征信", "正信").replace("逾期", "愉期").replace("家人", "jia人"),
+        lambda text: text.replace("起诉", "气素").replace("征信", "正信").replace("逾期", "愉期"),
+        lambda text: text.replace("家人", "jia人").replace("电话", "dianhua"),
         lambda text: text.replace("诉", "讠斥").replace("法", "氵去").replace("还", "環"),
         lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
         lambda text: text.replace("24", "二十四").replace("36", "三十六"),

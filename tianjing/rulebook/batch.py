@@ -127,4 +127,3 @@ class _Marks:
 
 
 _NONE = Suspects((), (), ())
-

@@ -183,9 +183,7 @@ def rate_limit(book: Rulebook, check: NumberCheck, day: date) -> float | None:
     return min(limits, default=None)
 
 
-def _disclosures(
-    book: Rulebook, turns: tuple[Turn, ...], dialogue: str, due: Collection[str]
-) -> Iterator[Finding]:
+def _disclosures(book: Rulebook, turns: tuple[Turn, ...], dialogue: str, due: Collection[str]) -> Iterator[Finding]:
     spoken = [(number, turn.text) for number, turn in enumerate(turns) if turn.speaker == "agent"]
     for rule in book:
         if not isinstance(rule.check, DisclosureCheck) or not spoken or (rule.check.when and rule.id not in due):

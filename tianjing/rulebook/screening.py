@@ -57,13 +57,26 @@ class _Words:
     text: Ints
     kind: Ints
 
+    def only(self, texts: Bools) -> _Words:
+        """The words of some texts."""
+        some = np.flatnonzero(texts[self.text])
+        return _Words(self.first[some], self.after[some], self.text[some], self.kind[some])
+
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """The word sets that a class of words belongs to: those of class k are `sets[start[k]:start[k + 1]]`."""
+    """What belongs to each class of words: to class k `numbers[start[k]:start[k + 1]]`."""
 
     start: Ints
-    sets: Ints
+    numbers: Ints
+
+    def of(self, kinds: Ints) -> tuple[Ints, Ints]:
+        """For everything that belongs to one of `kinds`: the place of that one in `kinds`, and its number."""
+        begin = self.start[kinds]
+        counts = self.start[kinds + 1] - begin
+        which = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        place = np.arange(len(which), dtype=np.int32) + np.repeat(begin - (np.cumsum(counts) - counts), counts)
+        return which, self.numbers[place]
 
 
 class Screen:
@@ -85,11 +98,18 @@ class Screen:
                         by_sound[sound] |= mask << offset
             offset += len(matcher.lexicon.sets)
         self._sets = offset
-        firsts = {number for pattern in self._patterns for number in pattern.sets[:2]}
         masks = sorted({*by_chars.values(), *by_sound.values()})
         kinds = {mask: kind for kind, mask in enumerate(masks, 1)}
-        self._rare = _members(masks, sum(1 << number for number in firsts))
-        self._all = _members(masks, -1)
+        self._members = _members([list(bits(mask)) for mask in masks])
+        by_key: dict[int, list[int]] = defaultdict(list)
+        for number, pattern in enumerate(self._patterns):
+            by_key[pattern.sets[0]].append(number)
+        self._slots = _members([list(set(pattern.sets)) for pattern in self._patterns], first=0)
+        self._keyed = _members([[n for number in bits(mask) for n in by_key[number]] for mask in masks])
+        self._masks = _as_bits([0, *masks], offset)
+        self._needed = _as_bits([sum(1 << n for n in set(pattern.sets)) for pattern in self._patterns], offset)
+        second = np.array([pattern.sets[min(1, len(pattern.sets) - 1)] for pattern in self._patterns], np.int64)
+        self._second = second // 64, (second % 64).astype(np.uint64)
         self._alphabet = {char: i for i, char in enumerate(sorted({c for word in by_chars for c in word}), 1)}
         self._sounds = {code: i for i, code in enumerate(sorted({c for word in by_sound for c in word}), 1)}
         size = len(self._alphabet) + 1
@@ -97,7 +117,8 @@ class Screen:
         self._pairs = np.zeros((size, size), np.int32)
         for word, mask in by_chars.items():
             place = tuple(self._alphabet[char] for char in word)
-            (self._single if len(place) == 1 else self._pairs)[place if len(place) > 1 else place[0]] = kinds[mask]
+            table = self._single if len(place) == 1 else self._pairs
+            table[place] = kinds[mask]
         self._trie = _Trie(
             {tuple(map(self._sounds.__getitem__, word)): kinds[mask] for word, mask in by_sound.items()},
             len(self._sounds) + 1,
@@ -111,15 +132,24 @@ class Screen:
             return found
         cells = self._tables.read(texts)
         words = self._words(cells)
-        self._near(words, self._rare, 2, found)
-        likely = found.any(axis=0)
-        some = np.flatnonzero(likely[words.text])
-        found[:] = False
-        self._near(
-            _Words(words.first[some], words.after[some], words.text[some], words.kind[some]), self._all, None, found
-        )
+        self._near(words, *self._complete(words, len(texts)), found)
         found[:, cells.unusual] = True
         return found
+
+    def _complete(self, words: _Words, texts: int) -> tuple[Ints, Ints]:
+        """Texts, each with a pattern of which it has a word of every set."""
+        held, starts = np.unique(words.text, return_index=True)
+        present = np.zeros((len(self._masks), texts), np.uint64)
+        if len(held):
+            for row, masks in zip(present, self._masks, strict=True):
+                row[held] = np.bitwise_or.reduceat(masks[words.kind], starts)
+        which, pattern = self._keyed.of(words.kind)
+        text = words.text[which]
+        word, bit = self._second[0][pattern], self._second[1][pattern]
+        has_two = np.flatnonzero((present[word, text] >> bit) & np.uint64(1))
+        text, pattern = text[has_two], pattern[has_two]
+        has_all = np.flatnonzero(~(self._needed[:, pattern] & ~present[:, text]).any(axis=0))
+        return text[has_all], pattern[has_all]
 
     def _words(self, cells: _Cells) -> _Words:
         single = self._single[cells.chars]
@@ -139,13 +169,18 @@ class Screen:
         size_of = np.repeat(np.array(sizes, np.int32), [len(place) for place in places])[order]
         return _Words(numbered, numbered + size_of, text, np.concatenate(kinds)[order])
 
-    def _near(self, words: _Words, members: _Members, depth: int | None, found: Bools) -> None:
-        """Mark in `found` the texts where the first `depth` sets of a pattern have words near each other."""
-        begin = members.start[words.kind]
-        counts = members.start[words.kind + 1] - begin
-        which = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        place = np.arange(len(which), dtype=np.int32) + np.repeat(begin - (np.cumsum(counts) - counts), counts)
-        sets = members.sets[place]
+    def _near(self, words: _Words, texts: Ints, patterns: Ints, found: Bools) -> None:
+        """Of `texts` with one of `patterns` each, mark those in `found` where its sets have words near each other."""
+        some, rows = np.unique(texts, return_inverse=True)
+        wanted = np.zeros((len(some), self._sets), bool)
+        slot_of, sets_of = self._slots.of(patterns)
+        wanted[rows[slot_of], sets_of] = True
+        row = np.full(found.shape[1], -1, np.int32)
+        row[some] = np.arange(len(some))
+        words = words.only(row >= 0)
+        which, sets = self._members.of(words.kind)
+        kept = np.flatnonzero(wanted[row[words.text[which]], sets])
+        which, sets = which[kept], sets[kept]
         order = np.argsort(sets, kind="stable")
         bounds = np.concatenate([[0], np.cumsum(np.bincount(sets, minlength=self._sets))]).tolist()
 
@@ -158,13 +193,12 @@ class Screen:
         def firsts(number: int) -> Ints:
             return words.first[of(number)]
 
-        for pattern in self._patterns:
-            sets_of = pattern.sets[:depth]
-            if any(bounds[number] == bounds[number + 1] for number in sets_of):
+        for pattern in map(self._patterns.__getitem__, np.unique(patterns).tolist()):
+            if any(bounds[number] == bounds[number + 1] for number in pattern.sets):
                 continue
-            left = of(sets_of[0])
-            for i in range(1, len(sets_of)):
-                others = firsts(sets_of[i])
+            left = of(pattern.sets[0])
+            for i, number in enumerate(pattern.sets[1:], 1):
+                others = firsts(number)
                 if pattern.before[i]:
                     latest = words.first[left] - 1
                     earliest = latest + 1 - pattern.rooms[i]
@@ -281,7 +315,11 @@ class _Trie:
             else:
                 levels[len(prefix)][nodes[prefix[:-1]] * alphabet + prefix[-1]] = node
         self._steps = [
-            (size, np.array(sorted(levels[size]), np.int64), np.array([node for _, node in sorted(levels[size].items())]))
+            (
+                size,
+                np.array(sorted(levels[size]), np.int64),
+                np.array([node for _, node in sorted(levels[size].items())]),
+            )
             for size in sorted(levels)
         ]
 
@@ -337,7 +375,16 @@ def _patterns(matcher: PhraseMatcher, label: int, offset: int) -> Iterable[_Patt
             )
 
 
-def _members(masks: list[int], wanted: int) -> _Members:
-    sets = [list(bits(mask & wanted)) for mask in masks]
-    start = np.concatenate([[0, 0], np.cumsum([len(some) for some in sets], dtype=np.int32)]).astype(np.int32)
-    return _Members(start, np.array([number for some in sets for number in some], np.int16))
+def _members(belonging: list[list[int]], first: int = 1) -> _Members:
+    """What belongs to the classes from `first` on; nothing to those before."""
+    sizes = [0] * (first + 1) + [len(some) for some in belonging]
+    return _Members(
+        np.cumsum(sizes, dtype=np.int32), np.array([number for some in belonging for number in some], np.int16)
+    )
+
+
+def _as_bits(masks: list[int], size: int) -> NDArray[np.uint64]:
+    """Each mask as a column of 64-bit words, the lowest on top."""
+    words = size // 64 + 1
+    rows = np.frombuffer(b"".join(mask.to_bytes(8 * words, "little") for mask in masks), "<u8").reshape(-1, words)
+    return np.ascontiguousarray(rows.T)
