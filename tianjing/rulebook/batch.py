@@ -47,15 +47,14 @@ class _Checker:
 
     def __init__(self, book: Rulebook):
         self._book = book
-        checks = [rule.check for rule in book]
-        due = [rule for rule in book if isinstance(rule.check, DisclosureCheck) and rule.check.when]
+        due = [rule for rule, check in book.having(DisclosureCheck) if check.when]
         self._due = [rule.id for rule in due]
         self._screens = {
             speaker: self._screen(speaker, [book.phrases(rule, "when") for rule in due] if speaker == "agent" else [])
-            for speaker in dict.fromkeys(["agent", *(c.speaker for c in checks if isinstance(c, PhraseCheck))])
+            for speaker in dict.fromkeys(["agent", *(check.speaker for _, check in book.having(PhraseCheck))])
         }
-        self._reads_numbers = any(isinstance(check, NumberCheck | OfferCheck) for check in checks)
-        offers = [check for check in checks if isinstance(check, OfferCheck)]
+        offers = [check for _, check in book.having(OfferCheck)]
+        self._reads_numbers = bool(offers or book.having(NumberCheck))
         self._instalments = min((c.maximum for c in offers if c.quantity == "instalments"), default=float("inf"))
         self._days = min((c.maximum for c in offers if c.quantity == "deferral_days"), default=float("inf"))
         # The rules in force change only on these days.
@@ -83,7 +82,7 @@ class _Checker:
         key = channel, bisect_right(self._changes, day)
         if key not in self._books:
             book = self._book.within(channel=channel).on(day)
-            always = any(isinstance(rule.check, DisclosureCheck) and not rule.check.when for rule in book)
+            always = any(not check.when for _, check in book.having(DisclosureCheck))
             self._books[key] = book, always
         return self._books[key]
 

@@ -17,6 +17,7 @@ from tianjing.rulebook.schema import DisclosureCheck, Institution, Pack, PhraseC
 
 _Parsed = dict[tuple[str, str], list[Pattern]]
 Made = TypeVar("Made")
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Rulebook:
     _matchers: dict[str, PhraseMatcher] = field(default_factory=dict, repr=False, compare=False)
     # Smaller books by the ids of their rules: dialogues of one day and scope share one book, and so its matchers.
     _smaller: dict[tuple[str, ...], Rulebook] = field(default_factory=dict, repr=False, compare=False)
+    _having: dict[type, object] = field(default_factory=dict, repr=False, compare=False)
     _prepared: dict[Callable[[Rulebook], object], object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -120,6 +122,12 @@ class Rulebook:
         if key not in self._smaller:
             self._smaller[key] = Rulebook(rules, self.lpr, self._patterns)
         return self._smaller[key]
+
+    def having(self, kind: type[Kind]) -> tuple[tuple[Rule, Kind], ...]:
+        """The rules with this kind of check, each with its check."""
+        if kind not in self._having:
+            self._having[kind] = tuple((rule, rule.check) for rule in self.rules if isinstance(rule.check, kind))
+        return cast(tuple[tuple[Rule, Kind], ...], self._having[kind])
 
     def matcher(self, speaker: Speaker = "agent") -> PhraseMatcher:
         """One matcher for all phrase rules about this speaker's words; made once per book."""

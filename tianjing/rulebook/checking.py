@@ -102,20 +102,19 @@ def check_contacts(book: Rulebook, contacts: Iterable[Contact]) -> list[Finding]
     """Breaches in a contact log, each contact judged by the rules in force on its local day."""
     log = list(contacts)
     found = []
-    for rule in book:
-        if isinstance(rule.check, ContactCheck):
-            for breach in breaches(rule.check, log):
-                if rule.in_force(breach.contact.local.date()):
-                    found.append(
-                        Finding(
-                            rule=rule.id,
-                            evidence=breach.evidence,
-                            severity=rule.severity,
-                            action=rule.action,
-                            customer=breach.contact.customer,
-                            contact=breach.index,
-                        )
+    for rule, check in book.having(ContactCheck):
+        for breach in breaches(check, log):
+            if rule.in_force(breach.contact.local.date()):
+                found.append(
+                    Finding(
+                        rule=rule.id,
+                        evidence=breach.evidence,
+                        severity=rule.severity,
+                        action=rule.action,
+                        customer=breach.contact.customer,
+                        contact=breach.index,
                     )
+                )
     return sorted(found, key=lambda finding: (finding.contact or 0, finding.rule))
 
 
@@ -142,8 +141,7 @@ def _phrases(book: Rulebook, turns: tuple[Turn, ...], dialogue: str, numbers: It
 def _stated(
     book: Rulebook, turns: tuple[Turn, ...], day: date, dialogue: str, numbers: Iterable[int]
 ) -> Iterator[Finding]:
-    number_rules = [(rule, rule.check) for rule in book if isinstance(rule.check, NumberCheck)]
-    offer_rules = [(rule, rule.check) for rule in book if isinstance(rule.check, OfferCheck)]
+    number_rules, offer_rules = book.having(NumberCheck), book.having(OfferCheck)
     for number in numbers:
         turn = turns[number]
         if turn.speaker != "agent":
@@ -164,7 +162,7 @@ def _stated(
 
 
 def _untrue(book: Rulebook, turns: tuple[Turn, ...], facts: Facts, dialogue: str) -> Iterator[Finding]:
-    rules = [(rule, rule.check) for rule in book if isinstance(rule.check, StatementCheck)]
+    rules = book.having(StatementCheck)
     for number, turn in enumerate(turns):
         if turn.speaker != "agent" or not rules:
             continue
@@ -185,11 +183,11 @@ def rate_limit(book: Rulebook, check: NumberCheck, day: date) -> float | None:
 
 def _disclosures(book: Rulebook, turns: tuple[Turn, ...], dialogue: str, due: Collection[str]) -> Iterator[Finding]:
     spoken = [(number, turn.text) for number, turn in enumerate(turns) if turn.speaker == "agent"]
-    for rule in book:
-        if not isinstance(rule.check, DisclosureCheck) or not spoken or (rule.check.when and rule.id not in due):
+    for rule, check in book.having(DisclosureCheck):
+        if not spoken or (check.when and rule.id not in due):
             continue
-        for position, start, end in _due(book, rule, rule.check, spoken):
-            if not any(book.phrases(rule, "require").find(text) for text in _where(rule.check, spoken, position)):
+        for position, start, end in _due(book, rule, check, spoken):
+            if not any(book.phrases(rule, "require").find(text) for text in _where(check, spoken, position)):
                 number, text = spoken[position]
                 yield _finding(rule, dialogue, number, text, start, end, f"not said: {rule.title}")
                 break

@@ -15,10 +15,16 @@ from numpy.typing import NDArray
 
 from tianjing.finance.statements.readers.numerals import HAN
 from tianjing.finance.statements.view import View
+from tianjing.text import DIGITS, HAN_DIGITS
 
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.integer]
 
-_N = rf"[\p{{Nd}}{HAN}]"
+_D = rf"[\p{{Nd}}{HAN_DIGITS}幺]"
+_N = rf"[\p{{Nd}}{HAN}幺]"
+_LARGE = "[百佰千仟万萬亿wk]"
+# Digits of other scripts than these are read too; what they are worth is not told here.
+_FOREIGN = r"[^\P{Nd}0-9]"
 # Signs and units of rates and shares, as the readers of rates know them.
 _RATE = (
     rf"(?is)[%‰‱趴]|巴仙|百分点|{_N}.{{0,5}}点|半个点|[百千万]分|{_N}分(?:[^之期钱钟析批享红开]|$)|{_N}厘|[万千]{_N}|"
@@ -30,9 +36,6 @@ _CHARGED = r"(?i)[罚费利息化]|违约|滞纳|逾期|加收|综合|成本|irr
 _WAIVED = "[减免折抹]|优惠|让利|少还|便宜"
 _DEFERRED = "[延缓展]|宽限|推迟|宽容|给[你您]"
 _SPLIT = "[分拆做]"
-# One numeral alone is at most 10: days and instalments up to a larger limit need more of them.
-_MANY = rf"(?:{_N}[.点,]?{_N}|[百佰千仟万萬亿wk])"
-_SINGLE_MAX = 10
 _UNUSUAL = r"[^ -~\p{Han}，。！？；：（）、“”‘’《》〈〉【】〔〕…—～·]|,"
 
 
@@ -43,30 +46,58 @@ def may_break(texts: Sequence[str], instalments: float, days: float) -> Bools:
         instalments: smallest limit of a rule on instalments.
         days: likewise on days of deferral.
     """
+    found = np.zeros(len(texts), bool)
     if not texts:
-        return np.zeros(0, bool)
+        return found
+    column = _folded(texts)
+    numbered = _narrow(column, np.arange(len(texts)), rf"[半减对]|{_N}")
+    part = _narrow(column, numbered, _PART)
+    charged = _narrow(column, _narrow(column, numbered, _CHARGED), _PERIOD)
+    rates = _narrow(column, np.union1d(charged, _narrow(column, numbered, _WAIVED)), _RATE)
+    deferred = _narrow(column, _narrow(column, numbered, _DEFERRED), _days_above(days))
+    split = _narrow(column, _narrow(column, numbered, _SPLIT), _instalments_above(instalments))
+    for some in (part, rates, deferred, split):
+        found[some] = True
+    return found
+
+
+def _days_above(limit: float) -> str:
+    units = ((1, "[天日]"), (7, "周|星期|礼拜"), (30, "月"), (90, "季"), (360, "年"))
+    counts = [rf"(?:{_above(limit / days)}).{{0,5}}(?:{unit})" for days, unit in units]
+    halves = [rf"半.{{0,3}}{unit}" for days, unit in ((15, "月"), (180, "年")) if days > limit]
+    return "(?is)" + "|".join([_FOREIGN, *counts, *halves])
+
+
+def _instalments_above(limit: float) -> str:
+    units = ((1, "[期月次]"), (3, "季"), (12, "年"))
+    return "(?is)" + "|".join([_FOREIGN, *(rf"(?:{_above(limit / of)}).{{0,5}}{unit}" for of, unit in units)])
+
+
+def _above(limit: float) -> str:
+    """What stands in every number above `limit`, as it is written or said."""
+    if limit < 10:
+        return f"{_digits_from(int(limit))}|[十拾]|{_LARGE}|{_D}{{2}}"
+    if limit < 100:
+        tens = _digits_from(int(limit // 10))
+        ten = "|[十拾]" if limit < 20 else ""
+        return f"{tens}(?:{_D}|[十拾]){ten}|{_D}{{3}}|{_LARGE}"
+    return f"{_D}{{3}}|{_LARGE}"
+
+
+def _digits_from(lowest: int) -> str:
+    return "[" + "".join(char for char, value in {**DIGITS, "幺": 1}.items() if value >= lowest) + f"{lowest}-9]"
+
+
+def _folded(texts: Sequence[str]) -> pa.Array:
+    """The texts as the finder of stated numbers reads them."""
     column = _column(texts)
-    unusual = np.flatnonzero(_matches(column, _UNUSUAL))
-    if len(unusual):
-        folded = list(texts)
-        for i in unusual.tolist():
-            folded[i] = View(texts[i]).text
-        column = _column(folded)
-    numbered = np.flatnonzero(_matches(column, rf"[半减对]|{_N}"))
-    column = column.take(pa.array(numbered))
-    part = _matches(column, _PART)
-    rate = part | _matches(column, _RATE)
-    found = rate & _matches(column, _PERIOD) & _matches(column, _CHARGED)
-    found |= part | (rate & _matches(column, _WAIVED))
-    many_days = rf"{_MANY if days >= _SINGLE_MAX else _N}.{{0,5}}[天日]"
-    found |= _matches(column, _DEFERRED) & _matches(
-        column, rf"(?is){many_days}|[半{_N[1:-1]}].{{0,5}}(?:[月年周季]|星期|礼拜)"
-    )
-    many = _MANY if instalments >= _SINGLE_MAX else _N
-    found |= _matches(column, _SPLIT) & _matches(column, rf"(?is){many}.{{0,5}}[期月次]|{_N}.{{0,5}}[年季]")
-    result = np.zeros(len(texts), bool)
-    result[numbered] = found
-    return result
+    unusual = _narrow(column, np.arange(len(texts)), _UNUSUAL)
+    if not len(unusual):
+        return column
+    folded = list(texts)
+    for i in unusual.tolist():
+        folded[i] = View(texts[i]).text
+    return _column(folded)
 
 
 def _column(texts: Sequence[str]) -> pa.Array:
@@ -76,6 +107,9 @@ def _column(texts: Sequence[str]) -> pa.Array:
         return pa.array([text.encode("utf-8", "replace").decode() for text in texts], pa.string())
 
 
-def _matches(column: pa.Array, pattern: str) -> Bools:
-    found: Bools = pc.match_substring_regex(column, pattern).to_numpy(zero_copy_only=False)
-    return found
+def _narrow(column: pa.Array, places: Ints, pattern: str) -> Ints:
+    """Those of `places` whose text matches."""
+    if not len(places):
+        return places
+    found = pc.match_substring_regex(column.take(pa.array(places)), pattern)
+    return places[found.to_numpy(zero_copy_only=False)]

@@ -34,6 +34,7 @@ _APART = 4096
 # How often a word of so many characters is said, roughly; the rarer set of a pattern is asked first.
 _COMMON = {1: 1.0, 2: 0.05}
 _LONGER, _FUNCTION_CHAR = 0.002, 10.0
+_DISGUISABLE = DISGUISED_PAIRS | SENSITIVE_WORDS
 _FUNCTION_CHARS = FUNCTION_CHARS | frozenset("，。？！")
 
 
@@ -94,7 +95,7 @@ class Screen:
                 for chars, mask in entries:
                     if sound and len(sound) <= 2:
                         by_chars[chars] |= mask << offset
-                    if len(sound) > 2 or (len(sound) == 2 and (chars in DISGUISED_PAIRS or chars in SENSITIVE_WORDS)):
+                    if len(sound) > 2 or (len(sound) == 2 and chars in _DISGUISABLE):
                         by_sound[sound] |= mask << offset
             offset += len(matcher.lexicon.sets)
         self._sets = offset
