@@ -34,11 +34,12 @@ class SegmentConfig(StrictModel):
     """A longer pause ends a session; less cuts calls on hold in two, more joins a morning's chat with an evening's."""
     window_turns: Annotated[int, Field(ge=1)] = 3
     """Turns on either side of a place whose words are compared; more finds only long topics."""
-    depth_sd: float = 0.5
-    """A topic ends where the words change by this many standard deviations more than on average; more cuts less."""
-    cue_depth_sd: float = -0.5
+    depth_sd: float = 3.5
+    """A topic ends where the words change by this many standard deviations more than on average. More cuts less: 0.5
+    also finds the steps of one matter; 3.5, tuned to find whole conversations, hardly anything that no cue tells."""
+    cue_depth_sd: float = -1.0
     """Likewise where the next turn opens with one of `cues`, or one of `closings` came before it."""
-    min_topic_turns: Annotated[int, Field(ge=1)] = 4
+    min_topic_turns: Annotated[int, Field(ge=1)] = 6
     """No topic is shorter."""
     cues: tuple[str, ...] = _CUES
     """Words that open a new matter, at the beginning of a turn."""
@@ -104,7 +105,7 @@ def topics(turns: Sequence[Turn], config: SegmentConfig) -> list[int]:
     count = len(turns)
     if count < 2 * config.min_topic_turns:
         return [0] if turns else []
-    depths = _depths(_similarities([turn.text for turn in turns], config.window_turns))
+    depths = _depths(_similarities([turn.text for turn in turns], config.window_turns), config.min_topic_turns)
     mean, spread = float(depths.mean()), float(depths.std())
     opened = re.compile(rf"\W*(?:{'|'.join(map(re.escape, config.cues))})") if config.cues else None
     found: list[int] = []
@@ -138,17 +139,13 @@ def _similarities(texts: Sequence[str], window: int) -> _Floats:
     return np.asarray((before * behind).sum(axis=1) / np.maximum(norms, 1e-12))
 
 
-def _depths(similarity: _Floats) -> _Floats:
-    """How far the similarity at each place lies below the nearest peaks on both sides (both differences added)."""
-    depths = np.zeros(len(similarity))
-    for place, value in enumerate(similarity):
-        left = right = place
-        while left > 0 and similarity[left - 1] >= similarity[left]:
-            left -= 1
-        while right < len(similarity) - 1 and similarity[right + 1] >= similarity[right]:
-            right += 1
-        depths[place] = similarity[left] + similarity[right] - 2 * value
-    return depths
+def _depths(similarity: _Floats, reach: int) -> _Floats:
+    """How far each place lies below the highest of the `reach` places on either side (both differences added)."""
+    around = [
+        similarity[max(0, place - reach) : place + 1].max() + similarity[place : place + reach + 1].max()
+        for place in range(len(similarity))
+    ]
+    return np.asarray(np.array(around) - 2 * similarity)
 
 
 def _since(earlier: datetime, later: datetime) -> timedelta:
