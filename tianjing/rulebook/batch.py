@@ -71,9 +71,9 @@ class _Checker:
             day = local_day(dialogue)
             book, always_due = self._book_on(day, dialogue.channel)
             if number in suspects:
-                yield check_suspects(book, dialogue.turns, day, dialogue.id, suspects[number])
+                yield check_suspects(book, dialogue.turns, day, dialogue.id, suspects[number], larger=self._book)
             elif always_due:
-                yield check_suspects(book, dialogue.turns, day, dialogue.id, _NONE)
+                yield check_suspects(book, dialogue.turns, day, dialogue.id, _NONE, larger=self._book)
             else:
                 yield []
 

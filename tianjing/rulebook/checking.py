@@ -20,6 +20,7 @@ from tianjing.rulebook.schema import (
     Institution,
     NumberCheck,
     OfferCheck,
+    PhraseCheck,
     Rule,
     Severity,
     StatementCheck,
@@ -87,10 +88,15 @@ def check_suspects(
     dialogue: str,
     suspects: Suspects,
     untrue: Iterable[Finding] = (),
+    larger: Rulebook | None = None,
 ) -> list[Finding]:
-    """Breaches of the rules of `book` (all in force on `day`) where `suspects` says, and `untrue`, by turn."""
+    """Breaches of the rules of `book` (all in force on `day`) where `suspects` says, and `untrue`, by turn.
+
+    Args:
+        larger: a book that holds these rules and others; its phrase matcher, made once, then serves for all its parts.
+    """
     found = [
-        *_phrases(book, turns, dialogue, suspects.phrases),
+        *_phrases(book, turns, dialogue, suspects.phrases, larger or book),
         *_stated(book, turns, day, dialogue, suspects.numbers),
         *untrue,
         *_disclosures(book, turns, dialogue, suspects.due),
@@ -131,10 +137,16 @@ def _finding(rule: Rule, dialogue: str, turn: int, text: str, start: int, end: i
     )
 
 
-def _phrases(book: Rulebook, turns: tuple[Turn, ...], dialogue: str, numbers: Iterable[int]) -> Iterator[Finding]:
+def _phrases(
+    book: Rulebook, turns: tuple[Turn, ...], dialogue: str, numbers: Iterable[int], larger: Rulebook
+) -> Iterator[Finding]:
+    # What hits one rule does not depend on the others.
+    wanted = {rule.id for rule, _ in book.having(PhraseCheck)}
     for number in numbers:
         turn = turns[number]
-        for hit in book.matcher(turn.speaker).find(turn.text):
+        for hit in larger.matcher(turn.speaker).find(turn.text):
+            if hit.rule.id not in wanted:
+                continue
             yield _finding(hit.rule, dialogue, number, turn.text, hit.start, hit.end)
 
 
