@@ -157,7 +157,7 @@ def han_quantities(text: str) -> Iterator[tuple[int, int, str]]:
     behind = 0
     for match in found:
         start, end = match.span()
-        mixed = text[start - 1 : start].isdigit() or text[start - 1 : start] in (".", "点") and start > 0
+        mixed = text[start - 1 : start].isdigit() or text[start - 1 : start] in tuple(".点")
         if start < behind or mixed or any(begin <= start < stop for begin, stop in idioms):
             continue
         behind = end

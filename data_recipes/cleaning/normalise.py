@@ -39,6 +39,8 @@ _TALK = re.compile(
 # Said twice they are words of their own; a stutter of them keeps two.
 _DOUBLED = frozenset("谢拜妈爸爷奶")
 _WORD = re.compile(r"\w")
+# Folding would leave these as they are, in whatever order.
+_PLAIN = re.compile(f"[\u4e00-\u9fff\x21-\x7e{re.escape(''.join(sorted(KEPT_PUNCTUATION)))}]*")
 
 # What the vectorised look says of a text, as bits.
 _WIDE, _ODD, _SPOKEN, _NUMERAL = 1, 2, 4, 8
@@ -88,10 +90,12 @@ def _normalise(text: str, bits: int, config: NormaliseConfig) -> Aligned:
 
 
 def _said(heard: Aligned) -> Aligned:
-    """Without fillers and stutters; one taken away may bring two halves of another together."""
+    """Without fillers and stutters; one taken away may bring two halves of another, or two spaces, together."""
     shorter = heard
     while changes := list(_talk(shorter.text)):
         shorter = shorter.then(replaced(shorter.text, changes))
+        if not _PLAIN.fullmatch(shorter.text):
+            shorter = shorter.then(_folded(shorter.text))
     return shorter if shorter is heard or _WORD.search(shorter.text) else heard
 
 

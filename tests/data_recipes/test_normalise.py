@@ -91,6 +91,8 @@ def test_fillers_may_be_kept() -> None:
 @example("ｶ\u200bﾞ")
 @example("，\u0301")
 @example("\u00b4")
+@example("A嗯\u0300")
+@example("0 嗯,")
 def test_normalising_again_changes_nothing(raw: str) -> None:
     for config in (NormaliseConfig(), PLAIN, ARABIC):
         once = normalise(raw, config).text
