@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tianjing.privacy.employers import is_organisation
-from tianjing.privacy.findings import Match, View, fold
+from tianjing.privacy.findings import Match, View
 from tianjing.privacy.scanner import Scanner
 
 _WORKS_AT = r"在?哪(?:里|儿|家)?(?:公司|单位)?(?:上班|工作|就职|任职|高就)"
@@ -36,6 +36,8 @@ _ASKS: tuple[tuple[re.Pattern[str], str, frozenset[str]], ...] = tuple(
         (r"贵姓|尊姓|姓什么|称呼", "免贵姓", "name"),
     )
 )
+# For RE2: every text that asks for any of these.
+LIKELY_ASKED = f"(?i){'|'.join(asked.pattern for asked, _, _ in _ASKS)}"
 # What people say before the value itself.
 _FILLERS = (
     r"(?:嗯+|呃+|额|哦|啊|那个|这个|好的?|行|对的?|是的?|就是|叫做?|我叫|(?:免贵|我)?姓|我是|我的?|您记一?下|你记一?下|记一?下|等一下|稍等|不用了"
@@ -47,25 +49,40 @@ _CHANGED = re.compile(
 )
 _NAME_ENDS = frozenset(",。!?;、…~ \n的啊呀吧哈呢嘛哦噢喽")
 # So many turns back may a question lie, if only short words came in between.
-_TURNS_BACK, _SHORT_CHARS = 3, 6
+TURNS_BACK, _SHORT_CHARS = 3, 6
+
+
+def asked_by(text: str) -> tuple[int, ...]:
+    """What a turn asks for, as numbers of `_ASKS`."""
+    return tuple(number for number, (asked, _, _) in enumerate(_ASKS) if asked.search(text))
 
 
 def answered(
-    scanner: Scanner, turns: Sequence[tuple[str, str]], index: int, found: Sequence[tuple[int, Match]]
+    scanner: Scanner,
+    turns: Sequence[tuple[str, str]],
+    index: int,
+    asks: Sequence[tuple[int, ...]],
+    folded: str,
+    found: Sequence[tuple[int, Match]],
 ) -> Iterator[tuple[int, Match]]:
-    """(start, match) of what turn `index` gives in answer to a question, apart from what is found in it anyway."""
-    question = _question(turns, index)
-    if not question:
+    """(start, match) of what turn `index` gives in answer to a question, apart from what is found in it anyway.
+
+    Args:
+        asks: what each turn asks for (`asked_by`).
+        folded: the folded text of turn `index`.
+        found: what is found in it.
+    """
+    asked_for = [_ASKS[number][1:] for number in _questions(turns, index, asks)]
+    if not asked_for:
         return
-    text, taken = fold(turns[index][1]), list(found)
-    starts = {_START.match(text).end(), *(match.end() for match in _CHANGED.finditer(text))}  # type: ignore[union-attr]
+    taken = list(found)
+    starts = {_START.match(folded).end(), *(match.end() for match in _CHANGED.finditer(folded))}  # type: ignore[union-attr]
     for start in sorted(starts):
         best = None
-        for asked, label, kinds in _ASKS:
-            if start < len(text) and asked.search(question):
-                match = _read(scanner, label, text[start:], kinds)
-                if match and (best is None or match.end > best.end):
-                    best = match
+        for label, kinds in asked_for if start < len(folded) else ():
+            match = _read(scanner, label, folded[start:], kinds)
+            if match and (best is None or match.end > best.end):
+                best = match
         if best is None:
             continue
         end = start + best.end
@@ -75,25 +92,25 @@ def answered(
             yield item
 
 
-def _question(turns: Sequence[tuple[str, str]], index: int) -> str:
+def _questions(turns: Sequence[tuple[str, str]], index: int, asks: Sequence[tuple[int, ...]]) -> list[int]:
     """What the other speaker asked last: what was said since the last turn of this one that is more than a word."""
-    said: list[str] = []
+    asked: set[int] = set()
     speaker = turns[index][0]
-    for other, text in reversed(turns[max(0, index - _TURNS_BACK) : index]):
+    for turn in range(index - 1, max(0, index - TURNS_BACK) - 1, -1):
+        other, text = turns[turn]
         if other == speaker and len(text) > _SHORT_CHARS:
             break
         if other != speaker:
-            said.append(text)
-    return "\n".join(said)
+            asked.update(asks[turn])
+    return sorted(asked)
 
 
 def _read(scanner: Scanner, label: str, answer: str, kinds: frozenset[str]) -> Match | None:
     """What begins at the first character of `answer`, read behind `label`."""
-    view = View(label + answer, closed=True)
-    matches, _ = scanner.scan(view, len(label), learn=False)
-    if not matches or matches[0][0] != len(label) or matches[0][1].kind not in kinds:
+    found = scanner.match_at(View(label + answer, closed=True), len(label))
+    if not found or found[0] != len(label) or found[1].kind not in kinds:
         return None
-    match = matches[0][1]
+    match = found[1]
     end = match.end - len(label)
     if match.kind == "name" and end < len(answer) and answer[end] not in _NAME_ENDS:
         return None

@@ -17,6 +17,7 @@ from tianjing import text as shared
 from tianjing.privacy import addresses, codes, dates, digits, employers, hints, names
 from tianjing.privacy.engine import Masked, Session
 from tianjing.privacy.findings import Finding, Match, findings_of, fold
+from tianjing.privacy.turns import LIKELY_ASKS, LIKELY_DIGITS, Clues, turn_matches
 
 # Texts looked at in one pass; RE2 compiles the patterns anew for each.
 _AT_ONCE = 65_536
@@ -53,6 +54,69 @@ def mask_many(texts: Sequence[str]) -> list[Masked]:
     for number, matches in _matches(Session(), texts):
         masked[number] = Session().replace(texts[number], matches)
     return masked
+
+
+def mask_dialogues(
+    dialogues: Sequence[Sequence[tuple[str, str]]], known: Sequence[Mapping[str, str] | None]
+) -> list[tuple[list[Masked], Session]]:
+    """`mask_turns(Session(known[i]), dialogues[i])` of each dialogue, and that session, ten times faster.
+
+    Args:
+        dialogues: of each its turns as (speaker, text).
+        known: of each the customer's record (`tianjing.privacy.FIELD_KINDS`), or None.
+    """
+    done: list[tuple[list[Masked], Session]] = []
+    for first, last in _portions([len(turns) for turns in dialogues]):
+        clues = _clues(dialogues[first:last])
+        for number, clue in zip(range(first, last), clues, strict=True):
+            session, turns = Session(known[number]), dialogues[number]
+            found = turn_matches(session, turns, clue)
+            masked = [
+                session.replace(text, here) if here else Masked(text, ())
+                for (_, text), here in zip(turns, found, strict=True)
+            ]
+            done.append((masked, session))
+    return done
+
+
+def mask_in_sessions(sessions: Sequence[Session], texts: Sequence[str]) -> list[Masked]:
+    """`sessions[i].mask(texts[i])` of each text, in this order, many times faster where most hold no personal data."""
+    masked: list[Masked] = []
+    for first in range(0, len(texts), _AT_ONCE):
+        some = texts[first : first + _AT_ONCE]
+        folded = _folded(some)
+        places = hints.places_of_many(folded, _likely(folded))
+        for number, text in enumerate(some):
+            session, where = sessions[first + number], places.get(number)
+            if where is None and not session.scanner.holds(folded[number]):
+                masked.append(Masked(text, ()))
+                continue
+            found = session.matches(folded[number], where or hints.Places([], []), learn=True, folded=True)
+            masked.append(session.replace(text, found))
+    return masked
+
+
+def _portions(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of dialogues that have about `_AT_ONCE` turns together."""
+    first = turns = 0
+    for number, length in enumerate(lengths):
+        turns += length
+        if turns >= _AT_ONCE or number == len(lengths) - 1:
+            yield first, number + 1
+            first, turns = number + 1, 0
+
+
+def _clues(dialogues: Sequence[Sequence[tuple[str, str]]]) -> Iterator[Clues]:
+    texts = [text for turns in dialogues for _, text in turns]
+    folded = _folded(texts)
+    places = hints.places_of_many(folded, _likely(folded))
+    where = [places.get(number) for number in range(len(texts))]
+    asks, digits = _matching(texts, (LIKELY_ASKS,))[0], _matching(folded, (LIKELY_DIGITS,))[0]
+    first = 0
+    for turns in dialogues:
+        last = first + len(turns)
+        yield Clues(folded[first:last], where[first:last], asks[first:last], digits[first:last])
+        first = last
 
 
 def _matches(session: Session, texts: Sequence[str]) -> Iterator[tuple[int, list[tuple[int, Match]]]]:
@@ -98,11 +162,16 @@ def _tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]:
 
 def _likely(texts: Sequence[str]) -> list[list[int]]:
     """For each group of hints the numbers of the texts in which they may stand."""
+    return [list(itertools.compress(range(len(texts)), found)) for found in _matching(texts, _LIKELY)]
+
+
+def _matching(texts: Sequence[str], patterns: Sequence[str]) -> list[list[bool]]:
+    """For each pattern whether RE2 finds it in each text."""
     import pyarrow
     from pyarrow import compute
 
     try:
-        column = pyarrow.array(texts)
+        column = pyarrow.array(texts, pyarrow.string())
     except UnicodeEncodeError:  # a lone surrogate
-        return [list(range(len(texts)))] * len(_LIKELY)
-    return [compute.indices_nonzero(compute.match_substring_regex(column, pattern)).to_pylist() for pattern in _LIKELY]
+        return [[True] * len(texts)] * len(patterns)
+    return [compute.match_substring_regex(column, pattern).to_pylist() for pattern in patterns]

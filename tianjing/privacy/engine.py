@@ -14,10 +14,11 @@ from tianjing.privacy.scanner import Scanner
 
 @dataclass(frozen=True)
 class Masked:
-    """A text with placeholders, and what they stand for."""
+    """A text with placeholders, and what they stand for: `replacements` holds one for each finding."""
 
     text: str
     findings: tuple[Finding, ...]
+    replacements: tuple[str, ...] = ()
 
 
 @dataclass
@@ -66,12 +67,14 @@ class Session:
 
     def replace(self, text: str, matches: Sequence[tuple[int, Match]]) -> Masked:
         """`text` with these matches, in order and without overlaps, replaced."""
+        if not matches:
+            return Masked(text, ())
         parts, position = [], 0
         for begin, match in matches:
             raw = text[begin : match.end]
             parts += [text[position:begin], self.replacement(match, raw)]
             position = match.end
-        return Masked("".join([*parts, text[position:]]), findings_of(text, matches))
+        return Masked("".join([*parts, text[position:]]), findings_of(text, matches), tuple(parts[1::2]))
 
     def mask(self, text: str) -> Masked:
         """Replace what `find` finds."""

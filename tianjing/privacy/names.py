@@ -164,8 +164,8 @@ def _dotted(view: View, start: int) -> Match | None:
 
 def parts(name: str) -> dict[str, str]:
     """How a person of this full name is also called -> the part of the name in it: 建国, 老王, 王总, 小芳."""
-    pieces = re.split("[·•.]", name)
-    if len(pieces) > 1:
+    if "·" in name or "•" in name or "." in name:
+        pieces = re.split("[·•.]", name)
         return {piece: piece for piece in (*pieces, "".join(pieces)) if len(piece) > 1}
     surname = name[:2] if name[:2] in COMPOUND else name[:1]
     given = name[len(surname) :]

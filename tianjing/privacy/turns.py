@@ -12,14 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tianjing.privacy import dates
-from tianjing.privacy.answers import answered
+from tianjing.privacy.answers import LIKELY_ASKED, TURNS_BACK, answered, asked_by
 from tianjing.privacy.checks import is_card_prefix, is_landline, is_luhn, is_mobile, is_permit_id, is_resident_id
 from tianjing.privacy.codes import kind_of_code
-from tianjing.privacy.digits import ANY_DIGIT, Window, read_digits
+from tianjing.privacy.digits import ANY_DIGIT, SEPARATORS, Window, read_digits
 from tianjing.privacy.engine import Masked, Session
 from tianjing.privacy.findings import Finding, Match, View, findings_of, fold
+from tianjing.privacy.hints import Places, places
 
 # A piece belongs to what was read out at most so many turns before.
 _MAX_TURNS_APART = 4
@@ -48,61 +50,132 @@ class _Piece:
     digits: str
 
 
+class Clues(NamedTuple):
+    """What a first look says of each turn of a dialogue, so that most need no second one."""
+
+    folded: Sequence[str]
+    places: Sequence[Places | None]
+    """Where something may begin in it; None: nowhere."""
+    asks: Sequence[bool]
+    """Whether it may ask for personal data, or speak of papers whose numbers have letters."""
+    digits: Sequence[bool]
+    """Whether two digits of one number that is no quantity may stand in it."""
+
+
+# For RE2: every turn for which `Clues.asks` or `Clues.digits` must be true.
+LIKELY_ASKS = f"{LIKELY_ASKED}|{_LETTERED.pattern}|{_BIRTH.pattern}"
+# A quantity (2699元) ends its digits with its unit; 号 also ends other numbers, and 年份 or 月日 may lead on to more.
+_UNITS = "".join(char for char in _QUANTITIES if char not in "号年月")
+_APART = re.escape("".join(sorted(SEPARATORS)))
+LIKELY_DIGITS = rf"(?s)[{ANY_DIGIT}](?:[{_APART}]{{0,3}}|个)[{ANY_DIGIT}](?:[^{ANY_DIGIT}{_UNITS}]|\z)|[{ANY_DIGIT}{_APART}个]{{20}}"
+
+
 def find_turns(session: Session, turns: Sequence[tuple[str, str]]) -> list[tuple[Finding, ...]]:
     """Personal data of each turn (speaker, text); the session then knows the names of the whole dialogue."""
-    return [findings_of(text, found) for (_, text), found in zip(turns, _matches(session, turns), strict=True)]
+    matches = turn_matches(session, turns, _every_clue(turns))
+    return [findings_of(text, found) for (_, text), found in zip(turns, matches, strict=True)]
 
 
 def mask_turns(session: Session, turns: Sequence[tuple[str, str]]) -> list[Masked]:
-    """The turns (speaker, text) with personal data replaced; each piece of a number stands for the whole number."""
-    return [session.replace(text, found) for (_, text), found in zip(turns, _matches(session, turns), strict=True)]
+    """The turns (speaker, text) with personal data replaced; each piece of a number stands for the whole number.
+
+    For many dialogues `tianjing.privacy.mask_dialogues` does the same faster.
+    """
+    matches = turn_matches(session, turns, _every_clue(turns))
+    return [session.replace(text, found) for (_, text), found in zip(turns, matches, strict=True)]
 
 
-def _matches(session: Session, turns: Sequence[tuple[str, str]]) -> list[list[tuple[int, Match]]]:
-    for index, (_, text) in enumerate(turns):
-        found_here = session.matches(text, learn=True)
-        for _, match in answered(session.scanner, turns, index, found_here):
-            if match.full:
-                session.scanner.learn(match.value)
-    found = [session.matches(text) for _, text in turns]
-    if _LETTERED.search("\n".join(text for _, text in turns)):
-        _join(turns, found, letters=True)
-    _join(turns, found, letters=False)
+def _every_clue(turns: Sequence[tuple[str, str]]) -> Clues:
+    folded = [fold(text) for _, text in turns]
+    return Clues(folded, [places(text) for text in folded], [True] * len(turns), [True] * len(turns))
+
+
+def turn_matches(session: Session, turns: Sequence[tuple[str, str]], clues: Clues) -> list[list[tuple[int, Match]]]:
+    """(start, match) pairs of each turn, in order; the session then knows the names of the whole dialogue."""
+    scanner = session.scanner
+    found: list[list[tuple[int, Match]]] = []
+    knew: list[frozenset[str]] = []
+    asks = [asked_by(text) if asks else () for (_, text), asks in zip(turns, clues.asks, strict=True)]
+    asked = _asked(turns, asks)
+    answers: dict[int, list[tuple[int, Match]]] = {}
     for index in range(len(turns)):
-        found[index] += answered(session.scanner, turns, index, found[index])
-    for turn, start, match in _born(turns, found):
+        knew.append(scanner.learned())
+        found.append(_found(session, clues, index, learn=True))
+        if index in asked:
+            answers[index] = list(answered(scanner, turns, index, asks, clues.folded[index], found[index]))
+            for _, match in answers[index]:
+                if match.full:
+                    scanner.learn(match.value)
+    names = scanner.learned()
+    for index, known in enumerate(knew) if names else ():  # a name counts in what was said before it, too
+        later = names - known
+        if later:
+            answers.pop(index, None)
+            if any(char in clues.folded[index] for name in later for char in name):
+                found[index] = _found(session, clues, index)
+    alone = [len(matches) for matches in found]
+    if any(clues.asks) and _LETTERED.search("\n".join(text for _, text in turns)):
+        _join(turns, clues, found, letters=True)
+    if sum(clues.digits) > 1:
+        _join(turns, clues, found, letters=False)
+    for index in sorted(asked):
+        if index not in answers or len(found[index]) != alone[index]:
+            answers[index] = list(answered(scanner, turns, index, asks, clues.folded[index], found[index]))
+        found[index] += answers[index]
+    for turn, start, match in _born(turns, clues, found):
         found[turn].append((start, match))
-    return [sorted(items, key=lambda item: item[0]) for items in found]
+    return [sorted(items, key=_start) if len(items) > 1 else items for items in found]
 
 
-def _join(turns: Sequence[tuple[str, str]], found: Sequence[list[tuple[int, Match]]], *, letters: bool) -> None:
+def _start(item: tuple[int, Match]) -> int:
+    return item[0]
+
+
+def _found(session: Session, clues: Clues, index: int, *, learn: bool = False) -> list[tuple[int, Match]]:
+    text, where = clues.folded[index], clues.places[index]
+    if where is None and not session.scanner.holds(text):
+        return []
+    return session.matches(text, where or Places([], []), learn=learn, folded=True)
+
+
+def _asked(turns: Sequence[tuple[str, str]], asks: Sequence[tuple[int, ...]]) -> set[int]:
+    """The turns that may answer a question of another speaker."""
+    asked: set[int] = set()
+    for index, wanted in enumerate(asks):
+        if wanted:
+            behind = range(index + 1, min(len(turns), index + 1 + TURNS_BACK))
+            asked.update(later for later in behind if turns[later][0] != turns[index][0])
+    return asked
+
+
+def _join(
+    turns: Sequence[tuple[str, str]], clues: Clues, found: Sequence[list[tuple[int, Match]]], *, letters: bool
+) -> None:
     pieces = [
         piece
-        for index, (speaker, text) in enumerate(turns)
-        for piece in _pieces(index, speaker, text, found[index], letters)
+        for index, (speaker, _) in enumerate(turns)
+        if letters or clues.digits[index]
+        for piece in _pieces(index, speaker, clues.folded[index], found[index], letters)
     ]
-    for piece, kind, number in _read_out(turns, pieces, letters):
-        found[piece.turn].append((piece.start, Match(kind, piece.end, number)))
+    if len(pieces) > 1:
+        for piece, kind, number in _read_out(clues.folded, pieces, letters):
+            found[piece.turn].append((piece.start, Match(kind, piece.end, number)))
 
 
-def _read_out(
-    turns: Sequence[tuple[str, str]], pieces: Sequence[_Piece], letters: bool
-) -> Iterator[tuple[_Piece, str, str]]:
+def _read_out(folded: Sequence[str], pieces: Sequence[_Piece], letters: bool) -> Iterator[tuple[_Piece, str, str]]:
     """Pieces of numbers that are only whole over several turns, each with the kind of the number and the number."""
     used: set[int] = set()
     for first in range(len(pieces)):
         if first in used:
             continue
-        chain, kind, whole = _chain(pieces, first, turns, letters)
+        chain, kind, whole = _chain(pieces, first, folded, letters)
         for number in chain:
             if number not in used:
                 used.add(number)
                 yield pieces[number], kind, whole
 
 
-def _chain(
-    pieces: Sequence[_Piece], first: int, turns: Sequence[tuple[str, str]], letters: bool
-) -> tuple[list[int], str, str]:
+def _chain(pieces: Sequence[_Piece], first: int, folded: Sequence[str], letters: bool) -> tuple[list[int], str, str]:
     """The pieces that make one number with the piece `first`, echoes included; its kind, and the number."""
     start = pieces[first]
     gathered, chain, last = start.digits, [first], start.turn
@@ -119,7 +192,7 @@ def _chain(
             break
         if last == start.turn:
             continue
-        context = _context(turns, start.turn, last)
+        context = _context(folded, start.turn, last)
         more = any(other.speaker == start.speaker for other in pieces[number + 1 :] if other.turn - last <= 2)
         kind = kind_of_code(gathered, context) if letters else _kind(gathered, context, more)
         if kind:
@@ -139,8 +212,8 @@ def _echoes(pieces: Sequence[_Piece], last: int, digits: str) -> list[int]:
     ]
 
 
-def _context(turns: Sequence[tuple[str, str]], first: int, last: int) -> str:
-    return fold("\n".join(text for _, text in turns[max(0, first - 2) : last + 1]))
+def _context(folded: Sequence[str], first: int, last: int) -> str:
+    return "\n".join(folded[max(0, first - 2) : last + 1])
 
 
 def _kind(digits: str, context: str, more: bool) -> str:
@@ -162,9 +235,11 @@ def _kind(digits: str, context: str, more: bool) -> str:
     return "qq" if 5 <= len(digits) <= 11 and digits[0] != "0" and _QQ.search(context) else ""
 
 
-def _pieces(index: int, speaker: str, raw: str, found: Sequence[tuple[int, Match]], letters: bool) -> Iterator[_Piece]:
+def _pieces(
+    index: int, speaker: str, folded: str, found: Sequence[tuple[int, Match]], letters: bool
+) -> Iterator[_Piece]:
     """Runs of two or more digits (with `letters` also of letters) that are no finding yet and no quantity."""
-    view = View(fold(raw), closed=True)
+    view = View(folded, closed=True)
     pattern, position = _LETTER_OR_DIGIT if letters else _DIGIT, 0
     while match := pattern.search(view.text, position):
         start = match.start()
@@ -186,15 +261,19 @@ def _is_quantity(view: View, start: int, end: int, window: Window) -> bool:
 
 
 def _born(
-    turns: Sequence[tuple[str, str]], found: Sequence[Sequence[tuple[int, Match]]]
+    turns: Sequence[tuple[str, str]], clues: Clues, found: Sequence[Sequence[tuple[int, Match]]]
 ) -> Iterator[tuple[int, int, Match]]:
     """A date of birth of which year, month and day are said in different turns."""
     for index, (_, text) in enumerate(turns):
-        if not _BIRTH.search(text) or any(match.kind == "birth_date" for _, match in found[index]):
+        if (
+            not clues.asks[index]
+            or not _BIRTH.search(text)
+            or any(match.kind == "birth_date" for _, match in found[index])
+        ):
             continue
         parts = []
         for turn in range(index, min(len(turns), index + 2 * _MAX_TURNS_APART)):
-            said, taken = fold(turns[turn][1]), found[turn]
+            said, taken = clues.folded[turn], found[turn]
             if any(match.kind == "birth_date" for _, match in taken):
                 break
             parts += [
