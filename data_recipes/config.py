@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from data_recipes.cleaning.normalise import NormaliseConfig
 from tianjing.config import StrictModel
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -111,6 +112,8 @@ class ExtractConfig(StrictModel):
     """Fields of the customer record that are masked wherever they are said, and do not pass into the knowledge."""
     strata_fields: tuple[str, ...] = ("site", "product", "overdue_bucket")
     """Fields of the customer record that do pass."""
+    normalise: NormaliseConfig = NormaliseConfig()
+    """How the words of dialogues and events are put in order before redaction."""
     inspection_activity: str = "质检"
     """Activity of the operation log that holds quality inspection findings."""
     practices: PracticesConfig = PracticesConfig()

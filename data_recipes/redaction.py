@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from data_recipes import clean
+from data_recipes.cleaning.normalise import NormaliseConfig, normalise_many
+from data_recipes.cleaning.redaction import CaseLog, redact_dialogues, redact_events
+from data_recipes.cleaning.speakers import Repaired, as_labelled, repair_many
 from data_recipes.config import ExtractConfig
 from data_recipes.readers.raw import RawMaterial
 from tianjing.privacy import Session
 from tianjing.records import Customer, Dialogue, Event, Turn
-from tianjing.text import tidy
 
 
 def redact_cases(
@@ -26,48 +27,57 @@ def redact_cases(
     log: dict[str, list[Event]] = {}
     for event in raw.events:
         log.setdefault(event.case, []).append(event)
-    seen: set[tuple[str, str]] = set()
+    kept = _first_of_each(raw.dialogues, log, dropped)
+    repaired = _repaired(kept, config.normalise)
+    lines = iter(normalise_many([text for spoken in repaired for _, text in spoken.turns], config.normalise))
+    cleaned = [[(speaker, next(lines)) for speaker, _ in spoken.turns] for spoken in repaired]
+    known = [_identity(customers.get(dialogue.customer), config.identity_fields) for dialogue in kept]
     dialogues: list[Dialogue] = []
+    cases: list[CaseLog] = []
     events: list[Event] = []
-    for dialogue in raw.dialogues:
-        key = clean.duplicate_key(dialogue.customer, [(turn.speaker, tidy(turn.text)) for turn in dialogue.turns])
+    for dialogue, spoken, redacted in zip(kept, repaired, redact_dialogues(cleaned, known), strict=True):
+        turns = tuple(
+            Turn(speaker=speaker, text=line.text, at=dialogue.turns[source[0]].at)
+            for (speaker, _), source, line in zip(spoken.turns, spoken.sources, redacted.turns, strict=True)
+        )
+        dialogues.append(dialogue.model_copy(update={"turns": turns}))
+        here = log.pop(dialogue.id, [])
+        texts = [turn.text for turn in dialogue.turns]
+        cases.append(CaseLog(_attributes(here), redacted.session, texts, redacted.turns, spoken.sources))
+        events += here
+    for case in sorted(log):  # logs of business cases without a dialogue
+        cases.append(CaseLog(_attributes(log[case]), Session()))
+        events += log[case]
+    attributes = [row for case in redact_events(cases, config.normalise) for row in case]
+    return dialogues, [
+        event.model_copy(update={"attributes": row}) for event, row in zip(events, attributes, strict=True)
+    ]
+
+
+def _first_of_each(dialogues: Sequence[Dialogue], log: dict[str, list[Event]], dropped: Counter[str]) -> list[Dialogue]:
+    """The dialogues but for those that repeat another of the same customer word for word; their events go too."""
+    folding = NormaliseConfig(fillers=False)
+    lines = iter(normalise_many([turn.text for dialogue in dialogues for turn in dialogue.turns], folding))
+    seen: set[tuple[str, ...]] = set()
+    kept = []
+    for dialogue in dialogues:
+        key = (dialogue.customer, *(f"{turn.speaker}:{next(lines).text}" for turn in dialogue.turns))
         if key in seen:
             dropped["dialogue repeated word for word"] += 1
             log.pop(dialogue.id, None)
             continue
         seen.add(key)
-        session = Session(_identity(customers.get(dialogue.customer), config.identity_fields))
-        cleaned = [clean.redact(clean.clean(turn.text), session) for turn in dialogue.turns]
-        turns = tuple(
-            Turn(speaker=turn.speaker, text=line.text, at=turn.at)
-            for turn, line in zip(dialogue.turns, cleaned, strict=True)
-        )
-        dialogues.append(dialogue.model_copy(update={"turns": turns}))
-        for event in log.pop(dialogue.id, []):
-            events.append(_redact_event(event, dialogue, cleaned, session))
-    for case in sorted(log):  # logs of business cases without a dialogue
-        events += [_redact_event(event, None, [], Session()) for event in log[case]]
-    return dialogues, events
+        kept.append(dialogue)
+    return kept
 
 
-def _redact_event(event: Event, dialogue: Dialogue | None, cleaned: list[clean.Aligned], session: Session) -> Event:
-    attributes = {name: _redact_value(value, session) for name, value in event.attributes.items()}
-    turn, evidence = event.attributes.get("turn"), event.attributes.get("evidence")
-    if dialogue is not None and isinstance(turn, int) and 0 <= turn < len(cleaned) and isinstance(evidence, str):
-        found = clean.quoted(evidence, dialogue.turns[turn].text, cleaned[turn])
-        if found is not None:
-            attributes["evidence"] = found
-    return event.model_copy(update={"attributes": attributes})
+def _repaired(dialogues: Sequence[Dialogue], config: NormaliseConfig) -> list[Repaired]:
+    spoken = [[(turn.speaker, turn.text) for turn in dialogue.turns] for dialogue in dialogues]
+    return repair_many(spoken) if config.repair_speakers else [as_labelled(turns) for turns in spoken]
 
 
-def _redact_value(value: Any, session: Session) -> Any:
-    if isinstance(value, str):
-        return clean.redact(clean.clean(value), session).text if value.strip() else ""
-    if isinstance(value, list):
-        return [_redact_value(item, session) for item in value]
-    if isinstance(value, dict):
-        return {name: _redact_value(item, session) for name, item in value.items()}
-    return value
+def _attributes(events: Iterable[Event]) -> list[Mapping[str, Any]]:
+    return [event.attributes for event in events]
 
 
 def _identity(customer: Customer | None, fields: Iterable[str]) -> dict[str, str]:

@@ -6,27 +6,25 @@ a turn here and there, or cuts one at a comma. Nothing is touched unless the evi
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 AGENT, CUSTOMER = "agent", "customer"
 _OTHER = {AGENT: CUSTOMER, CUSTOMER: AGENT}
 
-# What agents (+) and customers (-) say: log P(cue | agent's turn) / P(cue | customer's turn), rounded towards zero to at
-# most 3 from counts over simulated service and post-loan dialogues. Only wordings of a role, none of a topic, count.
+# What agents (+) and customers (-) say: log P(cue | agent's turn) / P(cue | customer's turn), rounded towards zero, at
+# most 3, from counts over simulated service and post-loan dialogues. Only wordings of a role, none of a topic, count.
 _CUES = (
     (re.compile(r"[为帮给跟向]您|您(?:的|名下|这边|看|先)|(?:提醒|建议|祝)您"), 3.0),
-    (
-        re.compile(
-            r"工号|坐席|客服(?:中心|热线|代表|专员|人员)|请讲|请问有什么|有什么(?:可以)?帮|感谢(?:您的?)?来电|不打扰"
-        ),
-        3.0,
-    ),
+    (re.compile(r"工号|客服(?:中心|热线|代表|专员|人员)|请讲|有什么(?:可以)?帮|感谢(?:您的?)?来电|不打扰"), 3.0),
     (re.compile(r"您好.{0,12}(?:这里是|我是).{0,12}(?:公司|金融|银行|中心|贷后|客服)"), 2.0),
-    (re.compile(r"你们|别再?打|挂了"), -3.0),
-    (re.compile(r"是我(?!们)|我(?:老公|老婆|爱人|爸|妈)|还不[上起]|没钱"), -2.0),
+    (re.compile(r"您"), 1.0),
+    (re.compile(r"你们|别再?打|挂了|我(?:老公|老婆|爱人|爸|妈)"), -3.0),
+    (re.compile(r"是我(?!们)"), -2.0),
+    (re.compile(r"还不[上起]|没钱|你[说讲]"), -2.0),
     (re.compile(r"我(?:想|要)(?:问|咨询|投诉|查)|我的?(?:贷款|借款|账单|额度|信用卡)"), -2.0),
 )
 # For RE2, which knows no look-around.
@@ -60,6 +58,11 @@ class Repaired:
     joined: int = 0
 
 
+def as_labelled(turns: Sequence[tuple[str, str]]) -> Repaired:
+    """A dialogue whose roles stay as they are."""
+    return Repaired(tuple(turns), tuple((number,) for number in range(len(turns))))
+
+
 def repair_speakers(turns: Sequence[tuple[str, str]]) -> Repaired:
     """The roles of one dialogue's turns (speaker, text) put right; a system's turns are never touched.
 
@@ -73,19 +76,15 @@ def repair_speakers(turns: Sequence[tuple[str, str]]) -> Repaired:
 
 
 def repair_many(dialogues: Sequence[Sequence[tuple[str, str]]]) -> list[Repaired]:
-    """`[repair_speakers(turns) for turns in dialogues]`, with one look by RE2 for all whose words agree with the roles."""
-    flags = iter(_flags([text for turns in dialogues for _, text in turns]))
-    return [_repair(turns, list(_taken(flags, len(turns)))) for turns in dialogues]
+    """`[repair_speakers(turns) for turns in dialogues]`, with one look by RE2 at the words of all."""
+    flags = _flags([text for turns in dialogues for _, text in turns])
+    starts = itertools.accumulate(map(len, dialogues), initial=0)
+    return [_repair(turns, flags[start : start + len(turns)]) for turns, start in zip(dialogues, starts, strict=False)]
 
 
 class _Flags(NamedTuple):
     agent: bool
     customer: bool
-
-
-def _taken(flags: Iterator[_Flags], number: int) -> Iterator[_Flags]:
-    for _ in range(number):
-        yield next(flags)
 
 
 def _flags(texts: Sequence[str]) -> list[_Flags]:
@@ -102,7 +101,7 @@ def _flags(texts: Sequence[str]) -> list[_Flags]:
 
 def _repair(turns: Sequence[tuple[str, str]], flags: Sequence[_Flags]) -> Repaired:
     labels = [speaker for speaker, _ in turns]
-    repeats = any(one == other for one, other in zip(labels, labels[1:], strict=False))
+    repeats = any(one == other for one, other in itertools.pairwise(labels))
     against = sum(
         (speaker == CUSTOMER and flag.agent) or (speaker == AGENT and flag.customer)
         for speaker, flag in zip(labels, flags, strict=True)
@@ -113,7 +112,7 @@ def _repair(turns: Sequence[tuple[str, str]], flags: Sequence[_Flags]) -> Repair
         new = _relabelled(labels, odds)
     relabelled = sum(one != other for one, other in zip(labels, new, strict=True))
     if not relabelled and not repeats:
-        return Repaired(tuple(turns), tuple((number,) for number in range(len(turns))))
+        return as_labelled(turns)
     joined: list[tuple[str, str]] = []
     sources: list[tuple[int, ...]] = []
     for number, (speaker, (_, text)) in enumerate(zip(new, turns, strict=True)):
@@ -135,15 +134,22 @@ def _log_odds(text: str) -> float:
 def _relabelled(labels: list[str], odds: Sequence[float]) -> list[str]:
     roles = set(labels) & {AGENT, CUSTOMER}
     if len(roles) == 1:
-        return _shared_out(labels, odds)
-    as_labelled = sum(_signed(speaker, odd) for speaker, odd in zip(labels, odds, strict=True))
-    if as_labelled <= -_SURE:
-        return [_OTHER.get(speaker, speaker) for speaker in labels]
-    new = list(labels)
-    for number, (speaker, odd) in enumerate(zip(labels, odds, strict=True)):
-        beside = speaker in (*new[max(0, number - 1) : number], *labels[number + 1 : number + 2])
-        if beside and _signed(speaker, odd) <= -_SURE_OF_TURN:
-            new[number] = _OTHER[speaker]
+        return _one_by_one(_shared_out(labels, odds), odds)
+    new = labels
+    if sum(map(_signed, labels, odds)) <= -_SURE:
+        new = [_OTHER.get(speaker, speaker) for speaker in labels]
+    return _one_by_one(new, odds)
+
+
+def _one_by_one(labels: list[str], odds: Sequence[float]) -> list[str]:
+    """Turns beside another of their role changed until none is left whose words speak against it."""
+    new, changed = list(labels), True
+    while changed:
+        changed = False
+        for number, odd in enumerate(odds):
+            beside = new[number] in (*new[max(0, number - 1) : number], *new[number + 1 : number + 2])
+            if beside and _signed(new[number], odd) <= -_SURE_OF_TURN:
+                new[number], changed = _OTHER[new[number]], True
     return new
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from tianjing.privacy.digits import DIGITS
 from tianjing.privacy.employers import is_organisation
 from tianjing.privacy.findings import Match, View
 from tianjing.privacy.scanner import Scanner
@@ -36,6 +37,8 @@ _ASKS: tuple[tuple[re.Pattern[str], str, frozenset[str]], ...] = tuple(
         (r"贵姓|尊姓|姓什么|称呼", "免贵姓", "name"),
     )
 )
+# Such a number begins with a digit or a letter, unless the customer's record writes it otherwise.
+_NUMBERED = frozenset("mobile landline bank_card id_card permit passport qq credit_code".split())
 # For RE2: every text that asks for any of these.
 LIKELY_ASKED = f"(?i){'|'.join(asked.pattern for asked, _, _ in _ASKS)}"
 # What people say before the value itself.
@@ -76,10 +79,13 @@ def answered(
     if not asked_for:
         return
     taken = list(found)
+    knows = scanner.holds(folded)
     starts = {_START.match(folded).end(), *(match.end() for match in _CHANGED.finditer(folded))}  # type: ignore[union-attr]
     for start in sorted(starts):
         best = None
         for label, kinds in asked_for if start < len(folded) else ():
+            if not knows and kinds <= _NUMBERED and not (folded[start].isascii() or folded[start] in DIGITS):
+                continue
             match = _read(scanner, label, folded[start:], kinds)
             if match and (best is None or match.end > best.end):
                 best = match

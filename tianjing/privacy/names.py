@@ -6,6 +6,7 @@ without a model buys precision here and leaves recall to the names of the custom
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -171,19 +172,23 @@ def parts(name: str) -> dict[str, str]:
     given = name[len(surname) :]
     if len(name) < 2 or not "\u4e00" <= name[0] <= "\u9fff" or not 1 <= len(given) <= 2:
         return {}
-    called = (
-        {f"{prefix}{surname}": surname for prefix in ("老", "小", "阿")}
-        if surname in STARTS or len(surname) > 1
-        else {}
-    )
-    called |= {
-        f"{surname}{title}": surname for title in (*_HONORIFICS, *_TITLES, "某", "叔", "姨", "女生", "同学", "家")
-    }
+    called = dict.fromkeys(_called_by_surname(surname), surname)
     if len(given) == 2:
         called[given] = given
     if len(given) == 1:
         called |= {f"小{given}": given, f"阿{given}": given}
     return called
+
+
+@functools.lru_cache(maxsize=4096)
+def _called_by_surname(surname: str) -> tuple[str, ...]:
+    """How people of this surname are called by it: 老王, 王总, 王先生."""
+    known = surname in STARTS or len(surname) > 1
+    after = (*_HONORIFICS, *_TITLES, "某", "叔", "姨", "女生", "同学", "家")
+    return (
+        *(f"{prefix}{surname}" for prefix in (("老", "小", "阿") if known else ())),
+        *(f"{surname}{title}" for title in after),
+    )
 
 
 def _found(view: View, start: int, length: int, full: bool = False) -> Match:

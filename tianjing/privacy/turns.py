@@ -62,12 +62,16 @@ class Clues(NamedTuple):
     """Whether two digits of one number that is no quantity may stand in it."""
 
 
+_NOWHERE = Places([], [])
 # For RE2: every turn for which `Clues.asks` or `Clues.digits` must be true.
 LIKELY_ASKS = f"{LIKELY_ASKED}|{_LETTERED.pattern}|{_BIRTH.pattern}"
 # A quantity (2699元) ends its digits with its unit; 号 also ends other numbers, and 年份 or 月日 may lead on to more.
 _UNITS = "".join(char for char in _QUANTITIES if char not in "号年月")
 _APART = re.escape("".join(sorted(SEPARATORS)))
-LIKELY_DIGITS = rf"(?s)[{ANY_DIGIT}](?:[{_APART}]{{0,3}}|个)[{ANY_DIGIT}](?:[^{ANY_DIGIT}{_UNITS}]|\z)|[{ANY_DIGIT}{_APART}个]{{20}}"
+LIKELY_DIGITS = (
+    rf"(?s)[{ANY_DIGIT}](?:[{_APART}]{{0,3}}|个)[{ANY_DIGIT}](?:[^{ANY_DIGIT}{_UNITS}]|\z)"
+    rf"|[{ANY_DIGIT}{_APART}个]{{20}}"
+)
 
 
 def find_turns(session: Session, turns: Sequence[tuple[str, str]]) -> list[tuple[Finding, ...]]:
@@ -94,25 +98,30 @@ def turn_matches(session: Session, turns: Sequence[tuple[str, str]], clues: Clue
     """(start, match) pairs of each turn, in order; the session then knows the names of the whole dialogue."""
     scanner = session.scanner
     found: list[list[tuple[int, Match]]] = []
-    knew: list[frozenset[str]] = []
     asks = [asked_by(text) if asks else () for (_, text), asks in zip(turns, clues.asks, strict=True)]
     asked = _asked(turns, asks)
     answers: dict[int, list[tuple[int, Match]]] = {}
-    for index in range(len(turns)):
-        knew.append(scanner.learned())
-        found.append(_found(session, clues, index, learn=True))
+    names = scanner.learned()
+    knew = []
+    for index, (text, where) in enumerate(zip(clues.folded, clues.places, strict=True)):
+        knew.append(names)
+        if where is not None or scanner.holds(text):
+            found.append(session.matches(text, where or _NOWHERE, learn=True, folded=True))
+            names = scanner.learned()
+        else:
+            found.append([])
         if index in asked:
-            answers[index] = list(answered(scanner, turns, index, asks, clues.folded[index], found[index]))
+            answers[index] = list(answered(scanner, turns, index, asks, text, found[index]))
             for _, match in answers[index]:
                 if match.full:
                     scanner.learn(match.value)
-    names = scanner.learned()
-    for index, known in enumerate(knew) if names else ():  # a name counts in what was said before it, too
-        later = names - known
-        if later:
+            names = scanner.learned()
+    for index, known in enumerate(knew):  # a name counts in what was said before it, too
+        if known is not names and (later := names - known):
             answers.pop(index, None)
-            if any(char in clues.folded[index] for name in later for char in name):
-                found[index] = _found(session, clues, index)
+            text = clues.folded[index]
+            if any(char in text for name in later for char in name) and (clues.places[index] or scanner.holds(text)):
+                found[index] = session.matches(text, clues.places[index] or _NOWHERE, folded=True)
     alone = [len(matches) for matches in found]
     if any(clues.asks) and _LETTERED.search("\n".join(text for _, text in turns)):
         _join(turns, clues, found, letters=True)
@@ -129,13 +138,6 @@ def turn_matches(session: Session, turns: Sequence[tuple[str, str]], clues: Clue
 
 def _start(item: tuple[int, Match]) -> int:
     return item[0]
-
-
-def _found(session: Session, clues: Clues, index: int, *, learn: bool = False) -> list[tuple[int, Match]]:
-    text, where = clues.folded[index], clues.places[index]
-    if where is None and not session.scanner.holds(text):
-        return []
-    return session.matches(text, where or Places([], []), learn=learn, folded=True)
 
 
 def _asked(turns: Sequence[tuple[str, str]], asks: Sequence[tuple[int, ...]]) -> set[int]:
