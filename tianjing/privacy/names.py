@@ -163,31 +163,34 @@ def _dotted(view: View, start: int) -> Match | None:
     return Match("name", start + len(name), name, full=True)
 
 
-def parts(name: str) -> dict[str, str]:
-    """How a person of this full name is also called -> the part of the name in it: 建国, 老王, 王总, 小芳."""
+def parts(name: str) -> list[tuple[tuple[str, ...], str]]:
+    """How a person of this full name is also called (建国, 老王, 王总, 小芳), each with the part of the name in it.
+
+    Those that begin with one character and hold one part stand together.
+    """
     if "·" in name or "•" in name or "." in name:
         pieces = re.split("[·•.]", name)
-        return {piece: piece for piece in (*pieces, "".join(pieces)) if len(piece) > 1}
+        return [((piece,), piece) for piece in dict.fromkeys((*pieces, "".join(pieces))) if len(piece) > 1]
     surname = name[:2] if name[:2] in COMPOUND else name[:1]
     given = name[len(surname) :]
     if len(name) < 2 or not "\u4e00" <= name[0] <= "\u9fff" or not 1 <= len(given) <= 2:
-        return {}
-    called = dict.fromkeys(_called_by_surname(surname), surname)
+        return []
+    called = [(names, surname) for names in _called_by_surname(surname)]
     if len(given) == 2:
-        called[given] = given
-    if len(given) == 1:
-        called |= {f"小{given}": given, f"阿{given}": given}
+        called.append(((given,), given))
+    else:
+        called += [((f"小{given}",), given), ((f"阿{given}",), given)]
     return called
 
 
 @functools.lru_cache(maxsize=4096)
-def _called_by_surname(surname: str) -> tuple[str, ...]:
-    """How people of this surname are called by it: 老王, 王总, 王先生."""
+def _called_by_surname(surname: str) -> tuple[tuple[str, ...], ...]:
+    """How people of this surname are called by it: 老王; 王总, 王先生."""
     known = surname in STARTS or len(surname) > 1
     after = (*_HONORIFICS, *_TITLES, "某", "叔", "姨", "女生", "同学", "家")
     return (
-        *(f"{prefix}{surname}" for prefix in (("老", "小", "阿") if known else ())),
-        *(f"{surname}{title}" for title in after),
+        *((f"{prefix}{surname}",) for prefix in (("老", "小", "阿") if known else ())),
+        tuple(f"{surname}{title}" for title in after),
     )
 
 

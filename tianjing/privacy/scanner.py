@@ -31,8 +31,8 @@ class Scanner:
     """What to look for in one conversation: the customer's record, names heard so far, and every recogniser."""
 
     def __init__(self, known: Mapping[str, str] | None = None):
-        # Values by their first character: (value, kind, characters that are masked, canonical form).
-        self._values: dict[str, tuple[tuple[str, str, str, str], ...]] = {}
+        # By their first character: (values, kind, characters of them that are masked, canonical form).
+        self._values: dict[str, tuple[tuple[tuple[str, ...], str, str, str], ...]] = {}
         self._numbers: dict[str, str] = {}
         self._birth_date = ""
         self._heard: frozenset[str] = frozenset()
@@ -54,18 +54,18 @@ class Scanner:
                 self._numbers[digits[-11:] if kind == "mobile" else digits] = kind
 
     def _add(self, value: str, kind: str, part: str, canonical: str) -> None:
-        self._values[value[0]] = (*self._values.get(value[0], ()), (value, kind, part, canonical))
+        self._add_all((value,), kind, part, canonical)
+
+    def _add_all(self, values: tuple[str, ...], kind: str, part: str, canonical: str) -> None:
+        first = values[0][0]
+        self._values[first] = (*self._values.get(first, ()), (values, kind, part, canonical))
 
     def _add_parts(self, name: str) -> None:
         """A name spelled with spaces, and its parts: 王 建 国, 建国, 老王, 王总."""
-        added: dict[str, list[tuple[str, str, str, str]]] = {}
-        for called, part in names.parts(name).items():
-            added.setdefault(called[0], []).append((called, "name", part, name))
+        for called, part in names.parts(name):
+            self._add_all(called, "name", part, name)
         if len(name) < 5:
-            spelled = " ".join(name)
-            added.setdefault(name[0], []).append((spelled, "name", spelled, name))
-        for first, values in added.items():
-            self._values[first] = (*self._values.get(first, ()), *values)
+            self._add(" ".join(name), "name", " ".join(name), name)
 
     def trial(self) -> Scanner:
         """A scanner that knows what this one knows and keeps to itself what it learns."""
@@ -91,9 +91,10 @@ class Scanner:
         """Whether a known value, or a name heard, stands in the folded `text`."""
         for first, values in self._values.items():
             if first in text:
-                for value, _, _, _ in values:
-                    if value in text:
-                        return True
+                for called, _, _, _ in values:
+                    for value in called:
+                        if value in text:
+                            return True
         return False
 
     def match_at(self, view: View, index: int) -> tuple[int, Match] | None:
@@ -163,14 +164,15 @@ class Scanner:
         char = view.text[index]
         best: Match | None = None
         begin = index
-        for value, kind, part, canonical in self._values.get(char, ()):
-            if view.startswith(value, index):
-                offset = value.find(part)
-                end = index + offset + len(part)
-                if kind == "name" and part == value and len(part) < 4 and is_ordinary(view, index, end):
-                    continue
-                if best is None or end > best.end:
-                    best, begin = Match(kind, end, canonical), index + offset
+        for values, kind, part, canonical in self._values.get(char, ()):
+            for value in values:
+                if view.startswith(value, index):
+                    offset = value.find(part)
+                    end = index + offset + len(part)
+                    if kind == "name" and part == value and len(part) < 4 and is_ordinary(view, index, end):
+                        continue
+                    if best is None or end > best.end:
+                        best, begin = Match(kind, end, canonical), index + offset
         match = self._recognised(view, index, char, recognisers) if recognisers else None
         if match and (best is None or match.end > best.end):
             return index, match
