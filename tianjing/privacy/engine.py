@@ -12,7 +12,7 @@ from tianjing.privacy.hints import Places
 from tianjing.privacy.scanner import Scanner
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Masked:
     """A text with placeholders, and what they stand for: `replacements` holds one for each finding."""
 

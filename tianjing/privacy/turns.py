@@ -98,14 +98,17 @@ def turn_matches(session: Session, turns: Sequence[tuple[str, str]], clues: Clue
     """(start, match) pairs of each turn, in order; the session then knows the names of the whole dialogue."""
     scanner = session.scanner
     found: list[list[tuple[int, Match]]] = []
-    asks = [asked_by(text) if asks else () for (_, text), asks in zip(turns, clues.asks, strict=True)]
+    asking = any(clues.asks)
+    asks = [asked_by(text) if asks else () for (_, text), asks in zip(turns, clues.asks, strict=True)] if asking else []
     asked = _asked(turns, asks)
     answers: dict[int, list[tuple[int, Match]]] = {}
     names = scanner.learned()
     knew = []
+    quiet = "\0".join([text for text, where in zip(clues.folded, clues.places, strict=True) if where is None])
+    known = bool(names) or scanner.holds(quiet)  # whether any but the places may hold something
     for index, (text, where) in enumerate(zip(clues.folded, clues.places, strict=True)):
         knew.append(names)
-        if where is not None or scanner.holds(text):
+        if where is not None or (known and scanner.holds(text)):
             found.append(session.matches(text, where or _NOWHERE, learn=True, folded=True))
             names = scanner.learned()
         else:
@@ -116,14 +119,15 @@ def turn_matches(session: Session, turns: Sequence[tuple[str, str]], clues: Clue
                 if match.full:
                     scanner.learn(match.value)
             names = scanner.learned()
-    for index, known in enumerate(knew):  # a name counts in what was said before it, too
-        if known is not names and (later := names - known):
+        known = known or bool(names)
+    for index, before in enumerate(knew) if names else ():  # a name counts in what was said before it, too
+        if before is not names and (later := names - before):
             answers.pop(index, None)
             text = clues.folded[index]
             if any(char in text for name in later for char in name) and (clues.places[index] or scanner.holds(text)):
                 found[index] = session.matches(text, clues.places[index] or _NOWHERE, folded=True)
-    alone = [len(matches) for matches in found]
-    if any(clues.asks) and _LETTERED.search("\n".join(text for _, text in turns)):
+    alone = [len(matches) for matches in found] if asked else []
+    if asking and _LETTERED.search("\n".join(text for _, text in turns)):
         _join(turns, clues, found, letters=True)
     if sum(clues.digits) > 1:
         _join(turns, clues, found, letters=False)
@@ -131,7 +135,7 @@ def turn_matches(session: Session, turns: Sequence[tuple[str, str]], clues: Clue
         if index not in answers or len(found[index]) != alone[index]:
             answers[index] = list(answered(scanner, turns, index, asks, clues.folded[index], found[index]))
         found[index] += answers[index]
-    for turn, start, match in _born(turns, clues, found):
+    for turn, start, match in _born(turns, clues, found) if asking else ():
         found[turn].append((start, match))
     return [sorted(items, key=_start) if len(items) > 1 else items for items in found]
 
