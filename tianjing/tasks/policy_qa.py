@@ -20,11 +20,16 @@ _WORDINGS = (
 _NUMBER = re.compile(r"\d+(?:\.\d+)?%?")
 _BRACKET = re.compile(r"[\[【(（]\s*(\d{1,2})\s*[\]】)）]")
 _ARTICLE = re.compile(r"第[零〇一二三四五六七八九十百千\d]+条(?:之[一二三四五六七八九十])?")
+# How an answer that corrects its question begins.
+_DENIES = re.compile(r"(?:您好,|您说的)?(?:这个?|这样)?(?:说法)?(?:不对|不是|不能|不可以|不行|不准|不正确|错|有误|并非|没有这么)")
 _SHINGLE = 6
 
 
 class PolicyQA:
-    """fields: question, clauses[{id, label, text}]; reference: clause_id (or ""), clause_label, quote."""
+    """fields: question, clauses[{id, label, text}]; reference: clause_id (or ""), clause_label, quote.
+
+    A reference with `corrects` answers a question that misstates the clause: the answer denies it before it cites.
+    """
 
     id = "policy_qa"
     title = "制度问答（引用条款）"
@@ -45,7 +50,8 @@ class PolicyQA:
     def target(self, reference: Reference) -> str:
         if not reference["clause_id"]:
             return NO_BASIS
-        return f"{reference['clause_label']}：{reference['quote']}"
+        cited = f"{reference['clause_label']}：{reference['quote']}"
+        return f"不对。{cited}" if reference.get("corrects") else cited
 
     def decisive(self, reference: Reference) -> str:
         return str(reference["clause_label"]) if reference["clause_id"] else NO_BASIS
@@ -57,7 +63,7 @@ class PolicyQA:
         clauses = fields["clauses"]
 
         def reading(clause_id: str | None, rule: str) -> Reading:
-            return Reading(clause_id, rule, {"numbers": numbers})
+            return Reading(clause_id, rule, {"numbers": numbers, "denies": bool(_DENIES.match(folded))})
 
         if not folded:
             return reading(None, "empty")
@@ -80,8 +86,13 @@ class PolicyQA:
         return reading(None, "unreadable")
 
     def score(self, reading: Reading, reference: Reference, fields: Fields) -> float:
-        """1 when the right clause is cited and no number is stated that neither it nor the question has."""
+        """1 when the right clause is cited and no number is stated that neither it nor the question has.
+
+        Where the question misstates the clause, the answer must begin by denying it.
+        """
         if reading.answer != reference["clause_id"]:
+            return 0.0
+        if reference.get("corrects") and not reading.details["denies"]:
             return 0.0
         if not reading.answer:
             return 1.0
