@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?%?")
 _BRACKET = re.compile(r"[\[【(（]\s*(\d{1,2})\s*[\]】)）]")
 _ARTICLE = re.compile(r"第[零〇一二三四五六七八九十百千\d]+条(?:之[一二三四五六七八九十])?")
 # How an answer that corrects its question begins.
-_DENIES = re.compile(r"(?:您好,|您说的)?(?:这个?|这样)?(?:说法)?(?:不对|不是|不能|不可以|不行|不准|不正确|错|有误|并非|没有这么)")
+_DENIES = re.compile(r"(?:您好,|您说的)?(?:这个?|这样)?(?:说法)?(?:不[对是能行准]|不可以|不正确|错|有误|并非)")
 _SHINGLE = 6
 
 
