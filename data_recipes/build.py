@@ -12,18 +12,25 @@ from data_recipes.errors import DataError
 from data_recipes.knowledge import Knowledge, read_knowledge
 from data_recipes.splits import order_key
 from data_recipes.surface import NearDuplicates, surface
-from data_recipes.tasks.draft import Draft
+from data_recipes.tasks.call_summary import draft_call_summary
+from data_recipes.tasks.complaint_prediction import draft_complaint_prediction
+from data_recipes.tasks.contrast import draft_contrast
+from data_recipes.tasks.draft import Draft, Drafts
 from data_recipes.tasks.finance_qa import draft_finance_qa
+from data_recipes.tasks.handoff_triage import draft_handoff_triage
+from data_recipes.tasks.intent import draft_intent
 from data_recipes.tasks.next_reply import draft_next_reply
 from data_recipes.tasks.policy_qa import draft_policy_qa
 from data_recipes.tasks.quality_inspection import breached_turns, draft_quality_inspection
 from data_recipes.tasks.statute_qa import draft_statute_qa
+from data_recipes.tasks.verdicts import Verdicts
 from tianjing.config import parse
 from tianjing.dataset import SPLITS, write_examples
 from tianjing.files import canonical_json, write_jsonl
 from tianjing.lineage import Manifest, artefact, read_manifest
 from tianjing.privacy import find
 from tianjing.records import Example, Split
+from tianjing.rulebook import Rulebook
 from tianjing.tasks import TASKS, conversation
 
 KIND = "dataset"
@@ -68,24 +75,42 @@ def _drafts(
 ) -> tuple[list[Draft], Counter[str]]:
     splits: dict[str, Split] = {customer.customer: customer.field("split") for customer in knowledge.customers}
     licence = next((source.licence for source in extracted.sources if source.kind == "raw"), "")
-    breached = breached_turns(knowledge, extracted.inspection_activity)
-    makers = {
-        "policy questions": lambda: draft_policy_qa(knowledge, splits, config, licence),
-        "questions on statutes": lambda: draft_statute_qa(knowledge, config),
-        "quality inspection": lambda: draft_quality_inspection(
-            knowledge, splits, extracted.inspection_activity, config, licence
+    inspection = extracted.inspection_activity
+    breached = breached_turns(knowledge, inspection)
+    verdicts = Verdicts(Rulebook.load())
+    makers: dict[str, Callable[[], Drafts]] = {
+        "policy_qa": lambda: _policy_questions(knowledge, splits, config, licence),
+        "quality_inspection": lambda: draft_quality_inspection(
+            knowledge, splits, inspection, verdicts, config, licence
         ),
-        "next replies": lambda: draft_next_reply(knowledge, splits, breached, extracted.practices, config, licence),
-        "finance instructions": lambda: draft_finance_qa(knowledge, config),
+        "next_reply": lambda: draft_next_reply(
+            knowledge, splits, breached, verdicts, extracted.practices, config, licence
+        ),
+        "intent": lambda: draft_intent(knowledge, splits, config, licence),
+        "call_summary": lambda: draft_call_summary(knowledge, splits, config, licence),
+        "handoff_triage": lambda: draft_handoff_triage(knowledge, splits, verdicts, config, licence),
+        "complaint_prediction": lambda: draft_complaint_prediction(
+            knowledge, splits, inspection, verdicts, config, licence
+        ),
+        "finance_qa": lambda: draft_finance_qa(knowledge, config),
     }
     drafts: list[Draft] = []
     dropped: Counter[str] = Counter()
-    for name, make in makers.items():
-        progress(f"building {name}")
-        made = make()
+    for task in config.tasks or makers:
+        progress(f"building {TASKS[task].title}")
+        made = makers[task]()
         drafts += made.rows
         dropped += made.dropped
     return sorted(drafts, key=lambda draft: (draft.task, draft.id)), dropped
+
+
+def _policy_questions(knowledge: Knowledge, splits: dict[str, Split], config: BuildConfig, licence: str) -> Drafts:
+    """Questions that customers asked, those derived from statutes, and contrast rows beside them."""
+    asked, derived = draft_policy_qa(knowledge, splits, config, licence), draft_statute_qa(knowledge, config)
+    rows = asked.rows + derived.rows
+    answered = sum(row.split == "train" and bool(row.clause_ids) for row in rows)
+    contrast = draft_contrast(knowledge, answered, config, licence)
+    return Drafts(rows + contrast.rows, asked.dropped + derived.dropped + contrast.dropped)
 
 
 def select(drafts: Iterable[Draft], config: BuildConfig, rejected: list[dict[str, str]]) -> list[Example]:
@@ -113,7 +138,14 @@ def select(drafts: Iterable[Draft], config: BuildConfig, rejected: list[dict[str
             ids.add(row.id)
             kept_drafts[row.id] = draft
             by_task[row.task].append(row)
-    kept = [row for task in sorted(by_task) for row in _kept_of_task(by_task[task], kept_drafts, config, reject)]
+    kept: list[Example] = []
+    for task in sorted(by_task):
+        rows = list(_kept_of_task(by_task[task], kept_drafts, config, reject))
+        if any(row.split == "train" for row in rows):
+            kept += rows
+        else:  # an evaluation needs worked examples, and a control, of every task it asks
+            for row in rows:
+                reject(row, "no row of this task to learn from")
     check_disjoint(kept)
     return kept
 
@@ -163,6 +195,7 @@ def _example(draft: Draft) -> Example:
         group=draft.group,
         split=draft.split,
         messages=conversation(TASKS[draft.task], draft.fields, draft.reference),
+        weight=draft.weight,
         fields=dict(draft.fields),
         reference=dict(draft.reference),
         surface=surface(draft.informative),
@@ -176,7 +209,7 @@ def _example(draft: Draft) -> Example:
 def _within_share(rows: Sequence[Example], drafts: dict[str, Draft], seed: int) -> set[str]:
     """Ids of the rows that stay when a class with a limited share (no basis, no breach) is cut to it."""
     limited, free, share = _limited(rows, drafts)
-    ordered = sorted((row.id for row in limited), key=lambda identity: order_key(seed, identity))
+    ordered = [row.id for row in sorted(limited, key=lambda row: _turned_away(row, drafts, seed))]
     return {row.id for row in free} | set(ordered[: round(len(free) * share / (1 - share))])
 
 
@@ -184,7 +217,7 @@ def _round_robin(rows: Sequence[Example], drafts: dict[str, Draft], limit: int, 
     """Ids of up to `limit` rows, taken in turn from each clause, rule or situation; a limited class keeps its share."""
     limited, free, share = _limited(rows, drafts)
     quota = min(len(limited), round(min(limit, len(rows)) * share))
-    picked = {row.id for row in sorted(limited, key=lambda row: order_key(seed, row.id))[:quota]}
+    picked = {row.id for row in sorted(limited, key=lambda row: _turned_away(row, drafts, seed))[:quota]}
     queues: dict[str, list[str]] = defaultdict(list)
     for row in sorted(free, key=lambda row: order_key(seed, row.id)):
         queues[drafts[row.id].stratum].append(row.id)
@@ -193,6 +226,11 @@ def _round_robin(rows: Sequence[Example], drafts: dict[str, Draft], limit: int, 
             if queues[stratum] and len(picked) < limit:
                 picked.add(queues[stratum].pop(0))
     return picked
+
+
+def _turned_away(row: Example, drafts: dict[str, Draft], seed: int) -> tuple[int, str]:
+    """Rows that sort last go first where a class is cut to its share."""
+    return drafts[row.id].turn_away, order_key(seed, row.id)
 
 
 def _limited(rows: Sequence[Example], drafts: dict[str, Draft]) -> tuple[list[Example], list[Example], float]:

@@ -6,9 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from data_recipes.tasks.config import Fraction, TaskConfigs
 from tianjing.config import StrictModel
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+TaskId = Literal[
+    "policy_qa",
+    "quality_inspection",
+    "next_reply",
+    "intent",
+    "call_summary",
+    "handoff_triage",
+    "complaint_prediction",
+    "finance_qa",
+]
 
 
 class RawSource(StrictModel):
@@ -119,65 +129,17 @@ class ExtractConfig(StrictModel):
     """Mining of procedures."""
 
 
-class PolicyQAConfig(StrictModel):
-    """Policy question answering with the clause cited."""
-
-    candidates: Annotated[int, Field(ge=2, le=9)] = 4
-    """Clauses shown with a question; more make it harder and cost tokens in training."""
-    max_clause_chars: Annotated[int, Field(ge=20)] = 80
-    """A longer clause is shown by its sentences nearest to the question (about 0.6 tokens a character)."""
-    no_basis_share: Fraction = 0.12
-    """Share of questions that no clause answers; the right answer to them is 无依据."""
-    questions_per_document: Annotated[int, Field(ge=1)] = 40
-    """Questions derived from one held-in or held-out statute, so that a long law does not drown the short ones."""
-
-
-class QualityInspectionConfig(StrictModel):
-    """Quality inspection of one agent turn."""
-
-    max_none_share: Fraction = 0.35
-    """Largest share of turns without a breach; more teach the model to say none."""
-    max_customer_chars: Annotated[int, Field(ge=0)] = 60
-    """The customer's turn is clipped to this."""
-
-
-class NextReplyConfig(StrictModel):
-    """Next reply of a post-loan agent."""
-
-    context_turns: Annotated[int, Field(ge=1)] = 3
-    """Turns shown, the customer's reason last."""
-    context_chars: Annotated[int, Field(ge=40)] = 160
-    """Characters shown in all."""
-    max_q: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """A practice is taught if its adjusted p-value is below this."""
-
-
-class FinanceQAConfig(StrictModel):
-    """Open finance instructions."""
-
-    max_prompt_chars: Annotated[int, Field(ge=50)] = 420
-    """A longer prompt is shortened in its materials; one whose question alone is longer is dropped."""
-    max_answer_chars: Annotated[int, Field(ge=20)] = 150
-    """A longer answer is taught and scored by its first sentences up to this."""
-
-
-class BuildConfig(StrictModel):
+class BuildConfig(TaskConfigs):
     """`tianjing data build`: knowledge to an instruction dataset."""
 
+    tasks: tuple[TaskId, ...] | None = None
+    """Tasks to build, of tianjing.tasks; without it, all that the knowledge gives rows for."""
     seed: int = 0
     """Orders candidates and picks rows where a limit applies."""
     max_rows_per_task: dict[Literal["train", "validation", "test"], int] = Field(default_factory=dict)
     """Limit by split; rows are picked round-robin over clauses, rules or situations. Without it, all."""
     near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.6
     """A test row whose surface shares this much (Jaccard of character 5-grams) with a training row is dropped."""
-    policy_qa: PolicyQAConfig = PolicyQAConfig()
-    """Policy question answering."""
-    quality_inspection: QualityInspectionConfig = QualityInspectionConfig()
-    """Quality inspection."""
-    next_reply: NextReplyConfig = NextReplyConfig()
-    """Next reply."""
-    finance_qa: FinanceQAConfig = FinanceQAConfig()
-    """Open finance instructions."""
 
     @model_validator(mode="after")
     def _positive_limits(self) -> BuildConfig:

@@ -21,10 +21,10 @@ _DEICTIC = re.compile(r"前款|前条|前两款|前述|本条|本款|下列|上�
 _HERE = re.compile(r"本法|本条例|本办法|本规定|本解释|第[零〇一二三四五六七八九十百千]+[条款项章]|^[其所并]")
 _CONDITION = re.compile(r"([^，]{4,40}(?:的|后|时))，")
 _MANNER = re.compile(r"按照|依照|根据|参照|遵循|向|经|未经|通过|对|以(?!上|下)|自|在")
-_QUANTITY = re.compile(
+QUANTITY = re.compile(
     r"(?<!第)(\d+(?:\.\d+)?|[一二三四五六七八九十百千万两]+)(个工作日|工作日|个月|日|天|年|小时|万元|元|倍|人|名|次)(?![月日])"
 )
-_PER_CENT = re.compile(r"百分之[零〇一二三四五六七八九十百点]+|\d+(?:\.\d+)?[%％]")
+PER_CENT = re.compile(r"百分之[零〇一二三四五六七八九十百点]+|\d+(?:\.\d+)?[%％]")
 _PENALTY = re.compile(r"罚款|责令|没收|警告|处罚|依法承担|刑事责任|赔偿责任")  # consequences, no demands on a subject
 _DATE = re.compile(r"\d{4}年|\d+月\d+日|第[零〇一二三四五六七八九十百千]+[条款项章]")
 _QUESTION_CHARS = 64
@@ -83,11 +83,16 @@ def questions(clause: Clause) -> Iterator[tuple[str, str]]:
                 yield question, sentence
 
 
+def stands_alone(sentence: str) -> bool:
+    """Whether a sentence is long enough and points at nothing outside it, so that a question can be made of it."""
+    return len(sentence) >= _MIN_CHARS and not _DEICTIC.search(sentence) and not _HERE.search(sentence)
+
+
 def _on_quantity(sentence: str) -> Iterator[str]:
     """The sentence with its quantity asked for: 自受理申请之日起60日内… becomes …起多少日内…？"""
     if _DATE.search(sentence):
         return
-    for pattern, asked in ((_PER_CENT, "百分之多少"), (_QUANTITY, "")):
+    for pattern, asked in ((PER_CENT, "百分之多少"), (QUANTITY, "")):
         found = pattern.search(sentence)
         if found and found[0] not in ("一人", "一次", "一名", "两人"):
             text = sentence[: found.start()] + (asked or f"多少{found[2]}") + sentence[found.end() :]
@@ -147,4 +152,5 @@ def _draft(
         sources=(f"{unit.span.file}@{unit.span.start}-{unit.span.end}",),
         clause_ids=() if unanswered else (unit.id,),
         licence=licence,
+        origin="derived",
     )
