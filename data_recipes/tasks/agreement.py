@@ -9,7 +9,7 @@ from data_recipes import norms
 from tianjing.text import compact, numbers
 
 # Units that people use for one another. A working day (工作日) is no day (日).
-_SAME_UNIT = {"天": "日", "自然日": "日", "个自然日": "日", "个工作日": "工作日", "块": "元", "周年": "年"}
+_SAME_UNIT = {"天": "日", "自然日": "日", "个自然日": "日", "个工作日": "工作日", "块": "元", "周年": "年", "名": "人"}
 _SAME_UNIT |= {"个月": "月", "个小时": "小时", "星期": "周", "点": "时"}
 # 不得超过3次 sets a limit within which the thing is permitted.
 _LIMIT = re.compile(r"(?:不得|不应当?|不可以|不准|禁止)(?=[超多高低少早晚大小](?:过|于)|延长超过)")

@@ -74,9 +74,8 @@ def _cut(dialogue: Dialogue, outcome: Outcome, verdicts: Verdicts, config: Build
 
 def _tells(dialogue: Dialogue, turn: int, verdicts: Verdicts, config: BuildConfig) -> bool:
     met = verdicts.handoff(dialogue, turn, config.handoff_triage.reasons)
-    return (met is not None and met[1] in ("complaint", "lawyer", "human_wanted")) or "投诉" in dialogue.turns[
-        turn
-    ].text
+    told = met is not None and met[1] in ("complaint", "lawyer", "human_wanted")
+    return told or "投诉" in dialogue.turns[turn].text
 
 
 def _inspectors(knowledge: Knowledge, activity: str) -> dict[tuple[str, int], str]:

@@ -46,9 +46,8 @@ def draft_contrast(knowledge: Knowledge, answered: int, config: BuildConfig, lic
         provisions = Provisions(clauses, config.policy_qa.max_clause_chars)
         for unit in provisions.units:
             known = laws.get(unit.document)
-            for sentence, question, wrong in sorted(
-                misstatements(unit), key=lambda item: order_key(config.seed, item[1])
-            ):
+            found = sorted(misstatements(unit), key=lambda item: order_key(config.seed, item[1]))
+            for sentence, question, wrong in found:
                 row = _draft(unit, sentence, question, wrong, provisions, config, known.licence if known else licence)
                 if row is not None:
                     rows.append(row)

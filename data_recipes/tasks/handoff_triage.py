@@ -2,9 +2,10 @@
 
 The label is the rulebook's verdict on the customer's turn. The log is the check: a call that agents handed on although
 no rule was met gives no rows (somebody saw what the rules do not), nor does a turn that meets a rule and that the agent
-answered from a policy without handing it on (a question about complaints is no complaint). A turn that meets a rule
-and was not handed on stays: that agents forget is what the rule is for. Neither knows a reason that only the voice
-carries, and kinds without a rule in the book (fraud, dispute) have no rows.
+answered from a policy without handing it on (a question about complaints is no complaint), nor a turn that meets none
+and whose logged reason elsewhere comes with one (an unemployed customer in words the rules do not know). A turn that
+meets a rule and was not handed on stays: that agents forget is what the rule is for. Neither knows a reason that only
+the voice carries, and kinds without a rule in the book (fraud, dispute) have no rows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from data_recipes.knowledge import Knowledge
 from data_recipes.splits import order_key
 from data_recipes.tasks.citations import CITATION
 from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
+from data_recipes.tasks.intent import logged_intents
 from data_recipes.tasks.nearest import nearest
 from data_recipes.tasks.verdicts import Verdicts
 from tianjing.records import Dialogue, Split
@@ -33,6 +35,8 @@ def draft_handoff_triage(
     drafts = Drafts()
     handed_on = {event.case for event in knowledge.events if event.activity == config.handoff_triage.transfer_activity}
     ordinary: dict[Split, list[tuple[Dialogue, int]]] = defaultdict(list)
+    logged = logged_intents(knowledge, config)
+    grave: set[str] = set()
     for dialogue in knowledge.dialogues:
         turn, evidence, reason = _first(dialogue, verdicts, config)
         if turn is None:
@@ -45,13 +49,18 @@ def draft_handoff_triage(
         elif dialogue.id not in handed_on and _answered_from_policy(dialogue, turn):
             drafts.dropped["handoff_triage: a rule is met, the agent answered from a policy"] += 1
         else:
+            grave |= logged.get((dialogue.id, turn), set())
             reference = {"route": "human", "reason": reason, "evidence": evidence}
             drafts.rows.append(_draft(dialogue, turn, reference, splits, config, licence))
     for split in sorted(ordinary):
         human = [row.informative for row in drafts.rows if row.split == split and row.stratum]
         share = config.handoff_triage.max_ai_share
         wanted = round(len(human) * share / (1 - share))
-        for dialogue, turn in _picked(human, ordinary[split], wanted, config.seed):
+        sure = [item for item in ordinary[split] if not logged.get((item[0].id, item[1]), set()) & grave]
+        if len(sure) < len(ordinary[split]):
+            reason = "no rule is met, but the reason logged comes with one elsewhere"
+            drafts.dropped[f"handoff_triage: {reason}"] += len(ordinary[split]) - len(sure)
+        for dialogue, turn in _picked(human, sure, wanted, config.seed):
             reference = {"route": "ai", "reason": "", "evidence": ""}
             drafts.rows.append(_draft(dialogue, turn, reference, splits, config, licence))
     return drafts

@@ -14,7 +14,7 @@ from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
 from data_recipes.practices import customer_turn_at
 from data_recipes.tasks.draft import Drafts, context, from_dialogue, turn_id
-from tianjing.records import Dialogue, Split
+from tianjing.records import Split
 
 TASK = "intent"
 
@@ -22,11 +22,17 @@ TASK = "intent"
 def draft_intent(knowledge: Knowledge, splits: Mapping[str, Split], config: BuildConfig, licence: str = "") -> Drafts:
     """One row a logged customer turn; the intents offered are those with enough rows to learn from."""
     drafts = Drafts()
-    labelled = _labelled(knowledge, config, drafts)
+    dialogues = {dialogue.id: dialogue for dialogue in knowledge.dialogues}
+    found = logged_intents(knowledge, config, drafts.dropped)
+    several = sum(len(values) > 1 for values in found.values())
+    if several:
+        drafts.dropped["intent: two intents logged for one turn"] += several
+    labelled = [(dialogues[case], turn, min(values)) for (case, turn), values in found.items() if len(values) == 1]
     learned = Counter(value for dialogue, _, value in labelled if splits[dialogue.customer] == "train")
     offered = sorted(value for value, count in learned.items() if count >= config.intent.min_cases)
     if len(offered) < 2:
-        drafts.dropped["intent: fewer than two intents with enough cases to choose from"] += len(labelled)
+        if labelled:
+            drafts.dropped["intent: fewer than two intents with enough cases to choose from"] += len(labelled)
         return drafts
     intents = [{"id": value, "title": value} for value in offered]
     for dialogue, turn, value in labelled:
@@ -50,8 +56,10 @@ def draft_intent(knowledge: Knowledge, splits: Mapping[str, Split], config: Buil
     return drafts
 
 
-def _labelled(knowledge: Knowledge, config: BuildConfig, drafts: Drafts) -> list[tuple[Dialogue, int, str]]:
-    """(dialogue, customer turn, intent) of every turn with exactly one logged intent."""
+def logged_intents(
+    knowledge: Knowledge, config: BuildConfig, dropped: Counter[str] | None = None
+) -> dict[tuple[str, int], set[str]]:
+    """(dialogue, customer turn) -> what the log says of it, in the order of the log."""
     attributes = {label.activity: label.attribute for label in config.intent.labels}
     dialogues = {dialogue.id: dialogue for dialogue in knowledge.dialogues}
     found: dict[tuple[str, int], set[str]] = {}
@@ -60,11 +68,8 @@ def _labelled(knowledge: Knowledge, config: BuildConfig, drafts: Drafts) -> list
         if not value or event.case not in dialogues:
             continue
         turn = customer_turn_at(dialogues[event.case], event.at)
-        if turn is None:
-            drafts.dropped["intent: no customer turn at the time of the logged intent"] += 1
-        else:
+        if turn is not None:
             found.setdefault((event.case, turn), set()).add(value)
-    several = [key for key, values in found.items() if len(values) > 1]
-    if several:
-        drafts.dropped["intent: two intents logged for one turn"] += len(several)
-    return [(dialogues[case], turn, min(values)) for (case, turn), values in found.items() if len(values) == 1]
+        elif dropped is not None:
+            dropped["intent: no customer turn at the time of the logged intent"] += 1
+    return found
