@@ -21,14 +21,17 @@ class Verdicts:
 
     def __init__(self, book: Rulebook, institution: Institution = "consumer_finance"):
         self._book = book.within(institution).only(lambda rule: not isinstance(rule.check, DisclosureCheck))
-        self._breaches: dict[tuple[str, date, str], tuple[Finding, ...]] = {}
+        # Choosing the rules in force costs more than asking them.
+        self._books: dict[tuple[str, date], Rulebook] = {}
+        self._breaches: dict[tuple[str, str, date], tuple[Finding, ...]] = {}
 
     def breaches(self, dialogue: Dialogue, text: str) -> tuple[Finding, ...]:
         """Breaches in `text`, were it said by the agent of this dialogue."""
-        key = (text, _day(dialogue), dialogue.channel)
+        day = _day(dialogue)
+        key = (text, dialogue.channel, day)
         if key not in self._breaches:
-            book = self._book.within(channel=dialogue.channel)
-            self._breaches[key] = tuple(check_turns(book, (Turn(speaker="agent", text=text),), key[1]))
+            turn = Turn(speaker="agent", text=text)
+            self._breaches[key] = tuple(check_turns(self._in_force(dialogue.channel, day), (turn,), day))
         return self._breaches[key]
 
     def handoff(
@@ -39,16 +42,21 @@ class Verdicts:
         The kind is None where `reasons` does not know any of the rules met.
         """
         text = dialogue.turns[turn].text
-        book = self._book.within(channel=dialogue.channel).on(_day(dialogue))
-        met = [hit for hit in book.matcher("customer").find(text) if hit.rule.action == "handoff"]
+        matcher = self._in_force(dialogue.channel, _day(dialogue)).matcher("customer")
+        met = [hit for hit in matcher.find(text) if hit.rule.action == "handoff"]
         if not met:
             return None
-        urgency = {kind: number for number, kind in enumerate(REASONS)}
-        known = [(urgency[reasons[hit.rule.id]], hit.start, hit) for hit in met if hit.rule.id in reasons]
+        known = [hit for hit in met if hit.rule.id in reasons]
         if not known:
             return text[met[0].start : met[0].end], None
-        hit = min(known, key=lambda item: item[:2])[2]
+        urgency = list(REASONS)
+        hit = min(known, key=lambda hit: (urgency.index(reasons[hit.rule.id]), hit.start))
         return text[hit.start : hit.end], reasons[hit.rule.id]
+
+    def _in_force(self, channel: str, day: date) -> Rulebook:
+        if (channel, day) not in self._books:
+            self._books[channel, day] = self._book.within(channel=channel).on(day)
+        return self._books[channel, day]
 
 
 def _day(dialogue: Dialogue) -> date:
