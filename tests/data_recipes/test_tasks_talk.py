@@ -274,6 +274,19 @@ def test_rewrites_and_near_turns_become_turns_without_a_breach(verdicts: Verdict
     assert not groups["train"] & groups["test"]
 
 
+def test_what_is_nearly_a_breach_is_no_negative_although_no_rule_knows_it(verdicts: Verdicts) -> None:
+    said_twice = "这一笔今天下班前务必处理干净，其他的我不想听"
+    dialogue = call(
+        "P1", "坐：您好。", f"坐：{said_twice}！", "坐：这一笔今天处理完就结束了。", f"坐：好，{said_twice}。"
+    )
+    finding = {"turn": 1, "rule": "Q01", "evidence": said_twice, "rewrite": "请您安排还款"}
+    knowledge = Knowledge(dialogues=[dialogue], events=[logged("P1", 3, "质检", **finding)], quality_rules=RULES)
+    config = BuildConfig(quality_inspection=QualityInspectionConfig(max_none_share=0.8, hard_negative_share=0.9))
+    made = draft_quality_inspection(knowledge, {"CP1": "train"}, "质检", verdicts, config)
+    negatives = {row.fields["agent"] for row in made.rows if row.reference["rule"] == "none"}
+    assert negatives == {"请您安排还款", "这一笔今天处理完就结束了。"}
+
+
 def test_a_rewrite_that_breaks_a_rule_is_no_negative_and_is_counted(verdicts: Verdicts) -> None:
     hard, dropped = _inspected(verdicts, "不还就上门砸你家，第{}次说了")
     assert not any("砸" in row.fields["agent"] for row in hard)
