@@ -11,9 +11,11 @@ from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
 from data_recipes.provisions import Provisions
 from data_recipes.splits import order_key
+from data_recipes.tasks.agreement import is_quotation
 from data_recipes.tasks.draft import Draft, Drafts
 from data_recipes.tasks.policy_qa import TASK
 from tianjing.records import Clause, Modality, Split
+from tianjing.text import numbers
 
 _SENTENCE = re.compile(r"[^。；;]+")
 # What only means something where it stands: 前款, 本法, 该, 第五条.
@@ -63,11 +65,18 @@ def draft_statute_qa(knowledge: Knowledge, config: BuildConfig) -> Drafts:
                 drafts.dropped["policy_qa: more questions than one document may give"] += len(picked) - limit
             for unit, question, sentence in picked[:limit]:
                 row = _draft(unit, question, sentence, provisions, split, licences[document], config)
-                if len(row.fields["clauses"]) > 1:
-                    drafts.rows.append(row)
-                else:
+                if len(row.fields["clauses"]) < 2:
                     drafts.dropped["policy_qa: no other clause to choose from"] += 1
+                elif row.clause_ids and not _answers(row.reference["quote"], question, sentence, unit):
+                    drafts.dropped["policy_qa: the clause is too long to show with the number asked for"] += 1
+                else:
+                    drafts.rows.append(row)
     return drafts
+
+
+def _answers(quote: str, question: str, sentence: str, unit: Clause) -> bool:
+    """Whether the quotation stands in the clause and has what the question left out of its sentence."""
+    return is_quotation(quote, unit.text) and numbers(sentence) - numbers(question) <= numbers(quote)
 
 
 def questions(clause: Clause) -> Iterator[tuple[str, str]]:

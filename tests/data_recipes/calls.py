@@ -38,11 +38,11 @@ def ended(case: str, value: float, name: str = "complaint", days: int = 2) -> Ou
     return Outcome(case=case, name=name, value=value, at=START + timedelta(days=days))
 
 
-def articles(document: str, *texts: str) -> list[Clause]:
-    """An internal rule document whose articles are numbered from one."""
+def articles(document: str, *texts: str, strength: str = "internal") -> list[Clause]:
+    """A rule document whose articles are numbered from one."""
     numerals = "一二三四五六七八九"
     lines = [(f"第{numerals[number]}条 {text}", 0) for number, text in enumerate(texts)]
-    return list(parse_clauses(build_document(f"{document}.md", document, lines)).clauses)
+    return list(parse_clauses(build_document(f"{document}.md", document, lines), strength).clauses)
 
 
 def all_train(dialogues: Sequence[Dialogue]) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_recipes.config import BuildConfig
-from data_recipes.knowledge import Knowledge
+from data_recipes.knowledge import DocumentInfo, Knowledge
 from data_recipes.tasks.agreement import contradiction, is_quotation, understandable
 from data_recipes.tasks.config import PolicyQAConfig
 from data_recipes.tasks.contrast import draft_contrast
 from data_recipes.tasks.draft import Draft, Drafts
 from data_recipes.tasks.policy_qa import draft_policy_qa
+from data_recipes.tasks.statute_qa import draft_statute_qa
 from tests.data_recipes.calls import articles, call
 from tianjing.records import Split
 from tianjing.tasks import TASKS
@@ -133,6 +134,26 @@ def test_a_clause_never_contradicts_itself_and_white_space_changes_no_quotation(
 )
 def test_a_question_must_be_understood_without_its_clause(question: str, plain: bool) -> None:
     assert understandable(question) is plain
+
+
+def test_a_question_on_a_statute_is_kept_only_with_the_number_it_asks_for() -> None:
+    long = "融资担保公司办理担保业务所需的风险准备金提取比例，经监督管理部门核定以后，向主管部门报送的期限为九十日。"
+    law = articles(
+        "担保条例", long, "消费者有权查阅交易记录和合同文本。", "支付机构不得挪用备付金用于投资。", strength="law"
+    )
+    info = DocumentInfo(
+        document="担保条例", file="a.md", strength="law", version="", articles=3, gaps=(), split="train", licence=""
+    )
+    knowledge = Knowledge(clauses=law, documents=[info])
+
+    def made(max_clause_chars: int) -> Drafts:
+        return draft_statute_qa(knowledge, BuildConfig(policy_qa=PolicyQAConfig(max_clause_chars=max_clause_chars)))
+
+    asked = [row for row in made(80).rows if "多少日" in row.fields["question"]]
+    assert len(asked) == 1 and numbers(asked[0].reference["quote"]) == {"90"}
+    cut = made(30)
+    assert not any("多少日" in row.fields["question"] for row in cut.rows)
+    assert cut.dropped["policy_qa: the clause is too long to show with the number asked for"] == 1
 
 
 def _contrast(share: float, answered: int) -> list[Draft]:
