@@ -96,7 +96,7 @@ def _drafts(
     }
     drafts: list[Draft] = []
     dropped: Counter[str] = Counter()
-    for task in config.tasks or makers:
+    for task in makers if config.tasks is None else config.tasks:
         progress(f"building {TASKS[task].title}")
         made = makers[task]()
         drafts += made.rows

@@ -50,7 +50,7 @@ def draft_quality_inspection(
         dialogue = dialogues.get(event.case)
         if event.activity != activity or dialogue is None:
             continue
-        problem = _problem(event, dialogue, known)
+        problem = _problem(event, dialogue, known, verdicts)
         if problem:
             drafts.dropped[f"quality_inspection: {problem}"] += 1
             continue
@@ -71,7 +71,7 @@ def breached_turns(knowledge: Knowledge, activity: str) -> set[tuple[str, int]]:
     }
 
 
-def _problem(event: Event, dialogue: Dialogue, known: set[str]) -> str:
+def _problem(event: Event, dialogue: Dialogue, known: set[str], verdicts: Verdicts) -> str:
     turn, rule = event.attributes.get("turn"), event.attributes.get("rule")
     if not isinstance(turn, int) or not 0 <= turn < len(dialogue.turns) or dialogue.turns[turn].speaker != "agent":
         return "the turn inspected is no agent turn"
@@ -82,6 +82,8 @@ def _problem(event: Event, dialogue: Dialogue, known: set[str]) -> str:
         return "the evidence does not stand in the turn"
     if rule != NONE and not event.attributes.get("rewrite"):
         return "a breach without a compliant rewrite"
+    if rule != NONE and verdicts.breaches(dialogue, str(event.attributes["rewrite"])):
+        return "the rulebook finds a breach in the rewrite"
     return ""
 
 
@@ -116,21 +118,18 @@ class _Writer:
             without = len(own) * limits.max_none_share / (1 - limits.max_none_share)
             wanted = round(without * limits.hard_negative_share)
             if wanted:
-                rewrites = self._rewrites(own, (wanted + 1) // 2, dropped)
+                rewrites = self._rewrites(own, (wanted + 1) // 2)
                 found += rewrites
                 found += self._near_turns(own, inspected, wanted - len(rewrites), dropped)
         return found
 
-    def _rewrites(self, breaches: Sequence[Breach], wanted: int, dropped: Counter[str]) -> list[Draft]:
+    def _rewrites(self, breaches: Sequence[Breach], wanted: int) -> list[Draft]:
         """The inspector's compliant words in the place of the breach; each wording once."""
         shuffled = sorted(breaches, key=lambda item: order_key(self._config.seed, f"rewrite|{item[1].id}"))
         found: dict[str, Draft] = {}
         for event, dialogue in shuffled:
             text = str(event.attributes["rewrite"])
             if len(found) == wanted or text in found:
-                continue
-            if self._verdicts.breaches(dialogue, text):
-                dropped["quality_inspection: the rulebook finds a breach in a hard negative"] += 1
                 continue
             found[text] = self._negative(dialogue, event.attributes["turn"], text, ":rewrite")
         return list(found.values())

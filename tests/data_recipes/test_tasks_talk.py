@@ -287,10 +287,21 @@ def test_what_is_nearly_a_breach_is_no_negative_although_no_rule_knows_it(verdic
     assert negatives == {"请您安排还款", "这一笔今天处理完就结束了。"}
 
 
-def test_a_rewrite_that_breaks_a_rule_is_no_negative_and_is_counted(verdicts: Verdicts) -> None:
+def test_a_rewrite_that_breaks_a_rule_is_taught_neither_as_rewrite_nor_as_negative(verdicts: Verdicts) -> None:
     hard, dropped = _inspected(verdicts, "不还就上门砸你家，第{}次说了")
-    assert not any("砸" in row.fields["agent"] for row in hard)
-    assert dropped["quality_inspection: the rulebook finds a breach in a hard negative"] == 10
+    assert not hard and dropped == {"quality_inspection: the rulebook finds a breach in the rewrite": 10}
+
+
+def test_a_near_turn_that_breaks_a_rule_is_no_negative_and_is_counted(verdicts: Verdicts) -> None:
+    lines = ("坐：您好。", "坐：再拖下去不会有好结果的。", "坐：再拖下去就上门砸你家。", "坐：再拖下去罚息会多。")
+    finding = {"turn": 1, "rule": "Q01", "evidence": "再拖下去", "rewrite": "请您安排还款"}
+    knowledge = Knowledge(
+        dialogues=[call("P1", *lines)], events=[logged("P1", 3, "质检", **finding)], quality_rules=RULES
+    )
+    config = BuildConfig(quality_inspection=QualityInspectionConfig(max_none_share=0.8, hard_negative_share=0.9))
+    made = draft_quality_inspection(knowledge, {"CP1": "train"}, "质检", verdicts, config)
+    assert not any("砸" in row.fields["agent"] for row in made.rows)
+    assert made.dropped == {"quality_inspection: the rulebook finds a breach in a hard negative": 1}
 
 
 def test_hard_negatives_are_as_many_as_configured(verdicts: Verdicts) -> None:
