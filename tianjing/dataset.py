@@ -35,6 +35,9 @@ _SCHEMA = pa.schema(
         ("clause_ids", _STRINGS),
         ("practice_ids", _STRINGS),
         ("licence", pa.string()),
+        ("source", pa.string()),
+        ("origin", pa.string()),
+        ("tokens", pa.struct([("prompt", pa.int32()), ("answer", pa.int32())])),
     ]
 )
 

@@ -281,6 +281,15 @@ class Message(StrictModel):
     content: str
 
 
+class Tokens(StrictModel):
+    """Length of a row in tokens of a base model's tokenizer, under its chat template."""
+
+    prompt: int = Field(ge=0)
+    """Up to where the answer begins."""
+    answer: int = Field(ge=0)
+    """The answer with its stop token: what a loss is taken on."""
+
+
 class Example(StrictModel):
     """One row of an instruction dataset.
 
@@ -303,3 +312,9 @@ class Example(StrictModel):
     clause_ids: tuple[str, ...] = ()
     practice_ids: tuple[str, ...] = ()
     licence: str = ""
+    source: str = ""
+    """Name of the source in the licence ledger."""
+    origin: Literal["log", "derived", "teacher"] = "log"
+    """Whose wording it is: people's, a template's over a provision, or a teacher model's over cited evidence."""
+    tokens: Tokens | None = None
+    """Absent where the dataset was built without a tokenizer."""
