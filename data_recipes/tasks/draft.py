@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tianjing.records import Clause, Dialogue, Split
 from tianjing.text import compact
@@ -15,7 +15,8 @@ from tianjing.text import compact
 class Draft:
     """`informative` is the text whose surface must not be shared between train and test; `stratum` balances.
 
-    `at_most` is set on rows of a class that may only be this share of their task and split.
+    `at_most` is set on rows of a class that may only be this share of their task and split. `origin` is whose wording
+    it is: people's, a template's over a provision, or a teacher model's.
     """
 
     id: str
@@ -30,6 +31,8 @@ class Draft:
     clause_ids: tuple[str, ...] = ()
     practice_ids: tuple[str, ...] = ()
     licence: str = ""
+    weight: float = 1.0
+    origin: Literal["log", "derived", "teacher"] = "log"
     at_most: float | None = None
 
 

@@ -147,4 +147,5 @@ def _draft(
         sources=(f"{unit.span.file}@{unit.span.start}-{unit.span.end}",),
         clause_ids=() if unanswered else (unit.id,),
         licence=licence,
+        origin="derived",
     )

@@ -24,7 +24,10 @@ _SHINGLE = 6
 
 
 class PolicyQA:
-    """fields: question, clauses[{id, label, text}]; reference: clause_id (or ""), clause_label, quote."""
+    """fields: question, clauses[{id, label, text}]; reference: clause_id (or ""), clause_label, quote.
+
+    A reference with `wording` has the answer in an agent's words below the quotation.
+    """
 
     id = "policy_qa"
     title = "制度问答（引用条款）"
@@ -45,7 +48,8 @@ class PolicyQA:
     def target(self, reference: Reference) -> str:
         if not reference["clause_id"]:
             return NO_BASIS
-        return f"{reference['clause_label']}：{reference['quote']}"
+        cited = f"{reference['clause_label']}：{reference['quote']}"
+        return f"{cited}\n{reference['wording']}" if reference.get("wording") else cited
 
     def decisive(self, reference: Reference) -> str:
         return str(reference["clause_label"]) if reference["clause_id"] else NO_BASIS
