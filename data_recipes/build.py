@@ -6,10 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from data_recipes.card import card
 from data_recipes.config import BuildConfig, ExtractConfig
 from data_recipes.errors import DataError
 from data_recipes.knowledge import Knowledge, read_knowledge
+from data_recipes.mixing import mix
+from data_recipes.publish.card import CardFacts
+from data_recipes.publish.folder import write_folder
+from data_recipes.publish.lengths import TokenLengthsConfig, count_tokens, load_tokenizer, summarise
+from data_recipes.publish.licences import count_rows, judge
+from data_recipes.publish.permitted import permitted, row_source
 from data_recipes.splits import order_key
 from data_recipes.surface import NearDuplicates, surface
 from data_recipes.tasks.draft import Draft
@@ -18,15 +23,24 @@ from data_recipes.tasks.next_reply import draft_next_reply
 from data_recipes.tasks.policy_qa import draft_policy_qa
 from data_recipes.tasks.quality_inspection import breached_turns, draft_quality_inspection
 from data_recipes.tasks.statute_qa import draft_statute_qa
+from data_recipes.teacher.round_trip import RoundTrip
+from data_recipes.teacher.writing import Taught, teach
 from tianjing.config import parse
-from tianjing.dataset import SPLITS, write_examples
-from tianjing.files import canonical_json, write_jsonl
+from tianjing.dataset import SPLITS
+from tianjing.files import canonical_json
 from tianjing.lineage import Manifest, artefact, read_manifest
 from tianjing.privacy import find
 from tianjing.records import Example, Split
+from tianjing.rulebook import Rulebook
 from tianjing.tasks import TASKS, conversation
 
 KIND = "dataset"
+
+
+# Where and how patiently a teacher is asked does not change what it says.
+_OUTSIDE_THE_RESULT = {"teacher": {"base_url", "api_key_env", "concurrency", "timeout_s", "sends", "backoff_s"}}
+
+Reject = Callable[[Example, str], None]
 
 
 def build(
@@ -34,33 +48,89 @@ def build(
 ) -> Manifest:
     """Write the dataset artefact `out`; returns its manifest.
 
+    A teacher's answers are kept in OUT.teacher.jsonl beside it, so that a build that was stopped goes on.
+
     Raises:
-        DataError: `knowledge_dir` is no knowledge artefact, or gives no training rows.
+        DataError: `knowledge_dir` is no knowledge artefact, holds a source that may not be trained on, or gives no
+            training rows; the teacher does not answer, or not well enough; the mixture does not fit the tasks.
     """
     progress("reading knowledge")
     knowledge = read_knowledge(knowledge_dir)
     extracted = parse(ExtractConfig, read_manifest(knowledge_dir).parameters["config"], str(knowledge_dir))
+    ledger = judge([(source.path, source.kind, source.licence) for source in extracted.sources], config.licences)
+    knowledge, refused = permitted(knowledge, ledger)
     drafts, dropped = _drafts(knowledge, extracted, config, progress)
+    taught = _taught(drafts, knowledge, config, Path(out), progress)
+    drafts = taught.rows if taught else drafts
     progress("checking duplicates, leakage and personal data")
     rejected: list[dict[str, str]] = []
     rows = select(drafts, config, rejected)
     if not any(row.split == "train" for row in rows):
         raise DataError(
-            f"{knowledge_dir}: no training rows came out of it; dropped: {dict(dropped) or 'nothing'}",
+            f"{knowledge_dir}: no training rows came out of it; dropped: {dict(dropped + refused) or 'nothing'}",
             "see the dropped reasons; a practice needs support, a policy answer a citation, an inspection a finding",
         )
+    source = row_source(knowledge, ledger)
+    sources = {draft.id: source(draft) for draft in drafts}
+    rows = [row.model_copy(update={"source": sources[row.id]}) for row in rows]
+    if config.token_lengths:
+        progress("counting tokens")
+        rows = _counted(rows, config.token_lengths, _rejecter(rejected))
+    mixed = mix(rows, config.mixture, config.seed, _rejecter(rejected))
     progress("writing")
-    with artefact(out, KIND, [Path(knowledge_dir)], {"config": config.model_dump(mode="json")}) as work:
-        for split in SPLITS:
-            chosen = [row for row in rows if row.split == split]
-            write_examples(work.dir / f"{split}.parquet", chosen)
-            for task, count in sorted(Counter(row.task for row in chosen).items()):
-                work.count(f"{task}/{split}", count)
-        write_jsonl(work.dir / "rejected.jsonl", rejected)
-        for reason, count in sorted((dropped + Counter(row["reason"] for row in rejected)).items()):
+    parameters = {"config": config.model_dump(mode="json", exclude=_OUTSIDE_THE_RESULT)}
+    with artefact(out, KIND, [Path(knowledge_dir)], parameters) as work:
+        for (split, task), count in sorted(Counter((row.split, row.task) for row in mixed.rows).items()):
+            work.count(f"{task}/{split}", count)
+        for name, count in sorted((taught.counts if taught else Counter()).items()):
+            work.count(name, count)
+        for reason, count in sorted((dropped + refused + Counter(row["reason"] for row in rejected)).items()):
             work.drop(reason, count)
-        (work.dir / "README.md").write_text(card(rows, knowledge, work.counts), encoding="utf-8")
+        facts = CardFacts(
+            rows=mixed.rows,
+            documents=knowledge.documents,
+            dialogues=len(knowledge.dialogues),
+            instructions=len(knowledge.instructions),
+            dropped=work.counts.get("dropped", {}),  # type: ignore[arg-type]
+            ledger=count_rows(ledger, ((row.source, row.split) for row in mixed.rows)),
+            shares=mixed.shares,
+            lengths=summarise(mixed.rows),
+            tokenizer=config.token_lengths.model if config.token_lengths else "",
+            teacher=config.teacher.model if config.teacher else "",
+            teacher_counts=taught.counts if taught else {},
+        )
+        write_folder(work.dir, facts, rejected, taught)
     return read_manifest(out)
+
+
+def _taught(
+    drafts: Sequence[Draft], knowledge: Knowledge, config: BuildConfig, out: Path, progress: Callable[[str], None]
+) -> Taught | None:
+    if config.teacher is None:
+        return None
+    finds = RoundTrip(knowledge, config.policy_qa.max_clause_chars)
+    answers = out.with_name(f"{out.name}.teacher.jsonl")
+    return teach(drafts, config.teacher, answers, finds, Rulebook.load().matcher("agent"), progress)
+
+
+def _counted(rows: Sequence[Example], config: TokenLengthsConfig, reject: Reject) -> list[Example]:
+    """The rows with their lengths, without those that are too long."""
+    kept = []
+    for row in count_tokens(rows, load_tokenizer(config.model)):
+        if config.max_tokens is None or row.tokens is None or row.tokens.total <= config.max_tokens:
+            kept.append(row)
+        else:
+            reject(row, f"longer than {config.max_tokens} tokens")
+    return kept
+
+
+def _rejecter(rejected: list[dict[str, str]]) -> Reject:
+    """Keeps the id of each row that is left out, with the reason."""
+
+    def reject(row: Example, reason: str) -> None:
+        rejected.append({"id": row.id, "task": row.task, "split": row.split, "reason": f"{row.task}: {reason}"})
+
+    return reject
 
 
 def _drafts(
@@ -93,10 +163,7 @@ def select(drafts: Iterable[Draft], config: BuildConfig, rejected: list[dict[str
 
     `rejected` keeps the id of each dropped row with its reason.
     """
-
-    def reject(row: Example, reason: str) -> None:
-        rejected.append({"id": row.id, "task": row.task, "split": row.split, "reason": f"{row.task}: {reason}"})
-
+    reject = _rejecter(rejected)
     kept_drafts: dict[str, Draft] = {}
     by_task: dict[str, list[Example]] = defaultdict(list)
     seen: set[tuple[str, str]] = set()
@@ -119,7 +186,7 @@ def select(drafts: Iterable[Draft], config: BuildConfig, rejected: list[dict[str
 
 
 def _kept_of_task(
-    rows: Sequence[Example], drafts: dict[str, Draft], config: BuildConfig, reject: Callable[[Example, str], None]
+    rows: Sequence[Example], drafts: dict[str, Draft], config: BuildConfig, reject: Reject
 ) -> Iterator[Example]:
     """The rows of one task that stay: unseen in training, and within the share of their class and the limit."""
     learned = NearDuplicates((row.surface for row in rows if row.split == "train"), config.near_duplicate)
@@ -163,6 +230,7 @@ def _example(draft: Draft) -> Example:
         group=draft.group,
         split=draft.split,
         messages=conversation(TASKS[draft.task], draft.fields, draft.reference),
+        weight=draft.weight,
         fields=dict(draft.fields),
         reference=dict(draft.reference),
         surface=surface(draft.informative),
@@ -170,6 +238,7 @@ def _example(draft: Draft) -> Example:
         clause_ids=draft.clause_ids,
         practice_ids=draft.practice_ids,
         licence=draft.licence,
+        origin=draft.origin,
     )
 
 

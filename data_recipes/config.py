@@ -6,6 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from data_recipes.mixing import MixtureConfig
+from data_recipes.publish.lengths import TokenLengthsConfig
+from data_recipes.publish.licences import LicencePolicy
+from data_recipes.teacher.config import TeacherConfig
 from tianjing.config import StrictModel
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -178,6 +182,14 @@ class BuildConfig(StrictModel):
     """Next reply."""
     finance_qa: FinanceQAConfig = FinanceQAConfig()
     """Open finance instructions."""
+    licences: LicencePolicy = LicencePolicy()
+    """Which sources may be trained on."""
+    teacher: TeacherConfig | None = None
+    """A model that writes wordings of policy questions and answers; none without it."""
+    mixture: MixtureConfig = MixtureConfig()
+    """Shares of the tasks in the training split."""
+    token_lengths: TokenLengthsConfig | None = None
+    """Counts tokens under a base model's tokenizer; the column stays empty without it."""
 
     @model_validator(mode="after")
     def _positive_limits(self) -> BuildConfig:

@@ -36,6 +36,7 @@ class _Document(NamedTuple):
     strength: str
     licence: str
     file: str
+    source: str
 
     def info(self, split: Split | None) -> DocumentInfo:
         return DocumentInfo(
@@ -47,6 +48,7 @@ class _Document(NamedTuple):
             gaps=self.parsed.gaps,
             split=split,
             licence=self.licence,
+            source=self.source,
         )
 
 
@@ -59,6 +61,7 @@ class _Instruction(NamedTuple):
     prompt: str
     answer: str
     licence: str
+    source: str
 
 
 @dataclass
@@ -116,30 +119,32 @@ def _gather(raw: Path, config: ExtractConfig, on_error: OnError, progress: Progr
             found.read.update(material.read)
             found.rejected += material.rejected
             for document in material.rules:
-                _add_document(found, document, "internal", source.licence)
+                _add_document(found, document, "internal", source)
         elif isinstance(source, StatutesSource):
             if not folder.is_dir():
                 raise DataError(f"{folder}: no such folder of statutes", "see examples/real.yaml for where to get it")
             progress(f"parsing statutes in {source.path}")
             for document in read_rules(folder, (".md",)):
                 found.read["statutes"] += 1
-                _add_document(found, document, "law", source.licence)
+                _add_document(found, document, "law", source)
         elif isinstance(source, InstructionsSource):
             progress(f"reading instructions in {source.path}")
             for kind, name in sorted(source.files.items()):
                 for row_id, group, prompt, answer in read_instructions(folder / name, kind, on_error, found.rejected):
                     found.read["instructions"] += 1
-                    found.instructions.append(_Instruction(row_id, kind, group, prompt, answer, source.licence))
+                    found.instructions.append(
+                        _Instruction(row_id, kind, group, prompt, answer, source.licence, source.path)
+                    )
     return found
 
 
-def _add_document(found: _Gathered, document: RuleDocument, strength: str, licence: str) -> None:
+def _add_document(found: _Gathered, document: RuleDocument, strength: str, source: RawSource | StatutesSource) -> None:
     parsed = parse_clauses(document, strength)
     found.tables += _quality_rules(document)
     if not parsed.articles:
         found.dropped["rule document without articles"] += 1
         return
-    new = _Document(parsed, strength, licence, document.file)
+    new = _Document(parsed, strength, source.licence, document.file, source.path)
     same = next((i for i, other in enumerate(found.documents) if same_law(parsed, other.parsed)), None)
     if same is None:
         found.documents.append(new)

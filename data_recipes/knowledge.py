@@ -28,7 +28,10 @@ class QualityRule(StrictModel):
 
 
 class DocumentInfo(StrictModel):
-    """A rule document. `split` is set where documents are held out; a company's own rules are known to all splits."""
+    """A rule document. `split` is set where documents are held out; a company's own rules are known to all splits.
+
+    `source` is the path of its source in the configuration: its name in the licence ledger.
+    """
 
     document: str
     file: str
@@ -38,10 +41,11 @@ class DocumentInfo(StrictModel):
     gaps: tuple[str, ...]
     split: Split | None = None
     licence: str = ""
+    source: str = ""
 
 
 class Instruction(StrictModel):
-    """One open instruction with the document it is split by."""
+    """One open instruction with the document it is split by, and the path of its source in the configuration."""
 
     id: str
     kind: str
@@ -50,6 +54,7 @@ class Instruction(StrictModel):
     answer: str
     split: Split
     licence: str = ""
+    source: str = ""
 
 
 @dataclass

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from data_recipes.errors import DataError
-from data_recipes.splits import order_key
 from tianjing.config import StrictModel
 from tianjing.records import Example, Split
 
@@ -121,6 +120,8 @@ def _limit(
 
 def _first(rows: Sequence[Example], task: str, count: int, seed: int) -> list[Example]:
     """Rows of one task drawn by a seeded hash of their id: what else is there does not change the draw."""
+    from data_recipes.splits import order_key  # which imports the configuration, which imports this module
+
     own = [row for row in rows if row.task == task]
     return sorted(own, key=lambda row: order_key(seed, f"mix|{row.id}"))[:count]
 

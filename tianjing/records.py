@@ -289,6 +289,10 @@ class Tokens(StrictModel):
     answer: int = Field(ge=0)
     """The answer with its stop token: what a loss is taken on."""
 
+    @property
+    def total(self) -> int:
+        return self.prompt + self.answer
+
 
 class Example(StrictModel):
     """One row of an instruction dataset.

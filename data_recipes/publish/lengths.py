@@ -90,7 +90,7 @@ def summarise(rows: Iterable[Example]) -> list[LengthSummary]:
             by_task[row.task].append(row.tokens)
     summaries = []
     for task, tokens in sorted(by_task.items()):
-        totals = sorted(counted.prompt + counted.answer for counted in tokens)
+        totals = sorted(counted.total for counted in tokens)
         answers = sorted(counted.answer for counted in tokens)
         summaries.append(
             LengthSummary(task, len(tokens), _at(totals, 0.5), _at(totals, 0.95), totals[-1], _at(answers, 0.5))
