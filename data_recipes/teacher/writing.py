@@ -132,13 +132,17 @@ class _Desk:
 
 
 def _chosen(use: TeacherUse, rows: Sequence[Draft], config: TeacherConfig) -> list[Draft]:
-    """Rows with a cited clause in the training split; questions only where a template made them."""
+    """Rows with a cited clause in the training split; questions only where a template made them.
+
+    A question that misstates its clause on purpose (`corrects`) stays as it is: a rewording would put it right.
+    """
     fitting = [
         row
         for row in rows
         if row.task == TASK
         and row.split == "train"
         and row.reference["clause_id"]
+        and not row.reference.get("corrects")
         and (use == "worded_answer" or row.origin == "derived")
     ]
     drawn = sorted(fitting, key=lambda row: order_key(config.seed, f"teacher|{row.id}"))[: config.max_rows]
