@@ -20,6 +20,9 @@ from tianjing.engine import ChatClient, ChatRequest, EngineError
 from tianjing.errors import EXIT_STAGE_FAILED
 from tianjing.files import canonical_json, read_jsonl, sha256_bytes
 
+GIVE_UP_AFTER = 3
+"""Requests in a row that got no answer, each sent `sends` times: the rest would get none either."""
+
 OnAnswer = Callable[[int, int], None]
 """Called with (answered, all)."""
 
@@ -35,13 +38,14 @@ class Answer(StrictModel):
 
 @dataclass
 class _State:
-    """What the concurrent tasks share. `answered` grows with every answer: it tells a slow endpoint from a dead one."""
+    """What the concurrent tasks share. Requests given up in a row, without an answer between, tell a dead endpoint."""
 
     queue: list[ChatRequest]
     total: int
     answers: dict[str, Answer]
     stream: IO[str]
     answered: int = 0
+    given_up_in_a_row: int = 0
 
 
 def request_key(request: ChatRequest) -> str:
@@ -106,15 +110,16 @@ async def _work(state: _State, client: ChatClient, config: TeacherConfig, on_ans
     unanswered: list[EngineError] = []
     while state.queue:
         request = state.queue.pop()
-        before = state.answered
         try:
             answer = await _send(request, client, config)
         except EngineError as error:
-            if state.answered == before:  # nobody else was answered in all that time: the endpoint is gone
+            state.given_up_in_a_row += 1
+            if state.given_up_in_a_row == GIVE_UP_AFTER:
                 raise _no_answer(f"the endpoint does not answer: {error.message}") from None
             unanswered.append(error)
             continue
         state.answered += 1
+        state.given_up_in_a_row = 0
         state.answers[answer.key] = answer
         if answer.finish_reason != "unreadable":
             state.stream.write(json.dumps(answer.model_dump(), ensure_ascii=False) + "\n")
