@@ -7,19 +7,23 @@ recognition takes for digits (O, l, I) are read as digits where only digits can 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from tianjing.text import DIGITS, fold, number
 
-_LOOK_ALIKE: Final = str.maketrans("OoQDlI|i", "00001111")
-_ND: Final = r"[0-9OoQDlI|i]"
+_LOOK_ALIKE: Final = str.maketrans("OoQDlI|iSB", "0000111158")
+_ND: Final = r"[0-9OoQDlI|iSB]"
 _SPACE: Final = r"[ \t　]*"
+# Recognition sets a space into a number now and then; two spaces are a column.
+_SP: Final = r" ?"
+# Marks that stamps and dirt leave behind a value.
+_DIRT: Final = " 　★☆·~～*^_`'\"•■□◆。.,，、;；"
 _LEAD: Final = re.compile(
-    r"[\s:：;；=|¥￥]*(?:(?:为|是|共计?|合计|计|约|税前|税后|人民币|RMB|CNY|大写|小写|金额|（大写）|（小写）|\(大写\)|\(小写\)|\(元\)|（元）)"
-    r"[\s:：|¥￥]*)*"
+    r"[\s:：;；=|¥￥（(]*(?:(?:为|是|每月|每人每月|月均|标准|共计?|合计|计|约|税前|税后|人民币|RMB|CNY|大写|小写|金额|（大写）|（小写）|\(大写\)|\(小写\)|\(元\)|（元）)"
+    r"[\s:：|¥￥（(）)]*)*"
 )
 
 
@@ -34,23 +38,33 @@ class Reading(NamedTuple):
 
 Reader = Callable[[str, int, int], Reading | None]
 
+_YEAR: Final = rf"(?P<y>[12lI|]{_SP}{_ND}(?:{_SP}{_ND}){{2}}|[零〇○O一二三四五六七八九]{{4}})"
+_ONE_OR_TWO: Final = rf"{_ND}(?:{_SP}{_ND})?"
 _DATE: Final = re.compile(
-    rf"(?P<y>{_ND}{{4}}|[零〇○O一二三四五六七八九]{{4}}){_SPACE}(?:年|[-/.—–~])"
-    rf"{_SPACE}(?P<m>{_ND}{{1,2}}|[一二三四五六七八九十]{{1,2}}){_SPACE}(?:月|[-/.—–~])"
-    rf"{_SPACE}(?P<d>{_ND}{{1,2}}|[一二三四五六七八九十]{{1,3}}){_SPACE}日?|(?<!\d)(?P<run>20\d{{6}}|19\d{{6}})(?!\d)"
+    rf"{_YEAR}{_SPACE}(?:年|[-/.—–~])"
+    rf"{_SPACE}(?P<m>{_ONE_OR_TWO}|[一二三四五六七八九十]{{1,2}}){_SPACE}(?:月|[-/.—–~])"
+    rf"{_SPACE}(?P<d>{_ONE_OR_TWO}|[一二三四五六七八九十]{{1,3}})(?:{_SPACE}[日曰号])?"
+    r"|(?<!\d)(?P<run>20\d{6}|19\d{6})(?!\d)"
 )
-_MONTH: Final = re.compile(rf"(?P<y>{_ND}{{4}}){_SPACE}(?:年|[-/.]){_SPACE}(?P<m>{_ND}{{1,2}})(?!\d){_SPACE}(?:月份?)?")
-_MONEY: Final = re.compile(rf"[-+]?{_ND}{{1,3}}(?:[,，]{_SPACE}{_ND}{{3}})+(?:[.．]{_ND}{{1,2}})?|[-+]?{_ND}+(?:[.．]{_ND}+)?")
-_CAPITAL: Final = "零〇壹贰叁肆伍陆柒捌玖拾佰仟万亿元圆角分整正"
-_CAPITALS: Final = re.compile(rf"[{_CAPITAL}](?:{_SPACE}[{_CAPITAL}])+")
-_ID: Final = re.compile(rf"(?<![0-9A-Za-z])(?:{_ND}{_SPACE}){{17}}[0-9OoQDlIXx×]|(?<![0-9A-Za-z])\d{{15}}(?!\d)")
+_MONTH: Final = re.compile(
+    rf"{_YEAR}{_SPACE}(?:年|[-/.]){_SPACE}(?P<m>{_ONE_OR_TWO})(?!\d){_SPACE}(?:月份?)?|(?<!\d)(?P<run>20\d{{4}})(?!\d)"
+)
+_MONEY: Final = re.compile(
+    rf"[-+]?{_ND}(?:{_SP}[,，]?{_SP}{_ND})*(?:{_SP}[.．]{_SP}{_ND}(?:{_SP}{_ND})?)?"
+)
+_CAPITAL: Final = "零〇壹贰叁肆伍陆柒捌玖拾佰仟万亿元圆兀角分整正"
+_CAPITALS: Final = re.compile(rf"[{_CAPITAL}](?:{_SP}[{_CAPITAL}])+")
+_ID: Final = re.compile(rf"(?<![0-9A-Za-z])(?:{_ND}{_SP}){{17}}(?:{_ND}|[Xx×])|(?<![0-9A-Za-z])\d{{15}}(?!\d)")
 _CARD: Final = re.compile(rf"(?<![0-9A-Za-z])(?:{_ND}[ \-]?){{11,18}}{_ND}(?![0-9A-Za-z])")
-_CODE: Final = re.compile(r"(?<![0-9A-Za-z])[0-9A-Z]{18}(?![0-9A-Za-z])")
-_COUNT: Final = re.compile(rf"{_ND}+|[一二两三四五六七八九十]+")
-_SERIAL: Final = re.compile(r"[0-9A-Za-z\u4e00-\u9fff（）()\-—〔〕\[\]]{4,40}")
-_VIN: Final = re.compile(r"[0-9A-Z]{17}(?![0-9A-Z])")
-_PLATE: Final = re.compile(r"[\u4e00-\u9fff][A-Z][·•]?[0-9A-Z]{5,6}")
-_PERSON: Final = re.compile(r"[\u4e00-\u9fff·]{2,10}")
+_CODE: Final = re.compile(rf"(?<![0-9A-Za-z])(?:[0-9A-Za-z]{_SP}){{17}}[0-9A-Za-z](?![0-9A-Za-z])")
+_COUNT: Final = re.compile(rf"{_ND}(?:{_SP}{_ND})*|[一二两三四五六七八九十]+")
+_SERIAL: Final = re.compile(r"[0-9A-Za-z\u4e00-\u9fff（）()\-—〔〕\[\]](?: ?[0-9A-Za-z\u4e00-\u9fff（）()\-—〔〕\[\]]){3,39}")
+_VIN: Final = re.compile(rf"(?<![0-9A-Za-z])(?:[0-9A-Za-z]{_SP}){{16}}[0-9A-Za-z](?![0-9A-Za-z])")
+_PLATE: Final = re.compile(r"[\u4e00-\u9fff] ?[A-Z] ?[·•]?(?: ?[0-9A-Z]){5,6}")
+_PERSON: Final = re.compile(r"[\u4e00-\u9fff](?: ?[\u4e00-\u9fff·]){1,9}")
+_STARTS: Final = re.compile(rf"(?<![0-9A-Za-z.,])[0-9A-Za-z]|(?<![{_CAPITAL}])[{_CAPITAL}]")
+_HAN_PAIR: Final = re.compile(r"[\u4e00-\u9fff]{2}")
+_CODE_BEHIND: Final = re.compile(r"(?:[（(][0-9A-Za-z]{8,}[）)]?|[12]\d{3}[年\-/.].*)$")
 _TITLE: Final = re.compile(r"(?:同志|先生|女士|小姐|员工|身份证|性别|系|，|男|女).*$")
 _WORDS_END: Final = re.compile(r"[\n\t,，;；。:：|]| {2,}|(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff]{2,6}[:：])")
 
@@ -102,7 +116,10 @@ def read_month(text: str, start: int, end: int) -> Reading | None:
     match = _MONTH.match(text, _lead(text, start, end), end)
     if not match:
         return None
-    (year, one), (month, two) = digits_of(match["y"]), digits_of(match["m"])
+    if match["run"]:
+        year, one, month, two = match["run"][:4], False, match["run"][4:], False
+    else:
+        (year, one), (month, two) = digits_of(match["y"]), digits_of(match["m"])
     try:
         return Reading(date(int(year), int(month), 1), match.start(), match.end(), one or two)
     except ValueError:
@@ -116,6 +133,7 @@ def read_money(text: str, start: int, end: int) -> Reading | None:
     if not match:
         return None
     plain, mended = digits_of(match[0].replace("．", ".").lstrip("+-"))
+    plain = re.sub(r"(\.\d\d).*", r"\1", plain)
     try:
         value = Decimal(plain)
     except ArithmeticError:
@@ -130,7 +148,10 @@ def read_money(text: str, start: int, end: int) -> Reading | None:
 def read_capitals(text: str, start: int, end: int) -> Reading | None:
     """壹万肆仟柒佰元整, as it is printed."""
     match = _CAPITALS.match(text, _lead(text, start, end), end)
-    return Reading(re.sub(r"\s", "", match[0]), match.start(), match.end()) if match else None
+    if not match:
+        return None
+    value = re.sub(r"\s", "", match[0]).replace("兀", "元")
+    return Reading(value, match.start(), match.end(), "兀" in match[0])
 
 
 def capitals_yuan(text: str) -> Decimal | None:
@@ -168,19 +189,26 @@ def read_card(text: str, start: int, end: int) -> Reading | None:
 def read_code(text: str, start: int, end: int) -> Reading | None:
     """A unified social credit code (统一社会信用代码): 18 digits and capitals."""
     match = _CODE.match(text, _lead(text, start, end), end)
-    return Reading(match[0], match.start(), match.end()) if match else None
+    return _without_spaces(match) if match and re.search(r"\d.*\d.*\d", match[0]) else None
 
 
 def read_vin(text: str, start: int, end: int) -> Reading | None:
     """A vehicle identification number (车辆识别代号): 17 digits and capitals."""
     match = _VIN.match(text, _lead(text, start, end), end)
-    return Reading(match[0], match.start(), match.end()) if match else None
+    return _without_spaces(match) if match and re.search(r"[A-Za-z]", match[0]) else None
+
+
+def _without_spaces(match: re.Match[str]) -> Reading:
+    """Codes have neither O nor I (GB 32100, ISO 3779): those are 0 and 1; small letters are a recognition's."""
+    bare = match[0].replace(" ", "")
+    value = bare.replace("l", "1").upper().translate(str.maketrans("OI", "01"))
+    return Reading(value, match.start(), match.end(), value != bare)
 
 
 def read_plate(text: str, start: int, end: int) -> Reading | None:
     """A licence plate."""
     match = _PLATE.match(text, _lead(text, start, end), end)
-    return Reading(match[0].replace("·", "").replace("•", ""), match.start(), match.end()) if match else None
+    return Reading(re.sub("[·• ]", "", match[0]), match.start(), match.end()) if match else None
 
 
 def read_count(text: str, start: int, end: int) -> Reading | None:
@@ -202,15 +230,17 @@ def read_decimal(text: str, start: int, end: int) -> Reading | None:
 def read_serial(text: str, start: int, end: int) -> Reading | None:
     """A number of a document; may hold letters and Chinese characters."""
     match = _SERIAL.match(text, _after_separators(text, start, end), end)
-    return Reading(match[0], match.start(), match.end()) if match and re.search(r"\d", match[0]) else None
+    if not match or not re.search(r"\d", match[0]):
+        return None
+    value, mended = re.sub(r"[（(][章盖印]?$", "", match[0].replace(" ", "")).strip("（）()-—"), False
+    if not re.search(r"[^0-9OoQDlI|i]", value):
+        value, mended = digits_of(value)
+    return Reading(value, match.start(), match.end(), mended)
 
 
 def read_person(text: str, start: int, end: int) -> Reading | None:
     """A person's name of two to ten Chinese characters."""
-    begin = _after_separators(text, start, end)
-    # 姓 名 of a form may be set wide, and so may the name itself: 王 伟.
-    wide = re.compile(r"[\u4e00-\u9fff] {1,2}[\u4e00-\u9fff](?=\s|$)").match(text, begin, end)
-    match = wide or _PERSON.match(text, begin, end)
+    match = _PERSON.match(text, _after_separators(text, start, end), end)
     if not match:
         return None
     name = _TITLE.sub("", match[0]).strip()
@@ -219,12 +249,31 @@ def read_person(text: str, start: int, end: int) -> Reading | None:
 
 
 def read_words(text: str, start: int, end: int) -> Reading | None:
-    """Everything up to the next separator."""
+    """Everything up to the next separator, without the spaces that recognition sets between characters."""
     begin = _after_separators(text, start, end)
     match = _WORDS_END.search(text, begin, end)
     stop = match.start() if match else end
-    value = text[begin:stop].strip(" 　")
-    return Reading(value, begin, begin + len(value)) if value else None
+    value = re.sub(r"[（(][章盖印][^）)]{0,3}[）)]$", "", text[begin:stop].strip(_DIRT)).strip(_DIRT)
+    return Reading(re.sub(r"(?<![A-Za-z]) (?![A-Za-z])", "", value), begin, begin + len(value)) if value else None
+
+
+def read_org(text: str, start: int, end: int) -> Reading | None:
+    """An organisation, or a person in the place of one, without the code that may stand in brackets behind it."""
+    reading = read_words(text, start, end)
+    if reading is None or not _HAN_PAIR.match(str(reading.value)):
+        return None
+    return reading._replace(value=_CODE_BEHIND.sub("", str(reading.value)))
+
+
+def search(read: Reader, text: str, start: int, end: int) -> Reading | None:
+    """What `read` reads first where a run of letters, digits or capitals begins."""
+    return next(every(read, text, start, end), None)
+
+
+def every(read: Reader, text: str, start: int, end: int) -> Iterator[Reading]:
+    """All that `read` reads where a run of letters, digits or capitals begins."""
+    starts = (read(text, match.start(), end) for match in _STARTS.finditer(text, start, end))
+    return (reading for reading in starts if reading)
 
 
 def _lead(text: str, start: int, end: int) -> int:

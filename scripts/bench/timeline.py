@@ -46,7 +46,7 @@ def same(read: object, printed: object) -> bool:
     return "".join(str(read).split()) == "".join(str(printed).split())
 
 
-def score_documents(folders: list[Path], show: bool) -> None:
+def score_documents(folders: list[Path], show: bool, kinds: list[str] | None) -> None:
     """Print precision and recall by field and by kind."""
     by_field: dict[str, Counter[str]] = defaultdict(Counter)
     by_kind: dict[str, Counter[str]] = defaultdict(Counter)
@@ -54,6 +54,8 @@ def score_documents(folders: list[Path], show: bool) -> None:
     documents, started = 0, time.perf_counter()
     for folder in folders:
         for document, truth in pairs(folder):
+            if kinds and document.kind not in kinds:
+                continue
             documents += 1
             read = read_fields(page_of(document), document.kind)
             printed = {name: value for name, value in truth["fields"].items() if name != "rows"}
@@ -91,9 +93,10 @@ def machine() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, help="raw folders with truth/")
+    parser.add_argument("--kinds", nargs="*", help="only these kinds of documents")
     parser.add_argument("--show", action="store_true", help="list every wrong or missing field")
     arguments = parser.parse_args()
-    score_documents(arguments.folders, arguments.show)
+    score_documents(arguments.folders, arguments.show, arguments.kinds)
     return 0
 
 
