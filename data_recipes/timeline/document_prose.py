@@ -16,6 +16,7 @@ from data_recipes.timeline.document_values import (
     read_code,
     read_id,
     read_money,
+    read_month,
     read_person,
     read_vin,
 )
@@ -44,9 +45,12 @@ _PROSE: Final[dict[str, str]] = {
     "repaid_yuan": r"(?:共|累计|合计)(?:还款|归还|偿还)[^\d\n]{0,4}(?P<v>[\d,.]+)",
     "total_yuan": r"(?:小计|共计|总计|合计)[^\d\n]{0,4}(?P<v>[\d,.]+)",
     "months": r"(?:租期|租赁期|期限|共)[^\d\n]{0,6}(?P<v>\d+)\s*个月",
-    "members": r"(?:全家|家庭|保障|共有?|户内)[^\d\n]{0,6}(?P<v>\d+)\s*[人口]",
-    "valid_years": r"有效期[^\d\n]{0,4}(?P<v>\d{1,2})\s*年(?!\d)",
+    "members": r"(?:全家|家庭|保障|本?户?共有?|户内)[^\d\n]{0,6}(?P<v>\d+)\s*[人口]",
+    "valid_years": r"有效期[^\n]*?(?<!\d)(?P<v>\d{1,2})\s*年(?!\d)",
     "land_years": r"(?<!\d)(?P<v>[4-7]0)\s*年(?!\d)",
+    "study_years": r"(?P<v>\d) ?年制",
+    "major": r"(?:在我校|主修|学习)(?P<v>[\u4e00-\u9fff ]{2,14}?)专 ?业",
+    "monthly_income_yuan": r"月(?:均|平均)?(?:收入|工资|薪)[^\d\n]{0,8}(?P<v>[\d,.]+)\s*元",
     "months_paid": r"(?:累计|共|实际)?缴[费纳存][^\d\n]{0,4}(?P<v>\d+)\s*个?月",
     "bank": r"(?:在|存于)(?P<v>[\u4e00-\u9fff]{2,12}银行)",
     "deposit_yuan": r"(?:存有|存款)[^\d\n]{0,6}(?P<v>[\d,.]+)",
@@ -54,7 +58,7 @@ _PROSE: Final[dict[str, str]] = {
 _COMPILED: Final = {field: re.compile(pattern) for field, pattern in _PROSE.items()}
 # field -> (what stands before the date, what stands after it); either is enough
 _DATES: Final[dict[str, tuple[str, str]]] = {
-    "joined_on": (r"(?:入职|加入|到岗)[^，。\n]{0,4}$", r"起?[^，。\n\d]{0,4}(?:入职|到岗|加入|进入我|在我(?:单位|公司|司)工作)"),
+    "joined_on": (r"(?:入职|加入|到岗)[^，。\n]{0,4}$", r"起?[^，。\n\d]{0,4}(?:入职|到岗|加入|进入我|在我(?:单位|公司|司)工作)|起(?:任|担任|在我)"),
     "left_on": (r"(?:离职|解除|终止|失业)[^，。\n]{0,6}$", r"起?[^，。\n\d]{0,6}(?:离职|解除|终止|失业)"),
     "admitted_on": (r"(?:入院|住院)[^，。\n]{0,4}$", r"[^，。\n\d]{0,6}(?:入院|收入|收治|住院)"),
     "discharged_on": (r"出院[^，。\n]{0,4}$", r"[^，。\n\d]{0,2}出院"),
@@ -62,10 +66,10 @@ _DATES: Final[dict[str, tuple[str, str]]] = {
     "frozen_until": (r"(?:冻结|止付)[^。\n]{0,8}至?$", r"(?:前|止)(?:冻结|止付)"),
     "settled_on": (r"(?:结清|还清)[^，。\n]{0,3}$", r"[^，。\n\d]{0,4}(?:结清|还清)"),
     "disbursed_on": (r"(?:放款|发放|借款)[^，。\n]{0,3}$", r"[^，。\n\d]{0,4}(?:办理贷款|发放|放款|借款|申请)"),
-    "retired_on": (r"退休[^，。\n]{0,4}$", r"[^，。\n\d]{0,6}退休"),
+    "retired_on": (r"退休[^，。\n]{0,4}$", r"[^，。\n\d]{0,6}退休|起? ?(?:享受|领取)"),
     "signed_on": (r"(?:签订|签署|签约|签字)[^，。\n]{0,4}$", r"[^，。\n\d]{0,4}签"),
     "registered_on": (r"登记[^，。\n]{0,4}$", r"[^，。\n\d]{0,6}(?:登记|注册)"),
-    "starts_on": (r"(?:自|起租|起)[:：]?$", r"起"),
+    "starts_on": (r"(?:自|起租|起)[:：]?$", r"起(?!任)"),
     "ends_on": (r"(?:止|截至)[:：]?$", r"止"),
     "started_on": (r"入学[^，。\n]{0,4}$", r"[^，。\n\d]{0,4}(?:入学|考入)"),
     "graduated_on": (r"毕业[^，。\n]{0,4}$", r"[^，。\n\d]{0,12}毕业"),
@@ -86,15 +90,32 @@ _BETWEEN: Final = re.compile(r"[ \t]*起?[ \t]*(?:至|到|—+|–|-+|~|～|起)
 _ADDRESS: Final = re.compile(
     r"(?:[\u4e00-\u9fff]{2,8} ?(?:省|自治区))? ?[\u4e00-\u9fff]{2,8} ?[市州盟](?: ?(?!第)[\u4e00-\u9fff\d]){2,30}?号(?: ?[\u4e00-\u9fff\d\-]){0,16}"
 )
-_ESTATE: Final = re.compile(r"[\u4e00-\u9fff（()）\d]{2,20}不动产权?第 ?\d(?: ?\d){3,}号")
+_ESTATE: Final = re.compile(r"([\u4e00-\u9fff（()）\d]{2,20}不动产权?第 ?\d(?: ?\d){3,}号)")
 # Of a table: a type, a brand of vehicle or a tax that stands alone in its cell.
-_TAX: Final = re.compile(r"(?:个人所得税|契税|增值税|印花税|房产税|城镇土地使用税|车辆购置税)(?:[（(][^）)\n]{2,10}[）)])?")
-_VEHICLE: Final = re.compile(r"[\u4e00-\u9fffA-Z0-9]{2,10}(?:轿车|客车|货车|越野车|乘用车|摩托车)")
-_CAPITALS: Final = re.compile(r"[壹贰叁肆伍陆柒捌玖拾佰仟万亿零]{2,}[元圆兀][零壹贰叁肆伍陆柒捌玖角分整正 ]*")
-_PLATE: Final = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z][·• ]?[0-9A-Z]{5,6}(?![0-9A-Z])")
+_TAX: Final = re.compile(r"((?:个人所得税|契税|增值税|印花税|房产税|城镇土地使用税|车辆购置税)(?:[（(][^）)\n]{2,10}[）)])?)")
+_VEHICLE: Final = re.compile(r"([\u4e00-\u9fffA-Z0-9]{2,10}(?:轿车|客车|货车|越野车|乘用车|摩托车))")
+_CAPITALS: Final = re.compile(r"[壹贰叁肆伍陆柒捌玖](?: ?[壹贰叁肆伍陆柒捌玖拾佰仟万亿零])+ ?[元圆兀][零壹贰叁肆伍陆柒捌玖角分整正 ]*")
+_PLATE: Final = re.compile(r"([京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z][·• ]?[0-9A-Z]{5,6}(?![0-9A-Z]))")
+_ORG_ALONE: Final = re.compile(r"(?:^|[^\u4e00-\u9fff（）()])([\u4e00-\u9fff][\u4e00-\u9fff（）() ]{2,24}?(?:公司|集团|商行|经营部|合作社|工厂))", re.M)
+_WORD_SHAPES: Final[dict[str, re.Pattern[str]]] = {
+    "number": _ESTATE,
+    "tax_item": _TAX,
+    "model": _VEHICLE,
+    "plate": _PLATE,
+    "sex": re.compile(r"(?<![\u4e00-\u9fff])([男女])(?![\u4e00-\u9fff])"),
+    "ethnicity": re.compile(r"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{1,4})族"),
+    "degree": re.compile(r"((?:博士|硕士)(?:研究生)?|(?:大学)?(?:本科|专科)|大专|中专|高中)"),
+    "school": re.compile(r"(?<![\u4e00-\u9fff])([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){2,14}(?:大学|学院|学校))"),
+    "ward": re.compile(r"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{1,7}科|[\u4e00-\u9fff]{1,6}病区)(?![\u4e00-\u9fff])"),
+    "bank": re.compile(r"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{2,10}银行)"),
+    "employer": _ORG_ALONE,
+    "company": _ORG_ALONE,
+    "seller": _ORG_ALONE,
+}
+_BEFORE_SEX: Final = re.compile(r"(?:^|\n)[ \t]*([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})[ \t,，]+[男女](?![\u4e00-\u9fff])")
 _NAME_BEHIND: Final = re.compile(r"(?:\t| {2,})([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})(?=\s|$)")
 _NEAR_NAME: Final = (
-    r"(?P<v>[\u4e00-\u9fff·](?: ?[\u4e00-\u9fff·]){{1,3}}?)[\s，,（(]*(?:(?:居民)?身份证件?(?:号码?)?|公民身份号码|证件号?码?)?[\s:：]*{value}"
+    r"(?P<v>[\u4e00-\u9fff·](?: ?[\u4e00-\u9fff·]){{1,3}}?)[\s，,（(／/]*(?:(?:居民)?身份证件?(?:号码?)?|公民身份号码|证件号?码?)?[\s:：]*{value}"
 )
 _LABEL_WORDS: Final = frozenset(
     word for labels in [labels for _, labels in COMMON.values()] + [v for kind in BY_KIND.values() for v in kind.values()]
@@ -108,6 +129,7 @@ _ISSUERS: Final = {
     "office": r"局|中心|处|所",
     "hospital": r"医院",
     "bank": r"银行",
+    "issuer": r"局",
     "lender": r"银行|金融|小贷|公司|信用卡中心",
 }
 
@@ -134,22 +156,34 @@ def by_shape(text: str, wanted: tuple[str, ...]) -> _Named:
         reading = _most_likely(field, list(every(read, text, 0, len(text))))
         if reading is None:
             continue
-        if field in wanted:
-            yield field, reading
+        if field not in wanted:
+            continue
+        yield field, reading
         if "name" in wanted and field in ("id_number", "card_number"):
             name = _name_beside(text, reading)
             if name:
                 yield "name", name
+    yield from _totals(text, wanted)
     address = _ADDRESS.search(text) if "address" in wanted else None
     if address:
         yield "address", Reading(address[0].replace(" ", ""), address.start(), address.end())
-    for field, shape in (("number", _ESTATE), ("tax_item", _TAX), ("model", _VEHICLE), ("plate", _PLATE)):
+    for field, shape in _WORD_SHAPES.items():
         match = shape.search(text) if field in wanted else None
         if match and (field != "number" or "built_square_metres" in wanted):
-            yield field, Reading(match[0].replace(" ", ""), match.start(), match.end())
+            yield field, Reading(match[1].replace(" ", ""), match.start(1), match.end(1))
         beside = _NAME_BEHIND.match(text, match.end()) if match and field == "plate" else None
         if beside:
             yield "name", Reading(beside[1].replace(" ", ""), beside.start(1), beside.end(1))
+    if "month" in wanted:
+        month = next((r for r in every(read_month, text, 0, len(text)) if not dates(text, r.start, r.end + 4)), None)
+        if month:
+            yield "month", month
+            beside = _NAME_BEHIND.match(text, month.end) or re.compile(r" ([\u4e00-\u9fff]{2,4})(?=\s)").match(text, month.end)
+            if beside:
+                yield "name", Reading(beside[1].replace(" ", ""), beside.start(1), beside.end(1))
+    of_sex = _BEFORE_SEX.search(text) if "name" in wanted else None
+    if of_sex and of_sex[1] not in _LABEL_WORDS:
+        yield "name", Reading(of_sex[1].replace(" ", ""), of_sex.start(1), of_sex.end(1))
     amount = _CAPITALS.search(text)
     for field in wanted:
         if field.endswith("_capitals") and amount:
@@ -166,14 +200,51 @@ def by_shape(text: str, wanted: tuple[str, ...]) -> _Named:
                         yield second, two
 
 
+def _totals(text: str, wanted: tuple[str, ...]) -> _Named:
+    """合计 58100.00 843.00 at the foot of a table: each amount under the head of its column."""
+    foot = re.search(r"(?:^|\n)[ \t]*(?:合计|总计|小计)((?:[ \t]+[\d,. ]+\d)+)", text)
+    if not foot:
+        return
+    amounts = [r for r in (read_money(text, m.start(), len(text)) for m in re.finditer(r"(?<![\d,.])\d[\d,.]*", text)) if r]
+    amounts = [r for r in amounts if foot.start(1) <= r.start < foot.end(1)]
+    for head in re.finditer(r"[^\n]+", text[: foot.start()]):
+        columns = head[0].split()
+        if len(columns) >= 2 and not re.search(r"\d", head[0]):
+            for column, amount in zip(columns[::-1], amounts[::-1], strict=False):
+                for field, words in _TOTALS.items():
+                    if field in wanted and column in words:
+                        yield field, amount
+
+
+_TOTALS: Final = {
+    "total_income_yuan": ("收入额", "收入", "收入金额", "税前收入"),
+    "total_tax_yuan": ("税额", "已缴税额", "纳税额", "实缴税额", "已缴"),
+    "total_personal_yuan": ("个人", "个人缴费", "个人缴纳"),
+    "total_yuan": ("合计", "金额", "缴存额"),
+}
+
+
 def _most_likely(field: str, readings: list[Reading]) -> Reading | None:
     """Of several numbers of one shape the first that can be such a number: a day of birth in an id, none in a card."""
     if field == "id_number":
-        return next((r for r in readings if is_resident_id(str(r.value), checksum=False)), None)
+        likely = [r for r in readings if is_resident_id(str(r.value), checksum=False)]
+        # A forger may have made the date of birth impossible; 18 digits with a century are an id all the same.
+        likely += [r for r in readings if len(str(r.value)) == 18 and str(r.value)[6:8] in ("19", "20")]
+        return min(likely, key=lambda r: -len(str(r.value)), default=None)
     if field == "card_number":
         cards = [r for r in readings if not is_resident_id(str(r.value), checksum=False)]
         return next((r for r in cards if is_luhn(str(r.value))), cards[0] if cards else None)
     return readings[0] if readings else None
+
+
+def person_at(text: str, start: int, end: int) -> Reading | None:
+    """A name at the beginning of a part of a line, behind a label or not."""
+    match = re.compile(r"(?:[\u4e00-\u9fff]{2,4}[:：])?[ \t]*([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})(?=[\s（(，,]|$)").match(
+        text, start, end
+    )
+    if not match or match[1] in _LABEL_WORDS:
+        return None
+    return Reading(match[1].replace(" ", ""), match.start(1), match.end(1))
 
 
 def _name_beside(text: str, number: Reading) -> Reading | None:
@@ -182,7 +253,7 @@ def _name_beside(text: str, number: Reading) -> Reading | None:
     match = re.search(_NEAR_NAME.format(value="$"), line)
     if match and (match.start() == 0 or not "\u4e00" <= line[match.start() - 1] <= "\u9fff" or "兹" in line):
         begin = number.start - len(line) + match.start("v")
-        value = re.sub(r"^(?:兹证明|兹有|证明)", "", match["v"].replace(" ", ""))
+        value = re.sub(r"^(?:兹证明|兹有|证明|患者|姓名)", "", match["v"].replace(" ", ""))
         if len(value) >= 2 and value not in _LABEL_WORDS:
             return Reading(value, begin, begin + len(match["v"]))
     behind = re.match(r"[ ]?[（(]([\u4e00-\u9fff·]{2,4})[）)]", text[number.end : number.end + 8])
@@ -216,8 +287,6 @@ def by_signature(text: str, wanted: tuple[str, ...]) -> _Named:
             for field, endings in _ISSUERS.items():
                 if field in wanted and re.search(rf"(?:{endings})$", value):
                     yield field, span
-    for field in ("hospital", "bank"):
-        if field in wanted:
-            name = re.search(rf"[\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){{1,14}}?{_ISSUERS[field]}", text)
-            if name:
-                yield field, Reading(name[0].replace(" ", ""), name.start(), name.end())
+    hospital = re.search(r"[\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,14}?医院", text) if "hospital" in wanted else None
+    if hospital:
+        yield "hospital", Reading(hospital[0].replace(" ", ""), hospital.start(), hospital.end())

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from data_recipes.timeline.document_labels import BY_KIND, COMMON, KINDS, READERS
-from data_recipes.timeline.document_prose import by_prose, by_shape, by_signature
-from data_recipes.timeline.document_values import Reading, search
+from data_recipes.timeline.document_prose import by_prose, by_shape, by_signature, person_at
+from data_recipes.timeline.document_values import Reading, dates, every, search
 from data_recipes.timeline.page import Page
 
 WAYS: Final = ("label", "gap", "prose", "shape", "within", "below", "signature")
@@ -56,8 +56,8 @@ class _Line(NamedTuple):
 
 # Characters that text recognition confuses, as one: labels and lines are compared under this map.
 _CONFUSED: Final = str.maketrans("入曰兀己巳末士囗：；", "人日元已已未土口::")
-_AFTER: Final = re.compile(r"[ \t　]*(?:[（(][^（）()\n:]{1,8}[）)])?[ \t　]*(:)?")
-_VALUE_AHEAD: Final = re.compile(r"[（(]?(?:每月|人民币|[为是约共至自]?[¥￥\d壹贰叁肆伍陆柒捌玖])")
+_AFTER: Final = re.compile(r"[ \t　]*(?:[（(][^（）()\n:\d壹贰叁肆伍陆柒捌玖]{1,8}[）)])?[ \t　]*(:)?")
+_VALUE_AHEAD: Final = re.compile(r"[（(]?[为是约共至自]?(?:每月)?(?:人民币)?[¥￥\d壹贰叁肆伍陆柒捌玖]")
 _RANGE: Final = re.compile(r"[ \t　]*起?[ \t　]*(?:至|到|—+|–|-+|~|～|起)[ \t　]*")
 # of two dates with 至 between them the second is this field
 _RANGE_END: Final = {
@@ -84,6 +84,9 @@ def read_fields(page: Page, kind: str) -> dict[str, FieldReading]:
     for reading in sorted(found, key=lambda r: (WAYS.index(r.way), r.start)):
         best.setdefault(reading.field, reading)
     best.update(_of_spouse(page.text, wanted, best))
+    number = _unclaimed_number(page.text, best) if "number" in wanted and "number" not in best else None
+    if number:
+        best["number"] = number
     return {field: best[field] for field in wanted if field in best}
 
 
@@ -118,7 +121,7 @@ def _find_labels(line: str, offset: int, kind: str, wanted: tuple[str, ...]) -> 
         value = bool(labels) and labels[-1].colon and not line[labels[-1].end - offset : match.start()].strip()
         if not colon and (len(word) == 1 or not direct or inside or value):
             continue
-        end = after.end() if after and colon else match.end()
+        end = after.end() if after else match.end()
         labels.append(_Label(fields[word], offset + match.start(), offset + end, colon))
     return labels
 
@@ -168,18 +171,36 @@ def _below(text: str, label: _Label, labels: list[_Label], line: _Line) -> Itera
 
 
 def _of_spouse(text: str, wanted: tuple[str, ...], best: dict[str, FieldReading]) -> dict[str, FieldReading]:
-    """On a certificate of two persons the second name, date of birth and id are the spouse's."""
+    """On a certificate of two persons: the second id, and the name and date of birth that stand with each id."""
     if "spouse_name" not in wanted:
         return {}
+    ids = [reading for reading in every(READERS["id"], text, 0, len(text)) if len(str(reading.value)) == 18]
     found: dict[str, FieldReading] = {}
-    for field, spouse in (("name", "spouse_name"), ("born_on", "spouse_born_on"), ("id_number", "spouse_id_number")):
-        if field not in best or spouse in best:
-            continue
-        labels = sorted(COMMON[field][1].split(), key=len, reverse=True)
-        pattern = "|".join(r"\s{0,4}".join(map(re.escape, word)) for word in labels)
-        later = (match for match in re.finditer(pattern, text) if match.start() > best[field].end)
-        readings = (READERS[COMMON[field][0]](text, match.end(), len(text)) for match in later)
-        reading = next((reading for reading in readings if reading), None)
-        if reading:
-            found[spouse] = _field(spouse, reading, "label")
+    for prefix, number in zip(("", "spouse_"), ids, strict=False):
+        found[f"{prefix}id_number"] = _field(f"{prefix}id_number", number, "shape")
+        start = text.rfind("\n", 0, number.start) + 1
+        end = text.find("\n", number.end)
+        here = (start, end if end >= 0 else len(text))
+        above = (text.rfind("\n", 0, max(0, start - 1)) + 1, max(0, start - 1))
+        for begin, stop in (here, above):
+            born = [reading for reading in dates(text, begin, stop) if not number.start <= reading.start < number.end]
+            if born:
+                found[f"{prefix}born_on"] = _field(f"{prefix}born_on", born[-1], "shape")
+                break
+        name = person_at(text, start, number.start)
+        if name and f"{prefix}name" not in best:
+            found[f"{prefix}name"] = _field(f"{prefix}name", name, "shape")
     return found
+
+
+_NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])[A-Z]{0,2}\d(?: ?\d){7,21}(?![0-9A-Za-z])")
+
+
+def _unclaimed_number(text: str, best: dict[str, FieldReading]) -> FieldReading | None:
+    """The number of a paper that prints it without a label: a run of digits that nothing else was read from."""
+    for match in _NUMBER.finditer(text):
+        taken = any(reading.start < match.end() and match.start() < reading.end for reading in best.values())
+        if not taken and not dates(text, match.start(), match.end()):
+            reading = Reading(match[0].replace(" ", ""), match.start(), match.end())
+            return _field("number", reading, "within")
+    return None

@@ -47,7 +47,7 @@ _DATE: Final = re.compile(
     r"|(?<!\d)(?P<run>20\d{6}|19\d{6})(?!\d)"
 )
 _MONTH: Final = re.compile(
-    rf"{_YEAR}{_SPACE}(?:年|[-/.]){_SPACE}(?P<m>{_ONE_OR_TWO})(?!\d){_SPACE}(?:月份?)?|(?<!\d)(?P<run>20\d{{4}})(?!\d)"
+    rf"{_YEAR}{_SPACE}(?:年|[-/.]){_SPACE}(?P<m>{_ONE_OR_TWO})(?!\d)(?:{_SPACE}月份?)?|(?<!\d)(?P<run>20\d{{4}})(?!\d)"
 )
 _MONEY: Final = re.compile(
     rf"[-+]?{_ND}(?:{_SP}[,，]?{_SP}{_ND})*(?:{_SP}[.．]{_SP}{_ND}(?:{_SP}{_ND})?)?"
@@ -63,6 +63,10 @@ _VIN: Final = re.compile(rf"(?<![0-9A-Za-z])(?:[0-9A-Za-z]{_SP}){{16}}[0-9A-Za-z
 _PLATE: Final = re.compile(r"[\u4e00-\u9fff] ?[A-Z] ?[·•]?(?: ?[0-9A-Z]){5,6}")
 _PERSON: Final = re.compile(r"[\u4e00-\u9fff](?: ?[\u4e00-\u9fff·]){1,9}")
 _STARTS: Final = re.compile(rf"(?<![0-9A-Za-z.,])[0-9A-Za-z]|(?<![{_CAPITAL}])[{_CAPITAL}]")
+# 3个月, 5人 or 13% are no money.
+_OTHER_UNIT: Final = re.compile(r" ?(?:个|月|天|期|年|人|%|次|岁|日)")
+# 诊断 证明 and 工资 明细 are titles, not a label and its value.
+_TITLE_END: Final = re.compile(r"(?:证|证明书?|证书|合同|清单|明细单?)$")
 _HAN_PAIR: Final = re.compile(r"[\u4e00-\u9fff]{2}")
 _CODE_BEHIND: Final = re.compile(r"(?:[（(][0-9A-Za-z]{8,}[）)]?|[12]\d{3}[年\-/.].*)$")
 _TITLE: Final = re.compile(r"(?:同志|先生|女士|小姐|员工|身份证|性别|系|，|男|女).*$")
@@ -130,7 +134,7 @@ def read_money(text: str, start: int, end: int) -> Reading | None:
     """¥14,700.00, 14700元 or 1.47万元, in yuan."""
     begin = _lead(text, start, end)
     match = _MONEY.match(text, begin, end)
-    if not match:
+    if not match or _OTHER_UNIT.match(text, match.end()):
         return None
     plain, mended = digits_of(match[0].replace("．", ".").lstrip("+-"))
     plain = re.sub(r"(\.\d\d).*", r"\1", plain)
@@ -254,7 +258,8 @@ def read_words(text: str, start: int, end: int) -> Reading | None:
     match = _WORDS_END.search(text, begin, end)
     stop = match.start() if match else end
     value = re.sub(r"[（(][章盖印][^）)]{0,3}[）)]$", "", text[begin:stop].strip(_DIRT)).strip(_DIRT)
-    return Reading(re.sub(r"(?<![A-Za-z]) (?![A-Za-z])", "", value), begin, begin + len(value)) if value else None
+    bare = re.sub(r"(?<![A-Za-z]) (?![A-Za-z])", "", value)
+    return Reading(bare, begin, begin + len(value)) if bare and not _TITLE_END.match(bare) else None
 
 
 def read_org(text: str, start: int, end: int) -> Reading | None:
