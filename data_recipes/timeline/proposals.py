@@ -1,0 +1,194 @@
+"""Profile proposals: values read in papers and heard in dialogues, beside what the profile holds. Nothing is overwritten.
+
+Every reading becomes a proposal with its source and confidence; where they disagree they stand side by side and say so.
+Identity values are compared in the clear and written masked, evidence is redacted with all that is known of the
+customer: the artefact holds no personal data. Drafts, which still hold it, pass through unnamed temporary files only.
+
+Confidence is a rule of thumb by source and way of reading, times 0.9 if a character was mended, times 0.2 if the paper
+contradicts itself on this field. `scripts/bench/timeline.py --parts proposals` measures how often each is right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from itertools import groupby
+from typing import Any, Final
+
+from data_recipes.timeline.document_checks import violated
+from data_recipes.timeline.document_reader import FieldReading, read_fields
+from data_recipes.timeline.entries import document_day
+from data_recipes.timeline.page import Page, page_of
+from data_recipes.timeline.profile import (
+    COMPARABLE_DAYS,
+    LASTING_FIELDS,
+    MANY_FIELDS,
+    Value,
+    agree,
+    birth_date_of,
+    profile_fields,
+    shown,
+    stated_by_being,
+)
+from data_recipes.timeline.records import ProfileProposal, ProposalSource
+from data_recipes.timeline.sorting import RUN_BYTES, key_line, sort_lines, split_line
+from data_recipes.timeline.sources import TimelineSources
+from data_recipes.timeline.statements import statements
+from tianjing.privacy import Session
+from tianjing.records import Dialogue, Document
+
+WAY_CONFIDENCE: Final = {
+    "label": 0.97,
+    "gap": 0.95,
+    "prose": 0.95,
+    "shape": 0.95,
+    "within": 0.9,
+    "below": 0.9,
+    "signature": 0.9,
+}
+MENDED_FACTOR: Final = 0.9
+VIOLATED_FACTOR: Final = 0.2
+STATED_CONFIDENCE: Final = 0.6
+HEDGED_CONFIDENCE: Final = 0.5
+_EVIDENCE_CHARS: Final = 60
+_SENTENCE: Final = re.compile(r"[^。！？!?；;\n]+[。！？!?；;]?")
+
+
+def proposals(sources: TimelineSources, run_bytes: int = RUN_BYTES) -> Iterator[ProfileProposal]:
+    """Proposals by customer, then field, source and place. The records of `sources` stay as they are."""
+    parts = (_profiles(sources), _of_documents(sources), _of_dialogues(sources))
+    lines = sort_lines((line for part in parts for line in part), run_bytes)
+    for _, rows in groupby(map(split_line, lines), key=lambda row: row[0]):
+        profile: Mapping[str, Any] = {}
+        drafts: list[ProfileProposal] = []
+        for row in rows:
+            if row[1] == "0":
+                profile = row[-1]
+            else:
+                drafts.append(ProfileProposal(**row[-1]))
+        known = {name: str(profile[name]) for name in sources.identity_fields if profile.get(name) not in (None, "")}
+        yield from (_written(draft, known) for draft in _compared(drafts, profile))
+
+
+def _profiles(sources: TimelineSources) -> Iterator[str]:
+    for customer in sources.customers:
+        yield key_line((customer.customer, "0"), customer.model_extra or {})
+
+
+def _of_documents(sources: TimelineSources) -> Iterator[str]:
+    for document in sources.documents:
+        page = page_of(document)
+        fields = read_fields(page, document.kind)
+        yield from map(_line, document_drafts(document, page, fields))
+
+
+def _of_dialogues(sources: TimelineSources) -> Iterator[str]:
+    for dialogue in sources.dialogues:
+        yield from map(_line, dialogue_drafts(dialogue))
+
+
+def _line(draft: ProfileProposal) -> str:
+    place = f"{draft.source.turn or 0:06}{draft.source.start:09}"
+    key = (draft.customer, "1", draft.field, draft.source.kind, draft.source.id, place)
+    return key_line(key, draft.model_dump(mode="json", exclude_none=True))
+
+
+def document_drafts(document: Document, page: Page, fields: Mapping[str, FieldReading]) -> Iterator[ProfileProposal]:
+    """What one paper says of its customer, in the clear: not to be written as it is."""
+    failed, day = violated(fields), document_day(fields)
+    said: set[tuple[str, Value]] = set()
+
+    def draft(field: str, value: Value, start: int, end: int, confidence: float, why: Sequence[str]) -> ProfileProposal:
+        return ProfileProposal(
+            customer=document.customer,
+            field=field,
+            value=value,
+            status="conflicts" if why else "new",
+            source=ProposalSource(
+                kind="document", id=document.id, start=start, end=end, boxes=page.boxes(start, end)
+            ),
+            confidence=round(confidence, 3),
+            as_of=day,
+            evidence=_sentence(page.text, start, end),
+            reasons=tuple(why),
+        )
+
+    for name, reading in fields.items():
+        field = profile_fields(document.kind, name)
+        value = reading.value.isoformat() if isinstance(reading.value, date) else reading.value
+        if not field or not isinstance(value, str | float | int) or (field, value) in said:
+            continue
+        said.add((field, value))
+        why = failed.get(name, ())
+        confidence = WAY_CONFIDENCE[reading.way] * (MENDED_FACTOR if reading.mended else 1)
+        confidence *= VIOLATED_FACTOR if why else 1
+        yield draft(field, value, reading.start, reading.end, confidence, why)
+    head = page.text.find("\n") if "\n" in page.text else len(page.text)
+    for field, word in stated_by_being(document.kind):
+        broken = tuple(sorted({check for checks in failed.values() for check in checks}))
+        yield draft(field, word, 0, head, WAY_CONFIDENCE["label"] * (VIOLATED_FACTOR if broken else 1), broken)
+
+
+def dialogue_drafts(dialogue: Dialogue) -> Iterator[ProfileProposal]:
+    """What a customer says of himself, in the clear: not to be written as it is."""
+    for statement in statements(dialogue.turns):
+        yield ProfileProposal(
+            customer=dialogue.customer,
+            field=statement.field,
+            value=statement.value,
+            status="new",
+            source=ProposalSource(
+                kind="dialogue", id=dialogue.id, turn=statement.turn, start=statement.start, end=statement.end
+            ),
+            confidence=HEDGED_CONFIDENCE if statement.hedged else STATED_CONFIDENCE,
+            as_of=dialogue.started_at.date(),
+            evidence=_sentence(dialogue.turns[statement.turn].text, statement.start, statement.end),
+        )
+
+
+def _sentence(text: str, start: int, end: int) -> str:
+    """The sentence around a place; of a long one the part beside it."""
+    around = next((m for m in _SENTENCE.finditer(text) if m.start() <= start < m.end()), None)
+    begin, stop = around.span() if around else (start, end)
+    begin, stop = max(begin, start - _EVIDENCE_CHARS), min(stop, end + _EVIDENCE_CHARS)
+    return text[begin:stop].strip()
+
+
+def _compared(drafts: Sequence[ProfileProposal], profile: Mapping[str, Any]) -> Iterator[ProfileProposal]:
+    """With what the profile holds, and the reasons of each conflict."""
+    for field, group in groupby(drafts, key=lambda draft: draft.field):
+        same_field = list(group)
+        current = _current(profile, field)
+        for draft in same_field:
+            against = [] if current is None or field in MANY_FIELDS or agree(field, draft.value, current) else ["profile"]
+            against += sorted({o.source.id for o in same_field if _contradict(draft, o)} - {draft.source.id})
+            reasons = (*draft.reasons, *against)
+            settled = current is not None and agree(field, draft.value, current)
+            status = "conflicts" if reasons else "agrees" if settled else "new"
+            yield draft.model_copy(update={"current": current, "status": status, "reasons": reasons})
+
+
+def _current(profile: Mapping[str, Any], field: str) -> Value | None:
+    value = profile.get(field)
+    if value in (None, "") and field == "birth_date":
+        value = birth_date_of(str(profile.get("id_card", "")))
+    return value if isinstance(value, str | float | int) and value != "" else None
+
+
+def _contradict(one: ProfileProposal, other: ProfileProposal) -> bool:
+    if one.field in MANY_FIELDS or agree(one.field, one.value, other.value):
+        return False
+    if one.field in LASTING_FIELDS or one.as_of is None or other.as_of is None:
+        return True
+    return abs((one.as_of - other.as_of).days) <= COMPARABLE_DAYS
+
+
+def _written(draft: ProfileProposal, known: Mapping[str, str]) -> ProfileProposal:
+    """Masked and redacted. The value itself is known, too: it is masked in the evidence wherever it stands."""
+    value, current = shown(draft.field, draft.value), shown(draft.field, draft.current)
+    evidence = draft.evidence
+    if value != draft.value:
+        evidence = re.sub(r" ?".join(map(re.escape, str(draft.value))), str(value), evidence)
+    evidence = Session(known).mask(evidence).text
+    return draft.model_copy(update={"value": value, "current": current, "evidence": evidence})
