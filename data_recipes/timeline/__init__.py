@@ -4,6 +4,7 @@ from data_recipes.timeline.proposals import proposals
 from data_recipes.timeline.records import CustomerTimeline, Month, ProfileProposal, ProposalSource, TimelineEntry
 from data_recipes.timeline.sources import TimelineSources
 from data_recipes.timeline.timeline import timelines
+from data_recipes.timeline.write import write_timelines
 
 __all__ = [
     "CustomerTimeline",
@@ -14,4 +15,5 @@ __all__ = [
     "TimelineSources",
     "proposals",
     "timelines",
+    "write_timelines",
 ]

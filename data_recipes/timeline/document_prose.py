@@ -58,7 +58,10 @@ _PROSE: Final[dict[str, str]] = {
 _COMPILED: Final = {field: re.compile(pattern) for field, pattern in _PROSE.items()}
 # field -> (what stands before the date, what stands after it); either is enough
 _DATES: Final[dict[str, tuple[str, str]]] = {
-    "joined_on": (r"(?:入职|加入|到岗)[^，。\n]{0,4}$", r"起?[^，。\n\d]{0,4}(?:入职|到岗|加入|进入我|在我(?:单位|公司|司)工作)|起(?:任|担任|在我)"),
+    "joined_on": (
+        r"(?:入职|加入|到岗)[^，。\n]{0,4}$",
+        r"起?[^，。\n\d]{0,4}(?:入职|到岗|加入|进入我|在我(?:单位|公司|司)工作)|起(?:任|担任|在我)",
+    ),
     "left_on": (r"(?:离职|解除|终止|失业)[^，。\n]{0,6}$", r"起?[^，。\n\d]{0,6}(?:离职|解除|终止|失业)"),
     "admitted_on": (r"(?:入院|住院)[^，。\n]{0,4}$", r"[^，。\n\d]{0,6}(?:入院|收入|收治|住院)"),
     "discharged_on": (r"出院[^，。\n]{0,4}$", r"[^，。\n\d]{0,2}出院"),
@@ -92,11 +95,20 @@ _ADDRESS: Final = re.compile(
 )
 _ESTATE: Final = re.compile(r"([\u4e00-\u9fff（()）\d]{2,20}不动产权?第 ?\d(?: ?\d){3,}号)")
 # Of a table: a type, a brand of vehicle or a tax that stands alone in its cell.
-_TAX: Final = re.compile(r"((?:个人所得税|契税|增值税|印花税|房产税|城镇土地使用税|车辆购置税)(?:[（(][^）)\n]{2,10}[）)])?)")
+_TAX: Final = re.compile(
+    r"((?:个人所得税|契税|增值税|印花税|房产税|城镇土地使用税|车辆购置税)(?:[（(][^）)\n]{2,10}[）)])?)"
+)
 _VEHICLE: Final = re.compile(r"([\u4e00-\u9fffA-Z0-9]{2,10}(?:轿车|客车|货车|越野车|乘用车|摩托车))")
-_CAPITALS: Final = re.compile(r"[壹贰叁肆伍陆柒捌玖](?: ?[壹贰叁肆伍陆柒捌玖拾佰仟万亿零])+ ?[元圆兀][零壹贰叁肆伍陆柒捌玖角分整正 ]*")
-_PLATE: Final = re.compile(r"([京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z][·• ]?[0-9A-Z]{5,6}(?![0-9A-Z]))")
-_ORG_ALONE: Final = re.compile(r"(?:^|[^\u4e00-\u9fff（）()])([\u4e00-\u9fff][\u4e00-\u9fff（）() ]{2,24}?(?:公司|集团|商行|经营部|合作社|工厂))", re.M)
+_CAPITALS: Final = re.compile(
+    r"[壹贰叁肆伍陆柒捌玖](?: ?[壹贰叁肆伍陆柒捌玖拾佰仟万亿零])+ ?[元圆兀][零壹贰叁肆伍陆柒捌玖角分整正 ]*"
+)
+_PLATE: Final = re.compile(
+    r"([京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z][·• ]?[0-9A-Z]{5,6}(?![0-9A-Z]))"
+)
+_ORG_ALONE: Final = re.compile(
+    r"(?:^|[^\u4e00-\u9fff（）()])([\u4e00-\u9fff][\u4e00-\u9fff（）() ]{2,24}?(?:公司|集团|商行|经营部|合作社|工厂))",
+    re.M,
+)
 _WORD_SHAPES: Final[dict[str, re.Pattern[str]]] = {
     "number": _ESTATE,
     "tax_item": _TAX,
@@ -112,13 +124,14 @@ _WORD_SHAPES: Final[dict[str, re.Pattern[str]]] = {
     "company": _ORG_ALONE,
     "seller": _ORG_ALONE,
 }
-_BEFORE_SEX: Final = re.compile(r"(?:^|\n)[ \t]*([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})[ \t,，]+[男女](?![\u4e00-\u9fff])")
-_NAME_BEHIND: Final = re.compile(r"(?:\t| {2,})([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})(?=\s|$)")
-_NEAR_NAME: Final = (
-    r"(?P<v>[\u4e00-\u9fff·](?: ?[\u4e00-\u9fff·]){{1,3}}?)[\s，,（(／/]*(?:(?:居民)?身份证件?(?:号码?)?|公民身份号码|证件号?码?)?[\s:：]*{value}"
+_BEFORE_SEX: Final = re.compile(
+    r"(?:^|\n)[ \t]*([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})[ \t,，]+[男女](?![\u4e00-\u9fff])"
 )
+_NAME_BEHIND: Final = re.compile(r"(?:\t| {2,})([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})(?=\s|$)")
+_NEAR_NAME: Final = r"(?P<v>[\u4e00-\u9fff·](?: ?[\u4e00-\u9fff·]){{1,3}}?)[\s，,（(／/]*(?:(?:居民)?身份证件?(?:号码?)?|公民身份号码|证件号?码?)?[\s:：]*{value}"
 _LABEL_WORDS: Final = frozenset(
-    word for labels in [labels for _, labels in COMMON.values()] + [v for kind in BY_KIND.values() for v in kind.values()]
+    word
+    for labels in [labels for _, labels in COMMON.values()] + [v for kind in BY_KIND.values() for v in kind.values()]
     for word in labels.split()
 )
 _SHAPES: Final = {"id_number": read_id, "credit_code": read_code, "vin": read_vin, "card_number": read_card}
@@ -178,7 +191,9 @@ def by_shape(text: str, wanted: tuple[str, ...]) -> _Named:
         month = next((r for r in every(read_month, text, 0, len(text)) if not dates(text, r.start, r.end + 4)), None)
         if month:
             yield "month", month
-            beside = _NAME_BEHIND.match(text, month.end) or re.compile(r" ([\u4e00-\u9fff]{2,4})(?=\s)").match(text, month.end)
+            beside = _NAME_BEHIND.match(text, month.end) or re.compile(r" ([\u4e00-\u9fff]{2,4})(?=\s)").match(
+                text, month.end
+            )
             if beside:
                 yield "name", Reading(beside[1].replace(" ", ""), beside.start(1), beside.end(1))
     of_sex = _BEFORE_SEX.search(text) if "name" in wanted else None
@@ -205,7 +220,9 @@ def _totals(text: str, wanted: tuple[str, ...]) -> _Named:
     foot = re.search(r"(?:^|\n)[ \t]*(?:合计|总计|小计)((?:[ \t]+[\d,. ]+\d)+)", text)
     if not foot:
         return
-    amounts = [r for r in (read_money(text, m.start(), len(text)) for m in re.finditer(r"(?<![\d,.])\d[\d,.]*", text)) if r]
+    amounts = [
+        r for r in (read_money(text, m.start(), len(text)) for m in re.finditer(r"(?<![\d,.])\d[\d,.]*", text)) if r
+    ]
     amounts = [r for r in amounts if foot.start(1) <= r.start < foot.end(1)]
     for head in re.finditer(r"[^\n]+", text[: foot.start()]):
         columns = head[0].split()
@@ -239,9 +256,9 @@ def _most_likely(field: str, readings: list[Reading]) -> Reading | None:
 
 def person_at(text: str, start: int, end: int) -> Reading | None:
     """A name at the beginning of a part of a line, behind a label or not."""
-    match = re.compile(r"(?:[\u4e00-\u9fff]{2,4}[:：])?[ \t]*([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})(?=[\s（(，,]|$)").match(
-        text, start, end
-    )
+    match = re.compile(
+        r"(?:[\u4e00-\u9fff]{2,4}[:：])?[ \t]*([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})(?=[\s（(，,]|$)"
+    ).match(text, start, end)
     if not match or match[1] in _LABEL_WORDS:
         return None
     return Reading(match[1].replace(" ", ""), match.start(1), match.end(1))
@@ -266,8 +283,10 @@ def by_signature(text: str, wanted: tuple[str, ...]) -> _Named:
     lines = [match for match in re.finditer(r"[^\n]+", text) if match[0].strip()]
     for line in lines[::-1][:3] + lines[:2] if "issued_on" in wanted else ():
         found = dates(text, line.start(), line.end())
-        if found and _ALONE.search(line[0][: found[-1].start - line.start()]) and _DIRT.fullmatch(
-            line[0][found[-1].end - line.start() :]
+        if (
+            found
+            and _ALONE.search(line[0][: found[-1].start - line.start()])
+            and _DIRT.fullmatch(line[0][found[-1].end - line.start() :])
         ):
             yield "issued_on", found[-1]
             break

@@ -49,16 +49,16 @@ _DATE: Final = re.compile(
 _MONTH: Final = re.compile(
     rf"{_YEAR}{_SPACE}(?:年|[-/.]){_SPACE}(?P<m>{_ONE_OR_TWO})(?!\d)(?:{_SPACE}月份?)?|(?<!\d)(?P<run>20\d{{4}})(?!\d)"
 )
-_MONEY: Final = re.compile(
-    rf"[-+]?{_ND}(?:{_SP}[,，]?{_SP}{_ND})*(?:{_SP}[.．]{_SP}{_ND}(?:{_SP}{_ND})?)?"
-)
+_MONEY: Final = re.compile(rf"[-+]?{_ND}(?:{_SP}[,，]?{_SP}{_ND})*(?:{_SP}[.．]{_SP}{_ND}(?:{_SP}{_ND})?)?")
 _CAPITAL: Final = "零〇壹贰叁肆伍陆柒捌玖拾佰仟万亿元圆兀角分整正"
 _CAPITALS: Final = re.compile(rf"[{_CAPITAL}](?:{_SP}[{_CAPITAL}])+")
 _ID: Final = re.compile(rf"(?<![0-9A-Za-z])(?:{_ND}{_SP}){{17}}(?:{_ND}|[Xx×])|(?<![0-9A-Za-z])\d{{15}}(?!\d)")
 _CARD: Final = re.compile(rf"(?<![0-9A-Za-z])(?:{_ND}[ \-]?){{11,18}}{_ND}(?![0-9A-Za-z])")
 _CODE: Final = re.compile(rf"(?<![0-9A-Za-z])(?:[0-9A-Za-z]{_SP}){{17}}[0-9A-Za-z](?![0-9A-Za-z])")
 _COUNT: Final = re.compile(rf"{_ND}(?:{_SP}{_ND})*|[一二两三四五六七八九十]+")
-_SERIAL: Final = re.compile(r"[0-9A-Za-z\u4e00-\u9fff（）()\-—〔〕\[\]](?: ?[0-9A-Za-z\u4e00-\u9fff（）()\-—〔〕\[\]]){3,39}")
+_SERIAL: Final = re.compile(
+    r"[0-9A-Za-z\u4e00-\u9fff（）()\-—〔〕\[\]](?: ?[0-9A-Za-z\u4e00-\u9fff（）()\-—〔〕\[\]]){3,39}"
+)
 _VIN: Final = re.compile(rf"(?<![0-9A-Za-z])(?:[0-9A-Za-z]{_SP}){{16}}[0-9A-Za-z](?![0-9A-Za-z])")
 _PLATE: Final = re.compile(r"[\u4e00-\u9fff] ?[A-Z] ?[·•]?(?: ?[0-9A-Z]){5,6}")
 _PERSON: Final = re.compile(r"[\u4e00-\u9fff](?: ?[\u4e00-\u9fff·]){1,9}")
@@ -165,7 +165,11 @@ def capitals_yuan(text: str) -> Decimal | None:
         if not match:
             return Decimal(number(text.rstrip("整正")))
         whole = Decimal(number(match[1]))
-        return whole + Decimal(DIGITS[match[2]] if match[2] else 0) / 10 + Decimal(DIGITS[match[3]] if match[3] else 0) / 100
+        return (
+            whole
+            + Decimal(DIGITS[match[2]] if match[2] else 0) / 10
+            + Decimal(DIGITS[match[3]] if match[3] else 0) / 100
+        )
     except (ValueError, KeyError, ArithmeticError):
         return None
 

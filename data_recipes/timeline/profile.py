@@ -96,6 +96,10 @@ def shown(field: str, value: Value | None) -> Value | None:
 def birth_date_of(id_card: str) -> str | None:
     """The date of birth that a resident id of 18 characters holds."""
     try:
-        return date(int(id_card[6:10]), int(id_card[10:12]), int(id_card[12:14])).isoformat() if len(id_card) == 18 else None
+        return (
+            date(int(id_card[6:10]), int(id_card[10:12]), int(id_card[12:14])).isoformat()
+            if len(id_card) == 18
+            else None
+        )
     except ValueError:
         return None

@@ -13,7 +13,9 @@ from pydantic import Field
 
 from tianjing.config import StrictModel
 
-EntryKind = Literal["account", "contact", "dialogue_opened", "document", "event", "outcome", "record", "dialogue_closed"]
+EntryKind = Literal[
+    "account", "contact", "dialogue_opened", "document", "event", "outcome", "record", "dialogue_closed"
+]
 Confidence = Annotated[float, Field(ge=0, le=1)]
 
 

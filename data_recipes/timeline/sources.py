@@ -26,4 +26,3 @@ class TimelineSources:
     records: Iterable[Record] = ()
     documents: Iterable[Document] = ()
     identity_fields: Sequence[str] = DEFAULT_IDENTITY_FIELDS
-

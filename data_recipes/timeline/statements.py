@@ -30,7 +30,9 @@ _NUM: Final = r"(?P<v>\d[\d,]*(?:\.\d+)?[万千百wk]?\d*|[一二两三四五六
 _ABOUT: Final = r"(?:大概|差不多|也就|就|才|只有|不到|最多|顶多|撑死|能有|可能|的话|是|有|拿|到手|发|挣|赚|个)*"
 _YUAN: Final = r"(?:来|多|几)?(?:块钱?|元)?(?:左右|上下|的样子)?"
 _MONTHLY: Final = r"(?:每个?月|一个?月|月)"
-_ORG: Final = r"[\u4e00-\u9fffA-Za-z]{2,20}?(?:公司|厂|店|医院|学校|集团|工地|超市|酒店|饭店|餐厅|物业|银行|车队|事务所)"
+_ORG: Final = (
+    r"[\u4e00-\u9fffA-Za-z]{2,20}?(?:公司|厂|店|医院|学校|集团|工地|超市|酒店|饭店|餐厅|物业|银行|车队|事务所)"
+)
 _JOBS: Final = (
     "司机|保安|保洁|服务员|厨师|外卖员|快递员|骑手|会计|出纳|老师|教师|护士|医生|工人|电工|焊工|木工|瓦工|钳工|销售|客服|收银员|导购|理发师"
     "|美容师|店员|店长|程序员|工程师|设计师|技术员|操作工|质检员|仓管|文员|前台|保姆|月嫂|护工|个体户|农民|瓦匠|装修工|普工|临时工|业务员|中介"
@@ -44,7 +46,9 @@ _UNREAL: Final = re.compile(r"(?:如果|要是|假如|等我|万一|除非|以�
 _HEDGE: Final = re.compile(r"大概|差不多|左右|可能|好像|估计|上下|不到|多吧|吧")
 
 # A question names a hardship without having it: 公司拖工资，流水要交几个月的？
-_ASKS: Final = re.compile(r"材料|证明|(?:什么|哪些|多少|几个月|几天|多长|怎么|可不可以|能不能|要不要|行不行)[^。！]*[?？]|[吗么][?？]|申请")
+_ASKS: Final = re.compile(
+    r"材料|证明|(?:什么|哪些|多少|几个月|几天|多长|怎么|可不可以|能不能|要不要|行不行)[^。！]*[?？]|[吗么][?？]|申请"
+)
 
 # field -> patterns; the group `v` is the value, or `is` gives it
 _NUMBERS: Final[dict[str, tuple[str, ...]]] = {
@@ -125,7 +129,9 @@ _ASKED: Final = (
     ),
     (
         "payday",
-        re.compile(r"(?:几号|哪天|哪一天|什么时候)[^，。！？]{0,4}(?:发工资|开工资|发薪)|(?:发工资|发薪)[^，。！？]{0,6}(?:几号|哪天)"),
+        re.compile(
+            r"(?:几号|哪天|哪一天|什么时候)[^，。！？]{0,4}(?:发工资|开工资|发薪)|(?:发工资|发薪)[^，。！？]{0,6}(?:几号|哪天)"
+        ),
         re.compile(rf"(?P<v>\d{{1,2}}|[{_DIGITS}]{{1,3}})[号日]"),
     ),
 )
@@ -134,7 +140,12 @@ _WORD_PATTERNS: Final = {f: tuple(map(re.compile, p)) for f, p in _WORDS.items()
 _MARRIED_PATTERNS: Final = tuple((value, re.compile(pattern)) for value, pattern in _MARRIED)
 _HARDSHIP_PATTERNS: Final = {reason: re.compile(pattern) for reason, pattern in HARDSHIPS.items()}
 _DURATION_PATTERN: Final = re.compile(_DURATION)
-_LIMITS: Final = {"monthly_income_yuan": (300, 200_000), "affordable_yuan": (1, 100_000), "payday": (1, 31), "dependants": (1, 9)}
+_LIMITS: Final = {
+    "monthly_income_yuan": (300, 200_000),
+    "affordable_yuan": (1, 100_000),
+    "payday": (1, 31),
+    "dependants": (1, 9),
+}
 
 
 def statements(turns: Sequence[Turn]) -> Iterator[Statement]:
