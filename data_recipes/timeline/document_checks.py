@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from itertools import pairwise
 from typing import Final
 
 from data_recipes.timeline.document_reader import FieldReading
@@ -109,7 +110,7 @@ def _dates(fields: _Fields) -> Iterator[tuple[str, tuple[str, ...]]]:
     days = {name: r.value for name, r in fields.items() if isinstance(r.value, date)}
     for order in _ORDERS:
         names = [name for name in order.split() if name in days]
-        for one, other in zip(names, names[1:], strict=False):
+        for one, other in pairwise(names):
             if days[one] > days[other]:
                 yield "dates_in_order", (one, other)
     stay, nights = ("admitted_on", "discharged_on"), fields.get("days")

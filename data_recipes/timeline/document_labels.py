@@ -69,7 +69,8 @@ COMMON: Final[dict[str, tuple[str, str]]] = {
     "each_yuan": ("money", "人均保障金 保障标准 每人每月 人均补助 低保标准 月人均补助 人均金额 人均救助金 人均标准"),
     "employer": (
         "org",
-        "工作单位 单位名称 所在单位 用人单位 单位 公司名称 公司 扣缴义务人 扣缴义务人名称 参保单位 缴存单位 甲方 缴费单位 任职单位 雇主 单位全称",
+        "工作单位 单位名称 所在单位 用人单位 单位 公司名称 公司 扣缴义务人 扣缴义务人名称 参保单位"
+        " 缴存单位 甲方 缴费单位 任职单位 雇主 单位全称",
     ),
     "ends_on": ("date", "终止日期 合同终止日期 到期日期 结束日期 合同到期日 止 截止"),
     "engine_number": ("serial", "发动机号码 发动机号 发动机编号 发动机"),
@@ -77,7 +78,8 @@ COMMON: Final[dict[str, tuple[str, str]]] = {
     "founded_on": ("date", "成立日期 注册日期 设立日期 成立时间 成立于 成立"),
     "from_on": (
         "date",
-        "起始日期 开始日期 查询起始日期 税款所属期 所属期 查询期间 起止日期 交易期间 查询时段 所属时期 税款所属时期 账单周期 期间 起止",
+        "起始日期 开始日期 查询起始日期 税款所属期 所属期 查询期间 起止日期 交易期间 查询时段 所属时期"
+        " 税款所属时期 账单周期 期间 起止",
     ),
     "frozen_until": ("date", "冻结至 冻结到期日 冻结期限 冻结截止日 冻结日期 冻结期至 证明有效期至 止付至"),
     "full_years": ("count", "工作年限 工龄 司龄 任职年限 已满 本单位工龄 服务年限 在岗已满"),
@@ -92,7 +94,8 @@ COMMON: Final[dict[str, tuple[str, str]]] = {
     "housing_fund_yuan": ("money", "住房公积金 公积金 个人公积金 公积金扣款 代扣公积金 公积金个人"),
     "id_number": (
         "id",
-        "公民身份号码 公民身份证号码 身份证号码 身份证号 身份证 证件号码 身份号码 证照号码 证件号 居民身份证号码 识别号 证件 乙方证件",
+        "公民身份号码 公民身份证号码 身份证号码 身份证号 身份证 证件号码 身份号码 证照号码 证件号"
+        " 居民身份证号码 识别号 证件 乙方证件",
     ),
     "income_yuan": (
         "money",
@@ -104,7 +107,8 @@ COMMON: Final[dict[str, tuple[str, str]]] = {
     "interest_yuan": ("money", "利息 利息合计 支付利息 已还利息 还款利息 归还利息"),
     "issued_on": (
         "date",
-        "开具日期 出具日期 证明日期 签发日期 发证日期 开票日期 填发日期 出具时间 打印日期 日期 登记日期 发证时间 诊断日期 制表日期 开立日 发证 签发 开具日",
+        "开具日期 出具日期 证明日期 签发日期 发证日期 开票日期 填发日期 出具时间 打印日期 日期 登记日期"
+        " 发证时间 诊断日期 制表日期 开立日 发证 签发 开具日",
     ),
     "issuer": ("org", "签发机关 登记机关 发证机关 承办机关"),
     "item": ("words", "项目名称 货物或应税劳务名称 货物名称 项目 货物或应税劳务、服务名称 商品名称"),
@@ -123,7 +127,8 @@ COMMON: Final[dict[str, tuple[str, str]]] = {
     "married_on": ("date", "结婚日期 结婚登记日期 结婚时间"),
     "members": (
         "count",
-        "家庭人口 保障人口 家庭成员 享受人数 人口数 家庭人数 户内人口 共有人口 成员人数 保障人数 成员数 本户共 户内人数",
+        "家庭人口 保障人口 家庭成员 享受人数 人口数 家庭人数 户内人口 共有人口 成员人数 保障人数 成员数"
+        " 本户共 户内人数",
     ),
     "model": ("words", "品牌型号 车辆型号 厂牌型号 车型 品牌"),
     "month": ("month", "工资月份 发放月份 所属月份 月份 工资所属期 发薪月份"),
@@ -150,16 +155,20 @@ COMMON: Final[dict[str, tuple[str, str]]] = {
     "months_paid": ("count", "缴费月数 累计缴费月数 实际缴费月数 累计月数 缴费月数合计 月数 累计缴费"),
     "name": (
         "person",
-        "姓名 户名 账户名称 客户姓名 员工姓名 纳税人姓名 职工姓名 账户姓名 持证人 患者姓名 申请人 被查询者姓名 纳税人名称 参保人 纳税人 户主 缴存人 劳动者 借款人 客户 本人 患者 法人 姓 名 抬头",
+        "姓名 户名 账户名称 客户姓名 员工姓名 纳税人姓名 职工姓名 账户姓名 持证人 患者姓名 申请人"
+        " 被查询者姓名 纳税人名称 参保人 纳税人 户主 缴存人 劳动者 借款人 客户 本人 患者 法人 抬头",
     ),
-    "net_yuan": ("money", "实发工资 实发合计 实发 实发金额 实付工资 到手工资 不含税金额 金额"),
+    "net_yuan": ("money", "实发工资 实发合计 实发 实发金额 实付工资 到手工资"),
     "number": (
         "serial",
-        "编号 证书编号 证号 报告编号 凭证号 流水号 户号 登记号 发票号码 证明编号 凭证编号 票据号码 回单编号 结婚证字号 离婚证字号 登记编号 字号 权证号 凭证号码 低保证号 记录编号 No. 交易单号 No 证书号 单号 票号 证照号 证明号 票据号 收据号",
+        "编号 证书编号 证号 报告编号 凭证号 流水号 户号 登记号 发票号码 证明编号 凭证编号 票据号码"
+        " 回单编号 结婚证字号 离婚证字号 登记编号 字号 权证号 凭证号码 低保证号 记录编号 No. 交易单号 No"
+        " 证书号 单号 票号 证照号 证明号 票据号 收据号",
     ),
     "office": (
         "org",
-        "登记机关 发证机关 税务机关 经办机构 开具机关 开具单位 主管税务机关 出具单位 核发机关 审批机关 社保经办机构 办理机构 审批 打印机构 出具机构 登记单位",
+        "登记机关 发证机关 税务机关 经办机构 开具机关 开具单位 主管税务机关 出具单位 核发机关 审批机关"
+        " 社保经办机构 办理机构 审批 打印机构 出具机构 登记单位",
     ),
     "opening_yuan": ("money", "期初余额 上期余额 承前余额 起始余额 上期结余 期初结余"),
     "overtime_yuan": ("money", "加班费 加班工资 加班"),
@@ -167,7 +176,8 @@ COMMON: Final[dict[str, tuple[str, str]]] = {
     "paid_on": ("date", "还款日期 交易日期 付款日期 还款时间 交易时间 入账日期"),
     "paid_yuan": (
         "money",
-        "实缴税额 实缴金额 还款金额 还款总额 实缴(退)金额 实缴（退）金额 金额合计 小写 交易金额 本次还款金额 还款合计 合计 付款金额 转账金额 金额",
+        "实缴税额 实缴金额 还款金额 还款总额 实缴(退)金额 实缴（退）金额 金额合计 小写 交易金额"
+        " 本次还款金额 还款合计 合计 付款金额 转账金额 金额",
     ),
     "payee": ("org", "收款人 收款方 收款单位 收款人名称 收款机构 收款户名 收款银行"),
     "penalty_yuan": ("money", "罚息 违约金 逾期罚息 滞纳金"),
@@ -220,7 +230,8 @@ COMMON: Final[dict[str, tuple[str, str]]] = {
     "total_tax_yuan": ("money", "税额合计 已缴税额合计 纳税合计 实缴税额合计 已纳税额 累计纳税 缴税合计 税额总计"),
     "total_yuan": (
         "money",
-        "总价 总金额 合计 费用合计 费用总额 总费用 价税合计 房屋总价 总价款 合计金额 住院总费用 小写 缴存合计 缴存额合计 小计 本期缴存 本期合计 总计",
+        "总价 总金额 合计 费用合计 费用总额 总费用 价税合计 房屋总价 总价款 合计金额 住院总费用 小写"
+        " 缴存合计 缴存额合计 小计 本期缴存 本期合计 总计",
     ),
     "unit_price_yuan": ("money", "单价 房屋单价"),
     "valid_from": ("date", "有效期起 有效期限 有效期 有效期自 有效"),
@@ -235,22 +246,23 @@ KINDS: Final[dict[str, str]] = {
     "身份证": "name id_number sex ethnicity born_on address issuer valid_from valid_to valid_years",
     "户口簿": "number head address members issuer",
     "结婚证": "name id_number born_on spouse_name spouse_born_on spouse_id_number office number registered_on",
-    "离婚证": "name id_number born_on spouse_name spouse_born_on spouse_id_number office number married_on registered_on",
+    "离婚证": "name id_number born_on spouse_name spouse_born_on spouse_id_number office number"
+    " married_on registered_on",
     "学历证明": "name id_number sex born_on school major degree study_years started_on graduated_on number",
     "在职证明": "name id_number employer credit_code position joined_on full_years issued_on",
     "收入证明": "name id_number employer position joined_on monthly_income_yuan monthly_income_capitals"
     " annual_income_yuan issued_on",
     "离职证明": "name id_number employer position joined_on left_on reason issued_on",
-    "劳动合同": "name id_number employer credit_code position signed_on starts_on ends_on term_years monthly_wage_yuan"
-    " monthly_wage_capitals",
-    "工资单": "name employer month base_yuan overtime_yuan allowance_yuan gross_yuan insurance_yuan housing_fund_yuan"
-    " tax_yuan net_yuan",
+    "劳动合同": "name id_number employer credit_code position signed_on starts_on ends_on term_years"
+    " monthly_wage_yuan monthly_wage_capitals",
+    "工资单": "name employer month base_yuan overtime_yuan allowance_yuan gross_yuan insurance_yuan"
+    " housing_fund_yuan tax_yuan net_yuan",
     "社保缴费记录": "name id_number employer months_paid total_personal_yuan office",
     "公积金缴存证明": "name id_number employer fund_account total_yuan before_yuan balance_yuan",
     "个税纳税记录": "name id_number employer number total_income_yuan total_tax_yuan",
     "完税证明": "name id_number number tax_item from_on to_on paid_yuan paid_capitals issued_on office",
-    "失业登记证明": "name id_number number left_on registered_on benefit_months monthly_benefit_yuan total_benefit_yuan"
-    " office",
+    "失业登记证明": "name id_number number left_on registered_on benefit_months monthly_benefit_yuan"
+    " total_benefit_yuan office",
     "低保证明": "name id_number members each_yuan monthly_yuan valid_from valid_to address office number",
     "养老金证明": "name id_number born_on retired_on monthly_pension_yuan monthly_pension_capitals office issued_on",
     "诊断证明": "name id_number hospital ward admission_number admitted_on discharged_on days diagnosis rest_days"
@@ -259,19 +271,20 @@ KINDS: Final[dict[str, str]] = {
     " total_capitals insured_yuan self_paid_yuan",
     "银行流水": "name card_number bank from_on to_on opening_yuan income_yuan closing_yuan",
     "存款证明": "name id_number bank card_number deposit_yuan deposit_capitals issued_on frozen_until",
-    "结清证明": "name id_number lender contract_number disbursed_on settled_on principal_yuan interest_yuan repaid_yuan"
-    " issued_on",
-    "还款凭证": "name card_number payee number paid_on principal_yuan interest_yuan penalty_yuan paid_yuan paid_capitals",
+    "结清证明": "name id_number lender contract_number disbursed_on settled_on principal_yuan"
+    " interest_yuan repaid_yuan issued_on",
+    "还款凭证": "name card_number payee number paid_on principal_yuan interest_yuan penalty_yuan"
+    " paid_yuan paid_capitals",
     "征信报告": "name id_number number reported_on accounts accounts_overdue total_balance_yuan",
     "营业执照": "company credit_code name capital_yuan capital_capitals founded_on issued_on address scope office",
     "发票": "number buyer seller credit_code item net_yuan tax_percent tax_yuan total_yuan total_capitals issued_on",
-    "不动产权证": "name id_number number address inner_square_metres shared_square_metres built_square_metres land_from"
-    " land_until land_years registered_on",
+    "不动产权证": "name id_number number address inner_square_metres shared_square_metres"
+    " built_square_metres land_from land_until land_years registered_on",
     "行驶证": "plate name address model vin engine_number registered_on issued_on seats",
-    "房屋租赁合同": "landlord name id_number address signed_on starts_on months monthly_rent_yuan monthly_rent_capitals"
-    " total_rent_yuan deposit_yuan",
-    "购房合同": "name id_number seller contract_number address square_metres unit_price_yuan total_yuan total_capitals"
-    " down_payment_yuan loan_yuan signed_on",
+    "房屋租赁合同": "landlord name id_number address signed_on starts_on months monthly_rent_yuan"
+    " monthly_rent_capitals total_rent_yuan deposit_yuan",
+    "购房合同": "name id_number seller contract_number address square_metres unit_price_yuan total_yuan"
+    " total_capitals down_payment_yuan loan_yuan signed_on",
 }
 
 # kind -> field -> labels that stand in place of the common ones

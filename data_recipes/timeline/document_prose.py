@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 from data_recipes.timeline.document_labels import BY_KIND, COMMON, READERS
@@ -24,14 +25,18 @@ from tianjing.privacy.checks import is_luhn, is_resident_id
 
 _Named = Iterator[tuple[str, Reading]]
 _ORG: Final = (
-    r"[\u4e00-\u9fff（）() ]{2,30}?(?:公司|集团|工厂|商行|中心|事务所|学校|学院|大学|医院|银行|信用社|小贷|金融|信用卡中心|合作社|经营部|民政局|税务局|管理局|公安局"
+    r"[\u4e00-\u9fff（）() ]{2,30}?(?:公司|集团|工厂|商行|中心|事务所|学校|学院|大学|医院|银行|信用社|小贷|金融"
+    r"|信用卡中心|合作社|经营部|民政局|税务局|管理局|公安局"
     r"|分局|局|处|所)"
 )
 # field -> sentence that states it; the group `v` is the value
 _PROSE: Final[dict[str, str]] = {
-    "name": r"(?:兹证明|兹有|(?<!职)证明|申明)\s*[:：]?\s*(?!兹)(?P<v>[\u4e00-\u9fff·]{2,4}?)(?:同志|先生|女士|[（(，,]|\s|系|身份证|为|在|于|自)",
-    "employer": rf"(?:系|就职于|任职于|供职于|受雇于|在|与)(?P<v>{_ORG})(?:的?(?:员工|职工|正式)|工作|任|担任|签|解除|终止)",
-    "position": r"(?:现任|担任|任职|任|从事|岗位[为是]|职务[为是])(?P<v>[\u4e00-\u9fff]{2,10}?)(?:职务|岗位|一职|工作|职位|[，,。;；\s])",
+    "name": r"(?:兹证明|兹有|(?<!职)证明|申明)\s*[:：]?\s*(?!兹)"
+    r"(?P<v>[\u4e00-\u9fff·]{2,4}?)(?:同志|先生|女士|[（(，,]|\s|系|身份证|为|在|于|自)",
+    "employer": rf"(?:系|就职于|任职于|供职于|受雇于|在|与)(?P<v>{_ORG})"
+    r"(?:的?(?:员工|职工|正式)|工作|任|担任|签|解除|终止)",
+    "position": r"(?:现任|担任|任职|任|从事|岗位[为是]|职务[为是])"
+    r"(?P<v>[\u4e00-\u9fff]{2,10}?)(?:职务|岗位|一职|工作|职位|[，,。;；\s])",
     "reason": r"(?:因|由于)(?P<v>[^，。,\n]{2,20}?)(?:[，,。]|原因|而|于\d|与|解除劳|离职|提出)",
     "address": r"住(?:所|址|在|于)?(?P<v>[\u4e00-\u9fff]{2,}[省市区县][^，。,\s（(]{4,})",
     "full_years": r"(?:已满|满|工龄|司龄|工作|任职)\s*(?P<v>\d+)\s*(?:周年|年)",
@@ -91,7 +96,8 @@ _PAIRS: Final = (
 )
 _BETWEEN: Final = re.compile(r"[ \t]*起?[ \t]*(?:至|到|—+|–|-+|~|～|起)[ \t]*")
 _ADDRESS: Final = re.compile(
-    r"(?:[\u4e00-\u9fff]{2,8} ?(?:省|自治区))? ?[\u4e00-\u9fff]{2,8} ?[市州盟](?: ?(?!第)[\u4e00-\u9fff\d]){2,30}?号(?: ?[\u4e00-\u9fff\d\-]){0,16}"
+    r"(?:[\u4e00-\u9fff]{2,8} ?(?:省|"
+    r"自治区))? ?[\u4e00-\u9fff]{2,8} ?[市州盟](?: ?(?!第)[\u4e00-\u9fff\d]){2,30}?号(?: ?[\u4e00-\u9fff\d\-]){0,16}"
 )
 _ESTATE: Final = re.compile(r"([\u4e00-\u9fff（()）\d]{2,20}不动产权?第 ?\d(?: ?\d){3,}号)")
 # Of a table: a type, a brand of vehicle or a tax that stands alone in its cell.
@@ -128,7 +134,10 @@ _BEFORE_SEX: Final = re.compile(
     r"(?:^|\n)[ \t]*([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})[ \t,，]+[男女](?![\u4e00-\u9fff])"
 )
 _NAME_BEHIND: Final = re.compile(r"(?:\t| {2,})([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){1,3})(?=\s|$)")
-_NEAR_NAME: Final = r"(?P<v>[\u4e00-\u9fff·](?: ?[\u4e00-\u9fff·]){{1,3}}?)[\s，,（(／/]*(?:(?:居民)?身份证件?(?:号码?)?|公民身份号码|证件号?码?)?[\s:：]*{value}"
+_NEAR_NAME: Final = (
+    r"(?P<v>[\u4e00-\u9fff·](?: ?[\u4e00-\u9fff·]){{1,3}}?)[\s，,（(／/]*"
+    r"(?:(?:居民)?身份证件?(?:号码?)?|公民身份号码|证件号?码?)?[\s:：]*{value}"
+)
 _LABEL_WORDS: Final = frozenset(
     word
     for labels in [labels for _, labels in COMMON.values()] + [v for kind in BY_KIND.values() for v in kind.values()]
@@ -206,7 +215,7 @@ def by_shape(text: str, wanted: tuple[str, ...]) -> _Named:
             if capitals:
                 yield field, capitals
     found = dates(text)
-    for one, two in zip(found, found[1:], strict=False):
+    for one, two in pairwise(found):
         if _BETWEEN.fullmatch(text[one.end : two.start]):
             for first, second in _PAIRS:
                 if first in wanted:

@@ -109,14 +109,14 @@ def _labels(kind: str, wanted: tuple[str, ...]) -> tuple[re.Pattern[str], dict[s
 def _find_labels(line: str, offset: int, kind: str, wanted: tuple[str, ...]) -> list[_Label]:
     pattern, fields = _labels(kind, wanted)
     line = line.translate(_CONFUSED)
-    labels = []
+    labels: list[_Label] = []
     for match in pattern.finditer(line):
         after = _AFTER.match(line, match.end())
         colon = bool(after and after[1])
         word = re.sub(r"\s", "", match[0])
         opens = match.start() == 0 or not "\u4e00" <= line[match.start() - 1] <= "\u9fff"
         typed = all(COMMON[field][0] not in ("words", "org", "person") for field in fields[word])
-        direct = opens or typed and bool(_VALUE_AHEAD.match(line, match.end()))
+        direct = opens or (typed and bool(_VALUE_AHEAD.match(line, match.end())))
         inside = line[match.end() : match.end() + 1] in ("）", ")")  # 甲方（用人单位）
         value = bool(labels) and labels[-1].colon and not line[labels[-1].end - offset : match.start()].strip()
         if not colon and (len(word) == 1 or not direct or inside or value):

@@ -224,7 +224,7 @@ def read_count(text: str, start: int, end: int) -> Reading | None:
     match = _COUNT.match(text, _lead(text, start, end), end)
     if not match:
         return None
-    if match[0][0] in DIGITS and not match[0][0].isascii() or match[0][0] == "十":
+    if not match[0][0].isascii():
         return Reading(int(number(match[0])), match.start(), match.end())
     plain, mended = digits_of(match[0])
     return Reading(int(plain), match.start(), match.end(), mended)

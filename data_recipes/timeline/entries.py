@@ -79,8 +79,12 @@ def of_customers(sources: TimelineSources, breaches: Mapping[str, int]) -> Itera
         if closed is not None:
             yield opened._replace(when=closed, kind="dialogue_closed", details={})
     for row, account in _rows(sources.accounts):
-        overdue = {"days_overdue": account.arrears.days, "arrears_yuan": float(account.arrears.total)}
-        details = {"product": account.product, "principal_yuan": float(account.principal), **overdue}
+        details = {
+            "product": account.product,
+            "principal_yuan": float(account.principal),
+            "days_overdue": account.arrears.days,
+            "arrears_yuan": float(account.arrears.total),
+        }
         yield Dated(account.customer, account.as_of, "account", account.account, "accounts", row, details)
     for row, contact in _rows(sources.contacts):
         yield Dated(contact.customer, contact.at, "contact", "", "contacts", row, {"contact": contact.kind})
@@ -98,8 +102,8 @@ def of_cases(sources: TimelineSources) -> Iterator[Dated]:
         details = {"activity": event.activity, "actor": event.actor}
         yield Dated(event.case, event.at, "event", event.case, "events", row, details)
     for row, outcome in _rows(sources.outcomes):
-        details = {"name": outcome.name, "value": outcome.value}
-        yield Dated(outcome.case, outcome.at, "outcome", outcome.case, "outcomes", row, details)
+        result = {"name": outcome.name, "value": outcome.value}
+        yield Dated(outcome.case, outcome.at, "outcome", outcome.case, "outcomes", row, result)
 
 
 def owners(sources: TimelineSources) -> Iterator[tuple[str, str]]:

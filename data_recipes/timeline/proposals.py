@@ -1,11 +1,12 @@
-"""Profile proposals: values read in papers and heard in dialogues, beside what the profile holds. Nothing is overwritten.
+"""Profile proposals: values read in papers or heard in dialogues, beside what the profile holds.
 
-Every reading becomes a proposal with its source and confidence; where they disagree they stand side by side and say so.
+Nothing is overwritten. Every reading becomes a proposal with its source and confidence; where they disagree they
+stand side by side and say so.
 Identity values are compared in the clear and written masked, evidence is redacted with all that is known of the
 customer: the artefact holds no personal data. Drafts, which still hold it, pass through unnamed temporary files only.
 
 Confidence is a rule of thumb by source and way of reading, times 0.9 if a character was mended, times 0.65 if the paper
-contradicts itself on this field. `scripts/bench/timeline.py --parts proposals` measures how often each is right.
+contradicts itself on this field. `scripts/bench/timeline.py --parts confidence` measures how often each is right.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ HEDGED_CONFIDENCE: Final = 0.5
 _EVIDENCE_CHARS: Final = 60
 # Readings of a paper that lead to a person, the customer or another one.
 PERSONAL_READINGS: Final = frozenset(
-    "name id_number born_on spouse_name spouse_id_number spouse_born_on landlord head address card_number employer company"
-    " buyer seller credit_code plate vin engine_number fund_account number contract_number admission_number".split()
+    "name id_number born_on spouse_name spouse_id_number spouse_born_on landlord head address card_number employer"
+    " company buyer seller credit_code plate vin engine_number fund_account number"
+    " contract_number admission_number".split()
 )
 _LONG_NUMBER: Final = re.compile(r"(?<![\d.,])\d(?:[ \-]?\d){8,}[Xx]?(?![\d.,])")
 _BORN: Final = re.compile(r"(?P<v>\d{4}\D{1,2}\d{1,2}\D{1,2}\d{1,2}日?)(?=[^，。\n\d]{0,2}生)")

@@ -48,7 +48,7 @@ class Month(StrictModel):
     promises_broken: int = 0
     complaints: int = 0
     arrears_yuan: float | None = None
-    """Overdue at the end of the month: the last snapshot of each account that is known by then; None before the first."""
+    """Overdue at the end of the month: the last snapshot of each account by then; None before the first."""
     products: tuple[str, ...] = ()
     """Products of the accounts known by then."""
 

@@ -45,7 +45,7 @@ def sort_lines(lines: Iterable[str], run_bytes: int = RUN_BYTES) -> Iterator[str
 
 def _written(lines: list[str]) -> IO[str]:
     lines.sort()
-    run = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", errors="surrogatepass")
+    run = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", errors="surrogatepass")  # noqa: SIM115
     run.writelines(f"{line}\n" for line in lines)
     run.seek(0)
     return run

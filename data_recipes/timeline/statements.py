@@ -57,7 +57,8 @@ _NUMBERS: Final[dict[str, tuple[str, ...]]] = {
         rf"{_MONTHLY}[^，。！？,\d]{{0,4}}(?:挣|赚|到手){_ABOUT}{_NUM}(?!号|日|个|天|年|月|点|期|[%％]){_YUAN}",
     ),
     "affordable_yuan": (
-        rf"{_MONTHLY}[^，。！？\d]{{0,6}}(?:能|可以|最多|顶多|只)[^，。！？\d]{{0,4}}(?:还|拿出来?|凑出?|挤出?|出|承受|负担){_ABOUT}{_NUM}(?!号|日|个|天|年|月|点|期){_YUAN}",
+        rf"{_MONTHLY}[^，。！？\d]{{0,6}}(?:能|可以|最多|顶多|只)[^，。！？\d]{{0,4}}(?:还|拿出来?|凑出?|挤出?|出|承受|"
+        rf"负担){_ABOUT}{_NUM}(?!号|日|个|天|年|月|点|期){_YUAN}",
     ),
     "payday": (
         rf"(?:发工资|开工资|发薪|工资|开支)[^，。！？\d]{{0,6}}?(?:每个?月)?(?:都?是|在)?(?P<v>\d{{1,2}}|[{_DIGITS}]{{1,3}})[号日]",
@@ -101,12 +102,14 @@ HARDSHIPS: Final[dict[str, str]] = {
     ),
     "多头负债": (
         r"(?:好几|几|多|别的|其他|其它|一)(?:家|个|处|张)[^，。！？,]{0,6}(?:平台|贷款|网贷|信用卡|卡|债|欠|借)|网贷|以贷养贷|拆东墙|其[他它]贷款|"
-        r"(?:信用卡|花呗|借呗|刷卡|别的贷款|外债|外头|车贷|房贷)[^。！？]{0,8}(?:要还|还着|欠|逾期|债|到期|躲不脱|滚|催)|到处(?:都)?(?:是债|欠|借)|债[^，。！？,]{0,4}(?:多|压)|"
+        r"(?:信用卡|花呗|借呗|刷卡|别的贷款|外债|外头|车贷|房贷)[^。！？]{0,8}(?:要还|还着|欠|逾期|债|到期|躲不脱|滚|催)|到处(?:都)?(?:是债|欠|借)|"
+        r"债[^，。！？,]{0,4}(?:多|压)|"
         r"不(?:光|止|只)[^，。！？,]{0,3}(?:欠|差)[^，。！？,]{0,3}你们|欠(?:得|的)太多|还了这头|这头还了"
     ),
     "经营亏损": (
         r"生意[^，。！？,]{0,8}(?:差|不好|亏|赔|淡|垮|不行|难做|黄)|(?:亏|赔)(?:了|本|损|钱|光|进去|惨)|(?:店|铺子?|铺面|门面|摊子|厂子)[^。！？]{0,10}"
-        r"(?:亏|赔|垮|一落千丈|没(?:什么)?(?:生意|客人|人来)|开不下去|转让|盘出去|撑不)|货款?[^，。！？,]{0,6}(?:收不回|压|拖|卖不|不给)|没(?:有|得|啥)?(?:订单|单子|生意|客人)|"
+        r"(?:亏|赔|垮|一落千丈|没(?:什么)?(?:生意|客人|人来)|开不下去|转让|盘出去|撑不)|货款?[^，。！？,]{0,6}(?:收不回|压|拖|卖不|不给)|没(?:有|得|"
+        r"啥)?(?:订单|单子|生意|客人)|"
         r"(?:资金|本钱)[^，。！？,]{0,4}(?:转不|周转|断)"
     ),
 }
@@ -174,10 +177,10 @@ def _of_turn(text: str, turn: int, asked: str) -> Iterator[Statement]:
                 yield _statement(field, value, turn, match, text)
                 break
     for field, question, answer in _ASKED:
-        bare = answer.search(text) if field not in found and question.search(asked) else None
-        value = _count(bare["v"]) if bare else None
-        if bare and value is not None and _LIMITS[field][0] <= value <= _LIMITS[field][1]:
-            yield _statement(field, value, turn, bare, text)
+        answered = answer.search(text) if field not in found and question.search(asked) else None
+        value = _count(answered["v"]) if answered else None
+        if answered and value is not None and _LIMITS[field][0] <= value <= _LIMITS[field][1]:
+            yield _statement(field, value, turn, answered, text)
     for field, patterns in _WORD_PATTERNS.items():
         for match in _own(patterns, text):
             yield _statement(field, re.sub(r"[\s\-]", "", match["v"]), turn, match, text)
@@ -187,9 +190,9 @@ def _of_turn(text: str, turn: int, asked: str) -> Iterator[Statement]:
             yield Statement("marital_status", value_of, turn, match.start(), match.end(), False)
             break
     for reason, pattern in _HARDSHIP_PATTERNS.items():
-        match = pattern.search(text)
-        if match and not _UNREAL.search(text[: match.start()]) and not _ASKS.search(_sentence(text, match.start())):
-            yield Statement("hardship_reason", reason, turn, match.start(), match.end(), False)
+        hit = pattern.search(text)
+        if hit and not _UNREAL.search(text[: hit.start()]) and not _ASKS.search(_sentence(text, hit.start())):
+            yield Statement("hardship_reason", reason, turn, hit.start(), hit.end(), False)
     lasting = _DURATION_PATTERN.search(text)
     if lasting:
         length = 0.5 if lasting["v"] == "半" else _count(lasting["v"])

@@ -5,13 +5,13 @@
 
 `documents`: every field of every proof document against truth/documents.jsonl, which holds the fields as printed.
 Precision is the share of the values read that are right, recall the share of the values printed that were read right.
-`forged`: of papers with an altered field, how many fail a check, and whether the altered field is among those that do;
-of true papers, how many are wrongly doubted. `confidence`: share of readings that are right and not altered, by the
-confidence they were given. `statements`: the reason for arrears heard in a post-loan call against the planted situation;
-truth knows nothing of the other statements, which stay unmeasured. `privacy`: names, numbers and addresses of truth that
-stand in proposals or timelines. `speed`: rows a second on one core, and whether order and memory limits change a byte.
-Layouts of simulated papers are few, so what is scored here is close to what the reader was mended on; see the first-run
-figures in docs/benchmarks.md for papers that nobody had looked at.
+`forged`: of papers with an altered field, how many fail a check, and whether the altered field is among those that
+do; of true papers, how many are wrongly doubted. `confidence`: share of readings that are right and not altered, by
+the confidence they were given. `statements`: the reason for arrears heard in a post-loan call against the planted
+situation; truth knows nothing of the other statements, which stay unmeasured. `privacy`: names, numbers and addresses
+of truth that stand in proposals or timelines. `speed`: dialogues a second on one core, and whether the memory given to
+the sorts changes a byte. Layouts of simulated papers are few, so what is scored here is close to what the reader was
+mended on; docs/benchmarks.md has the first run, on papers that nobody had looked at.
 """
 
 from __future__ import annotations
