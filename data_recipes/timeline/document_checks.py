@@ -49,6 +49,14 @@ _ORDERS: Final = (
     "born_on retired_on issued_on",
     "signed_on starts_on ends_on",
 )
+# length -> its first and last day, days of its unit, and how far papers may be off
+_LENGTHS: Final[dict[str, tuple[str, str, str, float, float]]] = {
+    "days_fit_dates": ("days", "admitted_on", "discharged_on", 1, 0),
+    "rest_fits_dates": ("rest_days", "discharged_on", "rest_until", 1, 1),
+    "validity_fits_dates": ("valid_years", "valid_from", "valid_to", 365.25, 31),
+    "study_years_fit": ("study_years", "started_on", "graduated_on", 365.25, 183),
+    "land_years_fit": ("land_years", "land_from", "land_until", 365.25, 31),
+}
 _Fields = Mapping[str, FieldReading]
 
 
@@ -106,6 +114,20 @@ def _amounts(fields: _Fields) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "year_is_twelve_months", ("monthly_income_yuan", "annual_income_yuan")
 
 
+def _spans(fields: _Fields, days: Mapping[str, date]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Lengths that a paper states, against its own dates; the age of marriage (民法典 第一千零四十七条)."""
+    counts = {name: float(r.value) for name, r in fields.items() if isinstance(r.value, int | float)}
+    for check, (length, first, last, unit_days, slack_days) in _LENGTHS.items():
+        if length in counts and first in days and last in days:
+            if abs((days[last] - days[first]).days - counts[length] * unit_days) > slack_days:
+                yield check, (length, first, last)
+    for number, born in (("id_number", "born_on"), ("spouse_id_number", "spouse_born_on")):
+        if "spouse_name" in fields and number in fields and born in days and "registered_on" in days:
+            male = str(fields[number].value)[16:17] in tuple("13579")
+            if (days["registered_on"] - days[born]).days < (22 if male else 20) * 365.25 - 1:
+                yield "of_age", ("registered_on", born)
+
+
 def _dates(fields: _Fields) -> Iterator[tuple[str, tuple[str, ...]]]:
     days = {name: r.value for name, r in fields.items() if isinstance(r.value, date)}
     for order in _ORDERS:
@@ -113,6 +135,4 @@ def _dates(fields: _Fields) -> Iterator[tuple[str, tuple[str, ...]]]:
         for one, other in pairwise(names):
             if days[one] > days[other]:
                 yield "dates_in_order", (one, other)
-    stay, nights = ("admitted_on", "discharged_on"), fields.get("days")
-    if nights and all(name in days for name in stay) and (days[stay[1]] - days[stay[0]]).days != nights.value:
-        yield "days_fit_dates", ("days", *stay)
+    yield from _spans(fields, days)

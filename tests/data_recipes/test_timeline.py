@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,7 @@ def test_cases_products_contacts_records_and_papers_of_one_customer_stand_in_ord
     one, two = timelines(sources)
     assert (one.customer, two.customer) == ("c1", "c2")
     assert [entry.kind for entry in one.entries] == (
-        ["record", "account", "document", "contact", "dialogue_opened", "dialogue_closed", "event", "event", "account"]
-        + ["outcome", "account"]
+        "record account document contact dialogue_opened dialogue_closed event event account outcome account".split()
     )
     assert [(e.source, e.row) for e in one.entries if e.kind == "event"] == [("events", 1), ("events", 2)]
 
@@ -96,7 +95,7 @@ def test_a_month_joins_all_products_and_carries_the_last_snapshot(sources: Timel
 
 
 def test_times_of_several_offsets_are_ordered_by_the_instant_and_dates_by_the_start_of_the_day() -> None:
-    tokyo, utc = timezone(timedelta(hours=9)), timezone.utc
+    tokyo, utc = timezone(timedelta(hours=9)), UTC
     moments = [
         datetime(2026, 1, 5, 10, 30, tzinfo=tokyo),
         datetime(2026, 1, 5, 9, 45, tzinfo=CHINA),
