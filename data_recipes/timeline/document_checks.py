@@ -44,7 +44,8 @@ _ORDERS: Final = (
     "married_on registered_on",
     "founded_on issued_on",
     "registered_on issued_on",
-    "from_on to_on",
+    "from_on to_on issued_on",
+    "issued_on frozen_until",
     "started_on graduated_on",
     "born_on retired_on issued_on",
     "signed_on starts_on ends_on",
@@ -55,6 +56,7 @@ _LENGTHS: Final[dict[str, tuple[str, str, str, float, float]]] = {
     "rest_fits_dates": ("rest_days", "discharged_on", "rest_until", 1, 1),
     "validity_fits_dates": ("valid_years", "valid_from", "valid_to", 365.25, 31),
     "study_years_fit": ("study_years", "started_on", "graduated_on", 365.25, 183),
+    "term_fits_dates": ("term_years", "starts_on", "ends_on", 365.25, 31),
     "land_years_fit": ("land_years", "land_from", "land_until", 365.25, 31),
 }
 _Fields = Mapping[str, FieldReading]
@@ -85,6 +87,10 @@ def _digits(fields: _Fields) -> Iterator[tuple[str, tuple[str, ...]]]:
     for name, (check, holds) in checks.items():
         if name in fields and not holds(str(fields[name].value)):
             yield check, (name,)
+    if "sex" in fields and "id_number" in fields:
+        male = str(fields["id_number"].value)[16:17] in tuple("13579")
+        if male != (fields["sex"].value == "男"):
+            yield "sex_as_in_id", ("sex", "id_number")
     for number, born in (("id_number", "born_on"), ("spouse_id_number", "spouse_born_on")):
         if number in fields and born in fields:
             written = birth_date_of(str(fields[number].value))
@@ -118,9 +124,9 @@ def _spans(fields: _Fields, days: Mapping[str, date]) -> Iterator[tuple[str, tup
     """Lengths that a paper states, against its own dates; the age of marriage (民法典 第一千零四十七条)."""
     counts = {name: float(r.value) for name, r in fields.items() if isinstance(r.value, int | float)}
     for check, (length, first, last, unit_days, slack_days) in _LENGTHS.items():
-        if length in counts and first in days and last in days:
-            if abs((days[last] - days[first]).days - counts[length] * unit_days) > slack_days:
-                yield check, (length, first, last)
+        known = length in counts and first in days and last in days
+        if known and abs((days[last] - days[first]).days - counts[length] * unit_days) > slack_days:
+            yield check, (length, first, last)
     for number, born in (("id_number", "born_on"), ("spouse_id_number", "spouse_born_on")):
         if "spouse_name" in fields and number in fields and born in days and "registered_on" in days:
             male = str(fields[number].value)[16:17] in tuple("13579")

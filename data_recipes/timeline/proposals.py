@@ -34,7 +34,7 @@ from data_recipes.timeline.profile import (
     stated_by_being,
 )
 from data_recipes.timeline.records import ProfileProposal, ProposalSource
-from data_recipes.timeline.sorting import RUN_BYTES, key_line, sort_lines, split_line
+from data_recipes.timeline.sorting import RUN_BYTES, first_part, key_line, payload_of, second_part, sort_lines
 from data_recipes.timeline.sources import TimelineSources
 from data_recipes.timeline.statements import statements
 from tianjing.privacy import Session
@@ -69,14 +69,14 @@ def proposals(sources: TimelineSources, run_bytes: int = RUN_BYTES) -> Iterator[
     """Proposals by customer, then field, source and place. The records of `sources` stay as they are."""
     parts = (_profiles(sources), _of_documents(sources), _of_dialogues(sources))
     lines = sort_lines((line for part in parts for line in part), run_bytes)
-    for _, rows in groupby(map(split_line, lines), key=lambda row: row[0]):
+    for _, rows in groupby(lines, key=first_part):
         profile: Mapping[str, Any] = {}
         drafts: list[ProfileProposal] = []
-        for row in rows:
-            if row[1] == "0":
-                profile = row[-1]
+        for line in rows:
+            if second_part(line) == "0":
+                profile = payload_of(line)
             else:
-                drafts.append(ProfileProposal(**row[-1]))
+                drafts.append(ProfileProposal(**payload_of(line)))
         known = {name: str(profile[name]) for name in sources.identity_fields if profile.get(name) not in (None, "")}
         yield from (_written(draft, known) for draft in _compared(drafts, profile))
 

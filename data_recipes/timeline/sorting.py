@@ -22,9 +22,19 @@ def key_line(key: Iterable[str], payload: Any) -> str:
     return "\t".join([*(json.dumps(part, ensure_ascii=False) for part in key), json.dumps(payload, ensure_ascii=False)])
 
 
-def split_line(line: str) -> list[Any]:
-    """The parts of the key and the payload of a line of `key_line`."""
-    return [json.loads(part) for part in line.split("\t")]
+def first_part(line: str) -> str:
+    """The first part of the key of a line of `key_line`, as it is written: equal for equal values."""
+    return line[: line.index("\t")]
+
+
+def second_part(line: str) -> Any:
+    """The second part of the key."""
+    return json.loads(line.split("\t", 2)[1])
+
+
+def payload_of(line: str) -> Any:
+    """The payload."""
+    return json.loads(line[line.rindex("\t") + 1 :])
 
 
 def sort_lines(lines: Iterable[str], run_bytes: int = RUN_BYTES) -> Iterator[str]:

@@ -7,6 +7,7 @@ only its head passes, never its text.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 from data_recipes.timeline.entries import KIND_ORDER, Dated, instant, local_month, of_cases, of_customers, owners
 from data_recipes.timeline.records import CustomerTimeline, Month, TimelineEntry
-from data_recipes.timeline.sorting import RUN_BYTES, key_line, sort_lines, split_line
+from data_recipes.timeline.sorting import RUN_BYTES, first_part, key_line, payload_of, second_part, sort_lines
 from data_recipes.timeline.sources import TimelineSources
 
 # Sorts after every instant.
@@ -39,8 +40,8 @@ def timelines(
     found = (_line(entry.owner, entry) for entry in of_customers(sources, breaches or {}))
     joined = _joined(sources, Counter() if lost is None else lost, run_bytes)
     lines = sort_lines((line for part in (found, joined) for line in part), run_bytes)
-    for customer, rows in groupby(map(split_line, lines), key=lambda parts: parts[0]):
-        yield _timeline(customer, [TimelineEntry(**parts[-1]) for parts in rows])
+    for customer, rows in groupby(lines, key=first_part):
+        yield _timeline(json.loads(customer), [TimelineEntry(**payload_of(line)) for line in rows])
 
 
 def _line(customer: str, entry: Dated) -> str:
@@ -61,16 +62,17 @@ def _joined(sources: TimelineSources, lost: Counter[str], run_bytes: int) -> Ite
     known = (key_line((case, "0"), customer) for case, customer in owners(sources))
     asked = (key_line((entry.owner, "1"), _payload(entry)) for entry in of_cases(sources))
     lines = sort_lines((line for part in (known, asked) for line in part), run_bytes)
-    for case, rows in groupby(map(split_line, lines), key=lambda parts: parts[0]):
+    for case, rows in groupby(lines, key=first_part):
         customer: str | None = None
-        for _, asks, payload in rows:
-            if asks == "0":
+        for line in rows:
+            payload = payload_of(line)
+            if second_part(line) == "0":
                 customer = customer if customer is not None else payload
             elif customer is None:
                 lost[f"{payload['kind']} {_LOST}"] += 1
             else:
                 when = datetime.fromisoformat(payload["at"]) if payload["at"] else None
-                yield _line(customer, Dated(case, when, **{k: payload[k] for k in payload if k != "at"}))
+                yield _line(customer, Dated(json.loads(case), when, **{k: payload[k] for k in payload if k != "at"}))
 
 
 def _timeline(customer: str, entries: Sequence[TimelineEntry]) -> CustomerTimeline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -18,7 +19,7 @@ from data_recipes.timeline.document_checks import violated
 from data_recipes.timeline.document_reader import read_fields
 from data_recipes.timeline.document_values import capitals_yuan
 from data_recipes.timeline.page import Page, in_reading_order, page_of
-from data_recipes.timeline.sorting import key_line, sort_lines, split_line
+from data_recipes.timeline.sorting import first_part, key_line, payload_of, sort_lines
 from data_recipes.timeline.statements import statements
 from tianjing.privacy.checks import luhn_check, resident_id_check
 from tianjing.records import Account, Box, Contact, Customer, Dialogue, Document, Event, Outcome, Record, Turn
@@ -141,9 +142,9 @@ def test_neither_the_order_of_contacts_nor_memory_changes_a_timeline(order: rand
 def test_an_external_sort_is_a_sort(rows: list[tuple[str, str]], run_bytes: int) -> None:
     rows = [tuple(part.encode("utf-8", "replace").decode() for part in row) for row in rows]  # type: ignore[misc]
     lines = [key_line([key], payload) for key, payload in rows]
-    found = [tuple(split_line(line)) for line in sort_lines(iter(lines), run_bytes)]
+    found = [(json.loads(first_part(line)), payload_of(line)) for line in sort_lines(iter(lines), run_bytes)]
     assert sorted(found) == sorted(rows)
-    assert [key for key, _ in found] == [split_line(line)[0] for line in sorted(lines)]
+    assert [key for key, _ in found] == [json.loads(first_part(line)) for line in sorted(lines)]
 
 
 def test_boxes_in_any_order_read_as_the_page_does() -> None:
