@@ -124,7 +124,8 @@ _WORD_SHAPES: Final[dict[str, re.Pattern[str]]] = {
     "ethnicity": re.compile(r"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{1,4})族"),
     "degree": re.compile(r"((?:博士|硕士)(?:研究生)?|(?:大学)?(?:本科|专科)|大专|中专|高中)"),
     "school": re.compile(
-        r"(?<![\u4e00-\u9fff])(?![\u4e00-\u9fff ]{0,14}(?:我校|专业))([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){2,14}(?:大学|学院|学校))"
+        r"(?<![\u4e00-\u9fff])(?![\u4e00-\u9fff ]{0,14}(?:我校|专业))"
+        r"([\u4e00-\u9fff](?: ?[\u4e00-\u9fff]){2,14}(?:大学|学院|学校))"
     ),
     "ward": re.compile(r"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{1,7}科|[\u4e00-\u9fff]{1,6}病区)(?![\u4e00-\u9fff])"),
     "bank": re.compile(r"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{2,10}银行)"),

@@ -56,6 +56,7 @@ class _Line(NamedTuple):
 
 # Characters that text recognition confuses, as one: labels and lines are compared under this map.
 _CONFUSED: Final = str.maketrans("入曰兀己巳末士囗：；", "人日元已已未土口::")
+_NAME_ENDS: Final = ("公司", "单位", "银行", "学校", "医院")
 _AFTER: Final = re.compile(r"[ \t　]*(?:[（(][^（）()\n:\d壹贰叁肆伍陆柒捌玖]{1,8}[）)])?[ \t　]*(:)?")
 _VALUE_AHEAD: Final = re.compile(r"[（(]?[为是约共至自]?(?:每月)?(?:人民币)?[¥￥\d壹贰叁肆伍陆柒捌玖]")
 _RANGE: Final = re.compile(r"[ \t　]*起?[ \t　]*(?:至|到|—+|–|-+|~|～|起)[ \t　]*")
@@ -119,7 +120,9 @@ def _find_labels(line: str, offset: int, kind: str, wanted: tuple[str, ...]) -> 
         direct = opens or (typed and bool(_VALUE_AHEAD.match(line, match.end())))
         inside = line[match.end() : match.end() + 1] in ("）", ")")  # 甲方（用人单位）
         value = bool(labels) and labels[-1].colon and not line[labels[-1].end - offset : match.start()].strip()
-        if not colon and (len(word) == 1 or not direct or inside or value):
+        # 管理有限 公司 with a space that recognition set is the end of a name.
+        tail = word in _NAME_ENDS and match.start() > 0
+        if not colon and (len(word) == 1 or not direct or inside or value or tail):
             continue
         end = after.end() if after else match.end()
         labels.append(_Label(fields[word], offset + match.start(), offset + end, colon))

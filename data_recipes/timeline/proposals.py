@@ -61,6 +61,9 @@ PERSONAL_READINGS: Final = frozenset(
     " contract_number admission_number".split()
 )
 _LONG_NUMBER: Final = re.compile(r"(?<![\d.,])\d(?:[ \-]?\d){8,}[Xx]?(?![\d.,])")
+_COMPANY: Final = re.compile(
+    r"[\u4e00-\u9fff（）()](?: ?[\u4e00-\u9fff（）()]){3,24}? ?(?:公 ?司|集 ?团|商 ?行|经营部|合作社)"
+)
 _BORN: Final = re.compile(r"(?P<v>\d{4}\D{1,2}\d{1,2}\D{1,2}\d{1,2}日?)(?=[^，。\n\d]{0,2}生)")
 _SENTENCE: Final = re.compile(r"[^。！？!?；;\n]+[。！？!?；;]?")
 
@@ -172,6 +175,7 @@ def _starred(text: str, start: int, end: int, personal: Sequence[tuple[int, int]
     """A part of a text with everything in stars that names a person, whether or not its check digits are right."""
     chars = list(text[start:end])
     spans = [*personal, *(match.span() for match in _LONG_NUMBER.finditer(text, start, end))]
+    spans += [match.span() for match in _COMPANY.finditer(text, start, end)]
     spans += [match.span("v") for match in _BORN.finditer(text, start, end)]
     for begin, stop in spans:
         for index in range(max(begin, start) - start, min(stop, end) - start):
