@@ -61,7 +61,7 @@ _TOLERANCE: Final = 0.1
 Value = str | float | int
 
 
-def profile_fields(kind: str, read: str) -> str:
+def profile_field(kind: str, read: str) -> str:
     """The profile field that a reading of a paper of this kind speaks of; "" for none."""
     return _OF_KIND.get(kind, {}).get(read, _ANY_KIND.get(read, ""))
 

@@ -29,7 +29,7 @@ from data_recipes.timeline.profile import (
     agree,
     birth_date_of,
     is_identity,
-    profile_fields,
+    profile_field,
     shown,
     stated_by_being,
 )
@@ -127,7 +127,7 @@ def document_drafts(document: Document, page: Page, fields: Mapping[str, FieldRe
         )
 
     for name, reading in fields.items():
-        field = profile_fields(document.kind, name)
+        field = profile_field(document.kind, name)
         value = reading.value.isoformat() if isinstance(reading.value, date) else reading.value
         if not field or not isinstance(value, str | float | int) or (field, value) in said:
             continue
