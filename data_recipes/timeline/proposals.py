@@ -5,7 +5,7 @@ stand side by side and say so.
 Identity values are compared in the clear and written masked, evidence is redacted with all that is known of the
 customer: the artefact holds no personal data. Drafts, which still hold it, pass through unnamed temporary files only.
 
-Confidence is a rule of thumb by source and way of reading, times 0.9 if a character was mended, times 0.65 if the paper
+Confidence is a rule of thumb by source and way of reading, times 0.9 if a character was mended, times 0.6 if the paper
 contradicts itself on this field. `scripts/bench/timeline.py --parts confidence` measures how often each is right.
 """
 
@@ -50,7 +50,7 @@ WAY_CONFIDENCE: Final = {
     "signature": 0.9,
 }
 MENDED_FACTOR: Final = 0.9
-VIOLATED_FACTOR: Final = 0.65
+VIOLATED_FACTOR: Final = 0.6
 STATED_CONFIDENCE: Final = 0.6
 HEDGED_CONFIDENCE: Final = 0.5
 _EVIDENCE_CHARS: Final = 60
