@@ -1,4 +1,4 @@
-"""Compiles the modules that every character of a stream passes through; everything else stands in pyproject.toml.
+"""Compiles what every character of a stream or turn of a dialogue passes through; all else stands in pyproject.toml.
 
 mypyc turns the typed source into C, so there is one source, and the tests run on either form. Without a C compiler, or
 with TIANJING_PURE=1, the same modules run as Python, two to three times slower.
@@ -17,17 +17,20 @@ COMPILED = [
         f"tianjing/privacy/{name}.py"
         for name in (
             "addresses",
+            "answers",
             "checks",
             "codes",
             "dates",
             "digits",
             "employers",
+            "engine",
             "findings",
             "hints",
             "names",
             "numbers",
             "openings",
             "scanner",
+            "turns",
             "words",
         )
     ),

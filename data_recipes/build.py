@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from data_recipes.card import card
+from data_recipes.cleaning.decontamination import Contamination
 from data_recipes.config import BuildConfig, ExtractConfig
 from data_recipes.errors import DataError
 from data_recipes.knowledge import Knowledge, read_knowledge
-from data_recipes.splits import order_key
-from data_recipes.surface import NearDuplicates, surface
-from data_recipes.tasks.draft import Draft
+from data_recipes.mixing import mix
+from data_recipes.publish.card import CardFacts
+from data_recipes.publish.folder import write_folder
+from data_recipes.publish.lengths import TokenLengthsConfig, count_tokens, load_tokenizer, summarise
+from data_recipes.publish.licences import count_rows, judge
+from data_recipes.publish.permitted import permitted, row_source
+from data_recipes.selection import Reject, contaminated, rejecter, select
+from data_recipes.tasks.call_summary import draft_call_summary
+from data_recipes.tasks.complaint_prediction import draft_complaint_prediction
+from data_recipes.tasks.contrast import draft_contrast
+from data_recipes.tasks.draft import Draft, Drafts
 from data_recipes.tasks.finance_qa import draft_finance_qa
+from data_recipes.tasks.handoff_triage import draft_handoff_triage
+from data_recipes.tasks.intent import draft_intent
 from data_recipes.tasks.next_reply import draft_next_reply
 from data_recipes.tasks.policy_qa import draft_policy_qa
 from data_recipes.tasks.quality_inspection import breached_turns, draft_quality_inspection
 from data_recipes.tasks.statute_qa import draft_statute_qa
+from data_recipes.tasks.verdicts import Verdicts
+from data_recipes.teacher.round_trip import RoundTrip
+from data_recipes.teacher.writing import Taught, teach
 from tianjing.config import parse
-from tianjing.dataset import SPLITS, write_examples
-from tianjing.files import canonical_json, write_jsonl
 from tianjing.lineage import Manifest, artefact, read_manifest
-from tianjing.privacy import find
 from tianjing.records import Example, Split
-from tianjing.tasks import TASKS, conversation
+from tianjing.rulebook import Rulebook
+from tianjing.tasks import TASKS
 
 KIND = "dataset"
+# Where and how patiently a teacher is asked does not change what it says.
+_OUTSIDE_THE_RESULT = {"teacher": {"base_url", "api_key_env", "concurrency", "timeout_s", "sends", "backoff_s"}}
 
 
 def build(
@@ -34,169 +48,135 @@ def build(
 ) -> Manifest:
     """Write the dataset artefact `out`; returns its manifest.
 
+    A teacher's answers are kept in OUT.teacher.jsonl beside it, so that a build that was stopped goes on.
+
     Raises:
-        DataError: `knowledge_dir` is no knowledge artefact, or gives no training rows.
+        DataError: `knowledge_dir` is no knowledge artefact, holds a source that may not be trained on, or gives no
+            training rows; the teacher does not answer, or not well enough; the mixture does not fit the tasks.
     """
     progress("reading knowledge")
     knowledge = read_knowledge(knowledge_dir)
     extracted = parse(ExtractConfig, read_manifest(knowledge_dir).parameters["config"], str(knowledge_dir))
+    ledger = judge([(source.path, source.kind, source.licence) for source in extracted.sources], config.licences)
+    knowledge, refused = permitted(knowledge, ledger)
     drafts, dropped = _drafts(knowledge, extracted, config, progress)
+    taught = _taught(drafts, knowledge, config, Path(out), progress)
+    drafts = taught.rows if taught else drafts
     progress("checking duplicates, leakage and personal data")
     rejected: list[dict[str, str]] = []
-    rows = select(drafts, config, rejected)
+    first = {row.id: row.first for row in knowledge.duplicates}
+    known = [info.document for info in knowledge.documents if info.split is None]
+    rows = select(drafts, config, rejected, first, _contamination(config), known)
     if not any(row.split == "train" for row in rows):
         raise DataError(
-            f"{knowledge_dir}: no training rows came out of it; dropped: {dict(dropped) or 'nothing'}",
+            f"{knowledge_dir}: no training rows came out of it; dropped: {dict(dropped + refused) or 'nothing'}",
             "see the dropped reasons; a practice needs support, a policy answer a citation, an inspection a finding",
         )
+    source = row_source(knowledge, ledger)
+    sources = {draft.id: source(draft) for draft in drafts}
+    rows = [row.model_copy(update={"source": sources[row.id]}) for row in rows]
+    if config.token_lengths:
+        progress("counting tokens")
+        rows = _counted(rows, config.token_lengths, rejecter(rejected))
+    mixed = mix(rows, config.mixture, config.seed, rejecter(rejected))
     progress("writing")
-    with artefact(out, KIND, [Path(knowledge_dir)], {"config": config.model_dump(mode="json")}) as work:
-        for split in SPLITS:
-            chosen = [row for row in rows if row.split == split]
-            write_examples(work.dir / f"{split}.parquet", chosen)
-            for task, count in sorted(Counter(row.task for row in chosen).items()):
-                work.count(f"{task}/{split}", count)
-        write_jsonl(work.dir / "rejected.jsonl", rejected)
-        for reason, count in sorted((dropped + Counter(row["reason"] for row in rejected)).items()):
+    parameters = {"config": config.model_dump(mode="json", exclude=_OUTSIDE_THE_RESULT)}
+    with artefact(out, KIND, [Path(knowledge_dir)], parameters) as work:
+        for (split, task), count in sorted(Counter((row.split, row.task) for row in mixed.rows).items()):
+            work.count(f"{task}/{split}", count)
+        for name, count in sorted((taught.counts if taught else Counter()).items()):
+            work.count(name, count)
+        for reason, count in sorted((dropped + refused + Counter(row["reason"] for row in rejected)).items()):
             work.drop(reason, count)
-        (work.dir / "README.md").write_text(card(rows, knowledge, work.counts), encoding="utf-8")
+        facts = CardFacts(
+            rows=mixed.rows,
+            documents=knowledge.documents,
+            dialogues=len(knowledge.dialogues),
+            instructions=len(knowledge.instructions),
+            dropped=work.counts.get("dropped", {}),  # type: ignore[arg-type]
+            ledger=count_rows(ledger, ((row.source, row.split) for row in mixed.rows)),
+            shares=mixed.shares,
+            lengths=summarise(mixed.rows),
+            tokenizer=config.token_lengths.model if config.token_lengths else "",
+            teacher=config.teacher.model if config.teacher else "",
+            teacher_counts=taught.counts if taught else {},
+            quarantined=Counter(row.rule for row in knowledge.quarantine),
+            contamination=_copies(rejected, config),
+        )
+        write_folder(work.dir, facts, rejected, taught)
     return read_manifest(out)
+
+
+def _taught(
+    drafts: Sequence[Draft], knowledge: Knowledge, config: BuildConfig, out: Path, progress: Callable[[str], None]
+) -> Taught | None:
+    if config.teacher is None:
+        return None
+    finds = RoundTrip(knowledge, config.policy_qa.max_clause_chars)
+    answers = out.with_name(f"{out.name}.teacher.jsonl")
+    return teach(drafts, config.teacher, answers, finds, Rulebook.load().matcher("agent"), progress)
+
+
+def _contamination(config: BuildConfig) -> Contamination | None:
+    wanted = config.decontaminate
+    return Contamination(wanted.sets, Path(), wanted.min_share) if wanted.sets else None
+
+
+def _copies(rejected: Sequence[Mapping[str, str]], config: BuildConfig) -> dict[str, int] | None:
+    """Rows dropped for each evaluation set that was named, or None where none was."""
+    found = Counter(contaminated(row["reason"]) for row in rejected)
+    return {named.name: found[named.name] for named in config.decontaminate.sets} or None
+
+
+def _counted(rows: Sequence[Example], config: TokenLengthsConfig, reject: Reject) -> list[Example]:
+    """The rows with their lengths, without those that are too long."""
+    kept = []
+    for row in count_tokens(rows, load_tokenizer(config.model)):
+        if config.max_tokens is None or row.tokens is None or row.tokens.total <= config.max_tokens:
+            kept.append(row)
+        else:
+            reject(row, f"longer than {config.max_tokens} tokens")
+    return kept
 
 
 def _drafts(
     knowledge: Knowledge, extracted: ExtractConfig, config: BuildConfig, progress: Callable[[str], None]
 ) -> tuple[list[Draft], Counter[str]]:
     splits: dict[str, Split] = {customer.customer: customer.field("split") for customer in knowledge.customers}
+    by_source = {source.path: source.licence for source in extracted.sources}
+    licences = {row.id: by_source[row.source] for row in knowledge.trail}
     licence = next((source.licence for source in extracted.sources if source.kind == "raw"), "")
-    breached = breached_turns(knowledge, extracted.inspection_activity)
-    makers = {
-        "policy questions": lambda: draft_policy_qa(knowledge, splits, config, licence),
-        "questions on statutes": lambda: draft_statute_qa(knowledge, config),
-        "quality inspection": lambda: draft_quality_inspection(
-            knowledge, splits, extracted.inspection_activity, config, licence
+    inspection = extracted.inspection_activity
+    breached = breached_turns(knowledge, inspection) | {(row.dialogue, row.turn) for row in knowledge.quarantine}
+    verdicts = Verdicts(Rulebook.load())
+    makers: dict[str, Callable[[], Drafts]] = {
+        "policy_qa": lambda: _policy_questions(knowledge, splits, config, licence),
+        "quality_inspection": lambda: draft_quality_inspection(
+            knowledge, splits, inspection, verdicts, config, licence
         ),
-        "next replies": lambda: draft_next_reply(knowledge, splits, breached, extracted.practices, config, licence),
-        "finance instructions": lambda: draft_finance_qa(knowledge, config),
+        "next_reply": lambda: draft_next_reply(knowledge, splits, breached, extracted.practices, config, licence),
+        "intent": lambda: draft_intent(knowledge, splits, config, licence),
+        "call_summary": lambda: draft_call_summary(knowledge, splits, config, licence),
+        "handoff_triage": lambda: draft_handoff_triage(knowledge, splits, verdicts, config, licence),
+        "complaint_prediction": lambda: draft_complaint_prediction(
+            knowledge, splits, inspection, verdicts, config, licence
+        ),
+        "finance_qa": lambda: draft_finance_qa(knowledge, config),
     }
     drafts: list[Draft] = []
     dropped: Counter[str] = Counter()
-    for name, make in makers.items():
-        progress(f"building {name}")
-        made = make()
-        drafts += made.rows
+    for task in makers if config.tasks is None else config.tasks:
+        progress(f"building {TASKS[task].title}")
+        made = makers[task]()
+        drafts += [replace(row, licence=licences.get(row.session, row.licence)) for row in made.rows]
         dropped += made.dropped
     return sorted(drafts, key=lambda draft: (draft.task, draft.id)), dropped
 
 
-def select(drafts: Iterable[Draft], config: BuildConfig, rejected: list[dict[str, str]]) -> list[Example]:
-    """Drop repetitions, rows with personal data and leaked test rows; apply limits.
-
-    `rejected` keeps the id of each dropped row with its reason.
-    """
-
-    def reject(row: Example, reason: str) -> None:
-        rejected.append({"id": row.id, "task": row.task, "split": row.split, "reason": f"{row.task}: {reason}"})
-
-    kept_drafts: dict[str, Draft] = {}
-    by_task: dict[str, list[Example]] = defaultdict(list)
-    seen: set[tuple[str, str]] = set()
-    ids: set[str] = set()
-    for draft in drafts:
-        row = _example(draft)
-        key = (row.task, canonical_json([message.model_dump() for message in row.messages]))
-        if key in seen or row.id in ids:
-            reject(row, "repeated")
-        elif any(find(message.content) for message in row.messages):
-            reject(row, "personal_data")
-        else:
-            seen.add(key)
-            ids.add(row.id)
-            kept_drafts[row.id] = draft
-            by_task[row.task].append(row)
-    kept = [row for task in sorted(by_task) for row in _kept_of_task(by_task[task], kept_drafts, config, reject)]
-    check_disjoint(kept)
-    return kept
-
-
-def _kept_of_task(
-    rows: Sequence[Example], drafts: dict[str, Draft], config: BuildConfig, reject: Callable[[Example, str], None]
-) -> Iterator[Example]:
-    """The rows of one task that stay: unseen in training, and within the share of their class and the limit."""
-    learned = NearDuplicates((row.surface for row in rows if row.split == "train"), config.near_duplicate)
-    for split in SPLITS:
-        chosen = [row for row in rows if row.split == split]
-        if split == "test":
-            for row in chosen:
-                if learned.seen(row.surface):
-                    reject(row, "surface_seen_in_training")
-            chosen = [row for row in chosen if not learned.seen(row.surface)]
-        shared = _within_share(chosen, drafts, config.seed)
-        limit = config.max_rows_per_task.get(split, len(shared))
-        picked = _round_robin([row for row in chosen if row.id in shared], drafts, limit, config.seed)
-        for row in chosen:
-            if row.id in picked:
-                yield row
-            else:
-                reject(row, "over the limit of rows" if row.id in shared else "over the share of its class")
-
-
-def check_disjoint(rows: Iterable[Example]) -> None:
-    """No group stands in two splits.
-
-    Raises:
-        DataError: one does; the dataset is not written.
-    """
-    found: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        found[row.group].add(row.split)
-    shared = sorted(group for group, splits in found.items() if len(splits) > 1)
-    if shared:
-        raise DataError(
-            f"{len(shared)} groups stand in more than one split, e.g. {shared[0]}", "report this as a defect"
-        )
-
-
-def _example(draft: Draft) -> Example:
-    return Example(
-        id=draft.id,
-        task=draft.task,
-        group=draft.group,
-        split=draft.split,
-        messages=conversation(TASKS[draft.task], draft.fields, draft.reference),
-        fields=dict(draft.fields),
-        reference=dict(draft.reference),
-        surface=surface(draft.informative),
-        sources=draft.sources,
-        clause_ids=draft.clause_ids,
-        practice_ids=draft.practice_ids,
-        licence=draft.licence,
-    )
-
-
-def _within_share(rows: Sequence[Example], drafts: dict[str, Draft], seed: int) -> set[str]:
-    """Ids of the rows that stay when a class with a limited share (no basis, no breach) is cut to it."""
-    limited, free, share = _limited(rows, drafts)
-    ordered = sorted((row.id for row in limited), key=lambda identity: order_key(seed, identity))
-    return {row.id for row in free} | set(ordered[: round(len(free) * share / (1 - share))])
-
-
-def _round_robin(rows: Sequence[Example], drafts: dict[str, Draft], limit: int, seed: int) -> set[str]:
-    """Ids of up to `limit` rows, taken in turn from each clause, rule or situation; a limited class keeps its share."""
-    limited, free, share = _limited(rows, drafts)
-    quota = min(len(limited), round(min(limit, len(rows)) * share))
-    picked = {row.id for row in sorted(limited, key=lambda row: order_key(seed, row.id))[:quota]}
-    queues: dict[str, list[str]] = defaultdict(list)
-    for row in sorted(free, key=lambda row: order_key(seed, row.id)):
-        queues[drafts[row.id].stratum].append(row.id)
-    while len(picked) < limit and any(queues.values()):
-        for stratum in sorted(queues):
-            if queues[stratum] and len(picked) < limit:
-                picked.add(queues[stratum].pop(0))
-    return picked
-
-
-def _limited(rows: Sequence[Example], drafts: dict[str, Draft]) -> tuple[list[Example], list[Example], float]:
-    """Rows of the class with a limited share, the other rows, and that share."""
-    limited = [row for row in rows if drafts[row.id].at_most is not None]
-    free = [row for row in rows if drafts[row.id].at_most is None]
-    return limited, free, (drafts[limited[0].id].at_most or 0.0) if limited else 0.0
+def _policy_questions(knowledge: Knowledge, splits: dict[str, Split], config: BuildConfig, licence: str) -> Drafts:
+    """Questions that customers asked, those derived from statutes, and contrast rows beside them."""
+    asked, derived = draft_policy_qa(knowledge, splits, config, licence), draft_statute_qa(knowledge, config)
+    rows = asked.rows + derived.rows
+    answered = sum(row.split == "train" and bool(row.clause_ids) for row in rows)
+    contrast = draft_contrast(knowledge, answered, config, licence)
+    return Drafts(rows + contrast.rows, asked.dropped + derived.dropped + contrast.dropped)

@@ -1,18 +1,52 @@
-"""`tianjing data`: extract and build."""
+"""`tianjing data`: clean, extract, build, inspect and diff."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tianjing.files import OnError
+from tianjing.records import Split
 
 app = typer.Typer(help="Raw material to knowledge to an instruction dataset.", no_args_is_help=True)
 
 _OUT = typer.Option("--out", help="Folder of the artefact to write.")
 _CONFIG = typer.Option("--config", help="YAML file with this command's section only; defaults without it.")
+_ON_ERROR = typer.Option(help="At a bad line: stop, or skip it and keep it in rejected.jsonl.")
+_WORKERS = typer.Option(min=0, help="Shards at once; 0 takes one for each core. The bytes do not depend on it.")
+_EXECUTOR = typer.Option(
+    help="processes: this machine. datatrove, ray, slurm: the same shards as datatrove pipelines (extra `scale`)."
+)
+_PARTITION = typer.Option(help="Slurm partition of the jobs.")
+Kind = Literal["processes", "datatrove", "ray", "slurm"]
+
+
+@app.command("clean", epilog="Example: tianjing data clean RAW --out CLEAN --on-error skip --workers 16")
+def clean_command(
+    raw: Annotated[Path, typer.Argument(help="Folder with dialogues; events, outcomes and customers may lie beside.")],
+    out: Annotated[Path, _OUT],
+    config: Annotated[Path | None, _CONFIG] = None,
+    on_error: Annotated[OnError, _ON_ERROR] = "stop",
+    workers: Annotated[int, _WORKERS] = 0,
+    executor: Annotated[Kind, _EXECUTOR] = "processes",
+    slurm_partition: Annotated[str, _PARTITION] = "",
+) -> None:
+    """Clean dialogues of any number in bounded memory: normalised, redacted, deduplicated, checked.
+
+    What it writes is itself a raw folder. Killed, the same command goes on where it was.
+    """
+    from data_recipes.cleaning.executors import ExecutorConfig
+    from data_recipes.cleaning.run import clean
+    from data_recipes.config import ExtractConfig
+    from data_recipes.report import reporting
+    from tianjing.config import load
+
+    settings = load(ExtractConfig, config)
+    where = ExecutorConfig(kind=executor, workers=workers, slurm_partition=slurm_partition)
+    with reporting("clean") as report:
+        report.show(clean(raw, out, settings.clean, settings.identity_fields, on_error, where, report.step), out)
 
 
 @app.command("extract", epilog="Example: tianjing data extract examples/raw --out runs/knowledge --on-error skip")
@@ -20,18 +54,21 @@ def extract_command(
     raw: Annotated[Path, typer.Argument(help="Folder with dialogues, events, outcomes, customers and rules/.")],
     out: Annotated[Path, _OUT],
     config: Annotated[Path | None, _CONFIG] = None,
-    on_error: Annotated[
-        OnError, typer.Option(help="At a bad line: stop, or skip it and keep it in rejected.jsonl.")
-    ] = "stop",
+    on_error: Annotated[OnError, _ON_ERROR] = "stop",
+    workers: Annotated[int, _WORKERS] = 0,
+    executor: Annotated[Kind, _EXECUTOR] = "processes",
+    slurm_partition: Annotated[str, _PARTITION] = "",
 ) -> None:
     """Read, clean and redact raw material, and write it as knowledge: clauses, practices, procedures, dialogues."""
+    from data_recipes.cleaning.executors import ExecutorConfig
     from data_recipes.config import ExtractConfig
     from data_recipes.extract import extract
     from data_recipes.report import reporting
     from tianjing.config import load
 
+    where = ExecutorConfig(kind=executor, workers=workers, slurm_partition=slurm_partition)
     with reporting("extract") as report:
-        report.show(extract(raw, out, load(ExtractConfig, config), on_error, report.step), out)
+        report.show(extract(raw, out, load(ExtractConfig, config), on_error, report.step, where), out)
 
 
 @app.command("build", epilog="Example: tianjing data build runs/knowledge --out runs/dataset --config build.yaml")
@@ -48,3 +85,62 @@ def build_command(
 
     with reporting("build") as report:
         report.show(build(knowledge, out, load(BuildConfig, config), report.step), out)
+
+
+@app.command("inspect", epilog="Example: tianjing data inspect runs/dataset --out dataset.html --task policy_qa")
+def inspect_command(
+    folder: Annotated[Path, typer.Argument(help="A dataset, or knowledge: a folder that data extract or build wrote.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="HTML page to write; without it tables and a few rows are printed.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Rows shown of each table, evenly over tasks and splits. Default: 2000 on a page, 8 printed."
+        ),
+    ] = None,
+    split: Annotated[Split | None, typer.Option(help="Only rows of this split.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only rows of this task (datasets).")] = None,
+    where: Annotated[str, typer.Option(help="Only rows that contain this text, in any case.")] = "",
+) -> None:
+    """Show a dataset or knowledge as one page that a person can browse, without any network."""
+    from data_recipes.browse.inspect import inspect, inspect_page
+    from data_recipes.browse.terminal import TERMINAL_ROWS, print_view
+    from data_recipes.browse.view import Selection
+    from tianjing.files import atomic_write
+
+    if out is None:
+        print_view(inspect(folder, Selection(limit or TERMINAL_ROWS, split, task, where)))
+        return
+    atomic_write(out, inspect_page(folder, Selection(limit or Selection.limit, split, task, where)))
+    typer.echo(f"{out}: open it in a browser", err=True)
+
+
+@app.command(
+    "diff",
+    epilog="Examples: tianjing data diff runs/dataset-1 runs/dataset-2; tianjing data diff runs/knowledge-1 "
+    "runs/knowledge-2 --out diff.html; tianjing data diff 办法-2025.docx 办法-2026.pdf",
+)
+def diff_command(
+    old: Annotated[Path, typer.Argument(help="A dataset, knowledge, or a rule document (md, txt, html, docx, pdf).")],
+    new: Annotated[Path, typer.Argument(help="Another of the same kind.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="HTML page to write, instead of printing the first changes.")
+    ] = None,
+) -> None:
+    """Say what differs between two datasets, two knowledge artefacts, or two versions of one rule document.
+
+    Rows are compared by id, clauses by their text. Exit status: 0 nothing differs, 1 something does, 2 an error.
+    """
+    from data_recipes.browse.diff import diff, diff_page
+    from data_recipes.browse.terminal import print_difference
+    from tianjing.files import atomic_write
+
+    difference = diff(old, new)
+    if out is None:
+        print_difference(difference)
+    else:
+        atomic_write(out, diff_page(difference))
+        typer.echo(f"{out}: open it in a browser", err=True)
+    if not difference.same:
+        raise typer.Exit(1)

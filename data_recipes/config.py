@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from data_recipes.cleaning.config import CleanConfig
+from data_recipes.cleaning.decontamination import DecontaminationConfig
+from data_recipes.mixing import MixtureConfig
+from data_recipes.publish.lengths import TokenLengthsConfig
+from data_recipes.publish.licences import LicencePolicy
+from data_recipes.tasks.config import Fraction, TaskConfigs
+from data_recipes.teacher.config import TeacherConfig
 from tianjing.config import StrictModel
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+TaskId = Literal[
+    "policy_qa",
+    "quality_inspection",
+    "next_reply",
+    "intent",
+    "call_summary",
+    "handoff_triage",
+    "complaint_prediction",
+    "finance_qa",
+]
 
 
 class RawSource(StrictModel):
-    """A raw folder: dialogues, events, outcomes and customers as JSON Lines or CSV, and a folder of rules."""
+    """A raw folder: the tables of a company as JSON Lines, CSV or Parquet (events also XES), and a folder of rules."""
 
     kind: Literal["raw"] = "raw"
     path: str = "."
@@ -32,7 +49,7 @@ class StatutesSource(StrictModel):
 
 
 class InstructionsSource(StrictModel):
-    """Instruction files: JSON lists of {instruction, input, output, history}."""
+    """Open instruction sets in the form of Alpaca, ShareGPT or messages, as JSON lists, JSON Lines or Parquet."""
 
     kind: Literal["instructions"]
     path: str
@@ -55,17 +72,40 @@ class HoldoutConfig(StrictModel):
     """Values of that field whose customers are tested on and never learned from."""
 
 
+class TimeSplit(StrictModel):
+    """What comes later is tested on. Dates are those of the rows' own clocks, the first day included."""
+
+    test_from: date
+    """Rows from this day on are the test split; earlier ones that share a customer or another link with them go."""
+    validation_from: date | None = None
+    """Rows from this day until `test_from` are the validation split; without it, `validation_fraction`."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> TimeSplit:
+        if self.validation_from is not None and self.validation_from >= self.test_from:
+            raise ValueError("validation_from must be before test_from")
+        return self
+
+
 class SplitConfig(StrictModel):
     """Which customers and which documents are learned from. Nothing mined or built for training sees the others."""
 
     holdout: HoldoutConfig | None = None
     """Hold out customers by a field; without it, by `test_fraction`. Documents always go by `test_fraction`."""
+    time: TimeSplit | None = None
+    """Test on what came later; excludes `holdout`."""
     test_fraction: Fraction = 0.2
     """Share of customers (without `holdout`) and of documents that are tested on."""
     validation_fraction: Fraction = 0.08
     """Share of the remaining ones on which training is watched."""
     seed: int = 0
     """Chooses another split."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SplitConfig:
+        if self.holdout is not None and self.time is not None:
+            raise ValueError("holdout and time exclude each other: set one")
+        return self
 
 
 class PracticesConfig(StrictModel):
@@ -105,6 +145,8 @@ class ExtractConfig(StrictModel):
 
     sources: tuple[Source, ...] = (RawSource(),)
     """What to read; without it, one raw folder."""
+    clean: CleanConfig = CleanConfig()
+    """How dialogues are cleaned before anything is learned from them."""
     split: SplitConfig = SplitConfig()
     """Which customers and documents are held out."""
     identity_fields: tuple[str, ...] = ("name", "mobile", "landline", "id_card", "bank_card", "email", "address")
@@ -113,71 +155,36 @@ class ExtractConfig(StrictModel):
     """Fields of the customer record that do pass."""
     inspection_activity: str = "质检"
     """Activity of the operation log that holds quality inspection findings."""
+    timelines: bool = True
+    """Join what is known of each customer in order, and propose what documents and dialogues say of the profile."""
     practices: PracticesConfig = PracticesConfig()
     """Mining of practices."""
     procedures: ProceduresConfig = ProceduresConfig()
     """Mining of procedures."""
 
 
-class PolicyQAConfig(StrictModel):
-    """Policy question answering with the clause cited."""
-
-    candidates: Annotated[int, Field(ge=2, le=9)] = 4
-    """Clauses shown with a question; more make it harder and cost tokens in training."""
-    max_clause_chars: Annotated[int, Field(ge=20)] = 80
-    """A longer clause is shown by its sentences nearest to the question (about 0.6 tokens a character)."""
-    no_basis_share: Fraction = 0.12
-    """Share of questions that no clause answers; the right answer to them is 无依据."""
-    questions_per_document: Annotated[int, Field(ge=1)] = 40
-    """Questions derived from one held-in or held-out statute, so that a long law does not drown the short ones."""
-
-
-class QualityInspectionConfig(StrictModel):
-    """Quality inspection of one agent turn."""
-
-    max_none_share: Fraction = 0.35
-    """Largest share of turns without a breach; more teach the model to say none."""
-    max_customer_chars: Annotated[int, Field(ge=0)] = 60
-    """The customer's turn is clipped to this."""
-
-
-class NextReplyConfig(StrictModel):
-    """Next reply of a post-loan agent."""
-
-    context_turns: Annotated[int, Field(ge=1)] = 3
-    """Turns shown, the customer's reason last."""
-    context_chars: Annotated[int, Field(ge=40)] = 160
-    """Characters shown in all."""
-    max_q: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """A practice is taught if its adjusted p-value is below this."""
-
-
-class FinanceQAConfig(StrictModel):
-    """Open finance instructions."""
-
-    max_prompt_chars: Annotated[int, Field(ge=50)] = 420
-    """A longer prompt is shortened in its materials; one whose question alone is longer is dropped."""
-    max_answer_chars: Annotated[int, Field(ge=20)] = 150
-    """A longer answer is taught and scored by its first sentences up to this."""
-
-
-class BuildConfig(StrictModel):
+class BuildConfig(TaskConfigs):
     """`tianjing data build`: knowledge to an instruction dataset."""
 
+    tasks: tuple[TaskId, ...] | None = None
+    """Tasks to build, of tianjing.tasks; without it, all that the knowledge gives rows for."""
     seed: int = 0
     """Orders candidates and picks rows where a limit applies."""
     max_rows_per_task: dict[Literal["train", "validation", "test"], int] = Field(default_factory=dict)
     """Limit by split; rows are picked round-robin over clauses, rules or situations. Without it, all."""
     near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.6
     """A test row whose surface shares this much (Jaccard of character 5-grams) with a training row is dropped."""
-    policy_qa: PolicyQAConfig = PolicyQAConfig()
-    """Policy question answering."""
-    quality_inspection: QualityInspectionConfig = QualityInspectionConfig()
-    """Quality inspection."""
-    next_reply: NextReplyConfig = NextReplyConfig()
-    """Next reply."""
-    finance_qa: FinanceQAConfig = FinanceQAConfig()
-    """Open finance instructions."""
+    decontaminate: DecontaminationConfig = DecontaminationConfig()
+    """Rows that are learned from and hold an item of an evaluation set are dropped, also those a teacher wrote. Paths
+    are relative to the current folder."""
+    licences: LicencePolicy = LicencePolicy()
+    """Which sources may be trained on."""
+    teacher: TeacherConfig | None = None
+    """A model that writes wordings of policy questions and answers; none without it."""
+    mixture: MixtureConfig = MixtureConfig()
+    """Shares of the tasks in the training split."""
+    token_lengths: TokenLengthsConfig | None = None
+    """Counts tokens under a base model's tokenizer; the column stays empty without it."""
 
     @model_validator(mode="after")
     def _positive_limits(self) -> BuildConfig:

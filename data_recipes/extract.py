@@ -1,77 +1,23 @@
-"""`tianjing data extract`: read raw material, clean and redact it, and turn it into knowledge."""
+"""`tianjing data extract`: clean raw material, and turn it into knowledge."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from data_recipes.clauses import ParsedDocument, parse_clauses, same_law
-from data_recipes.config import ExtractConfig, InstructionsSource, RawSource, StatutesSource
+from data_recipes.cleaning.executors import ExecutorConfig
+from data_recipes.cleaning.run import workspace
+from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
-from data_recipes.knowledge import KIND, DocumentInfo, Instruction, Knowledge, QualityRule, write_knowledge
+from data_recipes.gathering import Gathered, Progress, SpokenDialogues, gather
+from data_recipes.knowledge import KIND, Duplicate, Instruction, Knowledge, Quarantined, Trail, write_knowledge
 from data_recipes.practices import cases, mine
 from data_recipes.procedures import mine_procedures
-from data_recipes.readers.document import RuleDocument
-from data_recipes.readers.instructions import read_instructions
-from data_recipes.readers.raw import RawMaterial, read_raw
-from data_recipes.readers.rules import read_rules
-from data_recipes.redaction import redact_cases
-from data_recipes.splits import split_customers, split_groups
+from data_recipes.splits import LinkedRow, split_groups, split_rows
 from tianjing.files import OnError
-from tianjing.lineage import Manifest, artefact, read_manifest
-from tianjing.records import Customer, Dialogue, Event, Outcome, Split
-from tianjing.text import tidy
-
-Progress = Callable[[str], None]
-
-
-class _Document(NamedTuple):
-    """A rule document as read: parsed, and what its source says of it."""
-
-    parsed: ParsedDocument
-    strength: str
-    licence: str
-    file: str
-
-    def info(self, split: Split | None) -> DocumentInfo:
-        return DocumentInfo(
-            document=self.parsed.document,
-            file=self.file,
-            strength=self.strength,
-            version=self.parsed.version,
-            articles=self.parsed.articles,
-            gaps=self.parsed.gaps,
-            split=split,
-            licence=self.licence,
-        )
-
-
-class _Instruction(NamedTuple):
-    """An `Instruction` before the splits are known."""
-
-    id: str
-    kind: str
-    document: str
-    prompt: str
-    answer: str
-    licence: str
-
-
-@dataclass
-class _Gathered:
-    """What the sources gave, before splitting and mining."""
-
-    raw: list[RawMaterial] = field(default_factory=list)
-    documents: list[_Document] = field(default_factory=list)
-    tables: list[QualityRule] = field(default_factory=list)
-    instructions: list[_Instruction] = field(default_factory=list)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    read: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
+from tianjing.lineage import Manifest, Work, artefact, read_manifest
+from tianjing.records import Customer, Dialogue, Split
 
 
 def extract(
@@ -80,16 +26,20 @@ def extract(
     config: ExtractConfig,
     on_error: OnError = "stop",
     progress: Progress = lambda step: None,
+    executor: ExecutorConfig | None = None,
 ) -> Manifest:
     """Write the knowledge artefact `out` from the folder `raw`; returns its manifest.
+
+    Dialogues are cleaned in a hidden folder beside `out`, which a killed run leaves for the next one to go on from.
 
     Raises:
         DataError: nothing to read, or a bad line (with file, line and reason) unless `on_error` is `skip`.
     """
-    raw = Path(raw)
+    raw, out = Path(raw), Path(out)
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder", "give the folder that holds the raw material")
-    gathered = _gather(raw, config, on_error, progress)
+    work_folder = workspace(out)
+    gathered = gather(raw, work_folder.root, config, on_error, executor or ExecutorConfig(), progress)
     knowledge = _knowledge(gathered, config, progress)
     inputs = sorted({(raw / source.path).resolve() for source in config.sources})
     parameters = {"config": config.model_dump(mode="json"), "on_error": on_error}
@@ -101,89 +51,43 @@ def extract(
             work.count("rejected_lines", len(gathered.rejected))
         for name, count in write_knowledge(work.dir, knowledge).items():
             work.count(f"kept_{name}", count)
+        if config.timelines:
+            progress("joining the timeline of each customer")
+            _write_timelines(work, raw, gathered, knowledge, config)
         for reason, count in sorted(gathered.dropped.items()):
             work.drop(reason, count)
+    work_folder.clear()
     return read_manifest(out)
 
 
-def _gather(raw: Path, config: ExtractConfig, on_error: OnError, progress: Progress) -> _Gathered:
-    found = _Gathered()
-    for source in config.sources:
-        folder = raw / source.path
-        if isinstance(source, RawSource):
-            material = read_raw(folder, on_error, progress)
-            found.raw.append(material)
-            found.read.update(material.read)
-            found.rejected += material.rejected
-            for document in material.rules:
-                _add_document(found, document, "internal", source.licence)
-        elif isinstance(source, StatutesSource):
-            if not folder.is_dir():
-                raise DataError(f"{folder}: no such folder of statutes", "see examples/real.yaml for where to get it")
-            progress(f"parsing statutes in {source.path}")
-            for document in read_rules(folder, (".md",)):
-                found.read["statutes"] += 1
-                _add_document(found, document, "law", source.licence)
-        elif isinstance(source, InstructionsSource):
-            progress(f"reading instructions in {source.path}")
-            for kind, name in sorted(source.files.items()):
-                for row_id, group, prompt, answer in read_instructions(folder / name, kind, on_error, found.rejected):
-                    found.read["instructions"] += 1
-                    found.instructions.append(_Instruction(row_id, kind, group, prompt, answer, source.licence))
-    return found
-
-
-def _add_document(found: _Gathered, document: RuleDocument, strength: str, licence: str) -> None:
-    parsed = parse_clauses(document, strength)
-    found.tables += _quality_rules(document)
-    if not parsed.articles:
-        found.dropped["rule document without articles"] += 1
-        return
-    new = _Document(parsed, strength, licence, document.file)
-    same = next((i for i, other in enumerate(found.documents) if same_law(parsed, other.parsed)), None)
-    if same is None:
-        found.documents.append(new)
-        return
-    found.dropped["rule document of which a newer or equal version is here"] += 1
-    if parsed.version > found.documents[same].parsed.version:
-        found.documents[same] = new
-
-
-def _quality_rules(document: RuleDocument) -> list[QualityRule]:
-    """Rows of tables headed 编号, 名称 and 说明."""
-    rules = []
-    for table in document.tables:
-        header = [re.sub(r"\s", "", cell) for cell in table[0]] if table else []
-        named = [[i for i, cell in enumerate(header) if word in cell] for word in ("编号", "名称", "说明")]
-        if all(named):
-            columns = [found[0] for found in named]
-            picked = [[tidy(row[i]) for i in columns if i < len(row)] for row in table[1:]]
-            rules += [QualityRule(id=row[0], title=row[1], text=row[2]) for row in picked if len(row) == 3 and row[0]]
-    return rules
-
-
-def _knowledge(found: _Gathered, config: ExtractConfig, progress: Progress) -> Knowledge:
-    customers = {customer.customer: customer for raw in found.raw for customer in raw.customers}
-    dialogues: list[Dialogue] = []
-    events: list[Event] = []
-    outcomes: list[Outcome] = []
-    progress("cleaning and redacting dialogues")
-    for raw in found.raw:
-        kept, log = redact_cases(raw, customers, config, found.dropped)
-        dialogues += kept
-        events += log
-        gone = {dialogue.id for dialogue in raw.dialogues} - {dialogue.id for dialogue in kept}
-        outcomes += [outcome for outcome in raw.outcomes if outcome.case not in gone]
-    splits = split_customers({dialogue.customer for dialogue in dialogues} | set(customers), customers, config.split)
+def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Knowledge:
+    customers = {customer.customer: customer for _, raw, _ in found.raw for customer in raw.customers}
+    dialogues = [dialogue for *_, cleaned in found.raw for dialogue in cleaned.dialogues]
+    events = [event for *_, cleaned in found.raw for event in cleaned.events]
+    outcomes = [outcome for *_, cleaned in found.raw for outcome in cleaned.outcomes]
+    trail = [Trail(**row, source=source) for source, _, cleaned in found.raw for row in cleaned.trail]
+    duplicates = [Duplicate(**row) for *_, cleaned in found.raw for row in cleaned.duplicates]
+    dropped = [row for *_, cleaned in found.raw for row in cleaned.dropped_rows]
+    progress("splitting")
+    splits, unusable = _split(dialogues, duplicates, customers, config)
+    for dialogue in dialogues:
+        if dialogue.id in unusable:
+            found.dropped[unusable[dialogue.id]] += 1
+            reason = unusable[dialogue.id]
+            dropped.append({"id": dialogue.id, "reason": reason, "dialogue": dialogue.model_dump(mode="json")})
+    dialogues = [dialogue for dialogue in dialogues if dialogue.id not in unusable]
+    events = [event for event in events if event.case not in unusable]
+    outcomes = [outcome for outcome in outcomes if outcome.case not in unusable]
     learned = [dialogue for dialogue in dialogues if splits[dialogue.customer] != "test"]
     progress("mining practices and procedures")
-    mined, unusable = cases(learned, events, outcomes, customers, config.practices)
-    found.dropped.update(unusable)
+    mined, without_reason = cases(learned, events, outcomes, customers, config.practices)
+    found.dropped.update(without_reason)
     known = {dialogue.id for dialogue in learned}
     law_splits = split_groups([d.parsed.document for d in found.documents if d.strength == "law"], config.split)
     instruction_splits = split_groups({row.document for row in found.instructions}, config.split)
     return Knowledge(
         clauses=[clause for document in found.documents for clause in document.parsed.clauses],
+        terms=[term for document in found.documents for term in document.terms()],
         quality_rules=found.tables,
         practices=mine(mined, config.practices),
         procedures=mine_procedures((e for e in events if e.case in known), config.procedures, config.practices),
@@ -195,8 +99,95 @@ def _knowledge(found: _Gathered, config: ExtractConfig, progress: Progress) -> K
         instructions=[
             Instruction(**row._asdict(), split=instruction_splits[row.document]) for row in found.instructions
         ],
+        trail=[row for row in trail if row.id not in unusable],
+        quarantine=[
+            Quarantined(**row)
+            for *_, cleaned in found.raw
+            for row in cleaned.quarantine
+            if row["dialogue"] not in unusable
+        ],
+        duplicates=[row for row in duplicates if row.id not in unusable],
+        dropped=dropped,
         rejected=found.rejected,
     )
+
+
+def _split(
+    dialogues: Sequence[Dialogue],
+    duplicates: Sequence[Duplicate],
+    customers: Mapping[str, Customer],
+    config: ExtractConfig,
+) -> tuple[dict[str, Split], dict[str, str]]:
+    """Customer -> split, and dialogue -> why it stands in none.
+
+    Dialogues hang together by customer and by near duplicate, so a customer with dialogues has one split.
+    """
+    first = {row.id: row.first for row in duplicates}
+    holdout = config.split.holdout
+
+    def held_out(customer: str) -> bool:
+        record = customers.get(customer)
+        return holdout is not None and record is not None and str(record.field(holdout.field)) in holdout.values
+
+    _check_holdout(dialogues, customers, held_out, config)
+    rows = [
+        LinkedRow(
+            id=dialogue.id,
+            links=(f"customer:{dialogue.customer}", f"near_duplicate:{first.get(dialogue.id, dialogue.id)}"),
+            held_out=held_out(dialogue.customer),
+            at=dialogue.started_at,
+        )
+        for dialogue in dialogues
+    ]
+    found = split_rows(rows, config.split)
+    splits: dict[str, Split] = {name: "test" if held_out(name) else "train" for name in customers}
+    splits |= dict.fromkeys((dialogue.customer for dialogue in dialogues), "train")
+    splits |= {d.customer: found.splits[d.id] for d in dialogues if d.id in found.splits}
+    return splits, found.dropped
+
+
+def _check_holdout(
+    dialogues: Sequence[Dialogue],
+    customers: Mapping[str, Customer],
+    held_out: Callable[[str], bool],
+    config: ExtractConfig,
+) -> None:
+    holdout = config.split.holdout
+    if holdout is None or not dialogues:
+        return
+    names = {dialogue.customer for dialogue in dialogues}
+    held = sum(map(held_out, names))
+    if held in (0, len(names)):
+        found = sorted({str(record.field(holdout.field)) for record in customers.values()})[:10]
+        raise DataError(
+            f"split.holdout: {held} of {len(names)} customers have {holdout.field} in {sorted(holdout.values)}",
+            f"values found in customers.jsonl: {', '.join(found) or 'none'}; leave holdout out to split by fraction",
+        )
+
+
+def _write_timelines(work: Work, raw: Path, found: Gathered, knowledge: Knowledge, config: ExtractConfig) -> None:
+    """Timelines and profile proposals. They need dialogues as they were said: what is masked proves nothing."""
+    from data_recipes.timeline import TimelineSources, write_timelines
+
+    kept = {dialogue.id for dialogue in knowledge.dialogues}
+    material = [item for _, item, _ in found.raw]
+    sources = TimelineSources(
+        dialogues=SpokenDialogues([raw / path for path, *_ in found.raw], kept),
+        events=knowledge.events,
+        outcomes=knowledge.outcomes,
+        customers=[row for item in material for row in item.customers],
+        accounts=[row for item in material for row in item.accounts],
+        contacts=[row for item in material for row in item.contacts],
+        records=[row for item in material for row in item.records],
+        documents=[row for item in material for row in item.documents],
+        identity_fields=config.identity_fields,
+    )
+    breaches = Counter(row.dialogue for row in knowledge.quarantine)
+    rows, lost = write_timelines(work.dir, sources, breaches)
+    for name, count in sorted(rows.items()):
+        work.count(f"kept_{name}", count)
+    for reason, count in sorted(lost.items()):
+        work.drop(reason, count)
 
 
 def _strata(name: str, records: Mapping[str, Customer], split: str, config: ExtractConfig) -> Customer:

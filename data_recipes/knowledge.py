@@ -28,7 +28,10 @@ class QualityRule(StrictModel):
 
 
 class DocumentInfo(StrictModel):
-    """A rule document. `split` is set where documents are held out; a company's own rules are known to all splits."""
+    """A rule document. `split` is set where documents are held out; a company's own rules are known to all splits.
+
+    `source` is the path of its source in the configuration: its name in the licence ledger.
+    """
 
     document: str
     file: str
@@ -36,12 +39,18 @@ class DocumentInfo(StrictModel):
     version: str
     articles: int
     gaps: tuple[str, ...]
+    """Article numbers that did not follow on the one before."""
+    orphans: tuple[str, ...] = ()
+    """Lines that belong to no clause, such as a heading with nothing below it."""
+    repeals: tuple[str, ...] = ()
+    """Titles of the documents that this one repeals."""
     split: Split | None = None
     licence: str = ""
+    source: str = ""
 
 
 class Instruction(StrictModel):
-    """One open instruction with the document it is split by."""
+    """One open instruction with the document it is split by, and the path of its source in the configuration."""
 
     id: str
     kind: str
@@ -50,6 +59,56 @@ class Instruction(StrictModel):
     answer: str
     split: Split
     licence: str = ""
+    source: str = ""
+
+
+class Term(StrictModel):
+    """A term that a document defines, with the clause that does."""
+
+    document: str
+    term: str
+    meaning: str
+    clause: str
+
+
+class Trail(StrictModel):
+    """Where a dialogue comes from, and how its cleaned turns lie on the raw ones.
+
+    `offset` and `bytes` are those of the record in `file` (of Parquet: rows). `edits` holds, for each turn that
+    changed, triples (characters kept, raw characters taken, characters put), see `cleaning.alignment`; `turns` the raw
+    turns of each turn, where some were joined; `relabelled` counts turns that were given to the other speaker.
+    """
+
+    id: str
+    source: str = "."
+    file: str
+    line: int
+    offset: int
+    bytes: int
+    language: str
+    quality: float
+    edits: dict[str, tuple[int, ...]] = {}
+    turns: tuple[tuple[int, ...], ...] = ()
+    relabelled: int = 0
+    personal_data: dict[str, int] = {}
+
+
+class Quarantined(StrictModel):
+    """An agent's turn that breaks a rule: it stays in its dialogue and is never taught."""
+
+    dialogue: str
+    turn: int
+    rule: str
+    severity: str
+    action: str
+    evidence: str
+
+
+class Duplicate(StrictModel):
+    """A dialogue and the first of its near duplicates."""
+
+    id: str
+    first: str
 
 
 @dataclass
@@ -66,6 +125,11 @@ class Knowledge:
     customers: Sequence[Customer] = ()
     documents: Sequence[DocumentInfo] = ()
     instructions: Sequence[Instruction] = ()
+    terms: Sequence[Term] = ()
+    trail: Sequence[Trail] = ()
+    quarantine: Sequence[Quarantined] = ()
+    duplicates: Sequence[Duplicate] = ()
+    dropped: Sequence[dict[str, Any]] = field(default_factory=list)
     rejected: Sequence[dict[str, Any]] = field(default_factory=list)
 
 
@@ -80,12 +144,17 @@ _MODELS: dict[str, type[BaseModel]] = {
     "customers": Customer,
     "documents": DocumentInfo,
     "instructions": Instruction,
+    "terms": Term,
+    "trail": Trail,
+    "quarantine": Quarantined,
+    "duplicates": Duplicate,
 }
 
 
 def write_knowledge(folder: Path, knowledge: Knowledge) -> dict[str, int]:
     """Write every file, also the empty ones; returns rows by name."""
     rows = {name: write_jsonl(folder / f"{name}.jsonl", getattr(knowledge, name)) for name in _MODELS}
+    write_jsonl(folder / "dropped.jsonl", knowledge.dropped)
     write_jsonl(folder / "rejected.jsonl", knowledge.rejected)
     return rows
 

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from data_recipes.config import PracticesConfig
 from data_recipes.statistics import StratifiedEffect, Table, benjamini_hochberg, mantel_haenszel
@@ -58,7 +59,7 @@ def cases(
         reason = logged.get(dialogue.id)
         if reason is None:
             continue
-        turn = _reason_turn(dialogue, reason)
+        turn = customer_turn_at(dialogue, reason.at)
         if turn is None:
             dropped["practices: no customer turn at the time of the logged reason"] += 1
             continue
@@ -111,12 +112,12 @@ def best_practices(practices: Iterable[Practice], max_q: float) -> dict[str, Pra
     return best
 
 
-def _reason_turn(dialogue: Dialogue, event: Event) -> int | None:
-    """The last customer turn up to the moment of the event."""
+def customer_turn_at(dialogue: Dialogue, at: datetime) -> int | None:
+    """The last customer turn up to a moment of the operation log."""
     turns = [
         index
         for index, turn in enumerate(dialogue.turns)
-        if turn.speaker == "customer" and turn.at is not None and turn.at <= event.at
+        if turn.speaker == "customer" and turn.at is not None and turn.at <= at
     ]
     return turns[-1] if turns else None
 

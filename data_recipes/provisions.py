@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 
 from data_recipes.bm25 import BM25, bigrams
 from data_recipes.knowledge import article_id, is_part, leaves
-from data_recipes.splits import order_key
+from data_recipes.order import order_key
 from tianjing.records import Clause
 from tianjing.text import numbers
 
+_PLACEHOLDER = re.compile(r"〔[^〕]*〕")
 _SENTENCE = re.compile(r"[^。；;]+[。；;]?")
 # A derived question is clear if its own clause scores this much above the next one.
 _CLEAR_MARGIN = 1.2
@@ -65,6 +66,15 @@ class Provisions:
             return False
         rival = next((score for index, score in best if self.units[index].label != gold.label), 0.0)
         return best[0][1] >= _CLEAR_MARGIN * rival
+
+    def reaches(self, question: str, gold: Clause, top: int) -> bool:
+        """Whether a search for the question brings the article of `gold` among the first `top` articles."""
+        found: dict[str, None] = {}
+        for index, _ in self._index.rank(_PLACEHOLDER.sub("", question)):
+            found.setdefault(self.units[index].label)
+            if len(found) == top:
+                break
+        return gold.label in found
 
     def choices(
         self,

@@ -166,4 +166,8 @@ _TEXT_OF_TASK: dict[str, tuple[Callable[[dict[str, Any]], Slot | None], tuple[Se
     "quality_inspection": (_customer, _SPOKEN),
     "next_reply": (_last_customer_turn, _SPOKEN),
     "finance_qa": (_instruction, _POLITE),
+    "intent": (_last_customer_turn, _SPOKEN),
+    "call_summary": (_last_customer_turn, _SPOKEN),
+    "handoff_triage": (_last_customer_turn, _SPOKEN),
+    "complaint_prediction": (_last_customer_turn, _SPOKEN),
 }

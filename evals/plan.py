@@ -88,9 +88,9 @@ def build_requests(items: Sequence[Item], shots: Shots, config: EvalConfig) -> l
 
 
 def answer_kind(example: Example) -> str:
-    """Which kind of answer is right: the rule, the act, the document that is cited, or the kind of question."""
+    """Which kind of answer is right: rule, act, intent, reason or label, the document cited, the kind of question."""
     reference = example.reference
-    for name in ("rule", "act"):
+    for name in ("rule", "act", "intent", "reason", "label"):
         if name in reference:
             return str(reference[name])
     if "clause_id" in reference:

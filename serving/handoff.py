@@ -74,15 +74,15 @@ _FILLERS = re.compile(r"\s+|[嗯呃啊]+(?=[，,、我])")
 # The prompts of tianjing.tasks hold agent turns and numbered clauses, and put the customer's words behind labels.
 _RENDERED = re.compile(r"^\s*(?:坐席|\[\d+\])", re.MULTILINE)
 _LABELLED = re.compile(r"^\s*(?:客户|客户问|客户咨询|客户说|问题)\s*[:：](.*)$", re.MULTILINE)
-# Tasks whose speaker is an inspector at his desk, not a customer.
-_STAFF_TASKS = frozenset({"quality_inspection"})
+# Tasks asked by an inspector, a supervisor or a router at his desk, not by a customer.
+_STAFF_TASKS = frozenset({"quality_inspection", "intent", "call_summary", "handoff_triage", "complaint_prediction"})
 
 
 def detect(text: str, task: str | None = None) -> tuple[Signal, ...]:
     """Signals in the last user message, most urgent first; empty when the model may answer.
 
     Args:
-        task: id of the task the request names; an inspector's work is never handed off.
+        task: id of the task the request names; work of the staff about a customer's words is never handed off.
     """
     if task in _STAFF_TASKS:
         return ()

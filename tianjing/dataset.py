@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +19,7 @@ from tianjing.records import Example, Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 
+_BATCH_ROWS = 1024
 _STRINGS = pa.list_(pa.string())
 _SCHEMA = pa.schema(
     [
@@ -35,6 +36,9 @@ _SCHEMA = pa.schema(
         ("clause_ids", _STRINGS),
         ("practice_ids", _STRINGS),
         ("licence", pa.string()),
+        ("source", pa.string()),
+        ("origin", pa.string()),
+        ("tokens", pa.struct([("prompt", pa.int32()), ("answer", pa.int32())])),
     ]
 )
 
@@ -54,20 +58,28 @@ def read_examples(path: Path) -> list[Example]:
     Raises:
         TianjingError: the file is missing or is not such a dataset, naming the row and field.
     """
+    return list(stream_examples(path))
+
+
+def stream_examples(path: Path) -> Iterator[Example]:
+    """Read one split row by row, in the memory of a batch; raises as `read_examples` does."""
     if not path.is_file():
         raise TianjingError(
             f"{path}: no such dataset split", "build the dataset first: tianjing data build KNOWLEDGE --out DATASET"
         )
     try:
-        rows = pq.read_table(path).to_pylist()
+        with pq.ParquetFile(path) as file:
+            rows = (row for batch in file.iter_batches(_BATCH_ROWS) for row in batch.to_pylist())
+            for number, row in enumerate(rows, start=1):
+                yield _example(path, number, row)
     except pa.ArrowInvalid as error:
         raise TianjingError(f"{path}: not a Parquet file: {error}", "build the dataset again") from None
-    examples = []
-    for number, row in enumerate(rows, start=1):
-        try:
-            for name in ("fields", "reference"):
-                row[name] = json.loads(row[name])
-            examples.append(validate_row(row, Example))
-        except (KeyError, ValueError) as error:
-            raise TianjingError(f"{path}: row {number}: {error}", "rebuild the dataset with this version") from None
-    return examples
+
+
+def _example(path: Path, number: int, row: dict[str, Any]) -> Example:
+    try:
+        for name in ("fields", "reference"):
+            row[name] = json.loads(row[name])
+        return validate_row(row, Example)
+    except (KeyError, ValueError) as error:
+        raise TianjingError(f"{path}: row {number}: {error}", "rebuild the dataset with this version") from None

@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Iterator
 from decimal import Decimal
 
 # Chinese prose keeps its own punctuation; NFKC would turn ，：？ into ASCII.
-_KEEP = frozenset("，。！？；：（）、“”‘’《》〈〉【】〔〕…—～·")
+KEPT_PUNCTUATION = frozenset("，。！？；：（）、“”‘’《》〈〉【】〔〕…—～·")
 
 DIGITS = {
     c: d
@@ -53,12 +54,12 @@ def fold(text: str) -> str:
 
 def fold_words(text: str) -> str:
     """`fold` for all but Chinese punctuation, so that ， between two numbers is no thousands separator."""
-    return text if text.isascii() else "".join(c if c in _KEEP else _fold_char(c) for c in text)
+    return text if text.isascii() else "".join(c if c in KEPT_PUNCTUATION else _fold_char(c) for c in text)
 
 
 def _narrow(text: str) -> str:
     """NFKC for all but Chinese punctuation."""
-    return "".join(c if c in _KEEP else unicodedata.normalize("NFKC", c) for c in text)
+    return "".join(c if c in KEPT_PUNCTUATION else unicodedata.normalize("NFKC", c) for c in text)
 
 
 def tidy(text: str) -> str:
@@ -144,6 +145,28 @@ def arabic(text: str) -> str:
 
     text = _PER_CENT.sub(lambda m: value(m[2]) + ("%" if m[1] == "百" else "‰"), _narrow(text))
     return _HAN_WITH_UNIT.sub(lambda m: value(m[1]), text)
+
+
+def han_quantities(text: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, the same with digits) of each Chinese numeral that carries a unit, and of 百分之…, in order.
+
+    Idioms (一次, 两人, 第二天) are not among them, nor is what mixes both kinds of digits.
+    """
+    idioms = [match.span() for match in _IDIOM.finditer(text)]
+    found = sorted((*_PER_CENT.finditer(text), *_HAN_WITH_UNIT.finditer(text)), key=lambda match: match.start())
+    behind = 0
+    for match in found:
+        start, end = match.span()
+        mixed = text[start - 1 : start].isdigit() or text[start - 1 : start] in tuple(".点")
+        if start < behind or mixed or any(begin <= start < stop for begin, stop in idioms):
+            continue
+        behind = end
+        try:
+            value = number(match[2] if match.re is _PER_CENT else match[1])
+        except ValueError:
+            continue
+        sign = "" if match.re is not _PER_CENT else "%" if match[1] == "百" else "‰"
+        yield start, end, f"{value.normalize():f}{sign}"
 
 
 def numbers(text: str, *, claims: bool = False) -> frozenset[str]:

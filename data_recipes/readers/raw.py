@@ -1,178 +1,164 @@
-"""The raw folder a company brings: dialogues, events, outcomes and customers as .jsonl or .csv, and rules/."""
+"""The raw folder a company brings: tables as .jsonl, .csv or .parquet, operation logs also as .xes, and rules/."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from data_recipes.errors import DataError
 from data_recipes.readers.document import RuleDocument
-from data_recipes.readers.rules import read_rules
-from tianjing.files import OnError, parse_line, validate_row
-from tianjing.records import Customer, Dialogue, Event, Outcome
+from data_recipes.readers.rows import Row
+from data_recipes.readers.rules import READERS, read_rules, unread_files
+from data_recipes.readers.shards import FORMATS, plan_shards, read_shard
+from tianjing.files import OnError, validate_row
+from tianjing.records import Account, Contact, Customer, Dialogue, Document, Event, Outcome
+from tianjing.records import Record as CustomerRecord
 
 Record = TypeVar("Record", bound=BaseModel)
 
-TABLES = ("dialogues", "events", "outcomes", "customers")
-_SKIP_HINT = "mend the line, or pass --on-error skip to keep it aside and go on"
+
+class Table(NamedTuple):
+    """A file of a raw folder: what its rows are, and the field that no two rows may share the value of."""
+
+    model: type[BaseModel]
+    key: str = ""
+    formats: tuple[str, ...] = FORMATS
+
+
+TABLES: dict[str, Table] = {
+    "dialogues": Table(Dialogue, "id"),
+    "events": Table(Event, formats=(*FORMATS, ".xes")),
+    "outcomes": Table(Outcome),
+    "customers": Table(Customer, "customer"),
+    "accounts": Table(Account),
+    "contacts": Table(Contact),
+    "records": Table(CustomerRecord),
+    "documents": Table(Document, "id"),
+}
+SKIP_HINT = "mend the line, or pass --on-error skip to keep it aside and go on"
 _EXPECTED = (
-    "expected " + ", ".join(f"{name}.jsonl (or .csv)" for name in TABLES) + " and rules/ with .md .txt .html .docx .pdf"
+    "expected "
+    + ", ".join(f"{name}.jsonl" for name in TABLES)
+    + " (or .csv, .parquet; events also .xes) and rules/ with "
+    + " ".join(READERS)
 )
 
 
 @dataclass
 class RawMaterial:
-    """Everything read from a raw folder; `read` counts rows by file, `rejected` keeps bad lines as they were."""
+    """Everything read from a raw folder.
+
+    `read` counts the good rows by file, `rejected` keeps the bad ones as they were, and `unknown` names what lies in
+    the folder and is none of the files of a raw folder.
+    """
 
     dialogues: list[Dialogue] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     customers: list[Customer] = field(default_factory=list)
+    accounts: list[Account] = field(default_factory=list)
+    contacts: list[Contact] = field(default_factory=list)
+    records: list[CustomerRecord] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
     rules: list[RuleDocument] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     read: dict[str, int] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
 
 
 def read_raw(
-    folder: Path, on_error: OnError = "stop", progress: Callable[[str], None] = lambda step: None
+    folder: Path,
+    on_error: OnError = "stop",
+    progress: Callable[[str], None] = lambda step: None,
+    streamed: Collection[str] = (),
 ) -> RawMaterial:
-    """Read a raw folder; each file may be absent, but not all.
+    """Read a raw folder; each file may be absent or empty, but not all.
+
+    Args:
+        streamed: tables that are there and are read elsewhere.
 
     Raises:
-        DataError: the folder is missing or holds nothing to read, or (`on_error="stop"`) a line is bad.
+        DataError: the folder is missing or holds nothing to read, or (`on_error="stop"`) a line or a rule document is
+            bad.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder", _EXPECTED)
-    raw = RawMaterial()
-    readers: dict[str, tuple[type[BaseModel], str]] = {
-        "dialogues": (Dialogue, "id"),
-        "events": (Event, ""),
-        "outcomes": (Outcome, ""),
-        "customers": (Customer, "customer"),
-    }
-    for name, (model, key) in readers.items():
-        path = _table_path(folder, name)
-        if path is not None:
-            progress(f"reading {path.name}")
-            rows = list(_records(path, model, key, on_error, raw.rejected))
-            setattr(raw, name, rows)
-            raw.read[name] = len(rows)
+    paths = table_paths(folder)
+    raw = RawMaterial(unknown=_unknown(folder, paths))
+    if raw.unknown:
+        progress(f"left alone, not files of a raw folder: {', '.join(raw.unknown)}")
+    for name, path in paths.items():
+        if name in streamed:
+            continue
+        progress(f"reading {path.name}")
+        rows: list[Any] = getattr(raw, name)
+        rejects = len(raw.rejected)
+        rows += _records(path, TABLES[name], on_error, raw.rejected)
+        raw.read[name] = len(rows)
+        if not rows and len(raw.rejected) == rejects:
+            progress(f"{path.name} is empty")
     if (folder / "rules").is_dir():
-        for document in read_rules(folder / "rules"):
+        for document in read_rules(folder / "rules", on_error=on_error, rejected=raw.rejected):
             progress(f"read rules/{document.file}")
             raw.rules.append(document)
         raw.read["rules"] = len(raw.rules)
-    if not raw.read:
-        raise DataError(f"{folder}: nothing to read here", _EXPECTED)
+    elsewhere = any(path.stat().st_size for name, path in paths.items() if name in streamed)
+    if not any(raw.read.values()) and not raw.rejected and not elsewhere:
+        empty = f": {', '.join(path.name for path in paths.values())} hold no row" if paths else ""
+        raise DataError(f"{folder}: nothing to read here{empty}", _EXPECTED)
     return raw
 
 
-def _table_path(folder: Path, name: str) -> Path | None:
-    found = [path for path in (folder / f"{name}.jsonl", folder / f"{name}.csv") if path.is_file()]
-    if len(found) == 2:
-        raise DataError(f"{folder}: both {name}.jsonl and {name}.csv are here", "keep one of them")
-    return found[0] if found else None
+def table_paths(folder: Path) -> dict[str, Path]:
+    """The tables that lie in a raw folder, by name and in the order of `TABLES`.
+
+    Raises:
+        DataError: there is no such folder, or one table in two formats.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder", _EXPECTED)
+    paths = {}
+    for name, table in TABLES.items():
+        found = [path for suffix in table.formats if (path := folder / f"{name}{suffix}").is_file()]
+        if len(found) > 1:
+            raise DataError(f"{folder}: both {found[0].name} and {found[1].name} are here", "keep one of them")
+        if found:
+            paths[name] = found[0]
+    return paths
 
 
-def _records(
-    path: Path, model: type[Record], key: str, on_error: OnError, rejected: list[dict[str, Any]]
-) -> Iterator[Record]:
-    """Validated records; a second record with the same `key` is bad, too."""
+def _unknown(folder: Path, paths: dict[str, Path]) -> list[str]:
+    known = {path.name for path in paths.values()} | {"rules"}
+    here = sorted(path for path in folder.iterdir() if path.name not in known and not path.name.startswith("."))
+    return [path.name + "/" * path.is_dir() for path in here] + [
+        f"rules/{name}" for name in unread_files(folder / "rules")
+    ]
+
+
+def _records(path: Path, table: Table, on_error: OnError, rejected: list[dict[str, Any]]) -> Iterator[BaseModel]:
+    """Validated records; a second record with the same key is bad, too."""
     lines: dict[str, int] = {}
-    rows = _csv_rows(path, model) if path.suffix == ".csv" else _json_rows(path, model)
-    for line, text, parse in rows:
+    for row in _rows(path, table.model is Dialogue):
         try:
-            record: Record = parse()
-            identity = str(getattr(record, key)) if key else ""
-            if key and identity in lines:
-                raise ValueError(f"field '{key}': '{identity}' already stands on line {lines[identity]}")
+            if row.error:
+                raise ValueError(row.error)
+            record = validate_row(row.value, table.model)
+            identity = str(getattr(record, table.key)) if table.key else ""
+            if table.key and identity in lines:
+                raise ValueError(f"field '{table.key}': '{identity}' already stands on line {lines[identity]}")
         except ValueError as error:
             if on_error == "stop":
-                raise DataError(f"{path}:{line}: {error}", _SKIP_HINT) from None
-            rejected.append({"file": path.name, "line": line, "error": str(error), "text": text})
+                raise DataError(f"{path}:{row.line}: {error}", SKIP_HINT) from None
+            place = {"file": path.name, "line": row.line, "offset": row.offset, "bytes": row.bytes}
+            rejected.append({**place, "error": str(error), "text": row.raw})
             continue
-        if key:
-            lines[identity] = line
+        if table.key:
+            lines[identity] = row.line
         yield record
 
 
-_Row = tuple[int, str, Callable[[], Any]]
-
-
-def _json_rows(path: Path, model: type[BaseModel]) -> Iterator[_Row]:
-    with open(path, "rb") as stream:
-        for line, raw in enumerate(stream, start=1):
-            if raw.strip():
-                yield line, raw.decode("utf-8", errors="replace").rstrip("\r\n"), partial(parse_line, raw, model)
-
-
-def _csv_rows(path: Path, model: type[BaseModel]) -> Iterator[_Row]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 at byte {error.start}", "save the table as CSV UTF-8") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="_more")
-    rows = [(reader.line_num, {name: value for name, value in row.items()}) for row in reader]
-    if model is Dialogue:
-        yield from _dialogue_rows(rows)
-        return
-    for line, row in rows:
-        yield line, json.dumps(row, ensure_ascii=False), partial(_record, row, model)
-
-
-def _dialogue_rows(rows: list[tuple[int, dict[str, Any]]]) -> Iterator[_Row]:
-    """One dialogue from consecutive rows with the same id.
-
-    Columns: id, customer, agent, channel, started_at, speaker, text, at.
-    """
-    start = 0
-    while start < len(rows):
-        end = start
-        while end < len(rows) and rows[end][1].get("id") == rows[start][1].get("id"):
-            end += 1
-        group = rows[start:end]
-        yield (
-            group[0][0],
-            json.dumps([row for _, row in group], ensure_ascii=False),
-            partial(_dialogue, group),
-        )
-        start = end
-
-
-def _dialogue(group: list[tuple[int, dict[str, Any]]]) -> Dialogue:
-    head = group[0][1]
-    for line, row in group:
-        if "_more" in row:
-            raise ValueError(f"line {line} has more cells than the header")
-        for column in ("customer", "agent", "channel", "started_at"):
-            if row.get(column) != head.get(column):
-                raise ValueError(f"field '{column}': line {line} differs from the dialogue's first line")
-    turn_columns = ("speaker", "text", "at")
-    value = {name: cell for name, cell in head.items() if name not in turn_columns}
-    value["turns"] = [{name: row[name] for name in turn_columns if row.get(name)} for _, row in group]
-    return validate_row(value, Dialogue)
-
-
-def _record(row: dict[str, Any], model: type[BaseModel]) -> BaseModel:
-    return validate_row(_plain(row), model)
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Empty cells are absent fields; `attributes` is JSON in its cell."""
-    if "_more" in row:
-        raise ValueError("the line has more cells than the header")
-    value: dict[str, Any] = {name: cell for name, cell in row.items() if cell not in ("", None)}
-    if "attributes" in value:
-        try:
-            value["attributes"] = json.loads(value["attributes"])
-        except json.JSONDecodeError as error:
-            raise ValueError(f"field 'attributes': broken JSON at column {error.colno}: {error.msg}") from None
-    return value
+def _rows(path: Path, of_dialogues: bool) -> Iterator[Row]:
+    for shard in plan_shards(path, path.name):
+        yield from read_shard(shard, of_dialogues)

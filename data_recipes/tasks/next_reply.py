@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from data_recipes.config import BuildConfig, PracticesConfig
 from data_recipes.knowledge import Knowledge
 from data_recipes.practices import Case, best_practices, cases
-from data_recipes.tasks.draft import Draft, Drafts, turn_id
+from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
 from tianjing import acts
-from tianjing.records import Dialogue, Practice, Split, Turn
+from tianjing.records import Dialogue, Practice, Split
 from tianjing.tasks.next_reply import MAX_ACTS
 
 TASK = "next_reply"
@@ -25,7 +25,8 @@ def draft_next_reply(
 ) -> Drafts:
     """Training and validation: cases where the agent followed the situation's best practice and the promise was kept.
 
-    Test: every held-out case of such a situation, whatever its agent did; its reference is the practice's act.
+    Test: every held-out case of such a situation, whatever its agent did; its reference is the practice's act. A turn
+    in which an inspector or the rulebook found a breach (`breached`) is never an answer, whatever became of the case.
     """
     drafts = Drafts()
     best = best_practices(knowledge.practices, config.next_reply.max_q)
@@ -37,38 +38,51 @@ def draft_next_reply(
         if practice is None:
             drafts.dropped["next_reply: no practice is sure enough in this situation"] += 1
             continue
-        reply = _reply(case, practice, breached)
+        reply = _reply(case, practice)
         if split != "test" and reply is None:
             drafts.dropped["next_reply: the agent did not follow the practice"] += 1
             continue
         if split != "test" and not case.kept:
             drafts.dropped["next_reply: the promise was not kept"] += 1
             continue
-        drafts.rows.append(_draft(case, practice, reply, split, config, licence))
+        if reply is not None and (case.dialogue.id, reply) in breached:
+            if split != "test":
+                drafts.dropped["next_reply: the reply breaks a rule"] += 1
+                continue
+            reply = None
+        drafts.rows.append(_draft(case, practice, reply, splits, config, licence))
     return drafts
 
 
-def _reply(case: Case, practice: Practice, breached: set[tuple[str, int]]) -> int | None:
-    """Index of the agent's turn right after the reason, if it carries the act and was not found in breach."""
+def _reply(case: Case, practice: Practice) -> int | None:
+    """Index of the agent's turn right after the reason, if it carries the act."""
     index = case.reason_turn + 1
     turns = case.dialogue.turns
-    if index >= len(turns) or turns[index].speaker != "agent" or (case.dialogue.id, index) in breached:
+    if index >= len(turns) or turns[index].speaker != "agent":
         return None
     found = acts.tag(turns[index].text)
     return index if practice.action in found and len(found) <= MAX_ACTS else None
 
 
-def _draft(case: Case, practice: Practice, reply: int | None, split: Split, config: BuildConfig, licence: str) -> Draft:
+def _draft(
+    case: Case,
+    practice: Practice,
+    reply: int | None,
+    splits: Mapping[str, Split],
+    config: BuildConfig,
+    licence: str,
+) -> Draft:
     dialogue: Dialogue = case.dialogue
     turns = context(
         dialogue.turns[: case.reason_turn + 1], config.next_reply.context_turns, config.next_reply.context_chars
     )
     sources = [turn_id(dialogue, case.reason_turn)] + ([turn_id(dialogue, reply)] if reply is not None else [])
-    return Draft(
-        id=f"{TASK}:{turn_id(dialogue, case.reason_turn)}",
-        task=TASK,
-        group=dialogue.customer,
-        split=split,
+    return from_dialogue(
+        TASK,
+        dialogue,
+        case.reason_turn,
+        splits,
+        licence,
         fields={"turns": turns},
         reference={
             "situation": case.situation,
@@ -79,16 +93,4 @@ def _draft(case: Case, practice: Practice, reply: int | None, split: Split, conf
         stratum=case.situation,
         sources=tuple(sources),
         practice_ids=(practice.id,),
-        licence=licence,
     )
-
-
-def context(turns: Sequence[Turn], count: int, max_chars: int) -> list[dict[str, str]]:
-    """The last `count` turns, the oldest dropped or clipped at its start until `max_chars` are left."""
-    shown = [{"speaker": turn.speaker, "text": turn.text} for turn in turns[-count:]]
-    while len(shown) > 1 and sum(len(turn["text"]) for turn in shown[1:]) >= max_chars:
-        shown.pop(0)
-    spare = max_chars - sum(len(turn["text"]) for turn in shown[1:])
-    if len(shown[0]["text"]) > spare:
-        shown[0]["text"] = "…" + shown[0]["text"][-spare:]
-    return shown

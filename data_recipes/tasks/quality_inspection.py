@@ -1,37 +1,64 @@
-"""Quality inspection rows from the inspectors' own findings."""
+"""Quality inspection rows from the inspectors' own findings, and hard negatives beside them.
+
+The label of an inspected turn is the inspector's. A hard negative is labelled by what is known of it: a rewrite is
+compliant because the inspector wrote it as such; another turn of an inspected call is clean because the inspector who
+went through the call named a different one and the rulebook is silent. Neither may be a breach by the rulebook. What a
+hurried inspector overlooked and no rule describes cannot be known here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
-from data_recipes.tasks.draft import Draft, Drafts, last_customer_turn, turn_id
+from data_recipes.order import order_key
+from data_recipes.surface import NearDuplicates, surface
+from data_recipes.tasks.draft import Draft, Drafts, from_dialogue, last_customer_turn, turn_id
+from data_recipes.tasks.nearest import nearest
+from data_recipes.tasks.verdicts import Verdicts
 from tianjing.records import Dialogue, Event, Split
 from tianjing.tasks.quality_inspection import NONE
 
 TASK = "quality_inspection"
 
+Rules = Sequence[Mapping[str, str]]
+Breach = tuple[Event, Dialogue]
+
 
 def draft_quality_inspection(
-    knowledge: Knowledge, splits: Mapping[str, Split], activity: str, config: BuildConfig, licence: str = ""
+    knowledge: Knowledge,
+    splits: Mapping[str, Split],
+    activity: str,
+    verdicts: Verdicts,
+    config: BuildConfig,
+    licence: str = "",
 ) -> Drafts:
-    """One row per inspected agent turn; the evidence must be the agent's own words."""
+    """One row per inspected agent turn, whose evidence must be the agent's own words, and the hard negatives."""
     drafts = Drafts()
     rules = [{"id": rule.id, "title": rule.title} for rule in knowledge.quality_rules]
     if not rules:
         return drafts
+    writer = _Writer(rules, splits, verdicts, config, licence)
     known = {rule["id"] for rule in rules} | {NONE}
     dialogues = {dialogue.id: dialogue for dialogue in knowledge.dialogues}
+    inspected: set[tuple[str, int]] = set()
+    breaches: list[Breach] = []
     for event in knowledge.events:
         dialogue = dialogues.get(event.case)
         if event.activity != activity or dialogue is None:
             continue
-        problem = _problem(event, dialogue, known)
+        problem = _problem(event, dialogue, known, verdicts)
         if problem:
             drafts.dropped[f"quality_inspection: {problem}"] += 1
             continue
-        drafts.rows.append(_draft(event, dialogue, rules, splits, config, licence))
+        inspected.add((dialogue.id, event.attributes["turn"]))
+        if event.attributes["rule"] != NONE:
+            breaches.append((event, dialogue))
+        drafts.rows.append(writer.finding(event, dialogue))
+    drafts.rows += writer.hard_negatives(breaches, inspected, drafts.dropped)
     return drafts
 
 
@@ -44,7 +71,7 @@ def breached_turns(knowledge: Knowledge, activity: str) -> set[tuple[str, int]]:
     }
 
 
-def _problem(event: Event, dialogue: Dialogue, known: set[str]) -> str:
+def _problem(event: Event, dialogue: Dialogue, known: set[str], verdicts: Verdicts) -> str:
     turn, rule = event.attributes.get("turn"), event.attributes.get("rule")
     if not isinstance(turn, int) or not 0 <= turn < len(dialogue.turns) or dialogue.turns[turn].speaker != "agent":
         return "the turn inspected is no agent turn"
@@ -55,38 +82,107 @@ def _problem(event: Event, dialogue: Dialogue, known: set[str]) -> str:
         return "the evidence does not stand in the turn"
     if rule != NONE and not event.attributes.get("rewrite"):
         return "a breach without a compliant rewrite"
+    if rule != NONE and verdicts.breaches(dialogue, str(event.attributes["rewrite"])):
+        return "the rulebook finds a breach in the rewrite"
     return ""
 
 
-def _draft(
-    event: Event,
-    dialogue: Dialogue,
-    rules: list[dict[str, str]],
-    splits: Mapping[str, Split],
-    config: BuildConfig,
-    licence: str,
-) -> Draft:
-    index, rule = event.attributes["turn"], event.attributes["rule"]
-    breach = rule != NONE
-    before = last_customer_turn(dialogue, index)
-    customer = dialogue.turns[before].text if before is not None else ""
-    limit = config.quality_inspection.max_customer_chars
-    key = turn_id(dialogue, index)
-    return Draft(
-        id=f"{TASK}:{key}",
-        task=TASK,
-        group=dialogue.customer,
-        split=splits[dialogue.customer],
-        fields={"rules": rules, "customer": customer[:limit], "agent": dialogue.turns[index].text},
-        reference={
+class _Writer:
+    """Turns findings into rows, and breaches into hard negatives."""
+
+    def __init__(
+        self, rules: Rules, splits: Mapping[str, Split], verdicts: Verdicts, config: BuildConfig, licence: str
+    ):
+        self._rules, self._splits, self._verdicts = rules, splits, verdicts
+        self._config, self._licence = config, licence
+
+    def finding(self, event: Event, dialogue: Dialogue) -> Draft:
+        index, rule = event.attributes["turn"], event.attributes["rule"]
+        breach = rule != NONE
+        reference = {
             "rule": rule,
-            "title": next((item["title"] for item in rules if item["id"] == rule), ""),
+            "title": next((item["title"] for item in self._rules if item["id"] == rule), ""),
             "evidence": event.attributes["evidence"] if breach else "",
             "rewrite": event.attributes["rewrite"] if breach else "",
-        },
-        informative=dialogue.turns[index].text,
-        stratum=rule,
-        at_most=None if breach else config.quality_inspection.max_none_share,
-        sources=(key,),
-        licence=licence,
-    )
+        }
+        return self._draft(dialogue, index, dialogue.turns[index].text, reference)
+
+    def hard_negatives(
+        self, breaches: Sequence[Breach], inspected: set[tuple[str, int]], dropped: Counter[str]
+    ) -> list[Draft]:
+        """As many as their share of the turns without a breach asks for, by split: half rewrites, half near turns."""
+        limits = self._config.quality_inspection
+        found: list[Draft] = []
+        for split in sorted(set(self._splits.values())):
+            own = [(event, dialogue) for event, dialogue in breaches if self._splits[dialogue.customer] == split]
+            without = len(own) * limits.max_none_share / (1 - limits.max_none_share)
+            wanted = round(without * limits.hard_negative_share)
+            if wanted:
+                rewrites = self._rewrites(own, (wanted + 1) // 2)
+                found += rewrites
+                found += self._near_turns(own, inspected, wanted - len(rewrites), dropped)
+        return found
+
+    def _rewrites(self, breaches: Sequence[Breach], wanted: int) -> list[Draft]:
+        """The inspector's compliant words in the place of the breach; each wording once."""
+        shuffled = sorted(breaches, key=lambda item: order_key(self._config.seed, f"rewrite|{item[1].id}"))
+        found: dict[str, Draft] = {}
+        for event, dialogue in shuffled:
+            text = str(event.attributes["rewrite"])
+            if len(found) == wanted or text in found:
+                continue
+            found[text] = self._negative(dialogue, event.attributes["turn"], text, ":rewrite")
+        return list(found.values())
+
+    def _near_turns(
+        self, breaches: Sequence[Breach], inspected: set[tuple[str, int]], wanted: int, dropped: Counter[str]
+    ) -> list[Draft]:
+        """Turns of inspected calls nearest to a breach by their words, without being nearly one of them."""
+        heard = [dialogue.turns[event.attributes["turn"]].text for event, dialogue in breaches]
+        calls = {dialogue.id: dialogue for _, dialogue in breaches}
+        candidates = [
+            (dialogue, index)
+            for _, dialogue in sorted(calls.items())
+            for index, turn in enumerate(dialogue.turns)
+            if turn.speaker == "agent" and (dialogue.id, index) not in inspected
+        ]
+        texts = [dialogue.turns[index].text for dialogue, index in candidates]
+        alike = NearDuplicates(map(surface, heard), self._config.near_duplicate)
+        found: list[Draft] = []
+        taken: set[str] = set()
+        for number in nearest(heard, texts, len(texts)):
+            if len(found) == wanted:
+                break
+            (dialogue, index), text = candidates[number], texts[number]
+            if text in taken or alike.seen(surface(text)):
+                continue
+            taken.add(text)
+            if self._verdicts.breaches(dialogue, text):
+                dropped["quality_inspection: the rulebook finds a breach in a hard negative"] += 1
+                continue
+            found.append(self._negative(dialogue, index, text, ""))
+        return found
+
+    def _negative(self, dialogue: Dialogue, index: int, text: str, mark: str) -> Draft:
+        reference = {"rule": NONE, "title": "", "evidence": "", "rewrite": ""}
+        row = self._draft(dialogue, index, text, reference)
+        return replace(row, id=f"{row.id}{mark}", origin="derived", turn_away=0)
+
+    def _draft(self, dialogue: Dialogue, index: int, agent: str, reference: Mapping[str, str]) -> Draft:
+        limits = self._config.quality_inspection
+        before = last_customer_turn(dialogue, index)
+        customer = dialogue.turns[before].text if before is not None else ""
+        return from_dialogue(
+            TASK,
+            dialogue,
+            index,
+            self._splits,
+            self._licence,
+            fields={"rules": self._rules, "customer": customer[: limits.max_customer_chars], "agent": agent},
+            reference=reference,
+            informative=agent,
+            stratum=reference["rule"],
+            at_most=limits.max_none_share if reference["rule"] == NONE else None,
+            turn_away=1,
+            sources=(turn_id(dialogue, index),),
+        )

@@ -6,14 +6,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from data_recipes import norms
+from data_recipes.clauses import norms
+from data_recipes.clauses.modality import first_modal
 from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
+from data_recipes.order import order_key
 from data_recipes.provisions import Provisions
-from data_recipes.splits import order_key
+from data_recipes.tasks.agreement import is_quotation
 from data_recipes.tasks.draft import Draft, Drafts
 from data_recipes.tasks.policy_qa import TASK
 from tianjing.records import Clause, Modality, Split
+from tianjing.text import numbers
 
 _SENTENCE = re.compile(r"[^。；;]+")
 # What only means something where it stands: 前款, 本法, 该, 第五条.
@@ -21,10 +24,10 @@ _DEICTIC = re.compile(r"前款|前条|前两款|前述|本条|本款|下列|上�
 _HERE = re.compile(r"本法|本条例|本办法|本规定|本解释|第[零〇一二三四五六七八九十百千]+[条款项章]|^[其所并]")
 _CONDITION = re.compile(r"([^，]{4,40}(?:的|后|时))，")
 _MANNER = re.compile(r"按照|依照|根据|参照|遵循|向|经|未经|通过|对|以(?!上|下)|自|在")
-_QUANTITY = re.compile(
+QUANTITY = re.compile(
     r"(?<!第)(\d+(?:\.\d+)?|[一二三四五六七八九十百千万两]+)(个工作日|工作日|个月|日|天|年|小时|万元|元|倍|人|名|次)(?![月日])"
 )
-_PER_CENT = re.compile(r"百分之[零〇一二三四五六七八九十百点]+|\d+(?:\.\d+)?[%％]")
+PER_CENT = re.compile(r"百分之[零〇一二三四五六七八九十百点]+|\d+(?:\.\d+)?[%％]")
 _PENALTY = re.compile(r"罚款|责令|没收|警告|处罚|依法承担|刑事责任|赔偿责任")  # consequences, no demands on a subject
 _DATE = re.compile(r"\d{4}年|\d+月\d+日|第[零〇一二三四五六七八九十百千]+[条款项章]")
 _QUESTION_CHARS = 64
@@ -63,11 +66,18 @@ def draft_statute_qa(knowledge: Knowledge, config: BuildConfig) -> Drafts:
                 drafts.dropped["policy_qa: more questions than one document may give"] += len(picked) - limit
             for unit, question, sentence in picked[:limit]:
                 row = _draft(unit, question, sentence, provisions, split, licences[document], config)
-                if len(row.fields["clauses"]) > 1:
-                    drafts.rows.append(row)
-                else:
+                if len(row.fields["clauses"]) < 2:
                     drafts.dropped["policy_qa: no other clause to choose from"] += 1
+                elif row.clause_ids and not _answers(row.reference["quote"], question, sentence, unit):
+                    drafts.dropped["policy_qa: the clause is too long to show with the number asked for"] += 1
+                else:
+                    drafts.rows.append(row)
     return drafts
+
+
+def _answers(quote: str, question: str, sentence: str, unit: Clause) -> bool:
+    """Whether the quotation stands in the clause and has what the question left out of its sentence."""
+    return is_quotation(quote, unit.text) and numbers(sentence) - numbers(question) <= numbers(quote)
 
 
 def questions(clause: Clause) -> Iterator[tuple[str, str]]:
@@ -83,11 +93,16 @@ def questions(clause: Clause) -> Iterator[tuple[str, str]]:
                 yield question, sentence
 
 
+def stands_alone(sentence: str) -> bool:
+    """Whether a sentence is long enough and points at nothing outside it, so that a question can be made of it."""
+    return len(sentence) >= _MIN_CHARS and not _DEICTIC.search(sentence) and not _HERE.search(sentence)
+
+
 def _on_quantity(sentence: str) -> Iterator[str]:
     """The sentence with its quantity asked for: 自受理申请之日起60日内… becomes …起多少日内…？"""
     if _DATE.search(sentence):
         return
-    for pattern, asked in ((_PER_CENT, "百分之多少"), (_QUANTITY, "")):
+    for pattern, asked in ((PER_CENT, "百分之多少"), (QUANTITY, "")):
         found = pattern.search(sentence)
         if found and found[0] not in ("一人", "一次", "一名", "两人"):
             text = sentence[: found.start()] + (asked or f"多少{found[2]}") + sentence[found.end() :]
@@ -103,7 +118,7 @@ def _on_quantity(sentence: str) -> Iterator[str]:
 
 
 def _on_modal(sentence: str, subject: str) -> Iterator[str]:
-    found = norms.first_modal(sentence)
+    found = first_modal(sentence)
     if found is None or not subject or _PENALTY.search(sentence):
         return
     first, _, rest = re.split("：", sentence[found[2] :])[0].partition("，")
@@ -147,4 +162,5 @@ def _draft(
         sources=(f"{unit.span.file}@{unit.span.start}-{unit.span.end}",),
         clause_ids=() if unanswered else (unit.id,),
         licence=licence,
+        origin="derived",
     )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from data_recipes.bm25 import BM25
-from data_recipes.build import build, check_disjoint, select
+from data_recipes.build import build
 from data_recipes.config import BuildConfig, ExtractConfig
 from data_recipes.errors import DataError
 from data_recipes.extract import extract
+from data_recipes.selection import select
+from data_recipes.splits import check_disjoint
 from data_recipes.surface import NearDuplicates, grams, surface
 from data_recipes.tasks.draft import Draft
 from data_recipes.tasks.finance_qa import shorten_answer, shorten_prompt
@@ -52,7 +56,7 @@ def test_no_customer_and_no_surface_stands_in_two_splits(rows: list[Example], ra
 def test_a_group_in_two_splits_is_refused(rows: list[Example]) -> None:
     row = next(row for row in rows if row.split == "train")
     with pytest.raises(DataError, match=row.group):
-        check_disjoint([row, row.model_copy(update={"split": "test"})])
+        check_disjoint([("train", [f"customer:{row.group}"]), ("test", [f"customer:{row.group}"])])
 
 
 def test_every_policy_answer_is_borne_out_by_its_clause(rows: list[Example], knowledge: Path) -> None:
@@ -115,6 +119,48 @@ def test_a_turn_found_in_breach_is_never_an_answer(tmp_path: Path) -> None:
     build(tmp_path / "k", tmp_path / "d", BUILD)
     rows = [row for row in read_examples(tmp_path / "d" / "train.parquet") if row.task == "next_reply"]
     assert rows and not {row.sources[0].split("#")[0] for row in rows} & marked
+
+
+def test_a_reply_in_breach_of_the_rulebook_is_never_an_answer(tmp_path: Path) -> None:
+    raw = write_raw(tmp_path / "raw")
+    dialogues = (raw / "dialogues.jsonl").read_text("utf-8")
+    threat = "您可以申请延期，缓一段再还，不然我们上门砸了你家"
+    (raw / "dialogues.jsonl").write_text(dialogues.replace("您可以申请延期，缓一段再还", threat, 40), encoding="utf-8")
+    extract(raw, tmp_path / "k", EXTRACT)
+    counts = build(tmp_path / "k", tmp_path / "d", BUILD).counts
+    rows = [row for row in read_examples(tmp_path / "d" / "train.parquet") if row.task == "next_reply"]
+    assert rows and not any("砸" in row.messages[-1].content for row in rows)
+    assert counts["dropped"]["next_reply: the reply breaks a rule"] > 5
+
+
+def test_only_the_tasks_asked_for_are_built(knowledge: Path, tmp_path: Path) -> None:
+    build(knowledge, tmp_path / "two", BuildConfig(tasks=("policy_qa", "intent")))
+    assert {row.task for row in read_examples(tmp_path / "two" / "train.parquet")} == {"policy_qa", "intent"}
+
+
+def test_a_task_that_nothing_can_be_learned_of_is_not_tested_either(rows: list[Example]) -> None:
+    fields = {"intents": [{"id": "a", "title": "甲"}], "turns": [{"speaker": "customer", "text": "没钱"}]}
+    draft = Draft("x", "intent", "C", "test", fields, {"intent": "a", "title": "甲"}, "没钱", "a", ("D#1",))
+    rejected: list[dict[str, str]] = []
+    assert select([draft], BUILD, rejected) == []
+    assert rejected[0]["reason"] == "intent: no row of this task to learn from"
+    turns = [{"speaker": "customer", "text": "我忘记了这回事"}]
+    learned = replace(
+        draft, id="y", group="D", split="train", informative="我忘记了", fields={**fields, "turns": turns}
+    )
+    assert {row.id for row in select([draft, learned], BUILD, [])} == {"x", "y"}
+
+
+def test_hard_negatives_stay_when_a_class_is_cut_to_its_share() -> None:
+    def inspected(number: int, rule: str, **more: Any) -> Draft:
+        fields = {"rules": [{"id": "Q01", "title": "威胁"}], "customer": "", "agent": f"话{number}说"}
+        reference = {"rule": rule, "title": "", "evidence": "", "rewrite": ""}
+        shown = "甲乙丙丁戊己庚辛壬癸"[number] * 9
+        return Draft(str(number), "quality_inspection", "C", "train", fields, reference, shown, rule, (), **more)
+
+    drafts = [inspected(0, "Q01"), inspected(1, "Q01")]
+    drafts += [inspected(number, "none", at_most=0.5, turn_away=int(number not in (3, 7))) for number in range(2, 10)]
+    assert {row.id for row in select(drafts, BUILD, [])} == {"0", "1", "3", "7"}
 
 
 def test_evidence_that_nobody_said_is_dropped_with_the_reason(tmp_path: Path) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from data_recipes import norms
-from data_recipes.clauses import ParsedDocument, canonical_article, parse_clauses, same_law
+from data_recipes.clauses import ParsedDocument, canonical_article, norms, parse_clauses, same_law
+from data_recipes.clauses.modality import modality
+from data_recipes.clauses.quantities import quantities
+from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
-from data_recipes.knowledge import leaves
+from data_recipes.extract import extract
+from data_recipes.knowledge import leaves, read_knowledge
 from data_recipes.readers.document import build_document
-from data_recipes.readers.pdf import _unwrap
+from data_recipes.readers.office import han
 from data_recipes.readers.rules import READERS, read_rules
 from tests.conftest import STATUTES, needs_statutes
 from tests.data_recipes.material import CONDUCT_HTML, RULES_MD
@@ -83,13 +88,92 @@ def test_a_missing_article_is_reported() -> None:
     assert _parse("第一条 甲应当办理。", "第三条 乙可以申请。").gaps == ("第三条",)
 
 
+def test_points_below_an_item_are_clauses_with_all_that_leads_them_in() -> None:
+    parsed = _parse("第一条 客户申请的，应当提交：", "（一）下列证件之一：", "1.身份证；", "2.护照；", "（二）申请书。")
+    by_id = {clause.id: clause for clause in parsed.clauses}
+    assert list(by_id) == ["办法:第一条", *(f"办法:第一条:1:{part}" for part in ("1", "1:1", "1:2", "2"))]
+    point = by_id["办法:第一条:1:1:2"]
+    assert point.text == "客户申请的，应当提交：下列证件之一：护照；" and point.path[1:] == ("第一款", "（一）", "2.")
+    assert point.text[point.lead_in_chars :] == "护照；" and point.modality == "must"
+    assert [clause.id for clause in leaves(parsed.clauses)] == [
+        "办法:第一条:1:1:1",
+        "办法:第一条:1:1:2",
+        "办法:第一条:1:2",
+    ]
+
+
+def test_a_document_without_articles_becomes_numbered_paragraphs() -> None:
+    document = build_document(
+        "x.md",
+        "通知",
+        [
+            ("通知", 1),
+            ("2026年1月1日", 0),
+            ("各部门：", 0),
+            ("一、总体要求", 0),
+            ("坐席应当遵守下列要求：", 0),
+            ("（一）说明身份；", 0),
+            ("（二）不得威胁。", 0),
+            ("二、附则", 0),
+            ("本通知自2026年3月1日起施行。", 0),
+        ],
+    )
+    parsed = parse_clauses(document)
+    assert parsed.articles == 0 and parsed.orphans == () and parsed.preamble == "通知\n2026年1月1日"
+    assert [(clause.id, clause.path) for clause in parsed.clauses] == [
+        ("通知:第一段", ("第一段",)),
+        ("通知:第二段", ("一、总体要求", "第二段")),
+        ("通知:第二段:1:1", ("一、总体要求", "第二段", "第一款", "（一）")),
+        ("通知:第二段:1:2", ("一、总体要求", "第二段", "第一款", "（二）")),
+        ("通知:第三段", ("二、附则", "第三段")),
+    ]
+    assert parsed.clauses[1].article == "第二段" and parsed.clauses[1].label == "《通知》第二段"
+    assert parsed.effective_from == "2026-03-01"
+
+
+def test_knowledge_holds_a_notice_without_articles_and_what_no_clause_holds(tmp_path: Path) -> None:
+    rules = tmp_path / "raw" / "rules"
+    rules.mkdir(parents=True)
+    (rules / "通知.md").write_text("# 通知\n\n## 附注\n\n## 要求\n\n坐席不得泄露信息。\n", encoding="utf-8")
+    extract(tmp_path / "raw", tmp_path / "knowledge", ExtractConfig())
+    knowledge = read_knowledge(tmp_path / "knowledge")
+    assert [(clause.id, clause.modality) for clause in knowledge.clauses] == [("通知:第一段", "must_not")]
+    assert knowledge.documents[0].articles == 0 and knowledge.documents[0].orphans == ("附注",)
+
+
+def test_an_appendix_becomes_paragraphs_under_its_own_heading() -> None:
+    parsed = _parse("第一条 甲应当办理。", "附件1 承诺书", "本人承诺按期还款。", "本人知悉逾期后果。")
+    assert [clause.path for clause in parsed.clauses] == [
+        ("第一条",),
+        ("附件1 承诺书", "第一段"),
+        ("附件1 承诺书", "第二段"),
+    ]
+
+
+def test_a_heading_with_nothing_below_it_and_an_empty_article_are_reported() -> None:
+    parsed = _parse("第一章 总则", "第二章 分则", "第一条 甲应当办理。", "第二条", "第三条 乙可以申请。", "附表 质检项")
+    assert parsed.orphans == ("第一章 总则", "第二条", "附表 质检项")
+    assert parsed.gaps == ()
+
+
+def test_headings_that_carry_no_chapter_number_stand_in_the_path() -> None:
+    parsed = _parse("一、一般规定", "第一条 甲应当办理。", "二、附则", "第二条 乙可以申请。")
+    assert [clause.path for clause in parsed.clauses] == [("一、一般规定", "第一条"), ("二、附则", "第二条")]
+
+
+def test_quantities_and_references_stand_where_they_say_in_every_clause(policy: ParsedDocument) -> None:
+    for clause in policy.clauses:
+        for found in (*clause.quantities, *clause.references):
+            assert clause.text[found.start : found.end] == found.text
+
+
 @pytest.mark.parametrize("spelled", ["第8条", "第八条", "第８条"])
 def test_article_numbers_have_one_spelling(spelled: str) -> None:
     assert canonical_article(spelled.replace("８", "8")) == "第八条"
 
 
 @pytest.mark.parametrize(
-    ("text", "modality", "subject"),
+    ("text", "expected", "subject"),
     [
         ("坐席不得泄露客户信息。", "must_not", "坐席"),
         ("公司受理申请后，应当在2个工作日内答复客户。", "must", ""),
@@ -100,13 +184,13 @@ def test_article_numbers_have_one_spelling(spelled: str) -> None:
         ("逾期超过90日的，客户经理应当上门核实。", "must", "客户经理"),
     ],
 )
-def test_modality_and_subject(text: str, modality: str, subject: str) -> None:
-    assert norms.modality(text) == modality
+def test_modality_and_subject(text: str, expected: str, subject: str) -> None:
+    assert modality(text) == expected
     assert norms.subject(text) == subject
 
 
 def test_quantities_have_units_and_kinds_and_dates_are_none() -> None:
-    found = norms.quantities(
+    found = quantities(
         "自2026年1月1日起，第三条所称罚款三万元以上，年化不超过百分之二十四，期限30日或3个工作日，22:30前办结，分12期"
     )
     assert [(q.value, q.unit, q.kind) for q in found] == [
@@ -186,7 +270,7 @@ def test_tables_become_rows(tmp_path: Path) -> None:
     (tmp_path / "c.md").write_text(
         "# 表\n\n| 编号 | 名称 | 说明 |\n|---|---|---|\n| Q01 | 威胁 | **重** |\n", encoding="utf-8"
     )
-    tables = {document.file: document.tables[0] for document in read_rules(tmp_path)}
+    tables = {document.file: document.tables[0].rows for document in read_rules(tmp_path)}
     assert tables["a.html"][1] == ("Q01", "威胁恐吓", "以安全相威胁。")
     assert tables["b.docx"][1] == ("Q01", "威胁恐吓", "以安全相威胁。")
     assert tables["c.md"] == (("编号", "名称", "说明"), ("Q01", "威胁", "重"))
@@ -234,19 +318,6 @@ def test_a_chapter_that_word_styles_as_first_heading_is_no_part_of_the_title() -
     assert parse_clauses(document).clauses[0].label == "《还款办法》第一条"
 
 
-def test_wrapped_lines_are_joined_even_inside_an_article_number() -> None:
-    lines = [
-        "第一条 客户逾期的，按照第",
-        "三条、第五条规定办理，坐席应当",
-        "第五条规定的期限内答复。",
-        "第二条 乙可以申请。",
-    ]
-    assert [text for text, _ in _unwrap(lines)] == [
-        "第一条 客户逾期的，按照第三条、第五条规定办理，坐席应当第五条规定的期限内答复。",
-        "第二条 乙可以申请。",
-    ]
-
-
 @pytest.mark.parametrize(("name", "remedy"), [("a.pdf", "export"), ("a.docx", "Word"), ("a.txt", "UTF-8")])
 def test_a_broken_document_is_a_clear_error(tmp_path: Path, name: str, remedy: str) -> None:
     (tmp_path / name).write_bytes(b"\xff\xfe\xff not this format \x81")
@@ -255,9 +326,45 @@ def test_a_broken_document_is_a_clear_error(tmp_path: Path, name: str, remedy: s
     assert name in caught.value.message and remedy in caught.value.remedy
 
 
+_WORD = st.text(alphabet="甲乙丙丁应当不得可以提交材料", min_size=2, max_size=12)
+_UNIT = st.tuples(_WORD, st.lists(_WORD, max_size=3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(_UNIT, min_size=1, max_size=3), min_size=1, max_size=12))
+def test_no_text_is_lost_between_the_clauses(articles: list[list[tuple[str, list[str]]]]) -> None:
+    lines = []
+    for number, units in enumerate(articles, start=1):
+        for position, (text, items) in enumerate(units):
+            own = text + ("：" if items else "。")
+            lines.append(own if position else f"第{han(number)}条 {own}")
+            lines += [f"（{han(index)}）{item}；" for index, item in enumerate(items, start=1)]
+    parsed = _parse(*lines)
+    whole = [clause for clause in parsed.clauses if clause.path[-1] == clause.article]
+    assert "".join(f"{clause.article} {clause.text}" for clause in whole) == "".join(lines)
+    assert parsed.articles == len(articles) and parsed.gaps == () and parsed.orphans == () and parsed.preamble == ""
+    held = "".join(clause.text[clause.lead_in_chars :] for clause in leaves(parsed.clauses))
+    led = {clause.text[: clause.lead_in_chars] for clause in leaves(parsed.clauses)}
+    for units in articles:
+        for text, items in units:
+            assert all(item in held for item in items) and (text in held or f"{text}：" in led)
+
+
 @needs_statutes
 def test_articles_of_real_statutes_are_continuous() -> None:
     parsed = [parse_clauses(document, "law") for document in read_rules(STATUTES, (".md",))]
     assert [document.document for document in parsed if document.gaps] == []
     assert sum(1 for document in parsed if not document.articles) == 2  # a reply and a decision, without articles
     assert sum(document.articles for document in parsed) == 2759
+    assert all(document.clauses and not document.orphans for document in parsed)
+
+
+@needs_statutes
+def test_no_text_of_a_real_statute_is_lost_between_the_clauses() -> None:
+    for document in read_rules(STATUTES, (".md",)):
+        parsed = parse_clauses(document, "law")
+        spans = [(clause.span.start, clause.span.end) for clause in parsed.clauses if clause.path[-1] == clause.article]
+        named = {part for clause in parsed.clauses for part in clause.path}
+        for paragraph in document.paragraphs:
+            inside = any(start <= paragraph.start < end for start, end in spans)
+            assert inside or paragraph.text in named or paragraph.text in parsed.preamble, paragraph.text

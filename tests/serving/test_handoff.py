@@ -103,3 +103,9 @@ def test_an_inspector_may_read_about_complaints() -> None:
     fields = {"rules": [{"id": "Q01", "title": "威胁恐吓"}], "customer": "我要投诉你们", "agent": "您别着急。"}
     text = prompt(TASKS["quality_inspection"], fields)[-1].content
     assert detect(text, "quality_inspection") == ()
+
+
+def test_a_router_may_ask_about_a_complaint() -> None:
+    fields = {"turns": [{"speaker": "customer", "text": "我要投诉你们！"}]}
+    for task in ("handoff_triage", "complaint_prediction", "call_summary"):
+        assert detect(prompt(TASKS[task], fields)[-1].content, task) == ()

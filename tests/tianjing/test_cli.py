@@ -41,6 +41,8 @@ def test_help_answers_in_under_a_second_without_a_gpu_library() -> None:
         ("run",),
         ("data", "extract"),
         ("data", "build"),
+        ("data", "inspect"),
+        ("data", "diff"),
         ("train", "run"),
         ("train", "merge"),
         ("eval", "run"),

@@ -20,6 +20,24 @@ FIELDS: dict[str, dict[str, Any]] = {
     "quality_inspection": {"rules": RULES, "customer": "再等等。", "agent": "等着警察上门吧。"},
     "next_reply": {"turns": [{"speaker": "customer", "text": "我失业了。"}]},
     "finance_qa": {"kind": "computing", "instruction": "1+1等于几？"},
+    "intent": {
+        "intents": [{"id": "R1", "title": "失业"}, {"id": "R2", "title": "费用争议"}, {"id": "R3", "title": "争议"}],
+        "turns": [{"speaker": "customer", "text": "厂子关门了，我失业了。"}],
+    },
+    "call_summary": {
+        "turns": [
+            {"speaker": "agent", "text": "您有2148元过期43天了，怎么没还上呢？"},
+            {"speaker": "customer", "text": "我失业了。"},
+            {"speaker": "agent", "text": "给您登记延期，十五号还，可以吗？"},
+        ]
+    },
+    "handoff_triage": {"turns": [{"speaker": "customer", "text": "太气人了，我要投诉你们！"}]},
+    "complaint_prediction": {
+        "turns": [
+            {"speaker": "customer", "text": "你再宽限几天。"},
+            {"speaker": "agent", "text": "再拖就上你家去。"},
+        ]
+    },
 }
 REFERENCES: dict[str, dict[str, Any]] = {
     "policy_qa": {"clause_id": "a:第四条", "clause_label": "《还款办法》第四条", "quote": CLAUSES[0]["text"]},
@@ -31,6 +49,10 @@ REFERENCES: dict[str, dict[str, Any]] = {
     },
     "next_reply": {"situation": "失业", "act": "offer_deferral", "reply": "我帮您申请延期。"},
     "finance_qa": {"answer": "1+1=2，答案是2", "number": 2.0},
+    "intent": {"intent": "R1", "title": "失业"},
+    "call_summary": {"reason": "失业", "action": "延期", "request": "", "amount": "2148元", "date": "15号"},
+    "handoff_triage": {"route": "human", "reason": "complaint", "evidence": "我要投诉"},
+    "complaint_prediction": {"label": "yes", "sign": "上你家去"},
 }
 
 
@@ -52,7 +74,15 @@ def test_nothing_is_read_out_of_an_empty_answer(task_id: str) -> None:
 @pytest.mark.parametrize("task_id", TASKS)
 def test_every_wording_carries_the_same_input(task_id: str) -> None:
     fields = FIELDS[task_id]
-    inputs = {"policy_qa": "延期一次能延多久", "quality_inspection": "等着警察", "next_reply": "我失业了"}
+    inputs = {
+        "policy_qa": "延期一次能延多久",
+        "quality_inspection": "等着警察",
+        "next_reply": "我失业了",
+        "intent": "我失业了",
+        "call_summary": "我失业了",
+        "handoff_triage": "我要投诉",
+        "complaint_prediction": "再宽限几天",
+    }
     for wording in range(3):
         assert inputs.get(task_id, "1+1") in TASKS[task_id].render(fields, wording)
 
@@ -117,3 +147,89 @@ def test_the_format_only_control_is_well_formed_and_blind(task_id: str) -> None:
     task, fields = TASKS[task_id], FIELDS[task_id]
     text = task.format_only(fields, [REFERENCES[task_id]], random.Random(0))
     assert task.read(text, fields).valid
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_three_wordings_ask_the_same_thing_differently(task_id: str) -> None:
+    assert len({TASKS[task_id].render(FIELDS[task_id], wording) for wording in range(3)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "rule"),
+    [
+        ("失业", "R1", "opening"),
+        ("【失业】", "R1", "opening"),
+        ("客户属于费用争议。", "R2", "title"),  # 争议 inside it names nothing of its own
+        ("r3", None, "unreadable"),
+        ("R3", "R3", "id"),
+        ("可能是失业，也可能是费用争议", None, "several"),
+        ("不好说", None, "unreadable"),
+    ],
+)
+def test_an_intent_is_read_by_its_title_and_never_guessed_among_several(
+    text: str, answer: str | None, rule: str
+) -> None:
+    reading = TASKS["intent"].read(text, FIELDS["intent"])
+    assert (reading.answer, reading.rule) == (answer, rule)
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ('{"reason": "失业", "action": "延期", "request": "", "amount": "2,148", "date": "十五号"}', 1.0),
+        ('{"逾期原因": "失业", "办理事项": "延期", "欠款金额": "两千一百四十八元", "约定日期": "15日"}', 1.0),
+        ('{"reason": "失业", "action": "延期", "request": "", "amount": "2148元", "da', 0.8),  # cut short
+        ("逾期原因：失业，办理事项：延期", 0.6),
+        ('{"reason": "失业", "action": "延期", "request": "", "amount": "3000元", "date": "15号"}', 0.0),  # invented
+        ('{"reason": "生病", "action": "分期", "request": "", "amount": "", "date": ""}', 0.2),
+    ],
+)
+def test_a_summary_is_scored_field_by_field_and_an_invented_amount_voids_it(text: str, score: float) -> None:
+    task, fields = TASKS["call_summary"], FIELDS["call_summary"]
+    assert task.score(task.read(text, fields), REFERENCES["call_summary"], fields) == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "score"),
+    [
+        ("【转人工：投诉】“我要投诉”", "human:complaint", 1.0),
+        ("应转给专员处理，客户要投诉。", "human:complaint", 1.0),
+        ("【转人工：困难】", "human:hardship", 0.5),
+        ("【转人工：投诉】“我要起诉”", "human:complaint", 0.5),  # nobody said so
+        ("转人工", "human", 0.5),
+        ("不用转人工", "ai", 0.0),
+        ("【AI答复】", "ai", 0.0),
+        ("看情况", None, 0.0),
+    ],
+)
+def test_a_hand_off_is_read_with_its_reason_and_a_forged_quotation_costs(
+    text: str, answer: str | None, score: float
+) -> None:
+    task, fields = TASKS["handoff_triage"], FIELDS["handoff_triage"]
+    reading = task.read(text, fields)
+    assert (reading.answer, task.score(reading, REFERENCES["handoff_triage"], fields)) == (answer, score)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("【会投诉】“上你家去”", "yes"),
+        ("可能投诉", "yes"),
+        ("【不会投诉】", "no"),
+        ("客户不太可能会投诉", "no"),
+        ("【会投诉】“我不会还的”", "yes"),  # the denial stands in the quotation
+        ("说不准", None),
+    ],
+)
+def test_a_prediction_is_read_without_its_quotation(text: str, answer: str | None) -> None:
+    assert TASKS["complaint_prediction"].read(text, FIELDS["complaint_prediction"]).answer == answer
+
+
+def test_a_question_that_misstates_the_clause_must_be_denied() -> None:
+    task, fields = TASKS["policy_qa"], {**FIELDS["policy_qa"], "question": "延期还款每次最长60日，对吗？"}
+    reference = {**REFERENCES["policy_qa"], "corrects": "60日"}
+    target = task.target(reference)
+    assert target.startswith("不对。《还款办法》第四条：")
+    assert task.score(task.read(target, fields), reference, fields) == 1.0
+    assert task.score(task.read(target.removeprefix("不对。"), fields), reference, fields) == 0.0
+    assert task.score(task.read("对。《还款办法》第四条规定最长60日。", fields), reference, fields) == 0.0

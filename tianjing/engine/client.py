@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -34,6 +35,8 @@ class ChatRequest:
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    json_schema: Mapping[str, Any] | None = None
+    """Structured output: the answer is decoded under this JSON schema, where the endpoint can."""
 
     def payload(self) -> dict[str, Any]:
         """The request body of the OpenAI protocol."""
@@ -48,6 +51,9 @@ class ChatRequest:
             body["seed"] = self.seed
         if self.stop:
             body["stop"] = list(self.stop)
+        if self.json_schema is not None:
+            named = {"name": "answer", "schema": dict(self.json_schema), "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
         return body
 
 

@@ -6,7 +6,7 @@ point to a person.
 """
 
 from tianjing.privacy.acts import Act, Pseudonym, Surrogate, stars
-from tianjing.privacy.batch import find_many, mask_many
+from tianjing.privacy.batch import find_many, mask_dialogues, mask_in_sessions, mask_many
 from tianjing.privacy.engine import Masked, Session, find, mask
 from tianjing.privacy.findings import FIELD_KINDS, KINDS, Finding
 from tianjing.privacy.turns import find_turns, mask_turns
@@ -24,6 +24,8 @@ __all__ = [
     "find_many",
     "find_turns",
     "mask",
+    "mask_dialogues",
+    "mask_in_sessions",
     "mask_many",
     "mask_turns",
     "stars",

@@ -227,5 +227,7 @@ def _bridge(view: View, start: int) -> int:
 
 def plain_digits(text: str) -> str:
     """The digits of a folded value that holds nothing but digits and separators (and a last X); "" for any other."""
+    if text.isascii() and text.isdigit():
+        return text
     read = "".join(DIGITS.get(char, "X" if char in "Xx" else "" if char in SEPARATORS else "?") for char in text)
     return read if re.fullmatch(r"\d+X?", read) else ""

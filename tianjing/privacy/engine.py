@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tianjing.privacy.acts import Act
 from tianjing.privacy.findings import FIELD_KINDS, KINDS, Finding, Match, View, findings_of, fold
@@ -12,15 +12,14 @@ from tianjing.privacy.hints import Places
 from tianjing.privacy.scanner import Scanner
 
 
-@dataclass(frozen=True)
-class Masked:
-    """A text with placeholders, and what they stand for."""
+class Masked(NamedTuple):
+    """A text with placeholders, and what they stand for: `replacements` holds one for each finding."""
 
     text: str
     findings: tuple[Finding, ...]
+    replacements: tuple[str, ...] = ()
 
 
-@dataclass
 class Session:
     """One conversation: what is known of the customer, the names heard so far, and one replacement for one value.
 
@@ -33,19 +32,20 @@ class Session:
         person: the customer's id: with it a pseudonym follows the person, not only the name.
     """
 
-    known: Mapping[str, str] | None = None
-    act: Act | None = None
-    person: str = ""
-    _numbers: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
-    _counts: dict[str, int] = field(default_factory=dict, repr=False)
-    _names: dict[str, str] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        self.scanner = Scanner(self.known)
-        for name, value in (self.known or {}).items():
+    def __init__(self, known: Mapping[str, str] | None = None, act: Act | None = None, person: str = ""):
+        self.known = known
+        self.act = act
+        self.person = person
+        self.scanner = Scanner(known)
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._counts: dict[str, int] = {}
+        self._names: dict[str, str] = {}
+        self._own = ""
+        for name, value in (known or {}).items():
             if FIELD_KINDS.get(name) == "name":
-                self._remember(fold(str(value)).strip())
-        self._own = next(iter(self._names), "")
+                own = fold(str(value)).strip()
+                self._own = self._own or own
+                self._remember(own)
 
     def find(self, text: str) -> tuple[Finding, ...]:
         """Personal data in `text`, in order, without overlaps."""
@@ -66,12 +66,23 @@ class Session:
 
     def replace(self, text: str, matches: Sequence[tuple[int, Match]]) -> Masked:
         """`text` with these matches, in order and without overlaps, replaced."""
-        parts, position = [], 0
+        if not matches:
+            return Masked(text, ())
+        parts: list[str] = []
+        findings: list[Finding] = []
+        position = 0
         for begin, match in matches:
             raw = text[begin : match.end]
-            parts += [text[position:begin], self.replacement(match, raw)]
+            parts.append(text[position:begin])
+            parts.append(self.replacement(match, raw))
+            findings.append(Finding(match.kind, begin, match.end, raw))
             position = match.end
-        return Masked("".join([*parts, text[position:]]), findings_of(text, matches))
+        parts.append(text[position:])
+        return Masked("".join(parts), tuple(findings), tuple(parts[1::2]))
+
+    def replaced(self, turns: Sequence[tuple[str, str]], found: Sequence[list[tuple[int, Match]]]) -> list[Masked]:
+        """`replace` of the turns (speaker, text) of a dialogue, in order."""
+        return [self.replace(turn[1], matches) for turn, matches in zip(turns, found, strict=True)]
 
     def mask(self, text: str) -> Masked:
         """Replace what `find` finds."""
@@ -102,8 +113,11 @@ class Session:
         return name
 
     def _remember(self, name: str) -> None:
-        for part in (name, *(name[:length] for length in range(1, len(name))), name[-2:]):
-            self._names.setdefault(part, name)
+        names = self._names
+        names.setdefault(name, name)
+        for length in range(1, len(name)):
+            names.setdefault(name[:length], name)
+        names.setdefault(name[-2:], name)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Session:
         twin = copy.copy(self)

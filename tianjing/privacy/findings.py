@@ -62,6 +62,8 @@ _UNFOLDED: Final = re.compile(r"[^\x00-\x7f\u4e00-\u9fff\u3001-\u3029\u2010\u201
 
 def fold(text: str) -> str:
     """`tianjing.text.fold`, several times faster for ordinary prose: NFKC by character, same length."""
+    if text.isascii():
+        return text
     if len(text) <= _SHORT_CHARS:
         return _fold_short(text)
     if not _UNFOLDED.search(text):

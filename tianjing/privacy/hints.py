@@ -24,6 +24,7 @@ DATE: Final = 4
 NAME: Final = 8
 ADDRESS: Final = 16
 EMPLOYER: Final = 32
+ALL: Final = 63
 # (recogniser, where it may find something, whether that is where the match ends), by what is looked for.
 GROUPS: Final[tuple[tuple[tuple[int, re.Pattern[str], bool], ...], ...]] = (
     (

@@ -6,6 +6,7 @@ without a model buys precision here and leaves recall to the names of the custom
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -91,11 +92,12 @@ _ROLE_TAILS: Final = (
 _KIN_ENDS: Final = "爸妈哥弟姐妹叔舅姑姨嫂"
 # The same without look-around, wider: see `batch`.
 _ANY_START: Final = f"[{''.join(sorted(STARTS))}]"
-LIKELY: Final[str] = (
+LIKELY: Final[tuple[str, ...]] = (
     rf"[叫做作名字头款签是为姓写填成栏处里:{_GREETING_ENDS}]{_ANY_START}|[{_GREETING_ENDS}的][,。! ]{{1,2}}{_ANY_START}"
     rf"|[叫做作名字头款签是为栏处里成:写填 ] {_ANY_START}|[写填记敬]的{_ANY_START}|[{_KIN_ENDS}][,， ]?{_ANY_START}"
-    rf"|(?:{'|'.join(_ROLE_TAILS)}),?{_ANY_START}|{_ANY_START}[{_HAN}]{{0,3}}(?:{'|'.join(_HONORIFICS)})"
-    rf"|{_ANY_START}[{_HAN}]?(?:{'|'.join(_TITLES)})|[{BOUNDARY_CHARS}: ][{_HAN}]{{1,8}}[·•.]"
+    rf"|(?:{'|'.join(_ROLE_TAILS)}),?{_ANY_START}",
+    rf"{_ANY_START}[{_HAN}]{{0,3}}(?:{'|'.join(_HONORIFICS)})|{_ANY_START}[{_HAN}]?(?:{'|'.join(_TITLES)})",
+    rf"[{BOUNDARY_CHARS}: ][{_HAN}]{{1,8}}[·•.]",
 )
 HINT: Final[str] = (
     rf"[{''.join(sorted(STARTS))}]"
@@ -162,28 +164,35 @@ def _dotted(view: View, start: int) -> Match | None:
     return Match("name", start + len(name), name, full=True)
 
 
-def parts(name: str) -> dict[str, str]:
-    """How a person of this full name is also called -> the part of the name in it: 建国, 老王, 王总, 小芳."""
-    pieces = re.split("[·•.]", name)
-    if len(pieces) > 1:
-        return {piece: piece for piece in (*pieces, "".join(pieces)) if len(piece) > 1}
+def parts(name: str) -> list[tuple[tuple[str, ...], str]]:
+    """How a person of this full name is also called (建国, 老王, 王总, 小芳), each with the part of the name in it.
+
+    Those that begin with one character and hold one part stand together.
+    """
+    if "·" in name or "•" in name or "." in name:
+        pieces = re.split("[·•.]", name)
+        return [((piece,), piece) for piece in dict.fromkeys((*pieces, "".join(pieces))) if len(piece) > 1]
     surname = name[:2] if name[:2] in COMPOUND else name[:1]
     given = name[len(surname) :]
     if len(name) < 2 or not "\u4e00" <= name[0] <= "\u9fff" or not 1 <= len(given) <= 2:
-        return {}
-    called = (
-        {f"{prefix}{surname}": surname for prefix in ("老", "小", "阿")}
-        if surname in STARTS or len(surname) > 1
-        else {}
-    )
-    called |= {
-        f"{surname}{title}": surname for title in (*_HONORIFICS, *_TITLES, "某", "叔", "姨", "女生", "同学", "家")
-    }
+        return []
+    called = [(names, surname) for names in _called_by_surname(surname)]
     if len(given) == 2:
-        called[given] = given
-    if len(given) == 1:
-        called |= {f"小{given}": given, f"阿{given}": given}
+        called.append(((given,), given))
+    else:
+        called += [((f"小{given}",), given), ((f"阿{given}",), given)]
     return called
+
+
+@functools.lru_cache(maxsize=4096)
+def _called_by_surname(surname: str) -> tuple[tuple[str, ...], ...]:
+    """How people of this surname are called by it: 老王; 王总, 王先生."""
+    known = surname in STARTS or len(surname) > 1
+    after = (*_HONORIFICS, *_TITLES, "某", "叔", "姨", "女生", "同学", "家")
+    return (
+        *((f"{prefix}{surname}",) for prefix in (("老", "小", "阿") if known else ())),
+        tuple(f"{surname}{title}" for title in after),
+    )
 
 
 def _found(view: View, start: int, length: int, full: bool = False) -> Match:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,6 +21,8 @@ from tianjing.privacy.words import is_ordinary
 _KNOWN_NUMBER_DIGITS: Final = 5
 # A conversation names few people; without a bound a hostile text would make the scan quadratic.
 _MAX_LEARNED: Final = 64
+# Of an index: where known values begin has not been looked for.
+_UNSEARCHED: Final = -2
 _DATE_STARTS: Final = frozenset(DIGITS) | dates.STARTS
 _NUMBER_KINDS: Final = frozenset(("mobile", "landline", "id_card", "permit", "bank_card", "qq", "passport", "wechat"))
 
@@ -31,8 +31,8 @@ class Scanner:
     """What to look for in one conversation: the customer's record, names heard so far, and every recogniser."""
 
     def __init__(self, known: Mapping[str, str] | None = None):
-        # Values by their first character: (value, kind, characters that are masked, canonical form).
-        self._values: dict[str, tuple[tuple[str, str, str, str], ...]] = {}
+        # By their first character: (values, kind, characters of them that are masked, canonical form).
+        self._values: dict[str, tuple[tuple[tuple[str, ...], str, str, str], ...]] = {}
         self._numbers: dict[str, str] = {}
         self._birth_date = ""
         self._heard: frozenset[str] = frozenset()
@@ -41,7 +41,6 @@ class Scanner:
             value, kind = fold(str(raw)).strip(), FIELD_KINDS.get(name, "other")
             if len(value) > 1:
                 self._know(value, kind)
-        self._firsts = _first_pattern("".join(sorted(self._values)))
 
     def _know(self, value: str, kind: str) -> None:
         self._add(value, kind, value, value)
@@ -55,12 +54,16 @@ class Scanner:
                 self._numbers[digits[-11:] if kind == "mobile" else digits] = kind
 
     def _add(self, value: str, kind: str, part: str, canonical: str) -> None:
-        self._values[value[0]] = (*self._values.get(value[0], ()), (value, kind, part, canonical))
+        self._add_all((value,), kind, part, canonical)
+
+    def _add_all(self, values: tuple[str, ...], kind: str, part: str, canonical: str) -> None:
+        first = values[0][0]
+        self._values[first] = (*self._values.get(first, ()), (values, kind, part, canonical))
 
     def _add_parts(self, name: str) -> None:
         """A name spelled with spaces, and its parts: 王 建 国, 建国, 老王, 王总."""
-        for called, part in names.parts(name).items():
-            self._add(called, "name", part, name)
+        for called, part in names.parts(name):
+            self._add_all(called, "name", part, name)
         if len(name) < 5:
             self._add(" ".join(name), "name", " ".join(name), name)
 
@@ -79,7 +82,32 @@ class Scanner:
         self._heard |= {name}
         self._add(name, "name", name, name)
         self._add_parts(name)
-        self._firsts = _first_pattern("".join(sorted(self._values)))
+
+    def learned(self) -> frozenset[str]:
+        """The names heard in full so far."""
+        return self._heard
+
+    def holds(self, text: str) -> bool:
+        """Whether a known value, or a name heard, stands in the folded `text`."""
+        for first in self._values:  # noqa: SIM110  compiled, a loop is faster than a generator
+            if first in text and self._standing(text, first, 0) >= 0:
+                return True
+        return False
+
+    def _standing(self, text: str, first: str, position: int) -> int:
+        """The first index, at `position` or later, where a known value stands that begins with `first`, or -1."""
+        known = self._values[first]
+        index = text.find(first, position)
+        while index >= 0:
+            for values, _, _, _ in known:
+                if text.startswith(values, index):
+                    return index
+            index = text.find(first, index + 1)
+        return -1
+
+    def match_at(self, view: View, index: int) -> tuple[int, Match] | None:
+        """What begins at `index` of a closed text, and where its masked part does, as `scan` finds it there."""
+        return self._match(view, index, hints.ALL)
 
     def scan(
         self, view: View, start: int, places: Places | None = None, *, learn: bool = True
@@ -95,6 +123,8 @@ class Scanner:
             places = hints.places(text)
         scanner, position = self, start
         matches: list[tuple[int, Match]] = []
+        upcoming: dict[str, int] = {}
+        known = _UNSEARCHED
         while True:
             if places is None:
                 index, which = next_open(text, position, scanner._values)
@@ -102,7 +132,11 @@ class Scanner:
                     view.wait(index + 2)
                     return matches, index
             else:
-                index = scanner._next(text, position, places)
+                if known == _UNSEARCHED or 0 <= known < position:
+                    known = scanner._next_known(text, position, upcoming)
+                index = places.next(position)
+                if known >= 0 and (index < 0 or known < index):
+                    index = known
                 which = places.recognisers(index)
             if index < 0:
                 return matches, len(text)
@@ -117,29 +151,40 @@ class Scanner:
                 if match.full:
                     scanner = scanner if learn or scanner is not self else self.trial()
                     scanner.learn(match.value)
+                    known = _UNSEARCHED
+                    upcoming.clear()
                 matches.append(found)
                 position = match.end
 
-    def _next(self, text: str, position: int, places: Places) -> int:
-        """The next index at which something may begin, or -1."""
-        index = places.next(position)
-        if self._firsts and (first := self._firsts.search(text, position)):
-            return first.start() if index < 0 else min(index, first.start())
-        return index
+    def _next_known(self, text: str, position: int, upcoming: dict[str, int]) -> int:
+        """The next index at which a known value stands, or -1; `upcoming` holds it for each first character."""
+        nearest = -1
+        for first in self._values:
+            index = upcoming.get(first, _UNSEARCHED)
+            if index == _UNSEARCHED or 0 <= index < position:
+                index = self._standing(text, first, position)
+                upcoming[first] = index
+            if index >= 0 and (nearest < 0 or index < nearest):
+                nearest = index
+        return nearest
 
     def _match(self, view: View, index: int, recognisers: int) -> tuple[int, Match] | None:
         """The longest match at `index`, and where its masked part begins (behind the 老 of 老王)."""
         char = view.text[index]
         best: Match | None = None
         begin = index
-        for value, kind, part, canonical in self._values.get(char, ()):
-            if view.startswith(value, index):
-                offset = value.find(part)
-                end = index + offset + len(part)
-                if kind == "name" and part == value and len(part) < 4 and is_ordinary(view, index, end):
-                    continue
-                if best is None or end > best.end:
-                    best, begin = Match(kind, end, canonical), index + offset
+        for values, kind, part, canonical in self._values.get(char, ()):
+            # One look at all of them; with more text to come, each must say whether it may still stand here.
+            if view.closed and not view.text.startswith(values, index):
+                continue
+            for value in values:
+                if view.startswith(value, index):
+                    offset = value.find(part)
+                    end = index + offset + len(part)
+                    if kind == "name" and part == value and len(part) < 4 and is_ordinary(view, index, end):
+                        continue
+                    if best is None or end > best.end:
+                        best, begin = Match(kind, end, canonical), index + offset
         match = self._recognised(view, index, char, recognisers) if recognisers else None
         if match and (best is None or match.end > best.end):
             return index, match
@@ -166,8 +211,3 @@ class Scanner:
 
 def _longer(best: Match | None, match: Match | None) -> Match | None:
     return match if match and (best is None or match.end > best.end) else best
-
-
-@functools.lru_cache(maxsize=1024)
-def _first_pattern(chars: str) -> re.Pattern[str] | None:
-    return re.compile(f"[{re.escape(chars)}]") if chars else None

@@ -11,36 +11,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from tianjing.privacy import dates
-from tianjing.privacy.answers import answered
+from tianjing.privacy.answers import LIKELY_ASKED, TURNS_BACK, answered, asked_by
 from tianjing.privacy.checks import is_card_prefix, is_landline, is_luhn, is_mobile, is_permit_id, is_resident_id
 from tianjing.privacy.codes import kind_of_code
-from tianjing.privacy.digits import ANY_DIGIT, Window, read_digits
+from tianjing.privacy.digits import ANY_DIGIT, SEPARATORS, Window, read_digits
 from tianjing.privacy.engine import Masked, Session
 from tianjing.privacy.findings import Finding, Match, View, findings_of, fold
+from tianjing.privacy.hints import Places, places
 
 # A piece belongs to what was read out at most so many turns before.
-_MAX_TURNS_APART = 4
-_MAX_PIECES = 16
-_NUMBER_CHARS = 19
-_ASKED = re.compile(
+_MAX_TURNS_APART: Final = 4
+_MAX_PIECES: Final = 16
+_NUMBER_CHARS: Final = 19
+_ASKED: Final = re.compile(
     r"电话|手机|号码|身份证|证件|卡号|账号|报一下|念一下|报给|前.位|后.位|中间.位|尾号|几位|座机|固话|区号"
 )
 # Labels of orders and the like: what is read out behind them is no number of a person.
-_OTHER = re.compile(r"订单|单号|流水|编号|运单|工单|合同|保单|交易号|验证码|查询码|预约码|取件码|金额|发票|案号|密码")
-_QQ = re.compile(r"qq|扣扣|企鹅", re.IGNORECASE)
-_TAIWAN = re.compile(r"台胞证|台湾")
-_LETTERED = re.compile(r"护照|通行证|回乡证|返乡证|台胞证|永居|居留|代码|税号|执照|识别号|passport", re.IGNORECASE)
-_BIRTH = re.compile(r"出生|生日|生辰|哪年生|dob", re.IGNORECASE)
-_QUANTITIES = "元块期天日号月年岁笔次人个万千百亿件%％‰点分折成倍"
-_DIGIT = re.compile(f"[{ANY_DIGIT}]")
-_LETTER_OR_DIGIT = re.compile(f"[A-Za-z{ANY_DIGIT}]")
+_OTHER: Final = re.compile(
+    r"订单|单号|流水|编号|运单|工单|合同|保单|交易号|验证码|查询码|预约码|取件码|金额|发票|案号|密码"
+)
+_QQ: Final = re.compile(r"qq|扣扣|企鹅", re.IGNORECASE)
+_TAIWAN: Final = re.compile(r"台胞证|台湾")
+_LETTERED: Final = re.compile(
+    r"护照|通行证|回乡证|返乡证|台胞证|永居|居留|代码|税号|执照|识别号|passport", re.IGNORECASE
+)
+# Part of each of these words: much cheaper to look for.
+_LETTERED_CUE: Final = re.compile("[照通乡胞居码税识pP]")
+_BIRTH: Final = re.compile(r"出生|生日|生辰|哪年生|dob", re.IGNORECASE)
+_QUANTITIES: Final = "元块期天日号月年岁笔次人个万千百亿件%％‰点分折成倍"
+_DIGIT: Final = re.compile(f"[{ANY_DIGIT}]")
+_LETTER_OR_DIGIT: Final = re.compile(f"[A-Za-z{ANY_DIGIT}]")
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     turn: int
     speaker: str
     start: int
@@ -48,61 +54,164 @@ class _Piece:
     digits: str
 
 
+class Clues(NamedTuple):
+    """What a first look says of each turn of a dialogue, so that most need no second one."""
+
+    folded: Sequence[str]
+    places: Sequence[Places | None]
+    """Where something may begin in it; None: nowhere."""
+    asks: Sequence[tuple[int, ...] | None]
+    """What it asks for (`answers.asked_by`); None: nothing, and it does not speak of papers with letters in their
+    numbers or of a birth either."""
+    digits: Sequence[bool]
+    """Whether two digits of one number that is no quantity may stand in it."""
+
+
+_NOWHERE: Final = Places([], [])
+# For RE2: every turn for which `Clues.asks` must not be None, or `Clues.digits` must be true.
+LIKELY_ASKS: Final = f"{LIKELY_ASKED}|{_LETTERED.pattern}|{_BIRTH.pattern}"
+# A quantity (2699元) ends its digits with its unit; 号 also ends other numbers, and 年份 or 月日 may lead on to more.
+_UNITS: Final = "".join(char for char in _QUANTITIES if char not in "号年月")
+_APART: Final = re.escape("".join(sorted(SEPARATORS)))
+LIKELY_DIGITS: Final = (
+    rf"(?s)[{ANY_DIGIT}](?:[{_APART}]{{0,3}}|个)[{ANY_DIGIT}](?:[^{ANY_DIGIT}{_UNITS}]|\z)"
+    rf"|[{ANY_DIGIT}{_APART}个]{{20}}"
+)
+
+
 def find_turns(session: Session, turns: Sequence[tuple[str, str]]) -> list[tuple[Finding, ...]]:
     """Personal data of each turn (speaker, text); the session then knows the names of the whole dialogue."""
-    return [findings_of(text, found) for (_, text), found in zip(turns, _matches(session, turns), strict=True)]
+    matches = turn_matches(session, turns, _every_clue(turns))
+    return [findings_of(text, found) for (_, text), found in zip(turns, matches, strict=True)]
 
 
 def mask_turns(session: Session, turns: Sequence[tuple[str, str]]) -> list[Masked]:
-    """The turns (speaker, text) with personal data replaced; each piece of a number stands for the whole number."""
-    return [session.replace(text, found) for (_, text), found in zip(turns, _matches(session, turns), strict=True)]
+    """The turns (speaker, text) with personal data replaced; each piece of a number stands for the whole number.
+
+    For many dialogues `tianjing.privacy.mask_dialogues` does the same faster.
+    """
+    matches = turn_matches(session, turns, _every_clue(turns))
+    return session.replaced(turns, matches)
 
 
-def _matches(session: Session, turns: Sequence[tuple[str, str]]) -> list[list[tuple[int, Match]]]:
-    for index, (_, text) in enumerate(turns):
-        found_here = session.matches(text, learn=True)
-        for _, match in answered(session.scanner, turns, index, found_here):
-            if match.full:
-                session.scanner.learn(match.value)
-    found = [session.matches(text) for _, text in turns]
-    if _LETTERED.search("\n".join(text for _, text in turns)):
-        _join(turns, found, letters=True)
-    _join(turns, found, letters=False)
+def _every_clue(turns: Sequence[tuple[str, str]]) -> Clues:
+    folded = [fold(text) for _, text in turns]
+    return Clues(folded, [places(text) for text in folded], [asked_by(text) for _, text in turns], [True] * len(turns))
+
+
+def turn_matches(session: Session, turns: Sequence[tuple[str, str]], clues: Clues) -> list[list[tuple[int, Match]]]:
+    """(start, match) pairs of each turn, in order; the session then knows the names of the whole dialogue."""
+    scanner = session.scanner
+    found: list[list[tuple[int, Match]]] = []
+    asks = clues.asks
+    asking = [index for index in range(len(turns)) if asks[index] is not None]
+    asked = _asked(turns, asks, asking)
+    answers: dict[int, list[tuple[int, Match]]] = {}
+    names = scanner.learned()
+    knew: list[frozenset[str]] = []
+    quiet = "\0".join([text for text, where in zip(clues.folded, clues.places, strict=True) if where is None])
+    known = bool(names) or scanner.holds(quiet)  # whether any but the places may hold something
     for index in range(len(turns)):
-        found[index] += answered(session.scanner, turns, index, found[index])
-    for turn, start, match in _born(turns, found):
-        found[turn].append((start, match))
-    return [sorted(items, key=lambda item: item[0]) for items in found]
+        text, where = clues.folded[index], clues.places[index]
+        knew.append(names)
+        if where is not None or (known and scanner.holds(text)):
+            found.append(session.matches(text, where or _NOWHERE, learn=True, folded=True))
+            names = scanner.learned()
+        else:
+            found.append([])
+        if index in asked:
+            answers[index] = answered(scanner, turns, index, asks, text, found[index])
+            for _, match in answers[index]:
+                if match.full:
+                    scanner.learn(match.value)
+            names = scanner.learned()
+        known = known or bool(names)
+    if knew and knew[0] is not names:  # a name counts in what was said before it, too
+        _look_back(session, clues, found, answers, knew, names)
+    alone = [len(matches) for matches in found] if asked else []
+    for index in asking:
+        if _LETTERED_CUE.search(turns[index][1]) and _LETTERED.search(turns[index][1]):
+            _join(turns, clues, found, letters=True)
+            break
+    if sum(clues.digits) > 1:
+        _join(turns, clues, found, letters=False)
+    for index in sorted(asked):
+        if index not in answers or len(found[index]) != alone[index]:
+            answers[index] = answered(scanner, turns, index, asks, clues.folded[index], found[index])
+        found[index] += answers[index]
+    for index in asking:
+        if asks[index] and _BIRTH.search(turns[index][1]):
+            for turn, start, birth in _born(turns, clues, found, asking):
+                found[turn].append((start, birth))
+            break
+    for items in found:
+        if len(items) > 1:
+            items.sort(key=_start)
+    return found
 
 
-def _join(turns: Sequence[tuple[str, str]], found: Sequence[list[tuple[int, Match]]], *, letters: bool) -> None:
+def _look_back(
+    session: Session,
+    clues: Clues,
+    found: list[list[tuple[int, Match]]],
+    answers: dict[int, list[tuple[int, Match]]],
+    knew: Sequence[frozenset[str]],
+    names: frozenset[str],
+) -> None:
+    """Look once more at the turns before which not all `names` were known; their answers are to be read anew."""
+    for index, before in enumerate(knew):
+        if before is names or not (later := names - before):
+            continue
+        answers.pop(index, None)
+        text, where = clues.folded[index], clues.places[index]
+        if any(char in text for name in later for char in name) and (where or session.scanner.holds(text)):
+            found[index] = session.matches(text, where or _NOWHERE, folded=True)
+
+
+def _start(item: tuple[int, Match]) -> int:
+    return item[0]
+
+
+def _asked(turns: Sequence[tuple[str, str]], asks: Sequence[tuple[int, ...] | None], asking: Sequence[int]) -> set[int]:
+    """The turns that may answer a question of another speaker."""
+    asked: set[int] = set()
+    for index in asking:
+        if asks[index]:
+            speaker = turns[index][0]
+            for later in range(index + 1, min(len(turns), index + 1 + TURNS_BACK)):
+                if turns[later][0] != speaker:
+                    asked.add(later)
+    return asked
+
+
+def _join(
+    turns: Sequence[tuple[str, str]], clues: Clues, found: Sequence[list[tuple[int, Match]]], *, letters: bool
+) -> None:
     pieces = [
         piece
-        for index, (speaker, text) in enumerate(turns)
-        for piece in _pieces(index, speaker, text, found[index], letters)
+        for index, (speaker, _) in enumerate(turns)
+        if letters or clues.digits[index]
+        for piece in _pieces(index, speaker, clues.folded[index], found[index], letters)
     ]
-    for piece, kind, number in _read_out(turns, pieces, letters):
-        found[piece.turn].append((piece.start, Match(kind, piece.end, number)))
+    if len(pieces) > 1:
+        for piece, kind, number in _read_out(clues.folded, pieces, letters):
+            found[piece.turn].append((piece.start, Match(kind, piece.end, number)))
 
 
-def _read_out(
-    turns: Sequence[tuple[str, str]], pieces: Sequence[_Piece], letters: bool
-) -> Iterator[tuple[_Piece, str, str]]:
+def _read_out(folded: Sequence[str], pieces: Sequence[_Piece], letters: bool) -> Iterator[tuple[_Piece, str, str]]:
     """Pieces of numbers that are only whole over several turns, each with the kind of the number and the number."""
     used: set[int] = set()
     for first in range(len(pieces)):
         if first in used:
             continue
-        chain, kind, whole = _chain(pieces, first, turns, letters)
+        chain, kind, whole = _chain(pieces, first, folded, letters)
         for number in chain:
             if number not in used:
                 used.add(number)
                 yield pieces[number], kind, whole
 
 
-def _chain(
-    pieces: Sequence[_Piece], first: int, turns: Sequence[tuple[str, str]], letters: bool
-) -> tuple[list[int], str, str]:
+def _chain(pieces: Sequence[_Piece], first: int, folded: Sequence[str], letters: bool) -> tuple[list[int], str, str]:
     """The pieces that make one number with the piece `first`, echoes included; its kind, and the number."""
     start = pieces[first]
     gathered, chain, last = start.digits, [first], start.turn
@@ -119,7 +228,7 @@ def _chain(
             break
         if last == start.turn:
             continue
-        context = _context(turns, start.turn, last)
+        context = _context(folded, start.turn, last)
         more = any(other.speaker == start.speaker for other in pieces[number + 1 :] if other.turn - last <= 2)
         kind = kind_of_code(gathered, context) if letters else _kind(gathered, context, more)
         if kind:
@@ -139,8 +248,8 @@ def _echoes(pieces: Sequence[_Piece], last: int, digits: str) -> list[int]:
     ]
 
 
-def _context(turns: Sequence[tuple[str, str]], first: int, last: int) -> str:
-    return fold("\n".join(text for _, text in turns[max(0, first - 2) : last + 1]))
+def _context(folded: Sequence[str], first: int, last: int) -> str:
+    return "\n".join(folded[max(0, first - 2) : last + 1])
 
 
 def _kind(digits: str, context: str, more: bool) -> str:
@@ -162,9 +271,11 @@ def _kind(digits: str, context: str, more: bool) -> str:
     return "qq" if 5 <= len(digits) <= 11 and digits[0] != "0" and _QQ.search(context) else ""
 
 
-def _pieces(index: int, speaker: str, raw: str, found: Sequence[tuple[int, Match]], letters: bool) -> Iterator[_Piece]:
+def _pieces(
+    index: int, speaker: str, folded: str, found: Sequence[tuple[int, Match]], letters: bool
+) -> Iterator[_Piece]:
     """Runs of two or more digits (with `letters` also of letters) that are no finding yet and no quantity."""
-    view = View(fold(raw), closed=True)
+    view = View(folded, closed=True)
     pattern, position = _LETTER_OR_DIGIT if letters else _DIGIT, 0
     while match := pattern.search(view.text, position):
         start = match.start()
@@ -186,15 +297,16 @@ def _is_quantity(view: View, start: int, end: int, window: Window) -> bool:
 
 
 def _born(
-    turns: Sequence[tuple[str, str]], found: Sequence[Sequence[tuple[int, Match]]]
+    turns: Sequence[tuple[str, str]], clues: Clues, found: Sequence[Sequence[tuple[int, Match]]], asking: Sequence[int]
 ) -> Iterator[tuple[int, int, Match]]:
     """A date of birth of which year, month and day are said in different turns."""
-    for index, (_, text) in enumerate(turns):
-        if not _BIRTH.search(text) or any(match.kind == "birth_date" for _, match in found[index]):
+    for index in asking:
+        births = [match for _, match in found[index] if match.kind == "birth_date"]
+        if births or not _BIRTH.search(turns[index][1]):
             continue
-        parts = []
+        parts: list[tuple[int, int, int, str]] = []
         for turn in range(index, min(len(turns), index + 2 * _MAX_TURNS_APART)):
-            said, taken = fold(turns[turn][1]), found[turn]
+            said, taken = clues.folded[turn], found[turn]
             if any(match.kind == "birth_date" for _, match in taken):
                 break
             parts += [

@@ -65,7 +65,7 @@ _NEVER_FOLLOWS: Final = frozenset("期时段吧了点地得着不")
 def is_ordinary(view: View, start: int, end: int) -> bool:
     """Whether the known name from `start` to `end` is a word here, or stands in a longer one."""
     name = view.text[start:end]
-    for before, after in _phrases(name):
+    for before, after in _phrases(name) if name[:2] in _pairs() else ():
         if view.before(start, len(before)) == before and view.startswith(after, end):
             return True
     if name not in _WORDS:
@@ -91,6 +91,13 @@ def _phrases(name: str) -> tuple[tuple[str, str], ...]:
             found.append((text[begin:index], text[index + len(name) : end]))
         index = text.find(name, index + 1)
     return tuple(found)
+
+
+@functools.lru_cache(maxsize=1)
+def _pairs() -> frozenset[str]:
+    """Every two characters that stand side by side in a longer word, and each alone: few names begin with such."""
+    text = _all_phrases()
+    return frozenset(text[index : index + length] for index in range(len(text)) for length in (1, 2))
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """Executable, dated and cited rules of Chinese consumer finance: one book for data, evaluation and serving."""
 
+from tianjing.rulebook.batch import check_many
 from tianjing.rulebook.book import Rulebook
 from tianjing.rulebook.checking import Finding, check_contacts, check_dialogue, check_turns
 from tianjing.rulebook.errors import RulebookError
@@ -15,5 +16,6 @@ __all__ = [
     "RulebookError",
     "check_contacts",
     "check_dialogue",
+    "check_many",
     "check_turns",
 ]

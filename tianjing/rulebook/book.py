@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TypeVar, cast
 
 from tianjing.records import Speaker
 from tianjing.rulebook.errors import RulebookError
@@ -15,6 +16,8 @@ from tianjing.rulebook.patterns import Pattern, parse
 from tianjing.rulebook.schema import DisclosureCheck, Institution, Pack, PhraseCheck, Rate, Rule
 
 _Parsed = dict[tuple[str, str], list[Pattern]]
+Made = TypeVar("Made")
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Rulebook:
     _matchers: dict[str, PhraseMatcher] = field(default_factory=dict, repr=False, compare=False)
     # Smaller books by the ids of their rules: dialogues of one day and scope share one book, and so its matchers.
     _smaller: dict[tuple[str, ...], Rulebook] = field(default_factory=dict, repr=False, compare=False)
+    _having: dict[type, object] = field(default_factory=dict, repr=False, compare=False)
+    _prepared: dict[Callable[[Rulebook], object], object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(cls, packs: Sequence[Path] = ()) -> Rulebook:
@@ -118,6 +123,12 @@ class Rulebook:
             self._smaller[key] = Rulebook(rules, self.lpr, self._patterns)
         return self._smaller[key]
 
+    def having(self, kind: type[Kind]) -> tuple[tuple[Rule, Kind], ...]:
+        """The rules with this kind of check, each with its check."""
+        if kind not in self._having:
+            self._having[kind] = tuple((rule, rule.check) for rule in self.rules if isinstance(rule.check, kind))
+        return cast(tuple[tuple[Rule, Kind], ...], self._having[kind])
+
     def matcher(self, speaker: Speaker = "agent") -> PhraseMatcher:
         """One matcher for all phrase rules about this speaker's words; made once per book."""
         if speaker not in self._matchers:
@@ -136,6 +147,12 @@ class Rulebook:
             check = PhraseCheck(kind="phrase", patterns=("x",), deniable=name == "when")
             self._matchers[key] = PhraseMatcher([(rule, check, self._patterns[rule.id, name])])
         return self._matchers[key]
+
+    def prepared(self, make: Callable[[Rulebook], Made]) -> Made:
+        """`make(self)`, made once per book: what is prepared from a book to check many texts."""
+        if make not in self._prepared:
+            self._prepared[make] = make(self)
+        return cast(Made, self._prepared[make])
 
     def lpr_on(self, day: date) -> float | None:
         """One-year LPR in percent on `day`, or None before the first entry of the table."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
 from tianjing.config import StrictModel
 from tianjing.finance.statements import Facts, check_statements
-from tianjing.records import DEFAULT_TIME_ZONE, Contact, Dialogue, Turn
+from tianjing.records import DEFAULT_TIME_ZONE, Contact, Dialogue, Speaker, Turn
 from tianjing.rulebook.book import Rulebook
 from tianjing.rulebook.contacts import breaches
-from tianjing.rulebook.numbers import offers, rates
+from tianjing.rulebook.matcher import Hit
+from tianjing.rulebook.numbers import Stated, offers, rates
 from tianjing.rulebook.schema import (
     Action,
     ContactCheck,
@@ -49,11 +51,14 @@ def check_dialogue(
     facts: Facts | None = None,
 ) -> list[Finding]:
     """Breaches of the rules in force on the (Chinese) day of the dialogue, by turn; `facts` are those of that day."""
-    day = dialogue.started_at
-    local = day.astimezone(ZoneInfo(DEFAULT_TIME_ZONE)) if day.tzinfo else day
-    return check_turns(
-        book.within(institution, product, dialogue.channel), dialogue.turns, local.date(), dialogue.id, facts
-    )
+    scope = book.within(institution, product, dialogue.channel)
+    return check_turns(scope, dialogue.turns, local_day(dialogue), dialogue.id, facts)
+
+
+def local_day(dialogue: Dialogue) -> date:
+    """The (Chinese) day of a dialogue."""
+    at = dialogue.started_at
+    return (at.astimezone(ZoneInfo(DEFAULT_TIME_ZONE)) if at.tzinfo else at).date()
 
 
 def check_turns(
@@ -61,11 +66,49 @@ def check_turns(
 ) -> list[Finding]:
     """Breaches in `turns`, judged by the rules of `book` in force on `day`; stated numbers only against `facts`."""
     turns, book = tuple(turns), book.on(day)
+    said = [
+        (number, Said.by(turn.speaker, turn.text, book.matcher(turn.speaker).find(turn.text)))
+        for number, turn in enumerate(turns)
+    ]
+    due = frozenset(rule.id for rule in book)
+    return check_said(book, turns, day, dialogue, said, due, _untrue(book, turns, facts, dialogue) if facts else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one turn says that rules ask about: phrases, rates with the annual rate in percent of each, and offers."""
+
+    hits: Sequence[Hit] = ()
+    rates: Sequence[tuple[Stated, float]] = ()
+    offers: Sequence[Stated] = ()
+
+    @classmethod
+    def by(cls, speaker: Speaker, text: str, hits: Sequence[Hit]) -> Said:
+        """`hits` and the numbers of a text; only the agent's count."""
+        return cls(hits, tuple(rates(text)), tuple(offers(text))) if speaker == "agent" else cls(hits)
+
+
+def check_said(
+    book: Rulebook,
+    turns: tuple[Turn, ...],
+    day: date,
+    dialogue: str,
+    said: Sequence[tuple[int, Said]],
+    due: Collection[str],
+    untrue: Iterable[Finding] = (),
+) -> list[Finding]:
+    """Breaches of the rules of `book` (all in force on `day`), and `untrue`, by turn.
+
+    Args:
+        said: turns by number and what they say, also by the measure of rules that are not in `book`; a turn that is not
+            named says nothing.
+        due: ids of the disclosure rules that may have become due; those due in every dialogue need not be named.
+    """
     found = [
-        *_phrases(book, turns, dialogue),
-        *_stated(book, turns, day, dialogue),
-        *(_untrue(book, turns, facts, dialogue) if facts else ()),
-        *_disclosures(book, turns, dialogue),
+        *_phrases(book, turns, dialogue, said),
+        *_stated(book, turns, day, dialogue, said),
+        *untrue,
+        *_disclosures(book, turns, dialogue, due),
     ]
     return sorted(found, key=lambda finding: (finding.turn or 0, finding.start or 0, finding.rule))
 
@@ -74,20 +117,19 @@ def check_contacts(book: Rulebook, contacts: Iterable[Contact]) -> list[Finding]
     """Breaches in a contact log, each contact judged by the rules in force on its local day."""
     log = list(contacts)
     found = []
-    for rule in book:
-        if isinstance(rule.check, ContactCheck):
-            for breach in breaches(rule.check, log):
-                if rule.in_force(breach.contact.local.date()):
-                    found.append(
-                        Finding(
-                            rule=rule.id,
-                            evidence=breach.evidence,
-                            severity=rule.severity,
-                            action=rule.action,
-                            customer=breach.contact.customer,
-                            contact=breach.index,
-                        )
+    for rule, check in book.having(ContactCheck):
+        for breach in breaches(check, log):
+            if rule.in_force(breach.contact.local.date()):
+                found.append(
+                    Finding(
+                        rule=rule.id,
+                        evidence=breach.evidence,
+                        severity=rule.severity,
+                        action=rule.action,
+                        customer=breach.contact.customer,
+                        contact=breach.index,
                     )
+                )
     return sorted(found, key=lambda finding: (finding.contact or 0, finding.rule))
 
 
@@ -104,26 +146,35 @@ def _finding(rule: Rule, dialogue: str, turn: int, text: str, start: int, end: i
     )
 
 
-def _phrases(book: Rulebook, turns: tuple[Turn, ...], dialogue: str) -> Iterator[Finding]:
-    for number, turn in enumerate(turns):
-        for hit in book.matcher(turn.speaker).find(turn.text):
-            yield _finding(hit.rule, dialogue, number, turn.text, hit.start, hit.end)
+def _phrases(
+    book: Rulebook, turns: tuple[Turn, ...], dialogue: str, said: Sequence[tuple[int, Said]]
+) -> Iterator[Finding]:
+    # What hits one rule does not depend on the others.
+    wanted = book.prepared(_ids)
+    for number, one in said:
+        for hit in one.hits:
+            if hit.rule.id in wanted:
+                yield _finding(hit.rule, dialogue, number, turns[number].text, hit.start, hit.end)
 
 
-def _stated(book: Rulebook, turns: tuple[Turn, ...], day: date, dialogue: str) -> Iterator[Finding]:
-    number_rules = [(rule, rule.check) for rule in book if isinstance(rule.check, NumberCheck)]
-    offer_rules = [(rule, rule.check) for rule in book if isinstance(rule.check, OfferCheck)]
-    for number, turn in enumerate(turns):
-        if turn.speaker != "agent":
-            continue
-        for stated, annual in rates(turn.text):
+def _ids(book: Rulebook) -> frozenset[str]:
+    return frozenset(rule.id for rule in book)
+
+
+def _stated(
+    book: Rulebook, turns: tuple[Turn, ...], day: date, dialogue: str, said_by_turn: Sequence[tuple[int, Said]]
+) -> Iterator[Finding]:
+    number_rules, offer_rules = book.having(NumberCheck), book.having(OfferCheck)
+    for number, one in said_by_turn:
+        turn = turns[number]
+        for stated, annual in one.rates:
             for rule, check in number_rules:
                 limit = rate_limit(book, check, day)
                 if check.quantity == stated.quantity and limit is not None and annual > limit + 1e-9:
                     said = turn.text[stated.start : stated.end]
                     evidence = f"{said}: {annual:g}% a year (simple), {limit:g}% is the limit"
                     yield _finding(rule, dialogue, number, turn.text, stated.start, stated.end, evidence)
-        for offer in offers(turn.text):
+        for offer in one.offers:
             for rule, offered in offer_rules:
                 if offered.quantity == offer.quantity and offer.value > offered.maximum:
                     said = turn.text[offer.start : offer.end]
@@ -132,7 +183,7 @@ def _stated(book: Rulebook, turns: tuple[Turn, ...], day: date, dialogue: str) -
 
 
 def _untrue(book: Rulebook, turns: tuple[Turn, ...], facts: Facts, dialogue: str) -> Iterator[Finding]:
-    rules = [(rule, rule.check) for rule in book if isinstance(rule.check, StatementCheck)]
+    rules = book.having(StatementCheck)
     for number, turn in enumerate(turns):
         if turn.speaker != "agent" or not rules:
             continue
@@ -151,13 +202,12 @@ def rate_limit(book: Rulebook, check: NumberCheck, day: date) -> float | None:
     return min(limits, default=None)
 
 
-def _disclosures(book: Rulebook, turns: tuple[Turn, ...], dialogue: str) -> Iterator[Finding]:
-    spoken = [(number, turn.text) for number, turn in enumerate(turns) if turn.speaker == "agent"]
-    for rule in book:
-        if not isinstance(rule.check, DisclosureCheck) or not spoken:
-            continue
-        for position, start, end in _due(book, rule, rule.check, spoken):
-            if not any(book.phrases(rule, "require").find(text) for text in _where(rule.check, spoken, position)):
+def _disclosures(book: Rulebook, turns: tuple[Turn, ...], dialogue: str, due: Collection[str]) -> Iterator[Finding]:
+    rules = [(rule, check) for rule, check in book.having(DisclosureCheck) if not check.when or rule.id in due]
+    spoken = [(number, turn.text) for number, turn in enumerate(turns) if turn.speaker == "agent"] if rules else []
+    for rule, check in rules if spoken else ():
+        for position, start, end in _due(book, rule, check, spoken):
+            if not any(book.phrases(rule, "require").find(text) for text in _where(check, spoken, position)):
                 number, text = spoken[position]
                 yield _finding(rule, dialogue, number, text, start, end, f"not said: {rule.title}")
                 break

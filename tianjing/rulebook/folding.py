@@ -110,10 +110,7 @@ class _Plain(dict[int, str]):
 CODES, PLAIN = _Codes(), _Plain()
 _LETTERS: Final = re.compile("[a-z]+")
 _SKIPPED: Final = re.compile(SKIP + "+")
-_SLOW: Final = re.compile(
-    f"[{SKIP}a-z]|"
-    + "|".join(sorted({f"{a}[{''.join(b for x, b in JOINED if x == a)}]" for a, _ in JOINED}, key=len, reverse=True))
-)
+_SPELT: Final = re.compile(f"[{SKIP}a-z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +137,22 @@ def fold(text: str) -> Folded:
     """Cells of `text`; linear in its length."""
     codes, chars, size = text.translate(CODES), text.translate(PLAIN), len(text)
     open_from = size - 1 if chars and chars[-1] in _HALVES else size
-    if not _SLOW.search(codes) and not _SLOW.search(chars):
+    if not (_SPELT.search(codes) or _SPELT.search(chars) or _is_split(codes) or _is_split(chars)):
         return Folded(codes, chars, range(size), range(1, size + 1), frozenset(), open_from)
     return _fold_disguised(codes, chars, size)
 
 
 _HALVES: Final = frozenset(first for first, _ in JOINED)
+
+
+def _is_split(chars: str) -> bool:
+    """Whether the two halves of a split character stand side by side."""
+    before = ""
+    for char in chars:
+        if before in _HALVES and (before, char) in JOINED:
+            return True
+        before = char
+    return False
 
 
 def _fold_disguised(codes: str, chars: str, size: int) -> Folded:

@@ -34,8 +34,13 @@ DISGUISED_PAIRS: Final = frozenset(
     ).split()
 )
 
+# Those of two characters that may stand in other characters of their sound.
+DISGUISABLE_PAIRS: Final = DISGUISED_PAIRS | {word for word in SENSITIVE_WORDS if len(word) == 2}
+
 # How a word is written, and the sets it belongs to, as bits.
 Entry = tuple[str, int]
+# How a word is written, and the sounds it can be written with.
+Spelling = tuple[str, list[str]]
 # Number of a set -> (first cell, cell after the last) of its words, sorted.
 Found = dict[int, list[tuple[int, int]]]
 
@@ -100,12 +105,16 @@ class Lexicon:
             for word in words:
                 memberships[word] |= 1 << number
         entries: dict[str, list[Entry]] = defaultdict(list)
+        spelling: dict[str, Spelling] = {}
         for word, mask in memberships.items():
             cells = fold(word)
-            for key in _keys(cells):
+            spelling[word] = cells.chars, _keys(cells)
+            for key in spelling[word][1]:
                 entries[key].append((cells.chars, mask))
         self.entries: dict[str, tuple[Entry, ...]] = {key: tuple(values) for key, values in entries.items()}
         self._automaton = Automaton(self.entries, frozenset(self.entries))
+        self._spelling: dict[str, Spelling] = spelling
+        self._heads: dict[int, dict[str, list[tuple[str, str]]]] = {}
 
     def tokens(self, cells: Folded) -> Tokens:
         """The words that a text says, plainly or in disguise."""
@@ -115,9 +124,43 @@ class Lexicon:
             start = end - size
             said = chars[start:end]
             for word, mask in entries:
-                if said == word or (disguised(word, said, start, cells) if size > 1 else start in cells.spelt):
+                if said == word or _stands_for(word, said, start, cells):
                     found.append((start, end, mask))
         return Tokens(found)
+
+    def words_of(self, numbers: Iterable[int], cells: Folded) -> Found:
+        """`tokens(cells).of(...)` of a few sets, many times faster."""
+        codes, chars = cells.codes, cells.chars
+        heard = frozenset(codes)
+        found: Found = {}
+        for number in numbers:
+            words: set[tuple[int, int]] = set()
+            head = self._head(number)
+            for code in heard.intersection(head):
+                for sound, word in head[code]:
+                    start = codes.find(sound)
+                    while start >= 0:
+                        end = start + len(sound)
+                        said = chars[start:end]
+                        if said == word or _stands_for(word, said, start, cells):
+                            words.add((start, end))
+                        start = codes.find(sound, start + 1)
+            if "" in head:
+                words.update((end, end) for end in range(1, len(codes) + 1))
+            if words:
+                found[number] = sorted(words)
+        return found
+
+    def _head(self, number: int) -> dict[str, list[tuple[str, str]]]:
+        """The words of a set, with their sounds, by the first sound."""
+        head = self._heads.get(number)
+        if head is None:
+            head = self._heads[number] = {}
+            for word in self.sets[number]:
+                chars, sounds = self._spelling[word]
+                for sound in sounds:
+                    head.setdefault(sound[:1], []).append((sound, chars))
+        return head
 
     def open_cell(self, codes: str) -> int:
         """First cell of the longest unfinished word at the end, or the number of cells."""
@@ -131,6 +174,14 @@ def _keys(cells: Folded) -> list[str]:
         for code, char in zip(cells.codes, cells.chars, strict=True)
     ]
     return ["".join(key) for key in itertools.islice(itertools.product(*choices), _READINGS_MAX)]
+
+
+def _stands_for(word: str, said: str, start: int, cells: Folded) -> bool:
+    """Whether `said`, which sounds like `word`, is it in disguise."""
+    if len(said) == 1:
+        return start in cells.spelt
+    # Most words of two characters are disguised in letters or not at all: no need to ask further.
+    return (len(said) > 2 or bool(cells.spelt) or word in DISGUISABLE_PAIRS) and disguised(word, said, start, cells)
 
 
 def disguised(word: str, said: str, start: int, cells: Folded) -> bool:

@@ -1,11 +1,25 @@
 """Every task the model is asked to do, by id."""
 
 from tianjing.tasks.base import Fields, Reading, Reference, Task, conversation, prompt
+from tianjing.tasks.call_summary import CallSummary
+from tianjing.tasks.complaint_prediction import ComplaintPrediction
 from tianjing.tasks.finance_qa import FinanceQA
+from tianjing.tasks.handoff_triage import HandoffTriage
+from tianjing.tasks.intent import Intent
 from tianjing.tasks.next_reply import NextReply
 from tianjing.tasks.policy_qa import PolicyQA
 from tianjing.tasks.quality_inspection import QualityInspection
 
-TASKS: dict[str, Task] = {task.id: task for task in (PolicyQA(), QualityInspection(), NextReply(), FinanceQA())}
+_ALL: tuple[Task, ...] = (
+    PolicyQA(),
+    QualityInspection(),
+    NextReply(),
+    Intent(),
+    CallSummary(),
+    HandoffTriage(),
+    ComplaintPrediction(),
+    FinanceQA(),
+)
+TASKS: dict[str, Task] = {task.id: task for task in _ALL}
 
 __all__ = ["TASKS", "Fields", "Reading", "Reference", "Task", "conversation", "prompt"]

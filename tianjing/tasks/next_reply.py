@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from tianjing import acts
 from tianjing.tasks.base import Fields, Reading, Reference
+from tianjing.tasks.talk import render_turns
 
-_SPEAKERS = {"customer": "客户", "agent": "坐席", "system": "系统"}
 _WORDINGS = (
     "{turns}\n坐席：",
     "下面是一段贷后通话，请写出坐席接下来说的话。\n{turns}\n坐席：",
@@ -39,8 +39,7 @@ class NextReply:
         )
 
     def render(self, fields: Fields, wording: int = 0) -> str:
-        turns = "\n".join(f"{_SPEAKERS[turn['speaker']]}：{turn['text']}" for turn in fields["turns"])
-        return _WORDINGS[wording % len(_WORDINGS)].format(turns=turns)
+        return _WORDINGS[wording % len(_WORDINGS)].format(turns=render_turns(fields["turns"]))
 
     def target(self, reference: Reference) -> str:
         return f"【{self.decisive(reference)}】{reference['reply']}"

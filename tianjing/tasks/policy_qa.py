@@ -20,11 +20,17 @@ _WORDINGS = (
 _NUMBER = re.compile(r"\d+(?:\.\d+)?%?")
 _BRACKET = re.compile(r"[\[【(（]\s*(\d{1,2})\s*[\]】)）]")
 _ARTICLE = re.compile(r"第[零〇一二三四五六七八九十百千\d]+条(?:之[一二三四五六七八九十])?")
+# How an answer that corrects its question begins.
+_DENIES = re.compile(r"(?:您好,|您说的)?(?:这个?|这样)?(?:说法)?(?:不[对是能行准]|不可以|不正确|错|有误|并非)")
 _SHINGLE = 6
 
 
 class PolicyQA:
-    """fields: question, clauses[{id, label, text}]; reference: clause_id (or ""), clause_label, quote."""
+    """fields: question, clauses[{id, label, text}]; reference: clause_id (or ""), clause_label, quote.
+
+    A reference with `corrects` answers a question that misstates the clause: the answer denies it before it cites. One
+    with `wording` has the answer in an agent's words below the quotation.
+    """
 
     id = "policy_qa"
     title = "制度问答（引用条款）"
@@ -45,7 +51,9 @@ class PolicyQA:
     def target(self, reference: Reference) -> str:
         if not reference["clause_id"]:
             return NO_BASIS
-        return f"{reference['clause_label']}：{reference['quote']}"
+        cited = f"{reference['clause_label']}：{reference['quote']}"
+        cited = f"不对。{cited}" if reference.get("corrects") else cited
+        return f"{cited}\n{reference['wording']}" if reference.get("wording") else cited
 
     def decisive(self, reference: Reference) -> str:
         return str(reference["clause_label"]) if reference["clause_id"] else NO_BASIS
@@ -57,7 +65,7 @@ class PolicyQA:
         clauses = fields["clauses"]
 
         def reading(clause_id: str | None, rule: str) -> Reading:
-            return Reading(clause_id, rule, {"numbers": numbers})
+            return Reading(clause_id, rule, {"numbers": numbers, "denies": bool(_DENIES.match(folded))})
 
         if not folded:
             return reading(None, "empty")
@@ -80,8 +88,13 @@ class PolicyQA:
         return reading(None, "unreadable")
 
     def score(self, reading: Reading, reference: Reference, fields: Fields) -> float:
-        """1 when the right clause is cited and no number is stated that neither it nor the question has."""
+        """1 when the right clause is cited and no number is stated that neither it nor the question has.
+
+        Where the question misstates the clause, the answer must begin by denying it.
+        """
         if reading.answer != reference["clause_id"]:
+            return 0.0
+        if reference.get("corrects") and not reading.details["denies"]:
             return 0.0
         if not reading.answer:
             return 1.0

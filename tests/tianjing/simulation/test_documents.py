@@ -19,7 +19,7 @@ from tianjing.simulation.documents.facts import Facts, draw_facts
 from tianjing.simulation.documents.forging import forge
 from tianjing.simulation.documents.ocr import noisy_text
 from tianjing.simulation.documents.rendering import boxes, render
-from tianjing.simulation.documents.values import capitals
+from tianjing.simulation.documents.values import Style, capitals
 from tianjing.simulation.people import make_person
 from tianjing.text import chinese_number
 
@@ -127,3 +127,8 @@ def test_the_corpus_holds_clean_noisy_and_forged_documents_whose_truth_fits(corp
 
 def _shown(value: str, row: dict[str, Any]) -> bool:
     return value in (row.get("text") or "".join(box["text"] for box in row["boxes"]))
+
+
+@pytest.mark.parametrize(("yuan", "printed"), [(2_000_000, "200"), (300_000, "30"), (1_234_500, "123.45")])
+def test_a_capital_in_ten_thousands_keeps_its_zeros(yuan: int, printed: str) -> None:
+    assert Style(random.Random(0)).write(Decimal(yuan), "wan") == printed

@@ -68,7 +68,7 @@ class Style:
         """`value` as text; `form` is "" for its usual way, `month` for a date's month, `wan` for money in 万元."""
         if isinstance(value, Decimal):
             if form == "wan":
-                return f"{value / 10000:f}".rstrip("0").rstrip(".")
+                return f"{(value / 10000).normalize():f}"
             return f"{value:,.2f}" if self.thousands else f"{value:.2f}"
         if isinstance(value, date):
             return (self.month if form == "month" else self.date).format(value)

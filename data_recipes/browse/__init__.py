@@ -1,0 +1,1 @@
+"""Artefacts as a person sees them: a page to browse, and what differs between two."""

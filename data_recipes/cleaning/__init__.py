@@ -1,0 +1,1 @@
+"""Raw dialogues to clean ones: normalised, redacted, deduplicated and checked, at the pace of all cores."""

@@ -1,0 +1,170 @@
+"""The one step that sees all shards: which dialogues are the same one, and which nearly.
+
+It reads arrays of numbers, and texts only of pairs that may be near duplicates, so it needs about 100 bytes a dialogue.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic_core import from_json
+
+from data_recipes.cleaning.duplicates import Clusters, Texts, clusters
+from data_recipes.cleaning.plan import Plan
+from data_recipes.cleaning.workspace import Workspace
+from data_recipes.errors import DataError
+from data_recipes.readers.raw import SKIP_HINT
+from data_recipes.readers.shards import Shard
+
+JOIN = "join"
+# What a shard of cleaned dialogues leaves for the join, an entry a dialogue, in the order of the source.
+IDS, CUSTOMERS, KEPT, KEYS, ENDS = "ids.npy", "customers.npy", "kept.npy", "keys.npy", "ends.npy"
+# What the join says: 0 for a dialogue that stays, else why it goes; and its number among all.
+VERDICTS, DUPLICATES = "verdicts.npy", "duplicates.jsonl"
+STAYS, SAME_ID, SAME_WORDS = 0, 1, 2
+
+# Fewer are compared sooner than worker processes start.
+_FEW_ROWS = 20_000
+
+Int64 = npt.NDArray[np.int64]
+
+
+class Candidates:
+    """The cleaned dialogues of all shards, numbered through; their texts stay on disk."""
+
+    def __init__(self, work: Workspace, phase: str, count: int):
+        self.folders = [work.folder(phase, number) for number in range(count)]
+        sizes = [len(self._load(number, IDS)) for number in range(count)]
+        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    def _load(self, shard: int, name: str) -> npt.NDArray[Any]:
+        return np.load(self.folders[shard] / name, mmap_mode="r")
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """One array over all shards."""
+        parts = [self._load(shard, name) for shard in range(len(self.folders))]
+        return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+
+    def keys(self, wanted: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.uint64]]:
+        """MinHash keys, shard by shard, of the dialogues wanted."""
+        found = []
+        for shard in range(len(self.folders)):
+            own = wanted[self.starts[shard] : self.starts[shard + 1]]
+            table = self._load(shard, KEYS)
+            found.append(table if own.all() else np.asfortranarray(table[own]))
+        return found
+
+    def lines(self, rows: Int64) -> Iterator[dict[str, Any]]:
+        """The dialogues of these numbers, in that order."""
+        opened: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
+        try:
+            for row in rows.tolist():
+                shard = int(np.searchsorted(self.starts, row, "right")) - 1
+                if shard not in opened:
+                    path = self.folders[shard] / "dialogues.jsonl"
+                    opened[shard] = os.open(path, os.O_RDONLY), self._load(shard, ENDS)
+                descriptor, ends = opened[shard]
+                own = row - int(self.starts[shard])
+                start = int(ends[own - 1]) if own else 0
+                yield from_json(os.pread(descriptor, int(ends[own]) - start, start))
+        finally:
+            for descriptor, _ in opened.values():
+                os.close(descriptor)
+
+
+def join(work: Workspace, index: int, folder: Path) -> None:
+    """Verdicts over all dialogues, and who is a near duplicate of whom.
+
+    Of dialogues with one id, and of dialogues of one customer with the same words, the first stays.
+    """
+    plan = Plan.of(work)
+    candidates = Candidates(work, "clean", len(plan.dialogues))
+    verdicts = np.zeros(int(candidates.starts[-1]), dtype=np.uint8)
+    verdicts[_later(candidates.column(IDS))] = SAME_ID
+    wanted = (verdicts == STAYS) & candidates.column(KEPT).astype(bool)
+    rows = np.flatnonzero(wanted)
+    with _mapped(len(rows)) as apply:
+        found: Clusters = clusters(candidates.keys(wanted), _texts(candidates, rows), plan.config.duplicates, apply)
+    customers = candidates.column(CUSTOMERS)[rows]
+    same = _later(np.stack([customers, found.exact.astype(np.uint64)]))
+    verdicts[rows[same]] = SAME_WORDS
+    np.save(folder / VERDICTS, verdicts)
+    near = np.flatnonzero((found.near != np.arange(len(rows))) & (verdicts[rows] == STAYS))
+    with open(folder / DUPLICATES, "w", encoding="utf-8", newline="\n") as stream:
+        pairs = zip(candidates.lines(rows[near]), candidates.lines(rows[found.near[near]]), strict=True)
+        for later, first in pairs:
+            stream.write(json.dumps({"id": later["id"], "first": first["id"]}, ensure_ascii=False) + "\n")
+    _reject_same_ids(plan, candidates, verdicts, folder)
+    ids = candidates.column(IDS)
+    np.save(folder / "known.npy", np.unique(ids))
+    np.save(folder / "gone.npy", np.setdiff1d(ids[~wanted | (verdicts != STAYS)], ids[wanted & (verdicts == STAYS)]))
+
+
+def _reject_same_ids(plan: Plan, candidates: Candidates, verdicts: npt.NDArray[np.uint8], folder: Path) -> None:
+    """Dialogues whose id an earlier one has are bad rows, kept as they stand in their file (of Parquet: cleaned).
+
+    Raises:
+        DataError: the plan is to stop at a bad row.
+    """
+    ids = candidates.column(IDS)
+    order = np.argsort(ids, kind="stable")
+    with open(folder / "rejected.jsonl", "w", encoding="utf-8", newline="\n") as stream:
+        rows = np.flatnonzero(verdicts == SAME_ID)
+        firsts = order[np.searchsorted(ids[order], ids[rows])]
+        for first, later in zip(candidates.lines(firsts), candidates.lines(rows), strict=True):
+            where = {name: later["trail"][name] for name in ("file", "line", "offset", "bytes")}
+            error = f"field 'id': '{later['id']}' already stands on line {first['trail']['line']}"
+            if plan.on_error == "stop":
+                raise DataError(f"{plan.dialogues[0].path}:{where['line']}: {error}", SKIP_HINT)
+            text = _source_text(plan.dialogues[0], where) or json.dumps(later["turns"], ensure_ascii=False)
+            row = {**where, "error": error, "text": text}
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _source_text(shard: Shard, where: dict[str, Any]) -> str:
+    if shard.format not in ("jsonl", "csv"):
+        return ""
+    with open(shard.path, "rb") as stream:
+        stream.seek(where["offset"])
+        return stream.read(where["bytes"]).decode(shard.encoding, errors="replace").rstrip("\r\n")
+
+
+def spoken(dialogue: dict[str, Any]) -> str:
+    """The words of a cleaned dialogue, as near duplicates are compared."""
+    return "\n".join(turn["text"] for turn in dialogue["turns"])
+
+
+def _texts(candidates: Candidates, rows: Int64) -> Texts:
+    def texts(places: Int64) -> Sequence[str]:
+        return [spoken(line) for line in candidates.lines(rows[places])]
+
+    return texts
+
+
+def _later(keys: npt.NDArray[np.uint64]) -> Int64:
+    """Numbers of the entries whose key (a column, where there are several) an earlier entry has."""
+    columns = np.atleast_2d(keys)
+    order = np.lexsort(columns[::-1])  # stable: of equal keys the first comes first
+    ordered = columns[:, order]
+    again = (ordered[:, 1:] == ordered[:, :-1]).all(axis=0)
+    return np.sort(order[1:][again])
+
+
+@contextmanager
+def _mapped(rows: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]]:
+    """`map` over the cores, where it pays; plain `map` in a worker of a pool, which may have no workers of its own."""
+    cores = len(os.sched_getaffinity(0))
+    if rows < _FEW_ROWS or cores == 1 or multiprocessing.current_process().daemon:
+        yield map
+        return
+    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        yield pool.map

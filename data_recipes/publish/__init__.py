@@ -1,0 +1,1 @@
+"""What is published beside the rows: the card, Croissant metadata, the licence ledger, token lengths."""

@@ -1,0 +1,28 @@
+"""The records that a timeline is made of, as streams: each is opened anew for every pass, none is held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tianjing.records import Account, Contact, Customer, Dialogue, Document, Event, Outcome, Record
+
+DEFAULT_IDENTITY_FIELDS = ("name", "mobile", "landline", "id_card", "bank_card", "email", "address", "employer")
+
+
+@dataclass(frozen=True)
+class TimelineSources:
+    """Iterables that can be iterated more than once: lists, or objects that read a file each time.
+
+    `customers` are read as they are; their `identity_fields` are compared in the clear and never written.
+    """
+
+    dialogues: Iterable[Dialogue] = ()
+    events: Iterable[Event] = ()
+    outcomes: Iterable[Outcome] = ()
+    customers: Iterable[Customer] = ()
+    accounts: Iterable[Account] = ()
+    contacts: Iterable[Contact] = ()
+    records: Iterable[Record] = ()
+    documents: Iterable[Document] = ()
+    identity_fields: Sequence[str] = DEFAULT_IDENTITY_FIELDS

@@ -1,0 +1,82 @@
+"""The workspace of a chain and the table of keys: whole or not there, resumed, found again by key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_recipes.cleaning.lookup import Lookup, key_hash, merge_places, save_places
+from data_recipes.cleaning.workspace import Phase, Workspace
+
+
+def _square(work: Workspace, index: int, folder: Path) -> None:
+    (folder / "number").write_text(str(index * index))
+
+
+def _breaks(work: Workspace, index: int, folder: Path) -> None:
+    (folder / "number").write_text("half")
+    raise OSError("the disk is gone")
+
+
+def test_a_task_that_fails_leaves_nothing_and_is_done_again(tmp_path: Path) -> None:
+    work = Workspace(tmp_path / "work")
+    with pytest.raises(OSError, match="disk"):
+        work.run(Phase("squares", 3, _breaks), 1)
+    assert work.open_tasks(Phase("squares", 3, _square)) == [0, 1, 2]
+    assert not list((tmp_path / "work").rglob("number"))
+    work.run(Phase("squares", 3, _square), 1)
+    assert work.open_tasks(Phase("squares", 3, _square)) == [0, 2]
+
+
+def test_two_workers_that_finish_the_same_task_do_no_harm(tmp_path: Path) -> None:
+    work = Workspace(tmp_path / "work")
+
+    def overtaken(workspace: Workspace, index: int, folder: Path) -> None:
+        _square(workspace, index, folder)
+        other = workspace.folder("squares", index)  # another node's worker renames its copy first
+        other.mkdir()
+        _square(workspace, index, other)
+
+    work.run(Phase("squares", 1, overtaken), 0)
+    assert (work.folder("squares") / "number").read_text() == "0"
+    assert [path.name for path in (work.root / "squares").iterdir()] == ["00000"]
+
+
+def test_the_same_plan_goes_on_and_another_one_begins_again(tmp_path: Path) -> None:
+    work = Workspace(tmp_path / "work")
+    assert not work.keep({"shards": 2})
+    work.run(Phase("squares", 2, _square), 0)
+    assert work.keep({"shards": 2})
+    assert work.open_tasks(Phase("squares", 2, _square)) == [1]
+    assert not work.keep({"shards": 3})
+    assert work.open_tasks(Phase("squares", 2, _square)) == [0, 1]
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from("abcd"), st.integers()), max_size=30), parts=st.integers(1, 4))
+def test_rows_are_found_by_key_in_their_order(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int]], parts: int
+) -> None:
+    folder = tmp_path_factory.mktemp("lookup")
+    size = -(-len(rows) // parts)
+    folders = []
+    for part in range(parts):
+        own = folder / str(part)
+        own.mkdir()
+        lines = [json.dumps({"case": key, "n": n}).encode() + b"\n" for key, n in rows[part * size : (part + 1) * size]]
+        (own / "rows").write_bytes(b"".join(lines))
+        places, offset = [], 0
+        for line in lines:
+            places.append((offset, len(line)))
+            offset += len(line)
+        save_places(own, [key_hash(key) for key, _ in rows[part * size : (part + 1) * size]], places)
+        folders.append(own)
+    table = folder / "table"
+    table.mkdir()
+    merge_places(folders, table)
+    lookup = Lookup(table, [own / "rows" for own in folders], "case")
+    for key in "abcde":
+        assert [row["n"] for row in lookup[key]] == [n for other, n in rows if other == key]
