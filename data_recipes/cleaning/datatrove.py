@@ -6,6 +6,7 @@ and cannot disagree with what is there.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,8 @@ def _executor(work: Workspace, phase: Phase, config: ExecutorConfig, before: Any
 
     if not config.slurm_partition:
         raise DataError("executor.slurm_partition: not set", "name the partition, e.g. --slurm-partition cpu")
+    if shutil.which("sbatch") is None:
+        raise DataError("sbatch is not on this machine", "give the command on a login node of the Slurm cluster")
     return SlurmPipelineExecutor(
         pipeline,
         tasks=phase.count,

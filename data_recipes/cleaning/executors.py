@@ -52,15 +52,22 @@ def run_phases(
     """Run every task that is not finished, phase after phase.
 
     Raises:
-        DataError: a task failed, or workers died again and again; `slurm`: the jobs are only handed in.
+        DataError: a task failed, the disk is full, workers died again and again; `slurm`: the jobs are only handed in.
     """
-    if config.kind == "processes":
-        for phase in phases:
-            _run_pool(work, phase, config.processes, progress)
-        return
-    from data_recipes.cleaning.datatrove import run_datatrove
+    try:
+        if config.kind == "processes":
+            for phase in phases:
+                _run_pool(work, phase, config.processes, progress)
+        else:
+            from data_recipes.cleaning.datatrove import run_datatrove
 
-    run_datatrove(work, phases, config, progress)
+            run_datatrove(work, phases, config, progress)
+    except OSError as error:
+        raise DataError(
+            f"{work.root}: {error.strerror or error}",
+            "free space or mend the permissions of its folder (it needs about three times the material); then the same "
+            "command goes on where it stopped",
+        ) from error
 
 
 def _run_pool(work: Workspace, phase: Phase, workers: int, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -263,3 +264,19 @@ def test_the_plan_does_not_depend_on_workers_but_on_the_material(corpus: Path, t
         stream.write(json.dumps(dialogue("d2", ANSWER, QUESTION)) + "\n")
     changed = prepare(raw, work, CleanConfig(), IDENTITY, "stop", lambda step: None)
     assert work.open_tasks(phases(changed)[2]) == [0]
+
+
+def test_a_full_disk_is_an_error_with_a_remedy_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = write(tmp_path / "raw", dialogues=[dialogue("d1", QUESTION, ANSWER)])
+
+    def full(path: Path, array: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("data_recipes.cleaning.phases.np.save", full)
+        with pytest.raises(DataError, match="No space left") as caught:
+            run(raw, tmp_path / "out")
+    assert "goes on where it stopped" in caught.value.remedy and not (tmp_path / "out").exists()
+    assert read(run(raw, tmp_path / "out"), "dialogues")[0]["id"] == "d1"
