@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from data_recipes.cleaning.workspace import Phase, Workspace
@@ -42,6 +43,27 @@ def run_datatrove(work: Workspace, phases: Sequence[Phase], config: ExecutorConf
         raise DataError(
             f"--executor {config.kind} needs datatrove, which is not installed", "pip install 'tianjing[scale]'"
         ) from None
+    with _cluster(config.kind):
+        _run(work, phases, config, progress)
+
+
+@contextmanager
+def _cluster(kind: str) -> Iterator[None]:
+    """A Ray that was started or joined for these phases is left again: its daemons would outlive them."""
+    if kind != "ray":
+        yield
+        return
+    import ray
+
+    joined = ray.is_initialized()
+    try:
+        yield
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def _run(work: Workspace, phases: Sequence[Phase], config: ExecutorConfig, progress: Progress) -> None:
     before = None
     for phase in phases:
         if not work.open_tasks(phase):
