@@ -12,7 +12,6 @@ _DOCUMENT = re.compile(r"《[^》]*》(?:第[^条]{1,12}条(?:之[一二三四�
 _PLACEHOLDER = re.compile(r"〔[^〕]*〕")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?[%‰万亿]*")
 _NOISE = re.compile(r"[^\w]|_")
-_GRAM = 5
 
 
 def surface(text: str) -> str:
@@ -22,19 +21,26 @@ def surface(text: str) -> str:
 
 
 class NearDuplicates:
-    """Finds whether a surface was seen among the given ones: equal, or Jaccard of character 5-grams >= threshold."""
+    """Finds whether a text was seen among the given ones: equal, or Jaccard of character `size`-grams >= threshold."""
 
-    def __init__(self, surfaces: Iterable[str], threshold: float):
+    def __init__(self, texts: Iterable[str], threshold: float, size: int = 5):
         self._threshold = threshold
-        self._grams = [grams(text) for text in sorted(set(surfaces))]
+        self._size = size
+        self._grams: list[frozenset[str]] = []
         self._index: dict[str, list[int]] = defaultdict(list)
-        for number, found in enumerate(self._grams):
-            for gram in found:
-                self._index[gram].append(number)
+        for text in sorted(set(texts)):
+            self.add(text)
+
+    def add(self, text: str) -> None:
+        """Count `text` among those that were given."""
+        found = grams(text, self._size)
+        for gram in found:
+            self._index[gram].append(len(self._grams))
+        self._grams.append(found)
 
     def seen(self, text: str) -> bool:
-        """Whether the surface `text` is equal or near to one of the given."""
-        own = grams(text)
+        """Whether `text` is equal or near to one of the given."""
+        own = grams(text, self._size)
         shared: dict[int, int] = defaultdict(int)
         for gram in own:
             for number in self._index.get(gram, ()):
@@ -44,6 +50,6 @@ class NearDuplicates:
         )
 
 
-def grams(text: str) -> frozenset[str]:
-    """Character 5-grams; a shorter text is its own only one."""
-    return frozenset(text[i : i + _GRAM] for i in range(max(1, len(text) - _GRAM + 1)))
+def grams(text: str, size: int = 5) -> frozenset[str]:
+    """Character grams of this size; a shorter text is its own only one."""
+    return frozenset(text[i : i + size] for i in range(max(1, len(text) - size + 1)))

@@ -18,7 +18,7 @@ from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.records import Arm, RawAttempt, Request
 from tianjing.engine import ChatClient, ChatRequest, EngineError
-from tianjing.files import read_jsonl
+from tianjing.files import read_journal
 
 FIRST_PAUSE_S = 0.5
 # So many failures in a row, none of them the request's own fault, mean that the engine is gone.
@@ -28,15 +28,8 @@ OnAttempt = Callable[[RawAttempt], None]
 
 
 def load_attempts(path: Path) -> dict[str, RawAttempt]:
-    """Attempts by key, the last of each; a line that a kill tore off is cut from the file."""
-    if not path.exists():
-        return {}
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with open(path, "r+b") as stream:
-            stream.truncate(len(whole))
-    return {attempt.key: attempt for attempt in read_jsonl(path, RawAttempt)}
+    """Attempts by key, the last of each."""
+    return {attempt.key: attempt for attempt in read_journal(path, RawAttempt)}
 
 
 def pending(requests: Sequence[Request], model_digest: str, done: dict[str, RawAttempt]) -> list[Request]:

@@ -90,6 +90,21 @@ def read_jsonl(
                     rejects.append({"file": Path(path).name, "line": number, "error": str(error), "text": text})
 
 
+def read_journal(path: Path, model: type[Record]) -> Iterator[Record]:
+    """The rows of a file that is written a line at a time; none where there is no file.
+
+    A line that a kill tore off is cut from the file, so that the next one begins on its own.
+    """
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        with open(path, "r+b") as stream:
+            stream.truncate(len(whole))
+    yield from read_jsonl(path, model)
+
+
 def parse_line(raw: bytes, model: type[Record]) -> Record:
     """Parse one JSON line; raises ValueError with a one-line reason a person can act on."""
     try:

@@ -18,7 +18,7 @@ from data_recipes.teacher.config import TeacherConfig
 from tianjing.config import StrictModel
 from tianjing.engine import ChatClient, ChatRequest, EngineError
 from tianjing.errors import EXIT_STAGE_FAILED
-from tianjing.files import canonical_json, read_jsonl, sha256_bytes
+from tianjing.files import canonical_json, read_journal, sha256_bytes
 
 GIVE_UP_AFTER = 3
 """Requests in a row that got no answer, each sent `sends` times: the rest would get none either."""
@@ -62,7 +62,7 @@ def ask_all(
         DataError: the endpoint is not there, refuses, or left a request without an answer after `config.sends`
             sendings; the answers that came are kept, and the same command asks only for the rest.
     """
-    answers = _load(path)
+    answers = {answer.key: answer for answer in read_journal(path, Answer)}
     missing = list(
         {request_key(request): request for request in requests if request_key(request) not in answers}.values()
     )
@@ -73,18 +73,6 @@ def ask_all(
             state = _State(missing[::-1], len(missing), answers, stream)
             asyncio.run(_ask(state, config, key, on_answer))
     return answers
-
-
-def _load(path: Path) -> dict[str, Answer]:
-    """Answers by key; a line that a kill tore off is cut from the file, so that the next one begins on its own."""
-    if not path.exists():
-        return {}
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with open(path, "r+b") as stream:
-            stream.truncate(len(whole))
-    return {answer.key: answer for answer in read_jsonl(path, Answer)}
 
 
 async def _ask(state: _State, config: TeacherConfig, key: str, on_answer: OnAnswer) -> None:

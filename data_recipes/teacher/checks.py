@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from data_recipes.bm25 import bigrams
+from data_recipes.surface import NearDuplicates
 from data_recipes.tasks.draft import Draft
 from data_recipes.teacher.asking import Answer
 from data_recipes.teacher.config import TeacherUse
@@ -42,7 +42,7 @@ def judge(
     answer: Answer,
     use: TeacherUse,
     draft: Draft,
-    copies: NearCopies,
+    copies: NearDuplicates,
     agent_rules: PhraseMatcher,
     finds: Callable[[str, Draft], bool],
 ) -> tuple[str, str]:
@@ -96,14 +96,14 @@ def _common(wording: str, quote: str, cited: Evidence) -> str:
     return ""
 
 
-def _question(wording: str, cited: Evidence, copies: NearCopies) -> str:
+def _question(wording: str, cited: Evidence, copies: NearDuplicates) -> str:
     if not MIN_CHARS <= len(wording) <= MAX_QUESTION_CHARS * _SLACK:
         return "too short or too long"
     if not _ASKS.search(wording):
         return "not a question"
     if not numbers(_EACH.sub("", wording), claims=True) <= numbers(cited.question):
         return "states a number the question does not have"
-    if copies.near(wording):
+    if copies.seen(bare(wording)):
         return "nearly a copy of another question"
     return ""
 
@@ -121,35 +121,11 @@ def _answer(wording: str, quote: str, cited: Evidence, agent_rules: PhraseMatche
     return f"breaks rule {breach.rule.id}" if breach else ""
 
 
-class NearCopies:
-    """Questions that are there, and whether another is nearly one of them (Jaccard of character 3-grams)."""
-
-    def __init__(self, questions: Iterable[str], threshold: float = NEAR_COPY):
-        self._threshold = threshold
-        self._grams: list[frozenset[str]] = []
-        self._index: dict[str, list[int]] = defaultdict(list)
-        for question in questions:
-            self.add(question)
-
-    def add(self, question: str) -> None:
-        """Count `question` among those that are there."""
-        grams = _trigrams(question)
-        for gram in grams:
-            self._index[gram].append(len(self._grams))
-        self._grams.append(grams)
-
-    def near(self, question: str) -> bool:
-        """Whether one of them is nearly `question`."""
-        own = _trigrams(question)
-        shared: dict[int, int] = defaultdict(int)
-        for gram in own:
-            for number in self._index.get(gram, ()):
-                shared[number] += 1
-        return any(
-            count >= self._threshold * (len(own) + len(self._grams[number]) - count) for number, count in shared.items()
-        )
+def near_copies(questions: Iterable[str]) -> NearDuplicates:
+    """Questions that are there, by `bare`, to ask whether another is nearly one of them."""
+    return NearDuplicates(map(bare, questions), NEAR_COPY, size=3)
 
 
-def _trigrams(text: str) -> frozenset[str]:
-    plain = re.sub(r"[^\w]", "", compact(text))
-    return frozenset(plain[i : i + 3] for i in range(max(1, len(plain) - 2)))
+def bare(question: str) -> str:
+    """The letters and digits of a question."""
+    return re.sub(r"[^\w]", "", compact(question))

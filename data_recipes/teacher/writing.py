@@ -14,9 +14,10 @@ from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.order import order_key
+from data_recipes.surface import NearDuplicates
 from data_recipes.tasks.draft import Draft
 from data_recipes.teacher.asking import Answer, OnAnswer, ask_all, request_key
-from data_recipes.teacher.checks import NearCopies, judge
+from data_recipes.teacher.checks import bare, judge, near_copies
 from data_recipes.teacher.config import TeacherConfig, TeacherUse
 from data_recipes.teacher.prompts import evidence, request
 from tianjing.engine import ChatRequest
@@ -65,7 +66,7 @@ def teach(
             beside `answers`, in a file named by the error.
     """
     taught = Taught(list(drafts))
-    copies = NearCopies(draft.fields["question"] for draft in drafts if draft.task == TASK)
+    copies = near_copies(draft.fields["question"] for draft in drafts if draft.task == TASK)
     desk = _Desk(config, answers, finds, agent_rules, copies, progress)
     for use in sorted(config.uses, key=lambda use: use == "worded_answer"):  # answers also for the new questions
         desk.write(use, taught)
@@ -80,7 +81,7 @@ class _Desk:
     answers: Path
     finds: Finds
     agent_rules: PhraseMatcher
-    copies: NearCopies
+    copies: NearDuplicates
     progress: Callable[[str], None]
 
     def write(self, use: TeacherUse, taught: Taught) -> None:
@@ -110,7 +111,7 @@ class _Desk:
                 if use == "worded_answer":
                     taught.rows[places[draft.id]] = written
                 else:
-                    self.copies.add(wording)
+                    self.copies.add(bare(wording))
                     taught.rows.append(written)
             todo = again
         taught.counts[f"teacher_{use}_asked"] += asked
