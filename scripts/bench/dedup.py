@@ -34,9 +34,9 @@ import numpy as np
 from dedup_corpus import SHARD, Planted, corpus, grams, material, text_of
 from dedup_peers import peers
 
+from data_recipes.cleaning.config import DuplicatesConfig
 from data_recipes.cleaning.duplicates import Clusters, Int64, clusters
 from data_recipes.cleaning.minhash import row_keys
-from data_recipes.config import DuplicatesConfig
 
 BINS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0001)
 WANTED_RECALL = 0.95
