@@ -10,10 +10,10 @@ from data_recipes.cleaning.executors import ExecutorConfig
 from data_recipes.cleaning.run import workspace
 from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
+from data_recipes.experience.practices import cases, mine
+from data_recipes.experience.procedures import mine_procedures
 from data_recipes.gathering import Gathered, Progress, SpokenDialogues, gather
 from data_recipes.knowledge import KIND, Duplicate, Instruction, Knowledge, Quarantined, Trail, write_knowledge
-from data_recipes.practices import cases, mine
-from data_recipes.procedures import mine_procedures
 from data_recipes.splits import LinkedRow, split_groups, split_rows
 from tianjing.files import OnError
 from tianjing.lineage import Manifest, Work, artefact, read_manifest

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from data_recipes.clauses.quantities import quantities
 from data_recipes.config import BuildConfig
+from data_recipes.experience.practices import customer_turn_at
 from data_recipes.knowledge import Knowledge, article_id
-from data_recipes.practices import customer_turn_at
 from data_recipes.tasks.citations import CITATION, articles_cited
 from data_recipes.tasks.draft import Drafts, by_compact_name, from_dialogue, turn_id
 from tianjing import acts

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from data_recipes.config import BuildConfig
+from data_recipes.experience.practices import customer_turn_at
 from data_recipes.knowledge import Knowledge
-from data_recipes.practices import customer_turn_at
 from data_recipes.tasks.draft import Drafts, context, from_dialogue, turn_id
 from tianjing.records import Split
 

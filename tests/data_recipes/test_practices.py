@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from data_recipes.config import PracticesConfig, ProceduresConfig
-from data_recipes.practices import Case, best_practices, cases, mine
-from data_recipes.procedures import mine_procedures
-from data_recipes.statistics import Table, benjamini_hochberg, mantel_haenszel
+from data_recipes.experience.practices import Case, best_practices, cases, mine
+from data_recipes.experience.procedures import mine_procedures
+from data_recipes.experience.statistics import Table, benjamini_hochberg, mantel_haenszel
 from tianjing.records import Customer, Dialogue, Event, Outcome, Practice, Turn
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

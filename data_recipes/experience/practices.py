@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from data_recipes.config import PracticesConfig
-from data_recipes.statistics import StratifiedEffect, Table, benjamini_hochberg, mantel_haenszel
+from data_recipes.experience.statistics import StratifiedEffect, Table, benjamini_hochberg, mantel_haenszel
 from tianjing.acts import ACTS, tag
 from tianjing.records import Customer, Dialogue, Event, Outcome, Practice, Support
 

@@ -1,0 +1,1 @@
+"""The group's experience: acts and situations, procedures, practices by outcome, and their review."""
