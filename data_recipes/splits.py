@@ -16,7 +16,7 @@ from data_recipes.cleaning.components import components
 from data_recipes.config import SplitConfig, TimeSplit
 from data_recipes.errors import DataError
 from data_recipes.order import order_key
-from tianjing.records import Customer, Split
+from tianjing.records import Split
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,14 @@ def split_rows(rows: Iterable[LinkedRow], config: SplitConfig) -> RowSplits:
         splits.update(dict.fromkeys((row.id for row in held), "test"))
         ordered = _unlinked([row for row in ordered if not row.held_out], held, "the rows held out", dropped)
         test_fraction = 0.0
-    members: dict[int, list[str]] = defaultdict(list)
+    members: dict[int, list[LinkedRow]] = defaultdict(list)
     for row, component in zip(ordered, components(row.links for row in ordered), strict=True):
-        members[component].append(row.id)
-    names = {min(ids): ids for ids in members.values()}
-    chosen = _take({name: len(ids) for name, ids in names.items()}, test_fraction, validation_fraction, config.seed)
+        members[component].append(row)
+    names = {_name(component): component for component in members.values()}
+    shuffled = sorted(names, key=lambda name: (order_key(config.seed, name.partition(":")[2]), name))
+    chosen = _take({name: len(names[name]) for name in shuffled}, test_fraction, validation_fraction)
     for name, split in chosen.items():
-        splits.update(dict.fromkeys(names[name], split))
+        splits.update(dict.fromkeys((row.id for row in names[name]), split))
     if splits or dropped:
         _usable(splits, dropped, config)
     return RowSplits(splits, dropped, len(names), max(map(len, names.values()), default=0))
@@ -119,31 +120,15 @@ def check_disjoint(rows: Iterable[tuple[Split, Sequence[str]]]) -> Counter[str]:
     return Counter(map(_kind, found))
 
 
-def split_customers(names: Iterable[str], records: Mapping[str, Customer], config: SplitConfig) -> dict[str, Split]:
-    """Split by `holdout`, or by fraction.
-
-    Raises:
-        DataError: `holdout` is set and no customer, or every customer, is held out.
-    """
-    groups = sorted(set(names))
-    if config.holdout is None or not groups:
-        return split_groups(groups, config)
-    field, values = config.holdout.field, set(config.holdout.values)
-    held = [name for name in groups if name in records and str(records[name].field(field)) in values]
-    if not held or len(held) == len(groups):
-        found = sorted({str(record.field(field)) for record in records.values()})[:10]
-        raise DataError(
-            f"split.holdout: {len(held)} of {len(groups)} customers have {field} in {sorted(values)}",
-            f"values found in customers.jsonl: {', '.join(found) or 'none'}; leave holdout out to split by fraction",
-        )
-    rest = dict.fromkeys((name for name in groups if name not in set(held)), 1)
-    return {**_take(rest, 0.0, config.validation_fraction, config.seed), **dict.fromkeys(held, "test")}
-
-
 def split_groups(groups: Iterable[str], config: SplitConfig) -> dict[str, Split]:
     """Split by `test_fraction` and `validation_fraction` (of the rest), in the order of a seeded hash."""
-    sizes = dict.fromkeys(sorted(set(groups)), 1)
-    return _take(sizes, config.test_fraction, config.validation_fraction, config.seed)
+    shuffled = sorted(set(groups), key=lambda group: order_key(config.seed, group))
+    return _take(dict.fromkeys(shuffled, 1), config.test_fraction, config.validation_fraction)
+
+
+def _name(component: Sequence[LinkedRow]) -> str:
+    """The smallest of the rows' first links (the customer, of a dialogue): one more dialogue moves no customer."""
+    return min(row.links[0] if row.links else f":{row.id}" for row in component)
 
 
 def _by_time(
@@ -191,14 +176,13 @@ def _usable(splits: dict[str, Split], dropped: dict[str, str], config: SplitConf
         )
 
 
-def _take(sizes: Mapping[str, int], test_fraction: float, validation_fraction: float, seed: int) -> dict[str, Split]:
-    """Groups of the given sizes in rows; the largest is learned from, the last of the hash order among equals."""
-    shuffled = sorted(sizes, key=lambda group: order_key(seed, group))
-    free = shuffled[::-1]
+def _take(sizes: Mapping[str, int], test_fraction: float, validation_fraction: float) -> dict[str, Split]:
+    """Groups of the given sizes in rows, in the order to take them; the largest (last of equals) is learned from."""
+    free = list(sizes)[::-1]
     if free:
         free.remove(max(free, key=lambda group: sizes[group]))
     free.reverse()
-    splits: dict[str, Split] = dict.fromkeys(shuffled, "train")
+    splits: dict[str, Split] = dict.fromkeys(sizes, "train")
     rows = sum(sizes.values())
     wanted: tuple[tuple[Split, float], ...] = (("test", test_fraction), ("validation", validation_fraction))
     for split, fraction in wanted:

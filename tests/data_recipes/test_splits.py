@@ -107,6 +107,15 @@ def test_another_seed_gives_another_split_and_more_rows_leave_the_order_of_the_o
     assert sum(first[row.id] != more[row.id] for row in rows) <= 6
 
 
+def test_one_more_dialogue_of_a_customer_moves_nobody_to_another_split() -> None:
+    config = SplitConfig(test_fraction=0.2, validation_fraction=0.1)
+    rows = [LinkedRow(f"d{i:03}", (f"customer:c{i}", f"near_duplicate:d{i:03}")) for i in range(200)]
+    first = split_rows(rows, config).splits
+    earlier = [LinkedRow(f"a{i:03}", (f"customer:c{i}", f"near_duplicate:a{i:03}")) for i in range(0, 200, 5)]
+    more = split_rows([*rows, *earlier], config).splits
+    assert sum(first[row.id] != more[row.id] for row in rows) <= 12  # named by their first dialogue, more
+
+
 def test_the_held_out_population_alone_is_tested_and_what_it_touches_is_dropped_with_the_reason() -> None:
     rows = [
         LinkedRow("west", ("customer:1", "near_duplicate:9"), held_out=True),
