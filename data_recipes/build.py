@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from data_recipes.cleaning.decontamination import Contamination
+from data_recipes.cleaning.decontamination import Contamination, row_text
 from data_recipes.config import BuildConfig, ExtractConfig
 from data_recipes.errors import DataError
+from data_recipes.experience.accepted import decided
+from data_recipes.experience.decisions import read_decisions
 from data_recipes.knowledge import Knowledge, read_knowledge
 from data_recipes.mixing import mix
 from data_recipes.publish.card import CardFacts
@@ -25,8 +28,10 @@ from data_recipes.tasks.draft import Draft, Drafts
 from data_recipes.tasks.finance_qa import draft_finance_qa
 from data_recipes.tasks.handoff_triage import draft_handoff_triage
 from data_recipes.tasks.intent import draft_intent
+from data_recipes.tasks.mediation import draft_mediation
 from data_recipes.tasks.next_reply import draft_next_reply
 from data_recipes.tasks.policy_qa import draft_policy_qa
+from data_recipes.tasks.preferences import draft_preferences
 from data_recipes.tasks.quality_inspection import breached_turns, draft_quality_inspection
 from data_recipes.tasks.statute_qa import draft_statute_qa
 from data_recipes.tasks.verdicts import Verdicts
@@ -34,7 +39,7 @@ from data_recipes.teacher.round_trip import RoundTrip
 from data_recipes.teacher.writing import Taught, teach
 from tianjing.config import parse
 from tianjing.lineage import Manifest, artefact, read_manifest
-from tianjing.records import Example, Split
+from tianjing.records import Example, Preference, Split
 from tianjing.rulebook import Rulebook
 from tianjing.tasks import TASKS
 
@@ -52,14 +57,19 @@ def build(
 
     Raises:
         DataError: `knowledge_dir` is no knowledge artefact, holds a source that may not be trained on, or gives no
-            training rows; the teacher does not answer, or not well enough; the mixture does not fit the tasks.
+            training rows; accepted knowledge is asked for and nothing was decided; the teacher does not answer, or not
+            well enough; the mixture does not fit the tasks.
     """
     progress("reading knowledge")
     knowledge = read_knowledge(knowledge_dir)
     extracted = parse(ExtractConfig, read_manifest(knowledge_dir).parameters["config"], str(knowledge_dir))
     ledger = judge([(source.path, source.kind, source.licence) for source in extracted.sources], config.licences)
     knowledge, refused = permitted(knowledge, ledger)
-    drafts, dropped = _drafts(knowledge, extracted, config, progress)
+    book = Rulebook.load()
+    knowledge, undecided = _reviewed(knowledge, config, book)
+    refused += undecided
+    material = _material(knowledge, extracted, book)
+    drafts, dropped = _drafts(knowledge, extracted, material, config, progress)
     taught = _taught(drafts, knowledge, config, Path(out), progress)
     drafts = taught.rows if taught else drafts
     progress("checking duplicates, leakage and personal data")
@@ -75,21 +85,27 @@ def build(
     source = row_source(knowledge, ledger)
     sources = {draft.id: source(draft) for draft in drafts}
     rows = [row.model_copy(update={"source": sources[row.id]}) for row in rows]
+    pairs, unpaired = _pairs(rows, knowledge, extracted, material, config)
+    dropped += unpaired
     if config.token_lengths:
         progress("counting tokens")
         rows = _counted(rows, config.token_lengths, rejecter(rejected))
     mixed = mix(rows, config.mixture, config.seed, rejecter(rejected))
     progress("writing")
     parameters = {"config": config.model_dump(mode="json", exclude=_OUTSIDE_THE_RESULT)}
-    with artefact(out, KIND, [Path(knowledge_dir)], parameters) as work:
+    inputs = [Path(knowledge_dir), *([config.decisions] if config.decisions else [])]
+    with artefact(out, KIND, inputs, parameters) as work:
         for (split, task), count in sorted(Counter((row.split, row.task) for row in mixed.rows).items()):
             work.count(f"{task}/{split}", count)
+        for split, count in sorted(Counter(pair.split for pair in pairs).items()):
+            work.count(f"preferences/{split}", count)
         for name, count in sorted((taught.counts if taught else Counter()).items()):
             work.count(name, count)
         for reason, count in sorted((dropped + refused + Counter(row["reason"] for row in rejected)).items()):
             work.drop(reason, count)
         facts = CardFacts(
             rows=mixed.rows,
+            pairs=pairs,
             documents=knowledge.documents,
             dialogues=len(knowledge.dialogues),
             instructions=len(knowledge.instructions),
@@ -139,16 +155,71 @@ def _counted(rows: Sequence[Example], config: TokenLengthsConfig, reject: Reject
     return kept
 
 
-def _drafts(
-    knowledge: Knowledge, extracted: ExtractConfig, config: BuildConfig, progress: Callable[[str], None]
-) -> tuple[list[Draft], Counter[str]]:
+def _reviewed(knowledge: Knowledge, config: BuildConfig, book: Rulebook) -> tuple[Knowledge, Counter[str]]:
+    """The knowledge as people have decided on it, and what their decisions leave out."""
+    decisions = read_decisions(config.decisions) if config.decisions else []
+    if config.knowledge == "accepted" and not decisions:
+        where = f"{config.decisions} holds none" if config.decisions else "'decisions' names no file"
+        raise DataError(
+            f"knowledge: accepted, but nothing was decided: {where}",
+            "review first: tianjing data review KNOWLEDGE --out REVIEW, then --apply; or build with knowledge: all",
+        )
+    if not decisions:
+        return knowledge, Counter()
+    return decided(knowledge, decisions, config.knowledge, book.matcher("agent"))
+
+
+class _Material(NamedTuple):
+    """What several builders ask: the split of each customer, the turns in breach, and the rulebook."""
+
+    splits: dict[str, Split]
+    breached: set[tuple[str, int]]
+    verdicts: Verdicts
+
+
+def _material(knowledge: Knowledge, extracted: ExtractConfig, book: Rulebook) -> _Material:
     splits: dict[str, Split] = {customer.customer: customer.field("split") for customer in knowledge.customers}
+    inspected = breached_turns(knowledge, extracted.inspection_activity)
+    quarantined = {(row.dialogue, row.turn) for row in knowledge.quarantine}
+    return _Material(splits, inspected | quarantined, Verdicts(book))
+
+
+def _pairs(
+    rows: Sequence[Example],
+    knowledge: Knowledge,
+    extracted: ExtractConfig,
+    material: _Material,
+    config: BuildConfig,
+) -> tuple[list[Preference], Counter[str]]:
+    """Preference pairs to the rows; none that is learned from holds an item of an evaluation set."""
+    if not config.preference.pairs:
+        return [], Counter()
+    pairs, dropped = draft_preferences(rows, knowledge, *material[:2], extracted.practices, material.verdicts, config)
+    contamination = _contamination(config)
+    if contamination is None:
+        return pairs, dropped
+    texts = [row_text([message.model_dump() for message in (*pair.prompt, *pair.rejected)]) for pair in pairs]
+    kept = []
+    for pair, hit in zip(pairs, contamination.find_many(texts), strict=True):
+        if hit is not None and pair.split != "test":
+            dropped[f"preference: the rejected answer holds an item of the evaluation set {hit.set}"] += 1
+        else:
+            kept.append(pair)
+    return kept, dropped
+
+
+def _drafts(
+    knowledge: Knowledge,
+    extracted: ExtractConfig,
+    material: _Material,
+    config: BuildConfig,
+    progress: Callable[[str], None],
+) -> tuple[list[Draft], Counter[str]]:
+    splits, breached, verdicts = material
     by_source = {source.path: source.licence for source in extracted.sources}
     licences = {row.id: by_source[row.source] for row in knowledge.trail}
     licence = next((source.licence for source in extracted.sources if source.kind == "raw"), "")
     inspection = extracted.inspection_activity
-    breached = breached_turns(knowledge, inspection) | {(row.dialogue, row.turn) for row in knowledge.quarantine}
-    verdicts = Verdicts(Rulebook.load())
     makers: dict[str, Callable[[], Drafts]] = {
         "policy_qa": lambda: _policy_questions(knowledge, splits, config, licence),
         "quality_inspection": lambda: draft_quality_inspection(
@@ -160,6 +231,9 @@ def _drafts(
         "handoff_triage": lambda: draft_handoff_triage(knowledge, splits, verdicts, config, licence),
         "complaint_prediction": lambda: draft_complaint_prediction(
             knowledge, splits, inspection, verdicts, config, licence
+        ),
+        "mediation": lambda: draft_mediation(
+            knowledge, splits, breached, extracted.practices, inspection, verdicts, config, licence
         ),
         "finance_qa": lambda: draft_finance_qa(knowledge, config),
     }

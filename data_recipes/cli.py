@@ -1,4 +1,4 @@
-"""`tianjing data`: clean, extract, build, inspect and diff."""
+"""`tianjing data`: clean, extract, review, build, inspect and diff."""
 
 from __future__ import annotations
 
@@ -69,6 +69,44 @@ def extract_command(
     where = ExecutorConfig(kind=executor, workers=workers, slurm_partition=slurm_partition)
     with reporting("extract") as report:
         report.show(extract(raw, out, load(ExtractConfig, config), on_error, report.step, where), out)
+
+
+@app.command(
+    "review",
+    epilog="Examples: tianjing data review runs/knowledge --out runs/review; tianjing data review runs/knowledge "
+    "--apply runs/review/review.csv --decisions decisions.jsonl --reviewer 王敏",
+)
+def review_command(
+    knowledge: Annotated[Path, typer.Argument(help="Folder that `data extract` wrote.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write: review.html to decide on, or review.csv to fill in.")
+    ] = None,
+    apply: Annotated[Path | None, typer.Option("--apply", help="Filled-in CSV whose decisions are recorded.")] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(help="JSON Lines file of all decisions: shown with --out, appended to with --apply.")
+    ] = None,
+    reviewer: Annotated[str, typer.Option(help="Who decided, where a row of the CSV names nobody.")] = "",
+    supersede: Annotated[
+        bool, typer.Option("--supersede", help="Decide although somebody else did after the CSV was written.")
+    ] = False,
+) -> None:
+    """Accept, edit or reject knowledge: a page and a CSV to decide on, and the decisions recorded, none ever lost."""
+    from data_recipes.errors import DataError
+    from data_recipes.experience.review import PAGE, SHEET, apply_review, write_review
+
+    if (out is None) == (apply is None):
+        raise DataError("give either --out or --apply", "--out writes the review, --apply records what was filled in")
+    if apply is None and out is not None:
+        counts = write_review(knowledge, out, decisions)
+        for name, count in sorted(counts.items()):
+            typer.echo(f"{name}: {count}", err=True)
+        typer.echo(f"{out / PAGE}: open it in a browser, or fill in {out / SHEET}", err=True)
+    elif apply is not None:
+        if decisions is None:
+            raise DataError("--apply without --decisions", "name the file that keeps them, e.g. decisions.jsonl")
+        made = apply_review(knowledge, apply, decisions, reviewer, supersede)
+        numbers = f" (numbers {made[0].number} to {made[-1].number})" if made else ""
+        typer.echo(f"{decisions}: {len(made)} new decisions{numbers}", err=True)
 
 
 @app.command("build", epilog="Example: tianjing data build runs/knowledge --out runs/dataset --config build.yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -24,6 +25,7 @@ TaskId = Literal[
     "call_summary",
     "handoff_triage",
     "complaint_prediction",
+    "mediation",
     "finance_qa",
 ]
 
@@ -168,6 +170,12 @@ class BuildConfig(TaskConfigs):
 
     tasks: tuple[TaskId, ...] | None = None
     """Tasks to build, of tianjing.tasks; without it, all that the knowledge gives rows for."""
+    knowledge: Literal["accepted", "all"] = "all"
+    """Built from: the practices and procedures that somebody accepted in a review, or all that nobody rejected. Clauses
+    are in unless they were rejected; a vetoed practice is never taught."""
+    decisions: Path | None = None
+    """Decisions of the reviews (`tianjing data review`), relative to the current folder. `accepted` needs them; with
+    `all` they leave out what was rejected and word anew what was edited."""
     seed: int = 0
     """Orders candidates and picks rows where a limit applies."""
     max_rows_per_task: dict[Literal["train", "validation", "test"], int] = Field(default_factory=dict)

@@ -170,4 +170,5 @@ _TEXT_OF_TASK: dict[str, tuple[Callable[[dict[str, Any]], Slot | None], tuple[Se
     "call_summary": (_last_customer_turn, _SPOKEN),
     "handoff_triage": (_last_customer_turn, _SPOKEN),
     "complaint_prediction": (_last_customer_turn, _SPOKEN),
+    "mediation": (_last_customer_turn, _SPOKEN),
 }

@@ -308,6 +308,10 @@ class Practice(StrictModel):
     exemplars: tuple[str, ...]
     verdict: Literal["allowed", "vetoed"]
     rules: tuple[str, ...] = ()
+    situation_wording: str | None = None
+    """How a reviewer words the situation; none: by its own name."""
+    action_wording: str | None = None
+    """How a reviewer words the action; none: by its own title."""
 
 
 class Procedure(StrictModel):
@@ -371,3 +375,31 @@ class Example(StrictModel):
     """Whose wording it is: people's, a template's over a provision, or a teacher model's over cited evidence."""
     tokens: Tokens | None = None
     """Absent where the dataset was built without a tokenizer."""
+
+
+class Preference(StrictModel):
+    """One preference pair: two answers to one prompt, as TRL reads it (DPO, and KTO unpaired).
+
+    `prompt` is the system and user message, `chosen` and `rejected` one assistant message each.
+    """
+
+    id: str
+    task: str
+    group: str
+    split: Split
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
+    weight: float = 1.0
+    why: Literal["harmful", "other", "breach"]
+    """Why the other is rejected: its act goes with a worse outcome; it is another act than the practice and the promise
+    was not kept; or it breaks a rule."""
+    rules: tuple[str, ...] = ()
+    """Rules that the rejected answer breaks; only of a breach."""
+    sources: tuple[str, ...] = ()
+    rejected_sources: tuple[str, ...] = ()
+    practice_ids: tuple[str, ...] = ()
+    rejected_practice_ids: tuple[str, ...] = ()
+    licence: str = ""
+    source: str = ""
+    """Name of the source in the licence ledger."""

@@ -25,6 +25,8 @@ _NAMES = {
     "rule",
     "title",
     "act",
+    "act_wording",
+    "practice",
     "route",
     "label",
     "intent",

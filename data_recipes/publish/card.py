@@ -11,11 +11,11 @@ import yaml
 
 from data_recipes.knowledge import DocumentInfo
 from data_recipes.mixing import TaskShare
-from data_recipes.publish.columns import COLUMNS
+from data_recipes.publish.columns import COLUMNS, PREFERENCE_COLUMNS
 from data_recipes.publish.lengths import LengthSummary
 from data_recipes.publish.licences import LedgerEntry
-from tianjing.dataset import SPLITS
-from tianjing.records import Example
+from tianjing.dataset import SPLITS, preference_file
+from tianjing.records import Example, Preference
 from tianjing.tasks import TASKS
 
 _CATEGORIES = {
@@ -23,11 +23,16 @@ _CATEGORIES = {
     "finance_qa": "question-answering",
     "call_summary": "summarization",
     "next_reply": "text-generation",
+    "mediation": "text-generation",
 }
 _OTHER_CATEGORY = "text-classification"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 # Where a hub's name of a licence is not its SPDX identifier in lower case.
 _HUB_LICENCES = {"odbl-1.0": "odbl", "odc-by-1.0": "odc-by", "pddl-1.0": "pddl"}
+_PAIRS = {
+    "config_name": "preferences",
+    "data_files": [{"split": split, "path": preference_file(split)} for split in SPLITS],
+}
 _PLACEHOLDER = re.compile(r"〔([^〕\d]{1,6})\d*〕")
 
 
@@ -36,6 +41,8 @@ class CardFacts:
     """What a card tells. A part that was not done (no evaluation set named, no tokenizer) is said to be not done."""
 
     rows: Sequence[Example]
+    pairs: Sequence[Preference] = ()
+    """Preference pairs, in files of their own."""
     documents: Sequence[DocumentInfo] = ()
     dialogues: int = 0
     """Dialogues read."""
@@ -62,6 +69,7 @@ def card(facts: CardFacts) -> str:
     parts = (
         _tasks(facts.rows),
         _loading(),
+        _preferences(facts.pairs),
         _mixture(facts.shares),
         _lengths(facts),
         _splits(facts.rows),
@@ -74,11 +82,11 @@ def card(facts: CardFacts) -> str:
         _sources(facts),
     )
     lines = [line for part in parts for line in (*part, "")]
-    return "\n".join([front_matter(facts.rows, facts.ledger), "# Instruction dataset", "", *lines])
+    return "\n".join([front_matter(facts.rows, facts.ledger, facts.pairs), "# Instruction dataset", "", *lines])
 
 
-def front_matter(rows: Sequence[Example], ledger: Sequence[LedgerEntry]) -> str:
-    """The YAML block: language, licence, task and size categories, and one file a split."""
+def front_matter(rows: Sequence[Example], ledger: Sequence[LedgerEntry], pairs: Sequence[Preference] = ()) -> str:
+    """The YAML block: language, licence, task and size categories, and one file a split; pairs are a configuration."""
     size = next((name for limit, name in _SIZES if len(rows) < limit), "n>10M")
     known = licences(ledger)
     hub = [_HUB_LICENCES.get(name, name) for name in (re.sub(r"-only$", "", spdx.lower()) for spdx in known)]
@@ -93,8 +101,10 @@ def front_matter(rows: Sequence[Example], ledger: Sequence[LedgerEntry]) -> str:
         "configs": [
             {
                 "config_name": "default",
+                "default": True,
                 "data_files": [{"split": split, "path": f"{split}.parquet"} for split in SPLITS],
-            }
+            },
+            *([_PAIRS] if pairs else []),
         ],
     }
     return f"---\n{yaml.safe_dump(block, allow_unicode=True, sort_keys=False)}---\n"
@@ -146,6 +156,27 @@ def _loading() -> Iterator[str]:
     yield from ("## Loading", "", "```python", "from datasets import load_dataset", "")
     yield from ('rows = load_dataset("THIS_FOLDER")  # rows["train"][0]["messages"]', "```", "")
     yield from _table(("column", "meaning"), ((f"`{column.name}`", column.meaning) for column in COLUMNS))
+
+
+def _preferences(pairs: Sequence[Preference]) -> Iterator[str]:
+    if not pairs:
+        return
+    yield from ("## Preference pairs", "")
+    yield "Configuration `preferences`: to the prompt of a next reply, the answer that worked (`chosen`) and one that"
+    yield "did not (`rejected`), as TRL's `DPOTrainer` reads it, and its `KTOTrainer` unpaired."
+    yield ""
+    number = Counter((pair.why, pair.split) for pair in pairs)
+    kinds = {
+        "harmful": "its act goes with a worse outcome",
+        "other": "another act than the practice, and the promise was not kept",
+        "breach": "it breaks a rule (`rules`)",
+    }
+    yield from _table(
+        ("rejected because", *SPLITS),
+        ((meaning, *(number[why, split] for split in SPLITS)) for why, meaning in kinds.items()),
+    )
+    yield ""
+    yield from _table(("column", "meaning"), ((f"`{column.name}`", column.meaning) for column in PREFERENCE_COLUMNS))
 
 
 def _mixture(shares: Sequence[TaskShare]) -> Iterator[str]:

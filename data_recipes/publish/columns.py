@@ -45,3 +45,23 @@ COLUMNS: tuple[Column, ...] = (
         parts=(("prompt", "sc:Integer"), ("answer", "sc:Integer")),
     ),
 )
+
+_ANSWER = (("role", "sc:Text"), ("content", "sc:Text"))
+PREFERENCE_COLUMNS: tuple[Column, ...] = (
+    Column("id", "sc:Text", "Name of the pair; the same from build to build."),
+    Column("task", "sc:Text", "Task whose prompt it has."),
+    Column("group", "sc:Text", "Customer that the prompt belongs to."),
+    Column("split", "sc:Text", "train, validation or test; that of the row with the same prompt."),
+    Column("prompt", "sc:Text", "System and user message.", repeated=True, parts=_ANSWER),
+    Column("chosen", "sc:Text", "The answer that follows the practice and worked.", repeated=True, parts=_ANSWER),
+    Column("rejected", "sc:Text", "An answer that did not work, or breaks a rule.", repeated=True, parts=_ANSWER),
+    Column("weight", "sc:Float", "Evidence for the practice, over its mean."),
+    Column("why", "sc:Text", "Why the other is rejected: harmful (worse outcome), other (another act), or breach."),
+    Column("rules", "sc:Text", "Rules that the rejected answer breaks; only of a breach.", repeated=True),
+    Column("sources", "sc:Text", "Ids of the turns of prompt and chosen answer.", repeated=True),
+    Column("rejected_sources", "sc:Text", "Ids of the turn of the rejected answer.", repeated=True),
+    Column("practice_ids", "sc:Text", "Practice that the chosen answer follows.", repeated=True),
+    Column("rejected_practice_ids", "sc:Text", "Practice with a worse outcome that the other follows.", repeated=True),
+    Column("licence", "sc:Text", "Licence of the source, as its owner gave it."),
+    Column("source", "sc:Text", "Source in the licence ledger."),
+)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_recipes.publish.columns import COLUMNS, Column
-from tianjing.dataset import SPLITS
+from data_recipes.publish.columns import COLUMNS, PREFERENCE_COLUMNS, Column
+from tianjing.dataset import SPLITS, preference_file
 from tianjing.files import sha256_file
 from tianjing.records import Split
 
@@ -69,6 +69,7 @@ def croissant(
         licences: SPDX expressions of the sources that gave rows; none where all is the owner's own material.
         languages: BCP 47 tags.
     """
+    tables = _tables(folder)
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -82,18 +83,24 @@ def croissant(
             "Personal data found is replaced by typed placeholders. The data is de-identified, not anonymised "
             "(个人信息保护法 第七十三条)."
         ),
-        "distribution": [_file(folder, split) for split in SPLITS],
-        "recordSet": [_record_set(split) for split in SPLITS],
+        "distribution": [_file(folder / name, split) for name, split, *_ in tables],
+        "recordSet": [_record_set(*table) for table in tables],
     }
 
 
-def _file(folder: Path, split: Split) -> dict[str, Any]:
-    path = folder / f"{split}.parquet"
+def _tables(folder: Path) -> list[tuple[str, Split, str, tuple[Column, ...]]]:
+    """(file, split, name of the record set, columns) of each table there is."""
+    rows = [(f"{split}.parquet", split, str(split), COLUMNS) for split in SPLITS]
+    pairs = [(preference_file(split), split, f"preferences-{split}", PREFERENCE_COLUMNS) for split in SPLITS]
+    return rows + [table for table in pairs if (folder / table[0]).is_file()]
+
+
+def _file(path: Path, split: Split) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
         "@id": path.name,
         "name": path.name,
-        "description": f"Rows of the {split} split.",
+        "description": f"{'Pairs' if path.name == preference_file(split) else 'Rows'} of the {split} split.",
         "contentUrl": path.name,
         "contentSize": f"{path.stat().st_size} B",
         "encodingFormat": "application/x-parquet",
@@ -101,33 +108,33 @@ def _file(folder: Path, split: Split) -> dict[str, Any]:
     }
 
 
-def _record_set(split: Split) -> dict[str, Any]:
+def _record_set(file: str, split: Split, name: str, columns: Sequence[Column]) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
-        "@id": split,
-        "name": split,
-        "description": f"One row a {split} example.",
-        "key": {"@id": f"{split}/id"},
-        "field": [_field(split, column) for column in COLUMNS],
+        "@id": name,
+        "name": name,
+        "description": f"One row a {split} {'example' if name == split else 'preference pair'}.",
+        "key": {"@id": f"{name}/id"},
+        "field": [_field(file, name, column) for column in columns],
     }
 
 
-def _field(split: Split, column: Column) -> dict[str, Any]:
+def _field(file: str, record_set: str, column: Column) -> dict[str, Any]:
     field: dict[str, Any] = {
         "@type": "cr:Field",
-        "@id": f"{split}/{column.name}",
-        "name": f"{split}/{column.name}",
+        "@id": f"{record_set}/{column.name}",
+        "name": f"{record_set}/{column.name}",
         "description": column.meaning,
     }
     if column.repeated:
         field["repeated"] = True
-    source = {"fileObject": {"@id": f"{split}.parquet"}, "extract": {"column": column.name}}
+    source = {"fileObject": {"@id": file}, "extract": {"column": column.name}}
     if column.parts:
         field["subField"] = [
             {
                 "@type": "cr:Field",
-                "@id": f"{split}/{column.name}/{part}",
-                "name": f"{split}/{column.name}/{part}",
+                "@id": f"{record_set}/{column.name}/{part}",
+                "name": f"{record_set}/{column.name}/{part}",
                 "dataType": kind,
                 "source": {**source, "transform": {"jsonPath": f"$.{part}"}},
             }

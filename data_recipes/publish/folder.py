@@ -1,4 +1,4 @@
-"""The files of a dataset: rows, what was rejected, the teacher's work, the licence ledger, Croissant and the card."""
+"""The files of a dataset: rows, pairs, what was rejected, the teacher's work, licence ledger, Croissant and card."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_recipes.publish.card import CardFacts, card, licences
 from data_recipes.publish.croissant import croissant
 from data_recipes.publish.licences import ledger_json
 from data_recipes.teacher.writing import Taught
-from tianjing.dataset import SPLITS, write_examples
+from tianjing.dataset import SPLITS, preference_file, write_examples, write_preferences
 from tianjing.files import write_jsonl
 
 NAME = "instruction-dataset"
@@ -24,6 +24,8 @@ def write_folder(
     """Write everything but the manifest; the same facts give the same bytes."""
     for split in SPLITS:
         write_examples(folder / f"{split}.parquet", [row for row in facts.rows if row.split == split])
+    for split in SPLITS if facts.pairs else ():
+        write_preferences(folder / preference_file(split), [pair for pair in facts.pairs if pair.split == split])
     write_jsonl(folder / "rejected.jsonl", rejected)
     if taught is not None:
         write_jsonl(folder / "teacher.jsonl", taught.accepted)

@@ -158,6 +158,30 @@ class ComplaintPredictionConfig(StrictModel):
     """Characters shown in all."""
 
 
+class MediationConfig(StrictModel):
+    """Mediation of a post-loan talk. Practices are those that next replies follow (`next_reply.max_q`)."""
+
+    context_turns: Annotated[int, Field(ge=1)] = 4
+    """Turns shown, the customer's reason last."""
+    context_chars: Annotated[int, Field(ge=40)] = 180
+    """Characters shown in all."""
+    practices: Annotated[int, Field(ge=1, le=9)] = 3
+    """Practices shown, of which one is of the customer's situation."""
+    candidates: Annotated[int, Field(ge=1, le=9)] = 3
+    """Clauses shown, of which one is to be cited."""
+    max_clause_chars: Annotated[int, Field(ge=20)] = 80
+    """A longer clause is shown by its sentences nearest to what was said."""
+
+
+class PreferenceConfig(StrictModel):
+    """Preference pairs to the prompts of next replies, in files of their own."""
+
+    pairs: Annotated[int, Field(ge=0)] = 1
+    """Largest number of pairs to one next-reply row; 0 for none."""
+    breaches: bool = True
+    """Whether words that break a rule are among the rejected answers, marked as such; without them both are lawful."""
+
+
 class TaskConfigs(StrictModel):
     """What each builder is told, by task; a part of BuildConfig."""
 
@@ -175,5 +199,9 @@ class TaskConfigs(StrictModel):
     """Hand-off triage."""
     complaint_prediction: ComplaintPredictionConfig = ComplaintPredictionConfig()
     """Complaint prediction."""
+    mediation: MediationConfig = MediationConfig()
+    """Mediation."""
+    preference: PreferenceConfig = PreferenceConfig()
+    """Preference pairs."""
     finance_qa: FinanceQAConfig = FinanceQAConfig()
     """Open finance instructions."""

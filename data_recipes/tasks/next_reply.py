@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data_recipes.config import BuildConfig, PracticesConfig
+from data_recipes.experience.evidence import vetoed_acts, weigh
 from data_recipes.experience.practices import Case, best_practices, cases
 from data_recipes.knowledge import Knowledge
 from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
@@ -26,11 +27,13 @@ def draft_next_reply(
     """Training and validation: cases where the agent followed the situation's best practice and the promise was kept.
 
     Test: every held-out case of such a situation, whatever its agent did; its reference is the practice's act. A turn
-    in which an inspector or the rulebook found a breach (`breached`) is never an answer, whatever became of the case.
+    in which an inspector or the rulebook found a breach (`breached`), or in which a vetoed act is heard too, is never
+    an answer, whatever became of the case. Rows weigh by the evidence of their practice.
     """
     drafts = Drafts()
     best = best_practices(knowledge.practices, config.next_reply.max_q)
     customers = {customer.customer: customer for customer in knowledge.customers}
+    vetoed = vetoed_acts(knowledge.practices)
     found, _ = cases(knowledge.dialogues, knowledge.events, knowledge.outcomes, customers, mining)
     for case in found:
         practice = best.get(case.situation)
@@ -45,12 +48,16 @@ def draft_next_reply(
         if split != "test" and not case.kept:
             drafts.dropped["next_reply: the promise was not kept"] += 1
             continue
-        if reply is not None and (case.dialogue.id, reply) in breached:
+        if reply is not None and (
+            (case.dialogue.id, reply) in breached
+            or any((case.situation, act) in vetoed for act in acts.tag(case.dialogue.turns[reply].text))
+        ):
             if split != "test":
                 drafts.dropped["next_reply: the reply breaks a rule"] += 1
                 continue
             reply = None
         drafts.rows.append(_draft(case, practice, reply, splits, config, licence))
+    drafts.rows = weigh(drafts.rows, {practice.id: practice for practice in best.values()})
     return drafts
 
 
@@ -85,8 +92,9 @@ def _draft(
         licence,
         fields={"turns": turns},
         reference={
-            "situation": case.situation,
+            "situation": practice.situation_wording or practice.situation,
             "act": practice.action,
+            **({"act_wording": practice.action_wording} if practice.action_wording else {}),
             "reply": dialogue.turns[reply].text if reply is not None else "",
         },
         informative=dialogue.turns[case.reason_turn].text,

@@ -23,7 +23,7 @@ from data_recipes.publish.licences import LedgerEntry
 from tests.data_recipes.material import BUILD
 from tests.data_recipes.test_teacher import FaultInjector, Reply
 from tianjing.config import parse
-from tianjing.dataset import SPLITS, read_examples
+from tianjing.dataset import SPLITS, preference_file, read_examples
 from tianjing.files import sha256_file
 from tianjing.lineage import read_manifest, verify
 from tianjing.records import Example, Message
@@ -79,7 +79,8 @@ def test_croissant_names_each_file_with_its_size_and_digest(dataset: Path) -> No
     for entry in metadata["distribution"]:
         path = dataset / entry["contentUrl"]
         assert entry["sha256"] == sha256_file(path) and entry["contentSize"] == f"{path.stat().st_size} B"
-    assert [entry["contentUrl"] for entry in metadata["distribution"]] == [f"{split}.parquet" for split in SPLITS]
+    rows, pairs = [f"{split}.parquet" for split in SPLITS], [preference_file(split) for split in SPLITS]
+    assert [entry["contentUrl"] for entry in metadata["distribution"]] == rows + pairs
     assert verify(dataset) == []
 
 

@@ -40,6 +40,7 @@ def test_help_answers_in_under_a_second_without_a_gpu_library() -> None:
     [
         ("run",),
         ("data", "extract"),
+        ("data", "review"),
         ("data", "build"),
         ("data", "inspect"),
         ("data", "diff"),

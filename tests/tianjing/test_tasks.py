@@ -38,6 +38,14 @@ FIELDS: dict[str, dict[str, Any]] = {
             {"speaker": "agent", "text": "再拖就上你家去。"},
         ]
     },
+    "mediation": {
+        "turns": [{"speaker": "customer", "text": "厂子关门了，愁得睡不着。"}],
+        "practices": [
+            {"situation": "失业", "act": "offer_deferral", "title": "延期", "text": "履约率高40个百分点"},
+            {"situation": "忘记还款", "act": "offer_autopay", "title": "自动扣款", "text": "履约率高30个百分点"},
+        ],
+        "clauses": CLAUSES,
+    },
 }
 REFERENCES: dict[str, dict[str, Any]] = {
     "policy_qa": {"clause_id": "a:第四条", "clause_label": "《还款办法》第四条", "quote": CLAUSES[0]["text"]},
@@ -53,6 +61,20 @@ REFERENCES: dict[str, dict[str, Any]] = {
     "call_summary": {"reason": "失业", "action": "延期", "request": "", "amount": "2148元", "date": "15号"},
     "handoff_triage": {"route": "human", "reason": "complaint", "evidence": "我要投诉"},
     "complaint_prediction": {"label": "yes", "sign": "上你家去"},
+    "mediation": {
+        "situation": "失业",
+        "emotion": "焦虑",
+        "practice": "延期",
+        "words": "愁得睡不着",
+        "analysis": "同类情形用“延期”履约率高40个百分点，是关联，不代表因果。",
+        "empathy": "我理解您，确实不容易。",
+        "reasoning": "我帮您申请延期。",
+        "clause": "《还款办法》第四条",
+        "law": CLAUSES[0]["text"],
+        "risk": "同类通话出现过“威胁恐吓”，不得再犯。",
+        "act": "offer_deferral",
+        "clause_id": "a:第四条",
+    },
 }
 
 
@@ -82,6 +104,7 @@ def test_every_wording_carries_the_same_input(task_id: str) -> None:
         "call_summary": "我失业了",
         "handoff_triage": "我要投诉",
         "complaint_prediction": "再宽限几天",
+        "mediation": "愁得睡不着",
     }
     for wording in range(3):
         assert inputs.get(task_id, "1+1") in TASKS[task_id].render(fields, wording)

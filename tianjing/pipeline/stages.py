@@ -48,7 +48,7 @@ def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: 
             "build",
             "data_recipes",
             ("data", "build", str(knowledge), "--out", str(dataset)),
-            (knowledge,),
+            (knowledge, *_decisions(config.data.build)),
             dataset,
             config.data.build,
         ),
@@ -104,3 +104,9 @@ def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: 
             config.serve,
         ),
     ]
+
+
+def _decisions(build: Mapping[str, Any] | None) -> tuple[Path, ...]:
+    """The decisions of a review that the dataset is built by: new ones call for another build."""
+    named = (build or {}).get("decisions")
+    return (Path(named),) if named else ()

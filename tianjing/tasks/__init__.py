@@ -6,6 +6,7 @@ from tianjing.tasks.complaint_prediction import ComplaintPrediction
 from tianjing.tasks.finance_qa import FinanceQA
 from tianjing.tasks.handoff_triage import HandoffTriage
 from tianjing.tasks.intent import Intent
+from tianjing.tasks.mediation import Mediation
 from tianjing.tasks.next_reply import NextReply
 from tianjing.tasks.policy_qa import PolicyQA
 from tianjing.tasks.quality_inspection import QualityInspection
@@ -18,6 +19,7 @@ _ALL: tuple[Task, ...] = (
     CallSummary(),
     HandoffTriage(),
     ComplaintPrediction(),
+    Mediation(),
     FinanceQA(),
 )
 TASKS: dict[str, Task] = {task.id: task for task in _ALL}

@@ -24,6 +24,8 @@ MAX_ACTS = 3
 class NextReply:
     """fields: turns[{speaker, text}]; reference: situation, act (the practice's), reply (the agent's own words).
 
+    A reference with `act_wording` names the act in a reviewer's words, which hold its title.
+
     The answer names situation and act in 【】 before the words, so that a person who reads it sees which practice is
     followed and why.
     """
@@ -45,7 +47,7 @@ class NextReply:
         return f"【{self.decisive(reference)}】{reference['reply']}"
 
     def decisive(self, reference: Reference) -> str:
-        return f"{reference['situation']}：{acts.ACTS[reference['act']]}"
+        return f"{reference['situation']}：{reference.get('act_wording') or acts.ACTS[reference['act']]}"
 
     def read(self, text: str, fields: Fields) -> Reading:
         """The act that is named, else the acts of the words; speech put into the customer's mouth is cut off."""

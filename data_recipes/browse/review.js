@@ -1,0 +1,283 @@
+"use strict";
+// Data reaches the page as text nodes only: nothing in a unit can become markup.
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const PAGE_ROWS = 20;
+const ROLES = {customer: "客户", agent: "坐席", system: "系统"};
+const WORDS = {accept: "采纳 accept", edit: "修改 edit", reject: "拒绝 reject"};
+const STATES = {open: "未决定 open", decided: "已决定 decided", changed: "已决定、证据有变 evidence changed", reworded: "原决定针对其他文字 reworded"};
+const FIELDS = {situation: "情形 situation", action: "做法 action", steps: "步骤 steps", modality: "情态 modality", subject: "主体 subject", conditions: "条件 conditions", exception: "例外 exception"};
+const KINDS = Object.keys(DATA.kinds).filter((kind) => DATA.units.some((unit) => unit.kind === kind));
+const STORE = `tianjing-review-${DATA.knowledge}`;
+const byId = (id) => document.getElementById(id);
+const state = {kind: KINDS[0] ?? "", page: 0, search: "", state: "", order: ""};
+// Key of a unit -> {decision, edits: {field: text}, comment}: what is filled in here.
+const filled = new Map();
+let unsaved = false, matching = [];
+
+function make(tag, properties, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+function svg(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+// What is filled in survives a closed window, where the browser lets a page keep anything.
+function keep() {
+  unsaved = true;
+  try { localStorage.setItem(STORE, JSON.stringify({reviewer: byId("reviewer").value, filled: [...filled]})); } catch { /* the warning on leaving stays */ }
+}
+
+function recall() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(STORE) ?? "null");
+    if (!kept) return;
+    byId("reviewer").value = kept.reviewer;
+    const known = new Set(DATA.units.map((unit) => unit.row.key));
+    kept.filled.filter(([key]) => known.has(key)).forEach(([key, value]) => filled.set(key, value));
+    unsaved = filled.size > 0;
+  } catch { /* nothing kept */ }
+}
+
+function haystack(unit) {
+  unit.haystack ??= [...Object.values(unit.row), unit.text, ...Object.values(unit.editable), ...unit.facts.flat()].join("\n").toLowerCase();
+  return unit.haystack;
+}
+
+function decide(unit, word) {
+  const known = filled.get(unit.row.key) ?? {decision: "", edits: {}, comment: ""};
+  const decision = known.decision === word ? "" : word;
+  if (unit.vetoed && (decision === "accept" || decision === "edit")) return;
+  if (!decision && !known.comment) filled.delete(unit.row.key);
+  else filled.set(unit.row.key, {...known, decision});
+  keep();
+  redraw(unit);
+  if (decision === "edit") document.activeElement.closest("article")?.querySelector(".edits input, .edits textarea")?.focus();
+}
+
+function intervalNode([effect, low, high]) {
+  const x = (value) => 200 + 190 * Math.max(-1, Math.min(1, value));
+  const side = low > 0 ? "good" : high < 0 ? "bad" : "open";
+  const label = `${(100 * effect).toFixed(1)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`;
+  return svg("svg", {viewBox: "0 0 400 34", class: "interval", role: "img", "aria-label": `effect ${label} percentage points`},
+    svg("line", {x1: 10, x2: 390, y1: 12, y2: 12}), svg("line", {x1: 200, x2: 200, y1: 3, y2: 21, class: "zero"}),
+    svg("g", {class: side}, svg("line", {x1: x(low), x2: Math.max(x(high), x(low) + 1), y1: 12, y2: 12, class: "range"}), svg("circle", {cx: x(effect), cy: 12, r: 5})),
+    text(10, "-100"), text(200, "0"), text(390, "+100"));
+  function text(at, words) {
+    return svg("text", {x: at, y: 32, "text-anchor": at < 50 ? "start" : at > 350 ? "end" : "middle"}, words);
+  }
+}
+
+function editsNode(unit, entry) {
+  const node = make("div", {className: "edits"});
+  for (const [name, now] of Object.entries(unit.editable)) {
+    const long = name in DATA.separators || now.length > 60;
+    const input = make(long ? "textarea" : "input", {value: entry.edits[name] ?? unit.before[name] ?? now});
+    input.addEventListener("input", () => {
+      const words = input.value.trim();
+      if (words && words !== now) entry.edits[name] = words; else delete entry.edits[name];
+      keep();
+      drawProgress();
+    });
+    if (!(name in entry.edits) && unit.before[name]) entry.edits[name] = unit.before[name];
+    const hint = DATA.separators[name] ? `（以 ${DATA.separators[name]} 分隔）` : "";
+    node.append(make("label", {}, make("span", {}, `${FIELDS[name] ?? name}${hint}`), input));
+  }
+  return node;
+}
+
+function unitNode(unit) {
+  const entry = filled.get(unit.row.key);
+  const decision = entry?.decision ?? "";
+  const node = make("article", {tabIndex: 0, className: decision});
+  node.dataset.key = unit.row.key;
+  const tags = [[unit.state === "open" ? "" : STATES[unit.state], unit.state], [unit.vetoed ? `否决 ${unit.row.verdict}` : "", "vetoed"], [unit.row.decided, ""], [WORDS[decision], decision]];
+  node.append(make("header", {}, make("strong", {}, unit.row.summary), make("code", {}, unit.row.key),
+    ...tags.filter(([label]) => label).map(([label, style]) => make("span", {className: `tag ${style}`}, label))));
+  if (unit.interval) node.append(intervalNode(unit.interval));
+  if (unit.text) node.append(make("p", {className: "text"}, unit.text));
+  if (unit.comment) node.append(make("p", {className: "soft"}, `上次的意见 comment before: ${unit.comment}`));
+  node.append(make("dl", {className: "facts"}, ...unit.facts.map(([name, value]) => make("div", {className: value.length > 24 ? "long" : ""}, make("dt", {}, name), make("dd", {}, value)))));
+  if (unit.exemplars.length) {
+    const talks = unit.exemplars.map((one) => make("div", {}, make("h4", {}, one.id), ...one.turns.map(([speaker, words]) =>
+      make("div", {className: `bubble ${speaker}`}, make("b", {}, ROLES[speaker] ?? speaker), make("div", {}, words)))));
+    node.append(make("details", {}, make("summary", {}, `例子 exemplars (${unit.exemplars.length})`), make("div", {className: "sources"}, ...talks)));
+  }
+  const buttons = Object.entries(WORDS).map(([word, label]) => {
+    const button = make("button", {type: "button", disabled: unit.vetoed && word !== "reject"}, label);
+    button.setAttribute("aria-pressed", String(decision === word));
+    button.addEventListener("click", () => decide(unit, word));
+    return button;
+  });
+  const comment = make("input", {type: "text", className: "comment", placeholder: "意见 comment", value: entry?.comment ?? ""});
+  comment.setAttribute("aria-label", "意见 comment");
+  comment.addEventListener("input", () => {
+    filled.set(unit.row.key, {...(filled.get(unit.row.key) ?? {decision: "", edits: {}}), comment: comment.value});
+    keep();
+    drawProgress();
+  });
+  node.append(make("div", {className: "decide"}, ...buttons, comment));
+  if (decision === "edit") node.append(editsNode(unit, entry));
+  return node;
+}
+
+function redraw(unit) {
+  const old = [...byId("entries").children].find((node) => node.dataset.key === unit.row.key);
+  const node = unitNode(unit);
+  old?.replaceWith(node);
+  node.focus({preventScroll: true});
+  drawProgress();
+  drawChips();
+}
+
+function standing(unit) {
+  return filled.get(unit.row.key)?.decision || unit.state;
+}
+
+function fits(unit, without) {
+  return unit.kind === state.kind && (without || !state.state || standing(unit) === state.state)
+    && (!state.search || haystack(unit).includes(state.search.toLowerCase()));
+}
+
+function drawChips() {
+  const found = new Map([["", 0]]);
+  for (const unit of DATA.units.filter((one) => fits(one, true))) {
+    found.set("", found.get("") + 1);
+    found.set(standing(unit), (found.get(standing(unit)) ?? 0) + 1);
+  }
+  if (state.state && !found.has(state.state)) found.set(state.state, 0);
+  byId("states").replaceChildren(...[...found].map(([value, count]) => {
+    const chip = make("button", {type: "button"}, `${value ? WORDS[value] ?? STATES[value] : "全部 all"} ${count}`);
+    chip.setAttribute("aria-pressed", String(state.state === value));
+    chip.addEventListener("click", () => { state.state = value; state.page = 0; draw(); byId("states").querySelector("[aria-pressed=true]").focus(); });
+    return chip;
+  }));
+}
+
+function drawProgress() {
+  const chosen = [...filled.values()].filter((entry) => entry.decision).length;
+  const lost = [...filled.values()].filter((entry) => !entry.decision && entry.comment.trim()).length;
+  const bare = [...filled.values()].filter((entry) => entry.decision === "edit" && !Object.keys(entry.edits).length).length;
+  byId("progress").textContent = `已填 ${chosen} / ${DATA.units.length} decided here`
+    + (bare ? ` · ${bare} 项修改还没有新措辞 edits without new words` : "")
+    + (lost ? ` · ${lost} 条意见还没有决定 comments without a decision` : "");
+}
+
+function sorted(units) {
+  const value = {effect: (unit) => -Number(unit.row.effect || -9), q: (unit) => Number(unit.row.q || 9)}[state.order];
+  return value ? [...units].sort((one, other) => value(one) - value(other)) : units;
+}
+
+function draw() {
+  document.querySelectorAll("[role=tab]").forEach((tab, number) => {
+    tab.setAttribute("aria-selected", String(KINDS[number] === state.kind));
+    tab.tabIndex = KINDS[number] === state.kind ? 0 : -1;
+  });
+  byId("order").hidden = state.kind !== "practice";
+  drawChips();
+  drawProgress();
+  matching = sorted(DATA.units.filter((unit) => fits(unit)));
+  const pages = Math.max(1, Math.ceil(matching.length / PAGE_ROWS));
+  state.page = Math.min(state.page, pages - 1);
+  const first = state.page * PAGE_ROWS;
+  byId("place").textContent = matching.length ? `${first + 1}–${Math.min(first + PAGE_ROWS, matching.length)} / ${matching.length}` : "没有符合的 nothing matches";
+  byId("back").disabled = state.page === 0;
+  byId("next").disabled = state.page === pages - 1;
+  byId("entries").replaceChildren(...matching.slice(first, first + PAGE_ROWS).map(unitNode));
+}
+
+function turn(by) {
+  const pages = Math.ceil(matching.length / PAGE_ROWS);
+  if (state.page + by < 0 || state.page + by >= pages) return;
+  state.page += by;
+  draw();
+  byId("browse").scrollIntoView();
+  byId("entries").firstElementChild?.focus({preventScroll: true});
+}
+
+function open(kind) {
+  Object.assign(state, {kind, page: 0, state: ""});
+  draw();
+}
+
+function step(by) {
+  const rows = [...byId("entries").children];
+  const at = rows.indexOf(document.activeElement.closest("article"));
+  const row = rows[Math.max(0, Math.min(rows.length - 1, at + by))];
+  row?.focus();
+  row?.scrollIntoView({block: "nearest"});
+}
+
+// The same table as review.csv. A cell that a spreadsheet would compute gets an apostrophe in front.
+function cell(name, value) {
+  const inert = /^[=+\-@\t\r]/.test(value) && !["effect", "ci_low", "ci_high", "q"].includes(name) ? `'${value}` : value;
+  return /[",\r\n]/.test(inert) ? `"${inert.replaceAll('"', '""')}"` : inert;
+}
+
+function table() {
+  const rows = DATA.units.map((unit) => {
+    const entry = filled.get(unit.row.key);
+    if (!entry) return unit.row;
+    const edits = entry.decision === "edit" ? entry.edits : {};
+    return {...unit.row, ...edits, decision: entry.decision, comment: entry.comment.trim(), reviewer: entry.decision ? byId("reviewer").value.trim() : ""};
+  });
+  return [DATA.columns.join(","), ...rows.map((row) => DATA.columns.map((name) => cell(name, row[name])).join(","))].join("\r\n") + "\r\n";
+}
+
+function save() {
+  const link = make("a", {href: URL.createObjectURL(new Blob(["\ufeff", table()], {type: "text/csv"})), download: "review.csv"});
+  document.body.append(link);
+  link.click();
+  link.remove();
+  unsaved = false;
+}
+
+const tabs = document.querySelector("[role=tablist]");
+KINDS.forEach((kind) => {
+  const tab = make("button", {type: "button"}, DATA.kinds[kind], " ", make("span", {}, String(DATA.units.filter((unit) => unit.kind === kind).length)));
+  tab.setAttribute("role", "tab");
+  tab.setAttribute("aria-controls", "browse");
+  tab.addEventListener("click", () => open(kind));
+  tabs.append(tab);
+});
+tabs.addEventListener("keydown", (event) => {
+  const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+  if (!by) return;
+  event.stopPropagation();
+  open(KINDS[(KINDS.indexOf(state.kind) + by + KINDS.length) % KINDS.length]);
+  tabs.querySelector("[aria-selected=true]").focus();
+});
+byId("reviewer").addEventListener("input", keep);
+byId("search").addEventListener("input", (event) => { state.search = event.target.value.trim(); state.page = 0; draw(); });
+byId("order").addEventListener("change", (event) => { state.order = event.target.value; state.page = 0; draw(); });
+byId("back").addEventListener("click", () => turn(-1));
+byId("next").addEventListener("click", () => turn(1));
+byId("save").addEventListener("click", save);
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, textarea")) {
+    if (event.key === "Escape") (event.target.closest("article") ?? event.target).focus();
+    if (event.key === "Escape" && !event.target.closest("article")) event.target.blur();
+    return;
+  }
+  const key = document.activeElement.closest("article")?.dataset.key;
+  const unit = key === undefined ? null : DATA.units.find((one) => one.row.key === key);
+  const word = {a: "accept", e: "edit", r: "reject"}[event.key];
+  const number = Number(event.key);
+  if (number >= 1 && number <= KINDS.length) open(KINDS[number - 1]);
+  else if (event.key === "/") { event.preventDefault(); byId("search").focus(); }
+  else if (event.key === "j") step(1);
+  else if (event.key === "k") step(-1);
+  else if (event.key === "ArrowRight") turn(1);
+  else if (event.key === "ArrowLeft") turn(-1);
+  else if (unit && word) { event.preventDefault(); if (filled.get(key)?.decision !== word) decide(unit, word); }
+  else if (unit && event.key === "u") { filled.delete(key); keep(); redraw(unit); }
+});
+window.addEventListener("beforeunload", (event) => { if (unsaved && filled.size) event.preventDefault(); });
+recall();
+draw();
