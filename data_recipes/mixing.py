@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from data_recipes.errors import DataError
-from data_recipes.order import order_key
 from tianjing.config import StrictModel
+from tianjing.order import order_key
 from tianjing.records import Example, Split
 
 Share = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]

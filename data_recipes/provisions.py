@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from data_recipes.bm25 import BM25, bigrams
 from data_recipes.knowledge import article_id, is_part, leaves
-from data_recipes.order import order_key
+from tianjing.order import order_key
 from tianjing.records import Clause
 from tianjing.text import numbers
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from data_recipes.cleaning.decontamination import Contamination, row_text
 from data_recipes.config import BuildConfig
-from data_recipes.order import order_key
 from data_recipes.splits import check_disjoint
 from data_recipes.surface import NearDuplicates, surface
 from data_recipes.tasks.draft import Draft
 from tianjing.dataset import SPLITS
 from tianjing.files import canonical_json
+from tianjing.order import order_key
 from tianjing.privacy import find
 from tianjing.records import Example
 from tianjing.tasks import TASKS, conversation

@@ -15,7 +15,7 @@ from itertools import pairwise
 from data_recipes.cleaning.components import components
 from data_recipes.config import SplitConfig, TimeSplit
 from data_recipes.errors import DataError
-from data_recipes.order import order_key
+from tianjing.order import order_key
 from tianjing.records import Split
 
 

@@ -14,6 +14,7 @@ from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.paraphrase import perturb
 from evals.records import GREEDY, SAMPLED, TEXT, WORDING, Item, Request
+from tianjing.order import order_key
 from tianjing.records import Example, Message
 from tianjing.tasks import TASKS, Fields, Reference, Task, prompt
 
@@ -37,7 +38,7 @@ def choose_items(test: Sequence[Example], config: EvalConfig) -> list[Item]:
         raise EvalError("the dataset has no test rows", "build it again with a held-out share above 0")
     items = []
     for task_id in sorted(by_task):
-        chosen = _balanced(by_task[task_id], config, random.Random(f"{config.seed}/items/{task_id}"))
+        chosen = _balanced(by_task[task_id], config)
         for number, example in enumerate(chosen):
             items.append(_item(example, number < config.stability_items, config))
     return items
@@ -55,7 +56,7 @@ def choose_shots(train: Sequence[Example], config: EvalConfig) -> dict[str, list
     for task_id, rows in by_task.items():
         rows.sort(key=lambda row: (sum(len(message.content) for message in row.messages), row.id))
         pool = rows[: max(config.shots, len(rows) // 2)]
-        random.Random(f"{config.seed}/shots/{task_id}").shuffle(pool)
+        pool.sort(key=lambda row: order_key(config.seed, f"shots/{row.id}"))
         first_of_kind = {answer_kind(row): row for row in reversed(pool)}
         different = [row for row in pool if first_of_kind[answer_kind(row)] is row]
         alike = [row for row in pool if first_of_kind[answer_kind(row)] is not row]
@@ -150,15 +151,15 @@ def _item(example: Example, stability: bool, config: EvalConfig) -> Item:
     )
 
 
-def _balanced(rows: Sequence[Example], config: EvalConfig, rng: random.Random) -> list[Example]:
-    """Kinds in turn, one row each, a group at most `max_per_group` times while other groups are left."""
+def _balanced(rows: Sequence[Example], config: EvalConfig) -> list[Example]:
+    """Kinds in turn, one row each, a group at most `max_per_group` times while other groups are left.
+
+    Drawn by a hash of the row's id, so that another dataset with most of the same rows is asked most of the same items.
+    """
     kinds: dict[str, list[Example]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row.id):
+    for row in sorted(rows, key=lambda row: order_key(config.seed, f"items/{row.id}")):
         kinds[answer_kind(row)].append(row)
-    order = sorted(kinds)
-    rng.shuffle(order)
-    for kind in order:
-        rng.shuffle(kinds[kind])
+    order = sorted(kinds, key=lambda kind: order_key(config.seed, f"items/{kind}"))
     chosen: list[Example] = []
     used: Counter[str] = Counter()
     cap = config.max_per_group

@@ -5,12 +5,12 @@ Shapes: `input_ids` and `labels` are lists of length T; `labels` is -100 whereve
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tianjing.order import order_key
 from tianjing.records import Example
 from tianjing.tasks import TASKS
 from training.errors import TrainingError
@@ -42,14 +42,16 @@ class TokenRows:
 
 
 def choose(examples: Sequence[Example], per_task: int | dict[str, int] | None, seed: int) -> list[Example]:
-    """At most `per_task` rows of each task (one number, or one by task), drawn with `seed`."""
+    """At most `per_task` rows of each task (one number, or one by task), drawn with `seed`.
+
+    The draw is a hash of the row's id: a row more or less in the dataset changes one row of it, not all.
+    """
     by_task: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         by_task[example.task].append(example)
     chosen = []
     for task in sorted(by_task):
-        rows = sorted(by_task[task], key=lambda row: row.id)
-        random.Random(f"{seed}:{task}").shuffle(rows)
+        rows = sorted(by_task[task], key=lambda row: order_key(seed, row.id))
         chosen += rows[: per_task.get(task) if isinstance(per_task, dict) else per_task]
     return chosen
 

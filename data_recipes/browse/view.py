@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from data_recipes.splits import order_key
+from tianjing.order import order_key
 from tianjing.records import Split
 
 Record = TypeVar("Record")

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from data_recipes.clauses.modality import first_modal
 from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
-from data_recipes.order import order_key
 from data_recipes.provisions import Provisions
 from data_recipes.tasks.agreement import is_quotation, understandable
 from data_recipes.tasks.draft import Draft, Drafts
 from data_recipes.tasks.policy_qa import TASK
 from data_recipes.tasks.statute_qa import PER_CENT, QUANTITY, stands_alone
+from tianjing.order import order_key
 from tianjing.records import Clause, Modality
 from tianjing.text import number, numbers
 

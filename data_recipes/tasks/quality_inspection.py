@@ -14,11 +14,11 @@ from dataclasses import replace
 
 from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
-from data_recipes.order import order_key
 from data_recipes.surface import NearDuplicates, surface
 from data_recipes.tasks.draft import Draft, Drafts, from_dialogue, last_customer_turn, turn_id
 from data_recipes.tasks.nearest import nearest
 from data_recipes.tasks.verdicts import Verdicts
+from tianjing.order import order_key
 from tianjing.records import Dialogue, Event, Split
 from tianjing.tasks.quality_inspection import NONE
 

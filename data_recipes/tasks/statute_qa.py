@@ -10,11 +10,11 @@ from data_recipes.clauses import norms
 from data_recipes.clauses.modality import first_modal
 from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
-from data_recipes.order import order_key
 from data_recipes.provisions import Provisions
 from data_recipes.tasks.agreement import is_quotation
 from data_recipes.tasks.draft import Draft, Drafts
 from data_recipes.tasks.policy_qa import TASK
+from tianjing.order import order_key
 from tianjing.records import Clause, Modality, Split
 from tianjing.text import numbers
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from data_recipes.errors import DataError
-from data_recipes.order import order_key
 from data_recipes.surface import NearDuplicates
 from data_recipes.tasks.draft import Draft
 from data_recipes.teacher.asking import Answer, OnAnswer, ask_all, request_key
@@ -23,6 +22,7 @@ from data_recipes.teacher.prompts import evidence, request
 from tianjing.engine import ChatRequest
 from tianjing.errors import EXIT_STAGE_FAILED
 from tianjing.files import write_jsonl
+from tianjing.order import order_key
 from tianjing.rulebook import PhraseMatcher
 
 TASK = "policy_qa"

@@ -31,6 +31,16 @@ def test_items_are_balanced_spread_and_the_same_every_time(examples: Examples, c
     assert {i.id for i in items} != {i.id for i in choose_items(test, config.model_copy(update={"seed": 1}))}
 
 
+def test_a_row_less_in_the_dataset_leaves_most_items_and_worked_examples(
+    examples: Examples, config: EvalConfig
+) -> None:
+    test, train = examples("test", 40), examples("train", 24)
+    items = {item.id for item in choose_items(test, config)}
+    assert len(items & {item.id for item in choose_items(test[1:], config)}) >= len(items) - 3
+    shots, fewer = choose_shots(train, config), choose_shots(train[1:], config)
+    assert sum(shots[task] == fewer[task] for task in shots) >= 2
+
+
 def test_no_group_is_asked_more_often_than_wanted(examples: Examples, config: EvalConfig) -> None:
     once = config.model_copy(update={"items": 18, "max_per_group": 1})
     chosen = choose_items(examples("test", 40), once)

@@ -71,3 +71,9 @@ def test_rows_are_chosen_evenly_over_tasks_and_reproducibly() -> None:
     assert [row.id for row in chosen] == [row.id for row in choose(list(reversed(rows)), 4, seed=1)]
     assert [row.id for row in chosen] != [row.id for row in choose(rows, 4, seed=2)]
     assert len(choose(rows, {"next_reply": 7}, seed=1)) == 7 + 5  # a task that is not named keeps all its rows
+
+
+def test_a_row_less_in_the_dataset_leaves_the_draw_of_the_others() -> None:
+    rows = [example(number) for number in range(300)]
+    chosen = {row.id for row in choose(rows, 120, seed=0)}
+    assert len(chosen & {row.id for row in choose(rows[1:], 120, seed=0)}) >= 119
