@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +25,11 @@ def write_review(folder: Path, out: Path, decisions: Path | None = None) -> Coun
     """Write the page and the table of a knowledge to `out`; returns how many units stand in which state.
 
     Raises:
-        DataError: no knowledge; no such decisions; `out` holds a table that somebody has filled in.
+        DataError: no knowledge; no such decisions; `out` holds a table with something that is not recorded.
     """
     knowledge = read_knowledge(folder)
     known = latest(read_decisions(decisions)) if decisions else {}
-    _keep_what_was_filled_in(out / SHEET)
+    _keep_what_was_filled_in(out / SHEET, known.values())
     found = [(unit, standing(unit, known.get(unit.key))) for unit in units(knowledge)]
     page = review_page(folder.name, read_manifest(folder), knowledge.dialogues, found)
     atomic_write(out / SHEET, write_sheet(cells(unit, where) for unit, where in found))
@@ -72,6 +72,10 @@ class _Recorder:
 
     def decide(self, rows: Sequence[SheetRow], known: Sequence[Decision]) -> list[Decision]:
         counting, made = latest(known), list[Decision]()
+        nameless = [row for row in rows if row.decision and not (row.reviewer or self._reviewer)]
+        if nameless:
+            message = f"{len(nameless)} decisions name nobody; fill the column in, or give --reviewer NAME"
+            self._problems.add(nameless[0].line, "reviewer", message)
         lines: dict[str, int] = {}
         for row in rows:
             unit = self._units.get(row.key)
@@ -93,7 +97,7 @@ class _Recorder:
         if row.digest != unit.digest:
             add(row.line, "digest", "the sheet was written from another extraction; apply it to that one")
         elif not (row.reviewer or self._reviewer):
-            add(row.line, "reviewer", "nobody is named; fill it in, or give --reviewer NAME")
+            return False
         elif unit.vetoed and row.decision != "reject":
             rules = "、".join(getattr(unit.record, "rules", ())) or "the rulebook"
             add(row.line, "decision", f"vetoed by {rules}: it can never be accepted, whatever its effect")
@@ -142,13 +146,18 @@ def _says_the_same(one: Decision, before: Decision | None) -> bool:
     return before is not None and all(getattr(one, name) == getattr(before, name) for name in alike)
 
 
-def _keep_what_was_filled_in(sheet: Path) -> None:
+def _keep_what_was_filled_in(sheet: Path, decisions: Iterable[Decision]) -> None:
+    """A table is written over only if all that was filled in is recorded in `decisions`."""
     if not sheet.exists():
         return
     problems = Problems(sheet)
-    rows = read_sheet(sheet, problems)
-    if problems.found or any(row.decision or row.edits or row.comment for row in rows):
+    recorded = [(one.key, one.digest, one.decision, one.edits, one.comment) for one in decisions]
+    for row in read_sheet(sheet, problems):
+        filled_in = row.decision or row.edits or row.comment
+        if filled_in and (row.key, row.digest, row.decision, dict(row.edits), row.comment) not in recorded:
+            problems.add(row.line, "decision", "not recorded")
+    if problems.found:
         raise DataError(
-            f"{sheet}: somebody has filled it in",
-            "record it with --apply, or give --out another folder; it is not written over",
+            f"{sheet}: somebody has filled it in, and it is not all recorded",
+            "record it with --apply and name the --decisions, or give --out another folder; it is not written over",
         )

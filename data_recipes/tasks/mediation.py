@@ -34,12 +34,15 @@ from data_recipes.tasks.verdicts import Verdicts
 from tianjing import acts
 from tianjing.records import Clause, Dialogue, Practice, Split
 from tianjing.tasks.handoff_triage import REASONS
+from tianjing.tasks.mediation import EMOTIONS, claimed
 from tianjing.tasks.quality_inspection import NONE
 from tianjing.text import numbers
 
 TASK = "mediation"
 _SENTENCE = re.compile(r"[^。！？!?]+[。！？!?]?")
-_ELSEWHERE = re.compile(r"《|〔")  # a citation or a placeholder belongs to its own talk
+# What belongs to its own talk: a citation, a placeholder, something that happened there.
+_ELSEWHERE = re.compile(r"《|〔|同事|上次|上回|之前|前面|前天|昨天|今天|刚才|录音|挂(?:断|了)")
+_SOOTHES = re.compile(r"消(?:消)?气|生气|火气|冒火|心平气和|冷静|态度|打扰|冒犯|语气")  # said to somebody who is angry
 _MIN_CHARS, _MAX_CHARS = 5, 60
 _COMMON_CLAUSES = 3
 
@@ -123,11 +126,11 @@ class _Writer:
         feeling, shown = emotion(turn["text"] for turn in turns if turn["speaker"] == "customer")
         reply = self._reply(case, practice)
         own, reasoning = _parts(dialogue, reply, practice.action)
-        empathy = own or self._borrowed(case, split)
+        empathy = own or self._borrowed(case, split, feeling)
         clause, choices, quote = self._law(case, practice, split, words + reasoning.words)
         risk = self._risk(case, turns, split)
         cards = self._cards(case, practice)
-        stated = numbers(reasoning.words + empathy.words + risk.words)
+        stated = claimed(reasoning.words + empathy.words + risk.words)
         material = " ".join(turn["text"] for turn in turns) + " ".join(choice["text"] for choice in choices)
         if not stated <= numbers(material):
             raise _NoEvidence("the agent's words state a number that is not shown")
@@ -173,8 +176,11 @@ class _Writer:
                 return index
         raise _NoEvidence("the agent did not follow the practice")
 
-    def _borrowed(self, case: Case, split: Split) -> Spoken:
-        pool = self._empathy.get((split, case.situation))
+    def _borrowed(self, case: Case, split: Split, feeling: str) -> Spoken:
+        """Words of empathy of this case, else of another; what soothes anger is for who is angry."""
+        angry = feeling in EMOTIONS[:2]
+        known = self._empathy.get((split, case.situation), ())
+        pool = [spoken for spoken in known if angry or not _SOOTHES.search(spoken.words)]
         if not pool:
             raise _NoEvidence("no words of empathy where such a promise was kept")
         own = [spoken for spoken in pool if spoken.source.rpartition("#")[0] == case.dialogue.id]

@@ -5,12 +5,13 @@ rejected   what another agent said to the same reason in another case of the sam
            outcome, or another act than the practice, and the promise was not kept; or words that break a rule, whatever
            became of the case, marked as a breach with its rules
 
-Both answers have the form of the task, so that form tells nothing apart; the rejected words state no number that the
-prompt does not, so that they could have been said here.
+Both answers have the form of the task, and both or neither state a number, or name somebody, that the prompt does not
+show: neither form nor knowledge tells them apart.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +29,13 @@ from tianjing import acts
 from tianjing.privacy import find
 from tianjing.records import Example, Message, Practice, Preference, Split
 from tianjing.tasks import TASKS
+from tianjing.tasks.mediation import claimed
 from tianjing.tasks.next_reply import MAX_ACTS
-from tianjing.text import compact, numbers
+from tianjing.text import compact
 
 Why = Literal["harmful", "other", "breach"]
 _NEAREST = 50
+_NAME = re.compile(r"〔[^〕]*〕")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def draft_preferences(
             pairs = pairing.of(row)
             made += pairs
             if not pairs:
-                dropped["preference: no reply that did not work could have been said here"] += 1
+                dropped["preference: no reply that did not work could stand beside it"] += 1
     return sorted(made, key=lambda pair: pair.id), dropped
 
 
@@ -141,7 +144,7 @@ class _Pairing:
         practice = self._practices[row.practice_ids[0]]
         shown = " ".join(turn["text"] for turn in row.fields["turns"])
         ranked = self._near.rank(row.fields["turns"][-1]["text"], limit=_NEAREST)
-        fitting = [index for index, _ in ranked if self._could_be_said(self._pool[index], row, practice, shown)]
+        fitting = [index for index, _ in ranked if self._fits(self._pool[index], row, practice, shown)]
         fitting.sort(key=lambda index: self._used[index])  # stable: the nearest of those used least
         pairs: list[Preference] = []
         answers = {compact(row.messages[-1].content)}
@@ -154,12 +157,12 @@ class _Pairing:
                 pairs.append(pair)
         return pairs
 
-    def _could_be_said(self, one: _Candidate, row: Example, practice: Practice, shown: str) -> bool:
+    def _fits(self, one: _Candidate, row: Example, practice: Practice, shown: str) -> bool:
         if one.case.dialogue.id == _case_id(row) or practice.action in one.heard:
             return False
         if one.why == "breach" and not self._config.preference.breaches:
             return False
-        return numbers(one.words) <= numbers(shown) and "〔" not in one.words and not find(one.words)
+        return _knows(one.words, shown) == _knows(row.reference["reply"], shown) and not find(one.words)
 
     def _pair(self, row: Example, practice: Practice, one: _Candidate, number: int) -> Preference:
         reference = {**row.reference, "act": one.act, "reply": one.words}
@@ -184,6 +187,11 @@ class _Pairing:
             licence=row.licence,
             source=row.source,
         )
+
+
+def _knows(words: str, shown: str) -> tuple[bool, bool]:
+    """Whether words claim a number, and whether they name somebody, that the prompt does not show."""
+    return not claimed(words) <= claimed(shown), not set(_NAME.findall(words)) <= set(_NAME.findall(shown))
 
 
 def _case_id(row: Example) -> str:

@@ -21,6 +21,7 @@ from data_recipes.experience.evidence import evidence, weigh
 from data_recipes.experience.units import Unit
 from data_recipes.extract import extract
 from data_recipes.knowledge import Knowledge, QualityRule, read_knowledge
+from data_recipes.publish.columns import PREFERENCE_COLUMNS
 from data_recipes.selection import select
 from data_recipes.tasks.config import PreferenceConfig
 from data_recipes.tasks.draft import Draft
@@ -155,7 +156,7 @@ _PRACTICES = st.lists(
 _WORDS = st.lists(st.sampled_from(["", "accept", "edit", "reject"]), min_size=5, max_size=5)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     now=_PRACTICES,
     words=_WORDS,
@@ -272,6 +273,7 @@ def test_a_customer_who_needs_a_person_is_the_risk(verdicts: Verdicts) -> None:
 
 
 def test_an_emotion_is_what_the_words_show() -> None:
+    assert emotion(["网贷滚雪球一样，你说怎么办"]) == ("未表露", "")
     assert emotion(["我愁得睡不着", "真是气死人"]) == ("愤怒", "气死")
     assert emotion(["催命嘛，晚点说"]) == ("抵触", "催命")
     assert emotion(["不知道先还谁，压力大"]) == ("焦虑", "不知道先")
@@ -330,9 +332,12 @@ def test_an_unlawful_answer_is_rejected_as_a_breach_with_its_rules(verdicts: Ver
     assert not pairs_of(knowledge, verdicts, lawful)
 
 
-def test_a_rejected_answer_with_a_foreign_number_could_not_have_been_said(verdicts: Verdicts) -> None:
-    replies = [("失业", TALK["失业"][1]["offer_deferral"], 1), ("失业", "请您全额还清3200元。", 0)]
-    assert not pairs_of(world(WORKS, replies), verdicts)
+def test_both_answers_of_a_pair_or_neither_state_a_number_that_is_not_shown(verdicts: Verdicts) -> None:
+    plain, counted = TALK["失业"][1]["offer_deferral"], "给您延期20天，缓一段再还。"
+    bare, priced = "请您全额还清。", "请您全额还清3200元。"
+    for chosen, rejected, expected in ((plain, priced, 0), (plain, bare, 1), (counted, bare, 0), (counted, priced, 1)):
+        replies = [("失业", chosen, 1), ("失业", rejected, 0)]
+        assert len(pairs_of(world(WORKS, replies), verdicts)) == expected
 
 
 # Weights
@@ -411,6 +416,18 @@ def _said_and_written(row: Example, dialogues: dict[str, Dialogue], clause: str)
     assert compact(row.reference["law"]) in compact(clause)
 
 
+def test_the_pairs_load_as_a_configuration_of_the_folder(traced: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    loaded = datasets.load_dataset(str(traced[2]), "preferences", cache_dir=str(tmp_path))
+    for split in SPLITS:
+        pairs = read_preferences(traced[2] / preference_file(split))
+        assert [row["rejected"] for row in loaded[split]] == [[pair.rejected[0].model_dump()] for pair in pairs]
+    assert (
+        loaded["train"].column_names == [column.name for column in PREFERENCE_COLUMNS] == list(Preference.model_fields)
+    )
+
+
+@pytest.mark.slow  # TRL brings torch in
 def test_trl_reads_the_pairs_as_they_are(traced: tuple[Path, Path, Path], tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     data_utils = pytest.importorskip("trl.data_utils")

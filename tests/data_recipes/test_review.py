@@ -167,12 +167,17 @@ def test_a_file_that_is_no_review_is_refused(
         apply_review(knowledge, sheet, log, "王敏")
 
 
-def test_what_somebody_filled_in_is_not_written_over(knowledge: Path, out: Path) -> None:
+def test_what_somebody_filled_in_is_not_written_over(knowledge: Path, out: Path, log: Path) -> None:
     write_review(knowledge, out)
     write_review(knowledge, out)
     fill(out / SHEET, {GOOD: {"decision": "accept"}})
     with pytest.raises(DataError, match="somebody has filled it in"):
         write_review(knowledge, out)
+    with pytest.raises(DataError, match=r"review.csv:2: column 'reviewer': 1 decisions name nobody"):
+        apply_review(knowledge, out / SHEET, log)
+    apply_review(knowledge, out / SHEET, log, "王敏")
+    write_review(knowledge, out, log)  # all of it is recorded
+    assert rows_of(out / SHEET)[0]["decided"].startswith("accept by 王敏")
 
 
 def test_the_same_sheet_twice_decides_once_and_a_later_decision_keeps_the_history(

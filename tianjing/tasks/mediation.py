@@ -46,6 +46,7 @@ _WORDINGS = (
 )
 _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 _PAIR = re.compile(rf"[\"“]?({'|'.join(_KEYS)})[\"”]?\s*[:：]\s*[\"“]((?:\\.|[^\"”\\\n])*)")
+_PLACEHOLDER = re.compile(r"〔[^〕]*〕")
 _MIN_QUOTE_CHARS = 4
 
 
@@ -111,7 +112,7 @@ class Mediation:
         shown = " ".join(
             text for name in ("turns", "practices", "clauses") for item in fields[name] for text in item.values()
         )
-        stated = numbers(" ".join(parts[name] for name in PARTS if name != "clause"))
+        stated = claimed(" ".join(parts[name] for name in PARTS if name != "clause"))
         if not stated <= numbers(shown) or any(_matcher().find(parts[name]) for name in _SPOKEN):
             return 0.0
         cited = next((clause["text"] for clause in fields["clauses"] if clause["id"] == decided["clause"]), "")
@@ -129,6 +130,11 @@ class Mediation:
 
     def format_only(self, fields: Fields, references: Sequence[Reference], rng: random.Random) -> str:
         return self.target(rng.choice(list(references)))
+
+
+def claimed(text: str) -> frozenset[str]:
+    """The numbers that words claim; that of a placeholder such as 〔姓名1〕 or of 一次说清 is none."""
+    return numbers(_PLACEHOLDER.sub("", text), claims=True)
 
 
 def _numbered(lines: Sequence[str]) -> str:
