@@ -26,12 +26,12 @@ from data_recipes.experience.evidence import vetoed_acts, weigh
 from data_recipes.experience.practices import Case, best_practices, cases
 from data_recipes.experience.units import title
 from data_recipes.knowledge import Knowledge
-from data_recipes.order import order_key
 from data_recipes.provisions import Provisions
 from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
 from data_recipes.tasks.emotions import emotion
 from data_recipes.tasks.verdicts import Verdicts
 from tianjing import acts
+from tianjing.order import order_key
 from tianjing.records import Clause, Dialogue, Practice, Split
 from tianjing.tasks.handoff_triage import REASONS
 from tianjing.tasks.mediation import EMOTIONS, claimed

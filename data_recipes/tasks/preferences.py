@@ -21,11 +21,11 @@ from data_recipes.bm25 import BM25
 from data_recipes.config import BuildConfig, PracticesConfig
 from data_recipes.experience.practices import Case, cases
 from data_recipes.knowledge import Knowledge
-from data_recipes.order import order_key
 from data_recipes.tasks.draft import turn_id
 from data_recipes.tasks.next_reply import TASK
 from data_recipes.tasks.verdicts import Verdicts
 from tianjing import acts
+from tianjing.order import order_key
 from tianjing.privacy import find
 from tianjing.records import Example, Message, Practice, Preference, Split
 from tianjing.tasks import TASKS
