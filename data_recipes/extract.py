@@ -10,7 +10,7 @@ from data_recipes.cleaning.executors import ExecutorConfig
 from data_recipes.cleaning.run import workspace
 from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
-from data_recipes.experience.practices import cases, mine
+from data_recipes.experience.practices import align, cases, conclude, mine
 from data_recipes.experience.procedures import mine_procedures
 from data_recipes.gathering import Gathered, Progress, SpokenDialogues, gather
 from data_recipes.knowledge import KIND, Duplicate, Instruction, Knowledge, Quarantined, Trail, write_knowledge
@@ -80,16 +80,26 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
     outcomes = [outcome for outcome in outcomes if outcome.case not in unusable]
     learned = [dialogue for dialogue in dialogues if splits[dialogue.customer] != "test"]
     progress("mining practices and procedures")
-    mined, without_reason = cases(learned, events, outcomes, customers, config.practices)
+    quarantine = [
+        Quarantined(**row) for *_, cleaned in found.raw for row in cleaned.quarantine if row["dialogue"] not in unusable
+    ]
+    breaches: dict[tuple[str, int], frozenset[str]] = {}
+    for row in quarantine:
+        breaches[row.dialogue, row.turn] = breaches.get((row.dialogue, row.turn), frozenset()) | {row.rule}
+    aligned, clocks = align(learned, events, config.practices.exclude_activities)
+    mined, without_reason = cases(learned, aligned, outcomes, customers, config.practices)
     found.dropped.update(without_reason)
+    practices = mine(mined, config.practices, breaches)
     known = {dialogue.id for dialogue in learned}
+    everyone = {dialogue.id for dialogue in dialogues}
     law_splits = split_groups([d.parsed.document for d in found.documents if d.strength == "law"], config.split)
     instruction_splits = split_groups({row.document for row in found.instructions}, config.split)
     return Knowledge(
         clauses=[clause for document in found.documents for clause in document.parsed.clauses],
         terms=[term for document in found.documents for term in document.terms()],
         quality_rules=found.tables,
-        practices=mine(mined, config.practices),
+        practices=practices,
+        conclusions=conclude(mined, practices, events, everyone, customers, clocks, config.practices),
         procedures=mine_procedures((e for e in events if e.case in known), config.procedures, config.practices),
         dialogues=dialogues,
         events=events,
@@ -100,12 +110,7 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
             Instruction(**row._asdict(), split=instruction_splits[row.document]) for row in found.instructions
         ],
         trail=[row for row in trail if row.id not in unusable],
-        quarantine=[
-            Quarantined(**row)
-            for *_, cleaned in found.raw
-            for row in cleaned.quarantine
-            if row["dialogue"] not in unusable
-        ],
+        quarantine=quarantine,
         duplicates=[row for row in duplicates if row.id not in unusable],
         dropped=dropped,
         rejected=found.rejected,

@@ -13,7 +13,7 @@ from data_recipes.errors import DataError
 from tianjing.config import StrictModel
 from tianjing.files import read_jsonl, write_jsonl
 from tianjing.lineage import is_artefact, read_manifest
-from tianjing.records import Clause, Customer, Dialogue, Event, Outcome, Practice, Procedure, Split
+from tianjing.records import Clause, Conclusion, Customer, Dialogue, Event, Outcome, Practice, Procedure, Split
 
 KIND = "knowledge"
 Record = TypeVar("Record", bound=BaseModel)
@@ -118,6 +118,7 @@ class Knowledge:
     clauses: Sequence[Clause] = ()
     quality_rules: Sequence[QualityRule] = ()
     practices: Sequence[Practice] = ()
+    conclusions: Sequence[Conclusion] = ()
     procedures: Sequence[Procedure] = ()
     dialogues: Sequence[Dialogue] = ()
     events: Sequence[Event] = ()
@@ -137,6 +138,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "clauses": Clause,
     "quality_rules": QualityRule,
     "practices": Practice,
+    "conclusions": Conclusion,
     "procedures": Procedure,
     "dialogues": Dialogue,
     "events": Event,
