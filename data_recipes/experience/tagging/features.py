@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def grams(text: str) -> list[str]:
             found.extend(word[i : i + n] for n in (1, 2, 3) for i in range(len(word) - n + 1))
     words = [word for word in _WORD.findall(plain) if word.isascii()]
     found.extend(f"w:{word}" for word in words)
-    found.extend(f"w:{one} {other}" for one, other in zip(words, words[1:], strict=False))
+    found.extend(f"w:{one} {other}" for one, other in pairwise(words))
     return found
 
 
