@@ -121,6 +121,9 @@ class PracticesConfig(StrictModel):
     """What counts as an action: acts heard in the agent's turns, activities of the operation log, or both."""
     exclude_activities: tuple[str, ...] = ("质检",)
     """Activities that are no action of the agent; `reason_activity` never is."""
+    max_situation_error: Fraction = 0.2
+    """Share of a situation's cases that inference may take for another one: an association that so many would explain
+    is exploratory. Logged situations are believed."""
     outcome: str = "promise_kept"
     """Outcome of outcomes.jsonl, 0 or 1, that a good practice raises."""
     strata: tuple[str, ...] = ("overdue_bucket",)

@@ -10,14 +10,23 @@ from data_recipes.cleaning.executors import ExecutorConfig
 from data_recipes.cleaning.run import workspace
 from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
-from data_recipes.experience.practices import align, cases, conclude, mine
+from data_recipes.experience.practices import align, cases, conclude, mine, told
 from data_recipes.experience.procedures import mine_procedures
 from data_recipes.gathering import Gathered, Progress, SpokenDialogues, gather
-from data_recipes.knowledge import KIND, Duplicate, Instruction, Knowledge, Quarantined, Trail, write_knowledge
+from data_recipes.knowledge import (
+    KIND,
+    Duplicate,
+    InferredSituation,
+    Instruction,
+    Knowledge,
+    Quarantined,
+    Trail,
+    write_knowledge,
+)
 from data_recipes.splits import LinkedRow, split_groups, split_rows
 from tianjing.files import OnError
 from tianjing.lineage import Manifest, Work, artefact, read_manifest
-from tianjing.records import Customer, Dialogue, Split
+from tianjing.records import Customer, Dialogue, Event, Outcome, Split
 
 
 def extract(
@@ -87,7 +96,8 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
     for row in quarantine:
         breaches[row.dialogue, row.turn] = breaches.get((row.dialogue, row.turn), frozenset()) | {row.rule}
     aligned, clocks = align(learned, events, config.practices.exclude_activities)
-    mined, without_reason = cases(learned, aligned, outcomes, customers, config.practices)
+    situations = _situations(learned, dialogues, aligned, outcomes, config)
+    mined, without_reason = cases(learned, aligned, outcomes, customers, config.practices, told(situations))
     found.dropped.update(without_reason)
     practices = mine(mined, config.practices, breaches)
     known = {dialogue.id for dialogue in learned}
@@ -99,6 +109,7 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
         terms=[term for document in found.documents for term in document.terms()],
         quality_rules=found.tables,
         practices=practices,
+        situations=situations,
         conclusions=conclude(mined, practices, events, everyone, customers, clocks, config.practices),
         procedures=mine_procedures((e for e in events if e.case in known), config.procedures, config.practices),
         dialogues=dialogues,
@@ -115,6 +126,35 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
         dropped=dropped,
         rejected=found.rejected,
     )
+
+
+def _situations(
+    learned: Sequence[Dialogue],
+    dialogues: Sequence[Dialogue],
+    events: Sequence[Event],
+    outcomes: Sequence[Outcome],
+    config: ExtractConfig,
+) -> list[InferredSituation]:
+    """Situations by the words of the dialogues whose outcome or reason is known, where the configuration asks for them.
+
+    Of those that are learned from, by themselves; the others, which are tested on, are read with what these taught.
+    """
+    if config.practices.situation == "logged":
+        return []
+    from data_recipes.experience.situations import SituationsConfig, infer_situations, logged_reasons
+
+    known = logged_reasons(learned, events, config.practices)
+    wanted = {outcome.case for outcome in outcomes if outcome.name == config.practices.outcome} | set(known)
+    ours = {dialogue.id for dialogue in learned}
+    found = infer_situations([d for d in learned if d.id in wanted], known, SituationsConfig())
+    held_out = [d for d in dialogues if d.id in wanted - ours]
+    if held_out:
+        everyone = infer_situations([d for d in dialogues if d.id in wanted], known, SituationsConfig())
+        found = {**found, **{case: inferred for case, inferred in everyone.items() if case not in ours}}
+    return [
+        InferredSituation(dialogue=case, situation=one.situation, turn=one.turn, probability=one.probability)
+        for case, one in sorted(found.items())
+    ]
 
 
 def _split(

@@ -104,6 +104,15 @@ class Quarantined(StrictModel):
     evidence: str
 
 
+class InferredSituation(StrictModel):
+    """The situation that a dialogue's words tell, in which customer turn, and how probable it is."""
+
+    dialogue: str
+    situation: str
+    turn: int
+    probability: float
+
+
 class Duplicate(StrictModel):
     """A dialogue and the first of its near duplicates."""
 
@@ -119,6 +128,7 @@ class Knowledge:
     quality_rules: Sequence[QualityRule] = ()
     practices: Sequence[Practice] = ()
     conclusions: Sequence[Conclusion] = ()
+    situations: Sequence[InferredSituation] = ()
     procedures: Sequence[Procedure] = ()
     dialogues: Sequence[Dialogue] = ()
     events: Sequence[Event] = ()
@@ -139,6 +149,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "quality_rules": QualityRule,
     "practices": Practice,
     "conclusions": Conclusion,
+    "situations": InferredSituation,
     "procedures": Procedure,
     "dialogues": Dialogue,
     "events": Event,

@@ -284,7 +284,7 @@ class Support(StrictModel):
     agents: int
 
 
-Doubt = Literal["unmeasured confounder", "agents", "last month", "doubly robust"]
+Doubt = Literal["situation", "unmeasured confounder", "agents", "last month", "doubly robust"]
 
 
 class Estimate(StrictModel):
@@ -332,7 +332,10 @@ class Practice(StrictModel):
     given: tuple[str, ...] = ()
     """Other actions, associated with the outcome themselves, which the compared cases have or lack alike."""
     exploratory: bool
-    """Too few treated or untreated cases, or one agent: a hint, never taught."""
+    """Too few treated or untreated cases, one agent, or `borrowed_from` another situation: a hint, never taught."""
+    borrowed_from: str = ""
+    """A situation inferred from text may be mistaken: some cases of this other one, in which the action goes with the
+    outcome, taken for the practice's own, would explain it."""
     crude: float | None = None
     """Risk difference without any adjustment: what the measured confounders moved is the distance from `effect`."""
     doubly_robust: Estimate | None = None
@@ -348,7 +351,7 @@ class Practice(StrictModel):
     fragile: bool = False
     """An unmeasured confounder of modest strength could explain it."""
     doubts: tuple[Doubt, ...] = ()
-    """What it did not pass: E-value, leaving out agents, the last month, the second estimate."""
+    """What it did not pass: inferred situation, E-value, leaving out agents, the last month, the second estimate."""
     exemplars: tuple[str, ...]
     """Dialogues with the action and the outcome it goes with, without a breach in the turn."""
     evidence: tuple[str, ...] = ()

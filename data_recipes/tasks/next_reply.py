@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data_recipes.config import BuildConfig, PracticesConfig
-from data_recipes.experience.practices import Case, best_practices, cases
+from data_recipes.experience.practices import Case, best_practices, cases, told
 from data_recipes.knowledge import Knowledge
 from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
 from tianjing import acts
@@ -31,35 +31,35 @@ def draft_next_reply(
     drafts = Drafts()
     best = best_practices(knowledge.practices, config.next_reply.max_q)
     customers = {customer.customer: customer for customer in knowledge.customers}
-    found, _ = cases(knowledge.dialogues, knowledge.events, knowledge.outcomes, customers, mining)
-    said = {dialogue.id: dialogue for dialogue in knowledge.dialogues}
+    found, _ = cases(
+        knowledge.dialogues, knowledge.events, knowledge.outcomes, customers, mining, told(knowledge.situations)
+    )
     for case in found:
-        dialogue = said[case.id]
         practice = best.get(case.situation)
-        split = splits[case.customer]
+        split = splits[case.dialogue.customer]
         if practice is None:
             drafts.dropped["next_reply: no practice is sure enough in this situation"] += 1
             continue
-        reply = _reply(dialogue, case.reason_turn, practice)
+        reply = _reply(case, practice)
         if split != "test" and reply is None:
             drafts.dropped["next_reply: the agent did not follow the practice"] += 1
             continue
         if split != "test" and not case.kept:
             drafts.dropped["next_reply: the promise was not kept"] += 1
             continue
-        if reply is not None and (case.id, reply) in breached:
+        if reply is not None and (case.dialogue.id, reply) in breached:
             if split != "test":
                 drafts.dropped["next_reply: the reply breaks a rule"] += 1
                 continue
             reply = None
-        drafts.rows.append(_draft(dialogue, case, practice, reply, splits, config, licence))
+        drafts.rows.append(_draft(case, practice, reply, splits, config, licence))
     return drafts
 
 
-def _reply(dialogue: Dialogue, reason_turn: int, practice: Practice) -> int | None:
+def _reply(case: Case, practice: Practice) -> int | None:
     """Index of the agent's turn right after the reason, if it carries the act."""
-    index = reason_turn + 1
-    turns = dialogue.turns
+    index = case.reason_turn + 1
+    turns = case.dialogue.turns
     if index >= len(turns) or turns[index].speaker != "agent":
         return None
     found = acts.tag(turns[index].text)
@@ -67,7 +67,6 @@ def _reply(dialogue: Dialogue, reason_turn: int, practice: Practice) -> int | No
 
 
 def _draft(
-    dialogue: Dialogue,
     case: Case,
     practice: Practice,
     reply: int | None,
@@ -75,6 +74,7 @@ def _draft(
     config: BuildConfig,
     licence: str,
 ) -> Draft:
+    dialogue: Dialogue = case.dialogue
     turns = context(
         dialogue.turns[: case.reason_turn + 1], config.next_reply.context_turns, config.next_reply.context_chars
     )

@@ -238,3 +238,25 @@ def _rewrite(path: Path, **change: Callable[[dict[str, Any]], str]) -> None:
     for row in rows:
         row.update({name: make(row) for name, make in change.items()})
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def test_situations_that_the_log_lacks_are_read_from_the_words(tmp_path: Path) -> None:
+    """Ten reasons of each situation are logged; the other calls have none, and count all the same."""
+    raw = write_raw(tmp_path / "raw", 240)
+    rows = [json.loads(line) for line in (raw / "events.jsonl").read_text("utf-8").splitlines()]
+    kept = [row for row in rows if row["activity"] != REASON or int(row["case"][1:]) < 30]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+    (raw / "events.jsonl").write_text(lines, encoding="utf-8")
+    config = tmp_path / "extract.yaml"
+    config.write_text("practices: {situation: auto, min_group_cases: 20}\n", encoding="utf-8")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["data", "extract", str(raw), "--out", str(out), "--config", str(config)])
+    assert result.exit_code == 0, result.output
+    practices = [json.loads(line) for line in (out / "practices.jsonl").read_text("utf-8").splitlines()]
+    works = next(row for row in practices if row["id"] == "失业/offer_deferral")
+    assert works["support"]["cases"] > 60 and works["effect"] > 0 and works["q"] < 0.05
+    told = [json.loads(line) for line in (out / "situations.jsonl").read_text("utf-8").splitlines()]
+    right = [(row["situation"] == "失业") == (int(row["dialogue"][1:]) % 2 == 0) for row in told]
+    assert len(told) > 200 and sum(right) > 0.95 * len(right)
+    result = CliRunner().invoke(app, ["data", "build", str(out), "--out", str(tmp_path / "dataset")])
+    assert result.exit_code == 0, result.output

@@ -19,24 +19,24 @@ from data_recipes.config import PracticesConfig, ProceduresConfig
 from data_recipes.experience.practices import Case, Exposure, best_practices, mine
 from data_recipes.experience.practices.doubly_robust import FOLDS, doubly_robust, fit_logistic, predict
 from data_recipes.experience.practices.robustness import e_values
-from data_recipes.experience.practices.stratified import (
-    Effect,
+from data_recipes.experience.procedures import mine_procedures
+from data_recipes.experience.statistics import (
     Floats,
+    RiskDifference,
     benjamini_hochberg,
     differences,
-    risk_difference,
+    mantel_haenszel,
     risk_ratio,
 )
-from data_recipes.experience.procedures import mine_procedures
-from tianjing.records import Event, Practice
+from tianjing.records import Dialogue, Event, Practice, Turn
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COUNT = st.integers(0, 40)
 TABLES = st.lists(st.tuples(COUNT, COUNT, COUNT, COUNT), min_size=1, max_size=5)
 
 
-def _effect(*tables: Iterable[int]) -> Effect:
-    effect = risk_difference(np.array(tables, dtype=float))
+def _effect(*tables: Iterable[int]) -> RiskDifference:
+    effect = mantel_haenszel(np.array(tables, dtype=float))
     assert effect is not None
     return effect
 
@@ -59,9 +59,9 @@ def test_the_interval_covers_the_true_difference_despite_confounding(effect: flo
     results = [_effect(*_simulate(rng, effect)) for _ in range(400)]
     covered = [r for r in results if r.ci_low <= effect <= r.ci_high]
     assert 0.92 <= len(covered) / len(results) <= 0.98
-    assert sum(r.value for r in results) / len(results) == pytest.approx(effect, abs=0.01)
+    assert sum(r.difference for r in results) / len(results) == pytest.approx(effect, abs=0.01)
     crude = _effect(_simulate(rng, 0.0, 20_000).sum(0))
-    assert crude.value < -0.1  # what no stratification would report
+    assert crude.difference < -0.1  # what no stratification would report
 
 
 def test_the_interval_covers_in_small_groups() -> None:
@@ -80,7 +80,7 @@ def test_the_interval_covers_in_small_groups() -> None:
 
 def test_one_stratum_is_the_plain_difference_of_two_proportions() -> None:
     result = _effect([40, 10, 25, 25])
-    assert result.value == pytest.approx(0.3)
+    assert result.difference == pytest.approx(0.3)
     wald = 1.96 * math.sqrt(0.8 * 0.2 / 50 + 0.25 / 50)
     assert result.ci_high - result.ci_low == pytest.approx(2 * wald, rel=0.05)
     assert result.p == pytest.approx(0.00175, rel=0.01)  # chi-squared 9.89 · 99/100, one degree of freedom
@@ -100,20 +100,20 @@ def test_the_variance_agrees_with_greenland_and_robins_in_large_unbalanced_strat
 
 
 def test_strata_without_a_comparison_say_nothing() -> None:
-    assert risk_difference(np.array([[5, 5, 0, 0], [0, 0, 3, 1.0]])) is None
+    assert mantel_haenszel(np.array([[5, 5, 0, 0], [0, 0, 3, 1.0]])) is None
 
 
 @given(TABLES)
 def test_swapping_the_groups_turns_the_sign_and_keeps_the_test(tables: list[tuple[int, int, int, int]]) -> None:
     counts = np.array(tables, dtype=float)
-    one, other = risk_difference(counts), risk_difference(counts[:, [2, 3, 0, 1]])
+    one, other = mantel_haenszel(counts), mantel_haenszel(counts[:, [2, 3, 0, 1]])
     assert (one is None) == (other is None)
     if one is not None and other is not None:
-        assert one.value == pytest.approx(-other.value, abs=1e-9)
+        assert one.difference == pytest.approx(-other.difference, abs=1e-9)
         assert one.p == pytest.approx(other.p, abs=1e-9)
         assert (one.ci_low, one.ci_high) == pytest.approx((-other.ci_high, -other.ci_low), abs=1e-9)
-        assert -1 <= one.ci_low <= one.value + 1e-9 and one.value - 1e-9 <= one.ci_high <= 1
-        assert one.value == pytest.approx(float(differences(counts[None])[0]))
+        assert -1 <= one.ci_low <= one.difference + 1e-9 and one.difference - 1e-9 <= one.ci_high <= 1
+        assert one.difference == pytest.approx(float(differences(counts[None])[0]))
 
 
 def test_adjusted_p_values() -> None:
@@ -123,7 +123,7 @@ def test_adjusted_p_values() -> None:
 def test_the_e_value_is_the_published_one() -> None:
     """VanderWeele and Ding 2017: a risk ratio of 3.9 with the limit 1.8 has E-values 7.26 and 3.0."""
     ratio = risk_ratio(np.array([[390, 610, 100, 900.0]]))
-    assert ratio is not None and ratio.value == pytest.approx(3.9)
+    assert ratio is not None and ratio.ratio == pytest.approx(3.9)
     sensitivity = e_values(np.array([[390, 610, 100, 900.0]]))
     assert sensitivity is not None
     assert sensitivity.estimate == pytest.approx(7.26, abs=0.01)
@@ -167,18 +167,16 @@ def test_one_right_model_of_two_is_enough(hidden_from: str, monkeypatch: pytest.
     assert kept[treated].mean() - kept[~treated].mean() < 0.05
 
 
-def _case(number: int, bucket: str, act: str, kept: bool | None, agent: str = "", month: str = "") -> Case:
-    return Case(
+def _case(number: int, bucket: str, act: str, kept: bool | None, agent: str = "", month: int = 0) -> Case:
+    dialogue = Dialogue(
         id=f"D{number:05d}",
         customer=f"C{number}",
         agent=agent or f"A{number % 9}",
-        month=month or f"2026-0{1 + number % 4}",
-        situation="失业",
-        reason_turn=1,
-        exposures=(Exposure("act", act, 2),),
-        kept=kept,
-        stratum=(bucket,),
+        channel="phone",
+        started_at=NOW.replace(month=month or 1 + number % 4),
+        turns=(Turn(speaker="customer", text="没收入了"),),
     )
+    return Case(dialogue, "失业", 0, (Exposure("act", act, 1),), kept, (bucket,))
 
 
 def _confounded(seed: int = 1, number: int = 900) -> list[Case]:
@@ -281,14 +279,38 @@ def test_what_no_longer_holds_in_the_last_month_is_doubted() -> None:
     rng = random.Random(8)
     found = []
     for number in range(1600):
-        month = f"2026-0{1 + number % 4}"
+        month = 1 + number % 4
         act = rng.choice(["empathise", "explain_fees"])
-        gain = 0.3 if month != "2026-04" else -0.3
+        gain = 0.3 if month != 4 else -0.3
         kept = rng.random() < 0.4 + (gain if act == "empathise" else 0)
         found.append(_case(number, "M1", act, kept, month=month))
     practice = next(p for p in mine(found, PracticesConfig()) if p.action == "empathise")
     assert practice.holdout is not None and practice.holdout.month == "2026-04" and not practice.holdout.replicated
     assert "last month" in practice.doubts
+
+
+def test_what_mistaken_cases_of_another_situation_bring_along_is_not_believed() -> None:
+    """One in ten of the unemployed is taken for ill: what works for the unemployed seems to work for the ill."""
+    rng = random.Random(11)
+    found = []
+    for number in range(4000):
+        unemployed = number % 2 == 0
+        act = rng.choices(["offer_deferral", "request_proof"], [0.5, 0.5] if unemployed else [0.04, 0.96])[0]
+        kept = rng.random() < (0.85 if unemployed and act == "offer_deferral" else 0.3)
+        mistaken = unemployed and rng.random() < 0.1
+        found.append(replace(_case(number, "M1", act, kept), situation="失业" if unemployed > mistaken else "生病住院"))
+    logged = {p.id: p for p in mine(found, PracticesConfig())}
+    assert logged["生病住院/offer_deferral"].q < 0.05 and not logged["生病住院/offer_deferral"].exploratory
+    inferred = {p.id: p for p in mine(found, PracticesConfig(situation="text"))}
+    borrowed = inferred["生病住院/offer_deferral"]
+    assert borrowed.exploratory and borrowed.borrowed_from == "失业" and "situation" in borrowed.doubts
+    assert not inferred["失业/offer_deferral"].exploratory and not inferred["失业/offer_deferral"].borrowed_from
+
+
+def test_what_works_in_two_situations_is_borrowed_from_neither() -> None:
+    found = [replace(case, situation="失业" if int(case.id[1:]) % 2 else "生病住院") for case in _confounded(4, 2000)]
+    practices = {p.id: p for p in mine(found, PracticesConfig(situation="text"))}
+    assert not practices["失业/offer_deferral"].borrowed_from and not practices["生病住院/offer_deferral"].borrowed_from
 
 
 @pytest.mark.parametrize("change", [{"verdict": "vetoed"}, {"exploratory": True}, {"q": 0.2}, {"ci_low": -0.1}])
@@ -301,7 +323,7 @@ def test_only_a_sure_and_lawful_practice_is_taught(change: dict[str, object]) ->
 def test_an_act_whose_turns_break_rules_is_vetoed_however_well_it_worked() -> None:
     found = _confounded()
     treated = [case.id for case in found if case.exposures[0].action == "offer_deferral"]
-    some, many = ({(case, 2): frozenset({"R07"}) for case in treated[::step]} for step in (10, 3))
+    some, many = ({(case, 1): frozenset({"R07"}) for case in treated[::step]} for step in (10, 3))
     allowed = next(p for p in mine(found, PracticesConfig(), some) if p.action == "offer_deferral")
     assert allowed.verdict == "allowed" and allowed.breach_share == pytest.approx(0.1, abs=0.01)
     assert not set(allowed.evidence) & {f"{case}#{turn}" for case, turn in some}  # no exemplar breaks a rule

@@ -1,6 +1,6 @@
 """Practices: what to do in which situation, by its outcome, with evidence, doubts and the rulebook's verdict."""
 
-from data_recipes.experience.practices.cases import Case, Told, cases
+from data_recipes.experience.practices.cases import Case, Told, cases, told
 from data_recipes.experience.practices.clock import Clocks, align
 from data_recipes.experience.practices.conclusions import conclude
 from data_recipes.experience.practices.exposure import Exposure, customer_turn_at
@@ -17,4 +17,5 @@ __all__ = [
     "conclude",
     "customer_turn_at",
     "mine",
+    "told",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from data_recipes.config import PracticesConfig
 from data_recipes.experience.practices.cases import Case
 from data_recipes.experience.practices.exposure import ActionKind
-from data_recipes.experience.practices.stratified import (
-    Effect,
+from data_recipes.experience.statistics import (
     Floats,
+    RiskDifference,
     benjamini_hochberg,
-    risk_difference,
+    mantel_haenszel,
     tabulate,
 )
 
@@ -54,15 +54,19 @@ class Group:
 
 @dataclass(frozen=True)
 class Association:
-    """One tested pair. `given` are indices of the actions that like cases share, `counts` (S, 4) the cells compared."""
+    """One tested pair. `given` are indices of the actions that like cases share, `counts` (S, 4) the cells compared.
+
+    `borrowed_from` is the situation whose cases, taken for this one, may have brought the association with them.
+    """
 
     group: Group
     action: int
     given: tuple[int, ...]
     counts: Floats
-    effect: Effect
+    effect: RiskDifference
     q: float
     exploratory: bool
+    borrowed_from: str = ""
 
     @property
     def treated(self) -> NDArray[np.bool_]:
@@ -72,22 +76,44 @@ class Association:
 
 def associations(found: Sequence[Case], config: PracticesConfig) -> list[Association]:
     """All pairs with enough cases to be tested; `q` is Benjamini and Hochberg's over all of them."""
-    tested: list[tuple[Group, int, tuple[int, ...], Floats, Effect]] = []
+    tested: list[tuple[Group, int, tuple[int, ...], Floats, RiskDifference]] = []
     for group in groups(found, config):
         testable = [
             action for action in range(len(group.actions)) if _smaller_group(group, action) >= config.min_tested_cases
         ]
         helping = _associated(group, testable, config)
         for action in testable:
-            given = tuple(other for other in helping if other != action and not _follows(group, other, action))
+            given = _given(group, action, helping, config)
             counts, effect = _test(group, action, given)
             if effect is not None:
                 tested.append((group, action, given, counts, effect))
     q_values = benjamini_hochberg([effect.p for *_, effect in tested])
-    return [
+    pairs = [
         Association(group, action, given, counts, effect, q, _exploratory(group, action, config))
         for (group, action, given, counts, effect), q in zip(tested, q_values, strict=True)
     ]
+    if config.situation == "logged":
+        return pairs
+    return [_doubting_situation(pair, pairs, config.max_situation_error) for pair in pairs]
+
+
+def _doubting_situation(pair: Association, pairs: Sequence[Association], max_error: float) -> Association:
+    """The pair, exploratory if cases of another situation, taken for this one, would be enough to explain it.
+
+    Let the action go with the outcome by D in situation t, and by d here among n treated cases, of the same sign. If a
+    share d/D of these were cases of t, the rest would show nothing. That is n·d/D cases of t, out of the treated ones
+    that are known as t and these: the share of t that must have been mistaken. Up to `max_error` it may have been.
+    """
+    action, treated = pair.group.actions[pair.action], int(pair.treated.sum())
+    for other in pairs:
+        same = other.group.kind == pair.group.kind and other.group.actions[other.action] == action
+        if not same or other.group is pair.group or other.q > _ALPHA:
+            continue
+        share = pair.effect.difference / other.effect.difference if other.effect.difference else 0.0
+        strayed = treated * share
+        if 0 < share < 1 and strayed / (int(other.treated.sum()) + strayed) <= max_error:
+            return replace(pair, exploratory=True, borrowed_from=other.group.situation)
+    return pair
 
 
 def groups(found: Sequence[Case], config: PracticesConfig) -> Iterator[Group]:
@@ -125,14 +151,26 @@ def _associated(group: Group, testable: Sequence[int], config: PracticesConfig) 
     while candidates and len(chosen) < _MAX_GIVEN:
         p_values = []
         for action in candidates:
-            given = tuple(other for other in chosen if not _follows(group, other, action))
-            effect = _test(group, action, given)[1]
+            effect = _test(group, action, _given(group, action, chosen, config))[1]
             p_values.append(effect.p if effect is not None else 1.0)
         best = int(np.argmin(p_values))
         if p_values[best] > _ALPHA / len(testable):
             break
         chosen.append(candidates.pop(best))
     return chosen
+
+
+def _given(group: Group, action: int, helping: Sequence[int], config: PracticesConfig) -> tuple[int, ...]:
+    """The actions to hold alike, the surest first, as many as leave enough treated and untreated cases to compare."""
+    given = [other for other in helping if other != action and not _follows(group, other, action)]
+    while given:
+        counts, _ = _test(group, action, given)
+        treated, untreated = counts[:, :2].sum(1), counts[:, 2:].sum(1)
+        both = (treated > 0) & (untreated > 0)
+        if min(treated[both].sum(), untreated[both].sum()) >= config.min_tested_cases:
+            break
+        given.pop()
+    return tuple(given)
 
 
 def _follows(group: Group, other: int, action: int) -> bool:
@@ -142,10 +180,10 @@ def _follows(group: Group, other: int, action: int) -> bool:
     return bool(len(later)) and float(later.mean()) > 0.5
 
 
-def _test(group: Group, action: int, given: Sequence[int]) -> tuple[Floats, Effect | None]:
+def _test(group: Group, action: int, given: Sequence[int]) -> tuple[Floats, RiskDifference | None]:
     cell, cells = group.cells(given)
     counts = tabulate(cell, group.turns[:, action] >= 0, group.kept, cells)
-    return counts, risk_difference(counts)
+    return counts, mantel_haenszel(counts)
 
 
 def _smaller_group(group: Group, action: int) -> int:

@@ -10,6 +10,7 @@ from data_recipes.config import PracticesConfig
 from data_recipes.errors import DataError
 from data_recipes.experience.practices.clock import instant
 from data_recipes.experience.practices.exposure import Exposure, Tagger, customer_turn_at, exposures
+from data_recipes.knowledge import InferredSituation
 from tianjing.acts import tag
 from tianjing.records import Customer, Dialogue, Event, Outcome
 
@@ -24,21 +25,42 @@ class Told:
 
 @dataclass(frozen=True)
 class Case:
-    """What mining needs of one dialogue; the words stay where they are.
+    """One dialogue with its situation, what the agent did in time, and what became of it.
 
-    `id` is that of the dialogue, `month` e.g. 2026-03, `kept` None where the outcome is not known; `stratum` holds the
-    customer's fields that the configuration compares within, and `reason_turn` the turn that tells the situation.
+    `reason_turn` is the index of the customer turn that tells the situation, `kept` None where the outcome is not
+    known; `stratum` holds the customer's fields that the configuration compares within.
     """
 
-    id: str
-    customer: str
-    agent: str
-    month: str
+    dialogue: Dialogue
     situation: str
     reason_turn: int
     exposures: tuple[Exposure, ...]
     kept: bool | None
     stratum: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The dialogue's id."""
+        return self.dialogue.id
+
+    @property
+    def agent(self) -> str:
+        return self.dialogue.agent
+
+    @property
+    def month(self) -> str:
+        """E.g. 2026-03."""
+        return instant(self.dialogue.started_at).strftime("%Y-%m")
+
+    @property
+    def acts(self) -> frozenset[str]:
+        """Acts heard between the reason and the decision."""
+        return frozenset(exposure.action for exposure in self.exposures if exposure.kind == "act")
+
+
+def told(rows: Iterable[InferredSituation]) -> dict[str, Told]:
+    """Inferred situations by dialogue id, as `cases` takes them."""
+    return {row.dialogue: Told(row.situation, row.turn) for row in rows}
 
 
 def cases(
@@ -54,7 +76,7 @@ def cases(
 
     Args:
         events: on the dialogues' clock (`clock.align`).
-        situations: what was inferred from the text, by dialogue id; used as `config.situation` says.
+        situations: what was inferred from the text, by dialogue id (`told`); used as `config.situation` says.
         tagger: acts of one agent turn.
 
     Raises:
@@ -83,10 +105,7 @@ def cases(
         done = exposures(dialogue, told.turn, logs.get(dialogue.id, ()), tagger, config.actions)
         found.append(
             Case(
-                id=dialogue.id,
-                customer=dialogue.customer,
-                agent=dialogue.agent,
-                month=instant(dialogue.started_at).strftime("%Y-%m"),
+                dialogue=dialogue,
                 situation=told.situation,
                 reason_turn=told.turn,
                 exposures=done,

@@ -117,7 +117,8 @@ def _comparison(
             cases=len(known),
         )
     for field in config.strata:
-        without = sum(case.customer not in customers or customers[case.customer].field(field) is None for case in known)
+        profiles = (customers.get(case.dialogue.customer) for case in known)
+        without = sum(profile is None or profile.field(field) is None for profile in profiles)
         if without:
             yield Conclusion(
                 code="stratum_missing",

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from data_recipes.experience.practices.stratified import Z95, Effect, Floats
+from data_recipes.experience.statistics import Z95, Floats, RiskDifference
 
 PROPENSITY_LIMITS = (0.05, 0.95)
 FOLDS = 5
@@ -20,7 +20,7 @@ _STEPS = 25
 
 def doubly_robust(
     treated: NDArray[np.bool_], outcome: NDArray[np.bool_], covariates: Floats, fold: NDArray[np.int64]
-) -> Effect | None:
+) -> RiskDifference | None:
     """Average risk difference by augmented inverse probability weighting (AIPW); None where a fold lacks a group.
 
     With propensity e and outcome models m1, m0, each fitted on the other folds (Chernozhukov et al. 2018, Econometrics
@@ -49,7 +49,7 @@ def doubly_robust(
     value = float(scores.mean())
     error = float(scores.std(ddof=1)) / math.sqrt(len(scores))
     p = math.erfc(abs(value) / error / math.sqrt(2)) if error else 1.0
-    return Effect(value, max(-1.0, value - Z95 * error), min(1.0, value + Z95 * error), p)
+    return RiskDifference(value, max(-1.0, value - Z95 * error), min(1.0, value + Z95 * error), p)
 
 
 def fit_logistic(covariates: Floats, outcome: NDArray[np.bool_], free: int = 0) -> Floats:

@@ -19,8 +19,8 @@ from data_recipes.experience.practices.associations import Association, associat
 from data_recipes.experience.practices.cases import Case
 from data_recipes.experience.practices.doubly_robust import FOLDS, doubly_robust
 from data_recipes.experience.practices.robustness import agent_stability, e_values, last_month
-from data_recipes.experience.practices.stratified import Effect, Floats, risk_difference
 from data_recipes.experience.practices.verdicts import Breaches, judge
+from data_recipes.experience.statistics import Floats, RiskDifference, mantel_haenszel
 from tianjing.records import Doubt, Estimate, HoldoutMonth, Practice, Support
 
 
@@ -62,7 +62,7 @@ def _practice(pair: Association, config: PracticesConfig, breaches: Breaches) ->
     stability = agent_stability(cell, treated, group.kept, agent, cells)
     month = last_month(cell, treated, group.kept, months, cells)
     sensitivity = e_values(pair.counts)
-    crude = risk_difference(pair.counts.sum(0)[None])
+    crude = mantel_haenszel(pair.counts.sum(0)[None])
     checked = None if pair.exploratory else _doubly_robust(pair, config)
     turn_of = group.turns[:, pair.action]
     acted = [(case, int(turn)) for case, turn in zip(group.cases, turn_of, strict=True) if turn >= 0]
@@ -72,7 +72,7 @@ def _practice(pair: Association, config: PracticesConfig, breaches: Breaches) ->
     told = sorted(
         (case.id, turn)
         for case, turn in acted
-        if bool(case.kept) == (effect.value >= 0) and (case.id, turn) not in breaches
+        if bool(case.kept) == (effect.difference >= 0) and (case.id, turn) not in breaches
     )[: config.max_exemplars]
     fragile = _fragile(pair, crude, sensitivity.limit if sensitivity else 1.0, config)
     return Practice(
@@ -84,7 +84,7 @@ def _practice(pair: Association, config: PracticesConfig, breaches: Breaches) ->
         support=Support(cases=len(group.cases), treated=len(acted), agents=len({case.agent for case, _ in acted})),
         rate_treated=round(float(group.kept[treated].mean()), 6),
         rate_control=round(float(group.kept[~treated].mean()), 6),
-        effect=round(effect.value, 6),
+        effect=round(effect.difference, 6),
         ci_low=round(effect.ci_low, 6),
         ci_high=round(effect.ci_high, 6),
         p=_significant(effect.p),
@@ -92,7 +92,8 @@ def _practice(pair: Association, config: PracticesConfig, breaches: Breaches) ->
         strata=config.strata,
         given=tuple(group.actions[other] for other in pair.given),
         exploratory=pair.exploratory,
-        crude=round(crude.value, 6) if crude else None,
+        borrowed_from=pair.borrowed_from,
+        crude=round(crude.difference, 6) if crude else None,
         doubly_robust=_estimate(checked),
         agent_stability=None if stability is None else round(stability, 6),
         holdout=HoldoutMonth(month=month.month, effect=round(month.effect, 6), replicated=month.replicated)
@@ -111,15 +112,15 @@ def _practice(pair: Association, config: PracticesConfig, breaches: Breaches) ->
     )
 
 
-def _fragile(pair: Association, crude: Effect | None, e_limit: float, config: PracticesConfig) -> bool:
+def _fragile(pair: Association, crude: RiskDifference | None, e_limit: float, config: PracticesConfig) -> bool:
     """Whether a confounder of modest strength that nobody measured could explain the association.
 
     It could where the E-value of the confidence limit is below `min_e_value`, or where one that moves the estimate as
     far as all measured ones together do would take the limit across zero.
     """
     effect = pair.effect
-    limit = effect.ci_low if effect.value >= 0 else -effect.ci_high
-    moved = abs(crude.value - effect.value) if crude else 0.0
+    limit = effect.ci_low if effect.difference >= 0 else -effect.ci_high
+    moved = abs(crude.difference - effect.difference) if crude else 0.0
     return e_limit < config.min_e_value or limit < moved
 
 
@@ -128,22 +129,22 @@ def _doubts(
     fragile: bool,
     stability: float | None,
     replicated: bool | None,
-    checked: Effect | None,
+    checked: RiskDifference | None,
     config: PracticesConfig,
 ) -> list[Doubt]:
-    found: list[Doubt] = []
+    found: list[Doubt] = ["situation"] if pair.borrowed_from else []
     if fragile:
         found.append("unmeasured confounder")
     if stability is None or stability < config.min_agent_stability:
         found.append("agents")
     if replicated is not True:
         found.append("last month")
-    if checked is None or max(checked.ci_low * pair.effect.value, checked.ci_high * pair.effect.value) <= 0:
+    if checked is None or max(checked.ci_low * pair.effect.difference, checked.ci_high * pair.effect.difference) <= 0:
         found.append("doubly robust")
     return found
 
 
-def _doubly_robust(pair: Association, config: PracticesConfig) -> Effect | None:
+def _doubly_robust(pair: Association, config: PracticesConfig) -> RiskDifference | None:
     """The second estimate, over the cases of cells that hold both treated and untreated ones, as in the first.
 
     Covariates: cell (strata and other actions), agent, month. Folds go by customer, so that nobody is learned from who
@@ -157,7 +158,7 @@ def _doubly_robust(pair: Association, config: PracticesConfig) -> Effect | None:
     handled = Counter(case.agent for case in cases)
     agents = [case.agent if handled[case.agent] >= config.min_agent_cases else "" for case in cases]
     covariates = np.hstack([_indicators(cell[use]), _indicators(agents), _indicators([case.month for case in cases])])
-    fold = _numbers([case.customer for case in cases]) % FOLDS
+    fold = _numbers([case.dialogue.customer for case in cases]) % FOLDS
     return doubly_robust(pair.treated[use], group.kept[use], covariates, fold)
 
 
@@ -173,11 +174,11 @@ def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
     return np.array([known[value] for value in values], dtype=np.int64)
 
 
-def _estimate(effect: Effect | None) -> Estimate | None:
+def _estimate(effect: RiskDifference | None) -> Estimate | None:
     if effect is None:
         return None
     return Estimate(
-        effect=round(effect.value, 6),
+        effect=round(effect.difference, 6),
         ci_low=round(effect.ci_low, 6),
         ci_high=round(effect.ci_high, 6),
         p=_significant(effect.p),

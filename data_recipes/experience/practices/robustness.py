@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data_recipes.experience.practices.stratified import Floats, differences, risk_difference, risk_ratio, tabulate
+from data_recipes.experience.statistics import Floats, differences, mantel_haenszel, risk_ratio, tabulate
 
 _MIN_HOLDOUT_GROUP = 5
 
@@ -32,9 +32,9 @@ def e_values(counts: Floats) -> EValues | None:
     ratio = risk_ratio(counts)
     if ratio is None:
         return None
-    if ratio.value >= 1:
-        return EValues(_e_value(ratio.value), _e_value(max(1.0, ratio.ci_low)))
-    return EValues(_e_value(1 / ratio.value), _e_value(max(1.0, 1 / ratio.ci_high)))
+    if ratio.ratio >= 1:
+        return EValues(_e_value(ratio.ratio), _e_value(max(1.0, ratio.ci_low)))
+    return EValues(_e_value(1 / ratio.ratio), _e_value(max(1.0, 1 / ratio.ci_high)))
 
 
 def _e_value(ratio: float) -> float:
@@ -89,8 +89,8 @@ def last_month(
         groups = (int(treated[part].sum()), int((~treated[part]).sum()))
         if min(groups) < _MIN_HOLDOUT_GROUP:
             return None
-        estimates.append(risk_difference(tabulate(stratum[part], treated[part], outcome[part], strata)))
+        estimates.append(mantel_haenszel(tabulate(stratum[part], treated[part], outcome[part], strata)))
     late, early = estimates
     if late is None or early is None:
         return None
-    return Holdout(last, late.value, late.value * early.value > 0)
+    return Holdout(last, late.difference, late.difference * early.difference > 0)

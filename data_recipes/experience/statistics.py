@@ -1,7 +1,7 @@
-"""Stratified two-by-two statistics over arrays of counts.
+"""Stratified two-by-two statistics.
 
-Legend of shapes: S strata, 4 counts of one stratum: outcomes 1 and 0 among treated (a, b) and untreated cases (c, d).
-A leading axis, where there is one, holds tables that are estimated side by side.
+Legend of shapes: S strata, 4 counts of one stratum as in `Table`. A leading axis, where there is one, holds tables that
+are estimated side by side.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,32 @@ Z95 = 1.959963984540054
 Floats = NDArray[np.float64]
 
 
+class Table(NamedTuple):
+    """One stratum: outcomes 1 and 0 among treated (a, b) and among untreated cases (c, d)."""
+
+    a: float
+    b: float
+    c: float
+    d: float
+
+
 @dataclass(frozen=True)
-class Effect:
+class RiskDifference:
     """An estimate with its 95 % confidence interval and two-sided p-value."""
 
-    value: float
+    difference: float
     ci_low: float
     ci_high: float
     p: float
+
+
+@dataclass(frozen=True)
+class RiskRatio:
+    """An estimate with its 95 % confidence interval."""
+
+    ratio: float
+    ci_low: float
+    ci_high: float
 
 
 def tabulate(stratum: NDArray[np.int64], treated: NDArray[np.bool_], outcome: NDArray[np.bool_], strata: int) -> Floats:
@@ -33,7 +52,7 @@ def tabulate(stratum: NDArray[np.int64], treated: NDArray[np.bool_], outcome: ND
     return np.bincount(cell, minlength=strata * 4).reshape(strata, 4).astype(np.float64)
 
 
-def risk_difference(counts: Floats) -> Effect | None:
+def mantel_haenszel(tables: Sequence[Table] | Floats) -> RiskDifference | None:
     """Common risk difference over strata; None where no stratum holds both treated and untreated cases.
 
     Difference: Mantel-Haenszel, Σ(a·n0 − c·n1)/n over W = Σ n1·n0/n. Its variance in Sato's form is (δ·P + Q)/W², which
@@ -42,7 +61,7 @@ def risk_difference(counts: Floats) -> Effect | None:
     than the one around d (Klingenberg 2014, Statistics in Medicine 33:2968). Test: Cochran-Mantel-Haenszel chi-squared
     with one degree of freedom, without continuity correction.
     """
-    a, b, c, d = np.moveaxis(counts, -1, 0)
+    a, b, c, d = np.asarray(tables, dtype=np.float64).reshape(-1, 4).T
     n1, n0 = a + b, c + d
     both = (n1 > 0) & (n0 > 0)
     if not both.any():
@@ -58,7 +77,7 @@ def risk_difference(counts: Floats) -> Effect | None:
     deviation = float((a - n1 * kept / n).sum())
     variance = float((n1 * n0 * kept * (n - kept) / (n**2 * np.maximum(n - 1, 1))).sum())
     p = math.erfc(math.sqrt(deviation**2 / variance / 2)) if variance > 0 else 1.0
-    return Effect(difference, max(-1.0, middle - margin), min(1.0, middle + margin), p)
+    return RiskDifference(difference, max(-1.0, middle - margin), min(1.0, middle + margin), p)
 
 
 def differences(counts: Floats) -> Floats:
@@ -71,7 +90,7 @@ def differences(counts: Floats) -> Floats:
         return np.asarray(((a * n0 - c * n1) / n).sum(-1) / weight, dtype=np.float64)
 
 
-def risk_ratio(counts: Floats) -> Effect | None:
+def risk_ratio(counts: Floats) -> RiskRatio | None:
     """Common risk ratio over strata with the interval of its logarithm; None where it is 0, infinite or undefined.
 
     Mantel-Haenszel form and variance: Greenland and Robins 1985, Biometrics 41:55.
@@ -85,8 +104,7 @@ def risk_ratio(counts: Floats) -> Effect | None:
     variance = float(((n1 * n0 * (a + c) - a * c * n) / n**2).sum()) / (treated * control)
     error = math.sqrt(max(0.0, variance))
     log = math.log(treated / control)
-    p = math.erfc(abs(log) / error / math.sqrt(2)) if error else 1.0
-    return Effect(treated / control, math.exp(log - Z95 * error), math.exp(log + Z95 * error), p)
+    return RiskRatio(treated / control, math.exp(log - Z95 * error), math.exp(log + Z95 * error))
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
