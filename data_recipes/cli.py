@@ -65,10 +65,13 @@ def extract_command(
     from data_recipes.extract import extract
     from data_recipes.report import reporting
     from tianjing.config import load
+    from tianjing.files import read_jsonl
+    from tianjing.records import Conclusion
 
     where = ExecutorConfig(kind=executor, workers=workers, slurm_partition=slurm_partition)
     with reporting("extract") as report:
         report.show(extract(raw, out, load(ExtractConfig, config), on_error, report.step, where), out)
+        report.conclude(read_jsonl(out / "conclusions.jsonl", Conclusion))
 
 
 @app.command(

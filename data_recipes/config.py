@@ -111,20 +111,40 @@ class SplitConfig(StrictModel):
 
 
 class PracticesConfig(StrictModel):
-    """How practices (best and harmful) are mined: which act, in which situation, goes with which outcome."""
+    """How practices (best and harmful) are mined: which action, in which situation, goes with which outcome."""
 
+    situation: Literal["logged", "text", "auto"] = "logged"
+    """Where a case's situation comes from: the operation log, the dialogue's text, or the text where none is logged."""
     reason_activity: str = "登记逾期原因"
     """Activity of the operation log that records the situation."""
     reason_attribute: str = "reason"
     """Attribute of that activity that names the situation."""
+    actions: tuple[Literal["act", "activity"], ...] = ("act", "activity")
+    """What counts as an action: acts heard in the agent's turns, activities of the operation log, or both."""
+    exclude_activities: tuple[str, ...] = ("质检",)
+    """Activities that are no action of the agent; `reason_activity` never is."""
+    max_situation_error: Fraction = 0.2
+    """Share of a situation's cases that inference may take for another one: an association that so many would explain
+    is exploratory. Logged situations are believed."""
     outcome: str = "promise_kept"
     """Outcome of outcomes.jsonl, 0 or 1, that a good practice raises."""
     strata: tuple[str, ...] = ("overdue_bucket",)
     """Fields of the customer record within which treated and untreated cases are compared (confounders)."""
+    min_tested_cases: Annotated[int, Field(ge=1)] = 5
+    """A pair with fewer treated or fewer untreated cases is not tested at all."""
     min_group_cases: Annotated[int, Field(ge=1)] = 30
     """A practice with fewer treated or fewer untreated cases is reported as exploratory and never taught."""
+    min_agent_cases: Annotated[int, Field(ge=1)] = 20
+    """Agents with fewer cases in a situation are adjusted for as one."""
+    min_agent_stability: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """A practice is doubted if it keeps its sign without fewer than this share of the agents, left out one by one."""
+    min_e_value: Annotated[float, Field(ge=1)] = 2.0
+    """A practice is fragile if the E-value of its confidence limit is lower. Below 2 the limit is a risk ratio
+    under 1.33, which a confounder twice as frequent on one side that doubles the outcome can make."""
+    max_breach_share: Fraction = 0.2
+    """An action is vetoed if more than this share of the turns it is heard in break a rule."""
     veto: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Act -> ids of the rules that forbid it: it is listed with its effect, and never taught."""
+    """Action -> ids of the rules that forbid it: it is listed with its effect, and never taught."""
     max_exemplars: Annotated[int, Field(ge=0)] = 5
     """Dialogue ids kept as examples of each practice."""
 

@@ -10,14 +10,23 @@ from data_recipes.cleaning.executors import ExecutorConfig
 from data_recipes.cleaning.run import workspace
 from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
-from data_recipes.experience.practices import cases, mine
+from data_recipes.experience.practices import align, cases, conclude, mine, told
 from data_recipes.experience.procedures import mine_procedures
 from data_recipes.gathering import Gathered, Progress, SpokenDialogues, gather
-from data_recipes.knowledge import KIND, Duplicate, Instruction, Knowledge, Quarantined, Trail, write_knowledge
+from data_recipes.knowledge import (
+    KIND,
+    Duplicate,
+    InferredSituation,
+    Instruction,
+    Knowledge,
+    Quarantined,
+    Trail,
+    write_knowledge,
+)
 from data_recipes.splits import LinkedRow, split_groups, split_rows
 from tianjing.files import OnError
 from tianjing.lineage import Manifest, Work, artefact, read_manifest
-from tianjing.records import Customer, Dialogue, Split
+from tianjing.records import Customer, Dialogue, Event, Outcome, Split
 
 
 def extract(
@@ -80,16 +89,28 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
     outcomes = [outcome for outcome in outcomes if outcome.case not in unusable]
     learned = [dialogue for dialogue in dialogues if splits[dialogue.customer] != "test"]
     progress("mining practices and procedures")
-    mined, without_reason = cases(learned, events, outcomes, customers, config.practices)
+    quarantine = [
+        Quarantined(**row) for *_, cleaned in found.raw for row in cleaned.quarantine if row["dialogue"] not in unusable
+    ]
+    breaches: dict[tuple[str, int], frozenset[str]] = {}
+    for row in quarantine:
+        breaches[row.dialogue, row.turn] = breaches.get((row.dialogue, row.turn), frozenset()) | {row.rule}
+    aligned, clocks = align(learned, events, config.practices.exclude_activities)
+    situations = _situations(learned, dialogues, aligned, outcomes, config)
+    mined, without_reason = cases(learned, aligned, outcomes, customers, config.practices, told(situations))
     found.dropped.update(without_reason)
+    practices = mine(mined, config.practices, breaches)
     known = {dialogue.id for dialogue in learned}
+    everyone = {dialogue.id for dialogue in dialogues}
     law_splits = split_groups([d.parsed.document for d in found.documents if d.strength == "law"], config.split)
     instruction_splits = split_groups({row.document for row in found.instructions}, config.split)
     return Knowledge(
         clauses=[clause for document in found.documents for clause in document.parsed.clauses],
         terms=[term for document in found.documents for term in document.terms()],
         quality_rules=found.tables,
-        practices=mine(mined, config.practices),
+        practices=practices,
+        situations=situations,
+        conclusions=conclude(mined, practices, events, everyone, customers, clocks, config.practices),
         procedures=mine_procedures((e for e in events if e.case in known), config.procedures, config.practices),
         dialogues=dialogues,
         events=events,
@@ -100,16 +121,40 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
             Instruction(**row._asdict(), split=instruction_splits[row.document]) for row in found.instructions
         ],
         trail=[row for row in trail if row.id not in unusable],
-        quarantine=[
-            Quarantined(**row)
-            for *_, cleaned in found.raw
-            for row in cleaned.quarantine
-            if row["dialogue"] not in unusable
-        ],
+        quarantine=quarantine,
         duplicates=[row for row in duplicates if row.id not in unusable],
         dropped=dropped,
         rejected=found.rejected,
     )
+
+
+def _situations(
+    learned: Sequence[Dialogue],
+    dialogues: Sequence[Dialogue],
+    events: Sequence[Event],
+    outcomes: Sequence[Outcome],
+    config: ExtractConfig,
+) -> list[InferredSituation]:
+    """Situations by the words of the dialogues whose outcome or reason is known, where the configuration asks for them.
+
+    Of those that are learned from, by themselves; the others, which are tested on, are read with what these taught.
+    """
+    if config.practices.situation == "logged":
+        return []
+    from data_recipes.experience.situations import SituationsConfig, infer_situations, logged_reasons
+
+    known = logged_reasons(learned, events, config.practices)
+    wanted = {outcome.case for outcome in outcomes if outcome.name == config.practices.outcome} | set(known)
+    ours = {dialogue.id for dialogue in learned}
+    found = infer_situations([d for d in learned if d.id in wanted], known, SituationsConfig())
+    held_out = [d for d in dialogues if d.id in wanted - ours]
+    if held_out:
+        everyone = infer_situations([d for d in dialogues if d.id in wanted], known, SituationsConfig())
+        found = {**found, **{case: inferred for case, inferred in everyone.items() if case not in ours}}
+    return [
+        InferredSituation(dialogue=case, situation=one.situation, turn=one.turn, probability=one.probability)
+        for case, one in sorted(found.items())
+    ]
 
 
 def _split(

@@ -13,7 +13,7 @@ from data_recipes.errors import DataError
 from tianjing.config import StrictModel
 from tianjing.files import read_jsonl, write_jsonl
 from tianjing.lineage import is_artefact, read_manifest
-from tianjing.records import Clause, Customer, Dialogue, Event, Outcome, Practice, Procedure, Split
+from tianjing.records import Clause, Conclusion, Customer, Dialogue, Event, Outcome, Practice, Procedure, Split
 
 KIND = "knowledge"
 Record = TypeVar("Record", bound=BaseModel)
@@ -104,6 +104,15 @@ class Quarantined(StrictModel):
     evidence: str
 
 
+class InferredSituation(StrictModel):
+    """The situation that a dialogue's words tell, in which customer turn, and how probable it is."""
+
+    dialogue: str
+    situation: str
+    turn: int
+    probability: float
+
+
 class Duplicate(StrictModel):
     """A dialogue and the first of its near duplicates."""
 
@@ -118,6 +127,8 @@ class Knowledge:
     clauses: Sequence[Clause] = ()
     quality_rules: Sequence[QualityRule] = ()
     practices: Sequence[Practice] = ()
+    conclusions: Sequence[Conclusion] = ()
+    situations: Sequence[InferredSituation] = ()
     procedures: Sequence[Procedure] = ()
     dialogues: Sequence[Dialogue] = ()
     events: Sequence[Event] = ()
@@ -137,6 +148,8 @@ _MODELS: dict[str, type[BaseModel]] = {
     "clauses": Clause,
     "quality_rules": QualityRule,
     "practices": Practice,
+    "conclusions": Conclusion,
+    "situations": InferredSituation,
     "procedures": Procedure,
     "dialogues": Dialogue,
     "events": Event,

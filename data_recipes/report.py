@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.status import Status
 from rich.table import Table
 
 from tianjing.lineage import Manifest
+from tianjing.records import Conclusion
 
 
 class Report:
@@ -41,6 +42,11 @@ class Report:
             else:
                 table.add_row(name, str(value))
         self._console.print(table)
+
+    def conclude(self, conclusions: Iterable[Conclusion]) -> None:
+        """Print what can and what cannot be concluded, and what would help."""
+        for said in conclusions:
+            self._console.print(f"{said.statement}\n    → {said.remedy}", markup=False, highlight=False)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What practices are worth to a dataset: how much a row that follows one counts, and which acts no row may hold."""
+"""What knowledge holds for a dataset of experience: its cases, how much a row counts, and which acts none may hold."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from data_recipes.config import PracticesConfig
+from data_recipes.experience.practices import Case, cases, told
+from data_recipes.knowledge import Knowledge
 from data_recipes.tasks.draft import Draft
 from tianjing.records import Practice
 
 HALF_CASES: Final = 30
 """Treated cases at which support counts half of what it can."""
 LEAST, MOST = 0.5, 2.0
+
+
+def known_cases(knowledge: Knowledge, mining: PracticesConfig) -> list[Case]:
+    """The cases of the knowledge as they were mined: with logged situations, and with those inferred from text."""
+    customers = {customer.customer: customer for customer in knowledge.customers}
+    situations = told(knowledge.situations)
+    return cases(knowledge.dialogues, knowledge.events, knowledge.outcomes, customers, mining, situations)[0]
 
 
 def evidence(practice: Practice) -> float:

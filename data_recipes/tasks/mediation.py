@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 from data_recipes.bm25 import bigrams
 from data_recipes.config import BuildConfig, PracticesConfig
-from data_recipes.experience.evidence import vetoed_acts, weigh
-from data_recipes.experience.practices import Case, best_practices, cases
+from data_recipes.experience.evidence import known_cases, vetoed_acts, weigh
+from data_recipes.experience.practices import Case, best_practices
 from data_recipes.experience.units import title
 from data_recipes.knowledge import Knowledge
 from data_recipes.provisions import Provisions
@@ -92,8 +92,7 @@ def draft_mediation(
     if not best:
         return drafts
     material = _Material(knowledge, splits, breached, verdicts, inspection_activity, config)
-    customers = {customer.customer: customer for customer in knowledge.customers}
-    found, _ = cases(knowledge.dialogues, knowledge.events, knowledge.outcomes, customers, mining)
+    found = known_cases(knowledge, mining)
     writer = _Writer(material, [case for case in found if case.situation in best], best)
     for case in found:
         if case.situation not in best or not case.kept:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data_recipes.config import BuildConfig, PracticesConfig
-from data_recipes.experience.evidence import vetoed_acts, weigh
-from data_recipes.experience.practices import Case, best_practices, cases
+from data_recipes.experience.evidence import known_cases, vetoed_acts, weigh
+from data_recipes.experience.practices import Case, best_practices
 from data_recipes.knowledge import Knowledge
 from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
 from tianjing import acts
@@ -32,10 +32,8 @@ def draft_next_reply(
     """
     drafts = Drafts()
     best = best_practices(knowledge.practices, config.next_reply.max_q)
-    customers = {customer.customer: customer for customer in knowledge.customers}
     vetoed = vetoed_acts(knowledge.practices)
-    found, _ = cases(knowledge.dialogues, knowledge.events, knowledge.outcomes, customers, mining)
-    for case in found:
+    for case in known_cases(knowledge, mining):
         practice = best.get(case.situation)
         split = splits[case.dialogue.customer]
         if practice is None:

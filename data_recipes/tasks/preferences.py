@@ -19,7 +19,8 @@ from typing import Literal
 
 from data_recipes.bm25 import BM25
 from data_recipes.config import BuildConfig, PracticesConfig
-from data_recipes.experience.practices import Case, cases
+from data_recipes.experience.evidence import known_cases
+from data_recipes.experience.practices import Case
 from data_recipes.knowledge import Knowledge
 from data_recipes.tasks.draft import turn_id
 from data_recipes.tasks.next_reply import TASK
@@ -68,8 +69,7 @@ def draft_preferences(
         rows: rows that passed every check of the dataset; a pair has the prompt and the answer of one of them.
     """
     practices = {practice.id: practice for practice in knowledge.practices}
-    customers = {customer.customer: customer for customer in knowledge.customers}
-    found, _ = cases(knowledge.dialogues, knowledge.events, knowledge.outcomes, customers, mining)
+    found = known_cases(knowledge, mining)
     kept = {case.dialogue.id for case in found if case.kept}
     judge = _Judge(practices.values(), breached, verdicts, config.next_reply.max_q)
     twins = {duplicate.id for duplicate in knowledge.duplicates}
