@@ -50,17 +50,16 @@ class NaiveBayes:
         return total
 
 
-def fit(views: Sequence[View], responsibilities: Floats, row_weights: Floats) -> NaiveBayes:
+def fit(views: Sequence[View], responsibilities: Floats, row_weights: Floats, background: float) -> NaiveBayes:
     """Maximise: weighted counts of grams by class, smoothed, and one row more for each class."""
     weighted = responsibilities * row_weights[:, None]
     mass = weighted.sum(axis=0) + 1.0
     log_grams = []
     for view in views:
-        counts = np.asarray(view.matrix.T @ weighted, dtype=np.float64)
+        counts = np.asarray(view.matrix.T @ weighted, dtype=np.float64) + SMOOTHING
         everywhere = np.asarray(view.matrix.sum(axis=0), dtype=np.float64).reshape(-1, 1)
-        shares = counts / np.maximum(counts.sum(axis=0), 1e-9)
-        mixed = (1 - SMOOTHING) * shares + SMOOTHING * everywhere / everywhere.sum()
-        log_grams.append(np.log(mixed) * view.words)
+        shares = (1 - background) * counts / counts.sum(axis=0) + background * everywhere / max(everywhere.sum(), 1e-9)
+        log_grams.append(np.log(shares) * view.words)
     return NaiveBayes(np.log(mass / mass.sum()), tuple(log_grams))
 
 
@@ -70,6 +69,7 @@ def learn(
     labelled: npt.NDArray[np.bool_],
     assign: Assign,
     unlabelled_weight: float,
+    background: float = 0.0,
 ) -> NaiveBayes:
     """Fit on the labelled rows, then assign every row and fit on all, in ten rounds.
 
@@ -77,12 +77,15 @@ def learn(
         start: responsibilities (rows, classes) of the labelled rows.
         labelled: (rows,) whether a row has a label.
         unlabelled_weight: what a row without a label counts, from 0 (labels alone) to 1.
+        background: share of the gram probabilities of all rows in those of each class (Jelinek and Mercer 1980).
+            Without it a gram that a class has not is likelier in a small class, which draws rows away from a class
+            that is most of the rows.
     """
-    model = fit(views, start, labelled.astype(np.float64))
+    model = fit(views, start, labelled.astype(np.float64), background)
     weights = np.where(labelled, 1.0, unlabelled_weight)
     matrices = [view.matrix for view in views]
     for belief in _ANNEALING if unlabelled_weight else ():
-        model = fit(views, assign(model.log_joint(matrices, belief)), weights)
+        model = fit(views, assign(model.log_joint(matrices, belief)), weights, background)
     return model
 
 
