@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
@@ -81,16 +82,33 @@ class Classifier:
         truth = np.array([number[labels[index]] if index in labels else -1 for index in chosen])
         self._words = [config.words, *[config.context_words] * (len(self._grams) - 1)]
         views = [View(matrix, words) for matrix, words in zip(self._matrices(taught), self._words, strict=True)]
+        self._views, self._truth = views, truth
         self._model = _learn(views, truth, len(self.classes), config)
-        judged, right = _judge_by_others(views, truth, len(self.classes), config)
-        self._temperature = temperature(judged, right)
-        self.cross_validated = float((judged.argmax(axis=1) == right).mean()) if len(right) else float("nan")
+
+    @cached_property
+    def _calibration(self) -> tuple[float, float]:
+        """Temperature, and the share of labels that are right by the others; learned when first asked for."""
+        judged, right = _judge_by_others(self._views, self._truth, len(self.classes), self.config)
+        agreed = float((judged.argmax(axis=1) == right).mean()) if len(right) else float("nan")
+        return temperature(judged, right, np.exp(self._model.log_prior)), agreed
+
+    @property
+    def cross_validated(self) -> float:
         """Share of labelled utterances that a classifier of the other folds' labels gets right, classes as labelled."""
+        return self._calibration[1]
+
+    def best(self, utterances: Sequence[Utterance]) -> list[str]:
+        """The most probable class of each utterance, however unsure."""
+        found: list[str] = []
+        for first in range(0, len(utterances), _AT_ONCE):
+            joint = self._model.log_joint(self._matrices(utterances[first : first + _AT_ONCE]))
+            found.extend(self.classes[number] for number in joint.argmax(axis=1))
+        return found
 
     def probabilities(self, utterances: Sequence[Utterance]) -> Floats:
         """(utterances, classes), rows adding up to 1."""
         parts = [
-            softmax(self._model.log_joint(self._matrices(utterances[first : first + _AT_ONCE])) / self._temperature)
+            softmax(self._model.log_joint(self._matrices(utterances[first : first + _AT_ONCE])) / self._calibration[0])
             for first in range(0, len(utterances), _AT_ONCE)
         ]
         return np.concatenate([np.zeros((0, len(self.classes))), *parts])

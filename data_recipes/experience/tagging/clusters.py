@@ -40,7 +40,7 @@ def embed(texts: Sequence[str], seed: int = 0) -> npt.NDArray[np.float64]:
     """Latent semantic vectors (texts, dimensions) of length 1: truncated SVD of TF-IDF (Deerwester et al. 1990)."""
     matrix: Any = Grams(texts, min_rows=2).matrix(texts)
     dimensions = min(_DIMENSIONS, matrix.shape[1] - 1, len(texts) - 1)
-    if dimensions < 1:
+    if dimensions < 1 or len(set(texts)) == 1:
         return np.ones((len(texts), 1))
     svd = sklearn_part("decomposition").TruncatedSVD(dimensions, random_state=seed)
     vectors = np.asarray(svd.fit_transform(matrix), dtype=np.float64)
@@ -79,7 +79,7 @@ def distinctive(inside: Mapping[str, int], everywhere: Mapping[str, int], most: 
     δ = ln((y1+α)/(n1+α0−y1−α)) − ln((y2+α)/(n2+α0−y2−α)), z = δ/√(1/(y1+α)+1/(y2+α)).
     """
     total_inside, total = sum(inside.values()), sum(everywhere.values())
-    total_outside, prior_total = total - total_inside, _PRIOR_WEIGHT * total
+    total_outside, prior_total = total - total_inside, _PRIOR_WEIGHT * total + 1.0  # one word unheard of
     scores: list[tuple[float, str]] = []
     for word, count in inside.items():
         prior = _PRIOR_WEIGHT * everywhere[word]

@@ -68,9 +68,10 @@ class Grams:
     def __init__(self, texts: Sequence[str], min_rows: int = 1):
         """Take the vocabulary from `texts`: grams that at least `min_rows` of them have."""
         self._vectoriser = sklearn_part("feature_extraction.text").TfidfVectorizer(
-            analyzer=grams, sublinear_tf=True, min_df=min(min_rows, len(texts)), dtype=np.float32
+            analyzer=grams, sublinear_tf=True, min_df=min_rows, dtype=np.float32
         )
-        self._vectoriser.fit([*texts, _MASKED])
+        # The sign of masked values is always in it, so that no vocabulary is empty.
+        self._vectoriser.fit([*texts, *[_MASKED] * min_rows])
 
     def matrix(self, texts: Sequence[str]) -> Any:
         """Sparse rows (texts, grams), float32."""

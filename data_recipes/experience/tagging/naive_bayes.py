@@ -21,7 +21,7 @@ Assign = Callable[[Floats], Floats]
 
 SMOOTHING = 0.1
 """Added to the count of every gram in every class."""
-TEMPERATURES: tuple[float, ...] = tuple(np.geomspace(1.0, 20.0, 25).tolist())
+TEMPERATURES: tuple[float, ...] = tuple(np.geomspace(1.0, 100.0, 40).tolist())
 """Tried by `temperature`; 1 leaves probabilities as they are."""
 # Share of the evidence that each round believes: early rounds, whose model is poor, leave a row to several classes.
 _ANNEALING = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0)
@@ -95,13 +95,17 @@ def softmax(log_joint: Floats) -> Floats:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def temperature(log_joint: Floats, truth: npt.NDArray[np.int64]) -> float:
+def temperature(log_joint: Floats, truth: npt.NDArray[np.int64], prior: Floats) -> float:
     """What to divide log joints by so that their softmax is honest: least log loss on rows judged out of sample.
 
     Guo et al. 2017 (ICML, arXiv 1706.04599). Naive Bayes counts dependent grams as if they were not, and is too sure.
+
+    Args:
+        prior: (classes,) how frequent the classes are: labels are drawn evenly, so each class weighs as it occurs.
     """
     if not len(truth):
         return 1.0
     rows = np.arange(len(truth))
-    loss = [-np.log(softmax(log_joint / tried)[rows, truth] + 1e-12).mean() for tried in TEMPERATURES]
+    weights = prior[truth] / np.bincount(truth, minlength=len(prior))[truth]
+    loss = [-weights @ np.log(softmax(log_joint / tried)[rows, truth] + 1e-12) for tried in TEMPERATURES]
     return TEMPERATURES[int(np.argmin(loss))]
