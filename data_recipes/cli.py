@@ -1,4 +1,4 @@
-"""`tianjing data`: clean, extract, review, build, inspect and diff."""
+"""`tianjing data`: clean, extract, tag, review, build, inspect and diff."""
 
 from __future__ import annotations
 
@@ -126,6 +126,28 @@ def build_command(
 
     with reporting("build") as report:
         report.show(build(knowledge, out, load(BuildConfig, config), report.step), out)
+
+
+@app.command("tag", epilog="Example: tianjing data tag runs/knowledge --labels labels.jsonl --out runs/acts")
+def tag_command(
+    folder: Annotated[Path, typer.Argument(help="What `data clean` or `data extract` wrote.")],
+    out: Annotated[Path, _OUT],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help='JSON Lines of {"text", "label"} or {"dialogue", "turn", "label"}; ten an act are enough.'),
+    ] = None,
+    config: Annotated[Path | None, _CONFIG] = None,
+) -> None:
+    """Tag every turn and desktop event with its act, and offer clusters of turns to label.
+
+    Without labels the lexicon and the log tag; label some texts of clusters.jsonl and run it again.
+    """
+    from data_recipes.experience.tagging.run import TagConfig, tag_corpus
+    from data_recipes.report import reporting
+    from tianjing.config import load
+
+    with reporting("tag") as report:
+        report.show(tag_corpus(folder, out, load(TagConfig, config), labels, report.step), out)
 
 
 @app.command("inspect", epilog="Example: tianjing data inspect runs/dataset --out dataset.html --task policy_qa")

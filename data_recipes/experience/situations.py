@@ -25,6 +25,8 @@ from tianjing.config import StrictModel
 from tianjing.records import Dialogue, Event
 
 _AT_ONCE = 5000
+# Most turns tell no reason.
+_BACKGROUND = 0.3
 _UNKNOWN = -1
 
 Ints = npt.NDArray[np.int64]
@@ -181,6 +183,7 @@ def _learn(calls: _Calls, situation: Ints, told: Ints, situations: int, config: 
         (situation != _UNKNOWN)[calls.owner],
         lambda log_joint: calls.assign(log_joint, situation, told),
         config.unlabelled_weight,
+        _BACKGROUND,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
@@ -66,10 +67,11 @@ class Grams:
 
     def __init__(self, texts: Sequence[str], min_rows: int = 1):
         """Take the vocabulary from `texts`: grams that at least `min_rows` of them have."""
-        self._vectoriser = _sklearn_text().TfidfVectorizer(
-            analyzer=grams, sublinear_tf=True, min_df=min(min_rows, len(texts)), dtype=np.float32
+        self._vectoriser = sklearn_part("feature_extraction.text").TfidfVectorizer(
+            analyzer=grams, sublinear_tf=True, min_df=min_rows, dtype=np.float32
         )
-        self._vectoriser.fit([*texts, _MASKED])
+        # The sign of masked values is always in it, so that no vocabulary is empty.
+        self._vectoriser.fit([*texts, *[_MASKED] * min_rows])
 
     def matrix(self, texts: Sequence[str]) -> Any:
         """Sparse rows (texts, grams), float32."""
@@ -89,12 +91,26 @@ class Grams:
         return found
 
 
-def _sklearn_text() -> Any:
+def words(text: str) -> list[str]:
+    """Readable pieces of a text: Latin words, pairs of them, and stretches of 2 to 4 Chinese characters."""
+    found: list[str] = []
+    for word in _WORD.findall(folded(text)):
+        if not word.isascii():
+            found.extend(word[i : i + n] for n in (2, 3, 4) for i in range(len(word) - n + 1))
+    latin = [word for word in _WORD.findall(folded(text)) if word.isascii() and not word.isdigit()]
+    return found + latin + [f"{one} {other}" for one, other in pairwise(latin)]
+
+
+def sklearn_part(name: str) -> Any:
+    """A module of scikit-learn, loaded when it is needed.
+
+    Raises:
+        DataError: it is not installed.
+    """
     try:
-        from sklearn.feature_extraction import text
+        return import_module(f"sklearn.{name}")
     except ModuleNotFoundError:
         raise DataError(
             "tagging acts and situations needs scikit-learn, which is not installed",
             "pip install 'tianjing[experience]'",
         ) from None
-    return text

@@ -21,7 +21,7 @@ Assign = Callable[[Floats], Floats]
 
 SMOOTHING = 0.1
 """Added to the count of every gram in every class."""
-TEMPERATURES: tuple[float, ...] = tuple(np.geomspace(1.0, 20.0, 25).tolist())
+TEMPERATURES: tuple[float, ...] = tuple(np.geomspace(1.0, 100.0, 40).tolist())
 """Tried by `temperature`; 1 leaves probabilities as they are."""
 # Share of the evidence that each round believes: early rounds, whose model is poor, leave a row to several classes.
 _ANNEALING = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0)
@@ -50,17 +50,16 @@ class NaiveBayes:
         return total
 
 
-def fit(views: Sequence[View], responsibilities: Floats, row_weights: Floats) -> NaiveBayes:
+def fit(views: Sequence[View], responsibilities: Floats, row_weights: Floats, background: float) -> NaiveBayes:
     """Maximise: weighted counts of grams by class, smoothed, and one row more for each class."""
     weighted = responsibilities * row_weights[:, None]
     mass = weighted.sum(axis=0) + 1.0
     log_grams = []
     for view in views:
-        counts = np.asarray(view.matrix.T @ weighted, dtype=np.float64)
+        counts = np.asarray(view.matrix.T @ weighted, dtype=np.float64) + SMOOTHING
         everywhere = np.asarray(view.matrix.sum(axis=0), dtype=np.float64).reshape(-1, 1)
-        shares = counts / np.maximum(counts.sum(axis=0), 1e-9)
-        mixed = (1 - SMOOTHING) * shares + SMOOTHING * everywhere / everywhere.sum()
-        log_grams.append(np.log(mixed) * view.words)
+        shares = (1 - background) * counts / counts.sum(axis=0) + background * everywhere / max(everywhere.sum(), 1e-9)
+        log_grams.append(np.log(shares) * view.words)
     return NaiveBayes(np.log(mass / mass.sum()), tuple(log_grams))
 
 
@@ -70,6 +69,7 @@ def learn(
     labelled: npt.NDArray[np.bool_],
     assign: Assign,
     unlabelled_weight: float,
+    background: float = 0.0,
 ) -> NaiveBayes:
     """Fit on the labelled rows, then assign every row and fit on all, in ten rounds.
 
@@ -77,12 +77,15 @@ def learn(
         start: responsibilities (rows, classes) of the labelled rows.
         labelled: (rows,) whether a row has a label.
         unlabelled_weight: what a row without a label counts, from 0 (labels alone) to 1.
+        background: share of the gram probabilities of all rows in those of each class (Jelinek and Mercer 1980).
+            Without it a gram that a class has not is likelier in a small class, which draws rows away from a class
+            that is most of the rows.
     """
-    model = fit(views, start, labelled.astype(np.float64))
+    model = fit(views, start, labelled.astype(np.float64), background)
     weights = np.where(labelled, 1.0, unlabelled_weight)
     matrices = [view.matrix for view in views]
     for belief in _ANNEALING if unlabelled_weight else ():
-        model = fit(views, assign(model.log_joint(matrices, belief)), weights)
+        model = fit(views, assign(model.log_joint(matrices, belief)), weights, background)
     return model
 
 
@@ -92,13 +95,17 @@ def softmax(log_joint: Floats) -> Floats:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def temperature(log_joint: Floats, truth: npt.NDArray[np.int64]) -> float:
+def temperature(log_joint: Floats, truth: npt.NDArray[np.int64], prior: Floats) -> float:
     """What to divide log joints by so that their softmax is honest: least log loss on rows judged out of sample.
 
     Guo et al. 2017 (ICML, arXiv 1706.04599). Naive Bayes counts dependent grams as if they were not, and is too sure.
+
+    Args:
+        prior: (classes,) how frequent the classes are: labels are drawn evenly, so each class weighs as it occurs.
     """
     if not len(truth):
         return 1.0
     rows = np.arange(len(truth))
-    loss = [-np.log(softmax(log_joint / tried)[rows, truth] + 1e-12).mean() for tried in TEMPERATURES]
+    weights = prior[truth] / np.bincount(truth, minlength=len(prior))[truth]
+    loss = [-weights @ np.log(softmax(log_joint / tried)[rows, truth] + 1e-12) for tried in TEMPERATURES]
     return TEMPERATURES[int(np.argmin(loss))]
