@@ -11,7 +11,7 @@ from data_recipes.cleaning.run import workspace
 from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
 from data_recipes.experience.practices import cases, mine
-from data_recipes.experience.procedures import mine_procedures
+from data_recipes.experience.procedures import join_cases, mine_procedures
 from data_recipes.gathering import Gathered, Progress, SpokenDialogues, gather
 from data_recipes.knowledge import KIND, Duplicate, Instruction, Knowledge, Quarantined, Trail, write_knowledge
 from data_recipes.splits import LinkedRow, split_groups, split_rows
@@ -82,7 +82,10 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
     progress("mining practices and procedures")
     mined, without_reason = cases(learned, events, outcomes, customers, config.practices)
     found.dropped.update(without_reason)
-    known = {dialogue.id for dialogue in learned}
+    held_out = {dialogue.id for dialogue in dialogues} - {dialogue.id for dialogue in learned}
+    logged = [event for event in events if event.case not in held_out] if learned or not dialogues else []
+    done, not_joined = join_cases(logged, learned, customers, config.procedures, config.practices, config.strata_fields)
+    found.dropped.update(not_joined)
     law_splits = split_groups([d.parsed.document for d in found.documents if d.strength == "law"], config.split)
     instruction_splits = split_groups({row.document for row in found.instructions}, config.split)
     return Knowledge(
@@ -90,7 +93,7 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
         terms=[term for document in found.documents for term in document.terms()],
         quality_rules=found.tables,
         practices=mine(mined, config.practices),
-        procedures=mine_procedures((e for e in events if e.case in known), config.procedures, config.practices),
+        procedures=mine_procedures(done, config.procedures, outcomes, config.practices.strata),
         dialogues=dialogues,
         events=events,
         outcomes=outcomes,

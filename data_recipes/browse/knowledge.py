@@ -231,7 +231,7 @@ def _procedure(procedure: Procedure) -> Entry:
         facts=(
             ("支持 support", f"{procedure.support:,}"),
             ("覆盖 coverage", f"{procedure.coverage:.1%}"),
-            ("变体 variants", f"{procedure.variants:,}"),
+            ("变体 variants", f"{procedure.distinct_variants:,}"),
             ("先后 order", "；".join(f"{before} < {after}" for before, after in procedure.order)),
         ),
     )

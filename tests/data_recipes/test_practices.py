@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from data_recipes.config import PracticesConfig, ProceduresConfig
+from data_recipes.config import PracticesConfig
 from data_recipes.experience.practices import Case, best_practices, cases, mine
-from data_recipes.experience.procedures import mine_procedures
 from data_recipes.experience.statistics import Table, benjamini_hochberg, mantel_haenszel
 from tianjing.records import Customer, Dialogue, Event, Outcome, Practice, Turn
 
@@ -158,28 +157,3 @@ def test_held_out_customers_feed_no_practice_and_no_procedure(knowledge: Path) -
     assert sum(per_situation.values()) == learned == 160
     procedures = [json.loads(line) for line in (knowledge / "procedures.jsonl").read_text("utf-8").splitlines()]
     assert sum(row["support"] for row in procedures) == learned
-
-
-def test_procedures_keep_the_order_that_nearly_all_cases_keep() -> None:
-    events = []
-    for case in range(40):
-        steps = ["核实身份", "查询账单", "登记还款日"]
-        if case % 2:
-            steps[1:1] = ["播放录音提示"]
-        if case == 0:
-            steps.reverse()  # one deviating case out of forty
-        if case >= 20:
-            steps[-2:] = [steps[-1], steps[-2]]  # no order holds between the last two
-        events += [
-            Event(case=f"K{case}", at=NOW + timedelta(seconds=i), actor="A", activity=step, attributes={})
-            for i, step in enumerate(steps)
-        ]
-    procedure = mine_procedures(events, ProceduresConfig(), PracticesConfig())[0]
-    assert set(procedure.order) == {
-        ("核实身份", "播放录音提示"),
-        ("核实身份", "查询账单"),
-        ("核实身份", "登记还款日"),
-        ("播放录音提示", "查询账单"),
-        ("播放录音提示", "登记还款日"),
-    }
-    assert procedure.support == 40 and procedure.coverage == pytest.approx(39 / 40) and procedure.steps[0] == "核实身份"
