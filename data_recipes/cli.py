@@ -1,4 +1,4 @@
-"""`tianjing data`: clean, extract, build, inspect and diff."""
+"""`tianjing data`: clean, extract, procedures, build, inspect and diff."""
 
 from __future__ import annotations
 
@@ -69,6 +69,31 @@ def extract_command(
     where = ExecutorConfig(kind=executor, workers=workers, slurm_partition=slurm_partition)
     with reporting("extract") as report:
         report.show(extract(raw, out, load(ExtractConfig, config), on_error, report.step, where), out)
+
+
+@app.command(
+    "procedures",
+    epilog="Examples: tianjing data procedures runs/knowledge --out runs/charts; tianjing data procedures "
+    "runs/knowledge --task 失业 --conform new/events.jsonl --dialogues new/dialogues.jsonl --out runs/charts",
+)
+def procedures_command(
+    knowledge: Annotated[Path, typer.Argument(help="Folder that `data extract` wrote.")],
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for charts (SVG and Mermaid) and conformance.jsonl.")
+    ] = None,
+    conform: Annotated[Path | None, typer.Option(help="events.jsonl of new cases, to judge by the procedures.")] = None,
+    dialogues: Annotated[
+        Path | None,
+        typer.Option(help="dialogues.jsonl of the new cases; without it, acts are not judged."),
+    ] = None,
+) -> None:
+    """Show the procedures (SOP), draw them, and say how far new cases conform: steps missing, out of order, unknown."""
+    from data_recipes.experience.procedures.report import run
+
+    if dialogues is not None and conform is None:
+        raise typer.BadParameter("give the operation log with --conform, too", param_hint="--dialogues")
+    run(knowledge, task, out, conform, dialogues)
 
 
 @app.command("build", epilog="Example: tianjing data build runs/knowledge --out runs/dataset --config build.yaml")

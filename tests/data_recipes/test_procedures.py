@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from data_recipes.config import PracticesConfig, ProceduresConfig
+from data_recipes.browse.inspect import inspect_page
+from data_recipes.cli import app
+from data_recipes.config import ExtractConfig, PracticesConfig, ProceduresConfig
+from data_recipes.errors import DataError
 from data_recipes.experience.procedures import Case, Step, conform, conformance, join_cases, mine_procedures
 from data_recipes.experience.procedures.cases import CLOCKS_DIFFER, NO_DIALOGUE, SAME_TIME
+from data_recipes.experience.procedures.gold import Found, Gold, chain, contract, score
+from data_recipes.experience.procedures.layout import layout
+from data_recipes.experience.procedures.mermaid import mermaid
 from data_recipes.experience.procedures.order import closure, reduction
+from data_recipes.experience.procedures.report import judge, read_procedures
+from data_recipes.experience.procedures.svg import svg, wrap
+from data_recipes.extract import extract
+from tianjing.files import write_jsonl
 from tianjing.records import Dialogue, Event, Outcome, Procedure, Turn
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -57,7 +72,7 @@ def test_a_chain_with_skipped_steps_is_a_chain() -> None:
     chain = ["开户", "核验", "录入", "复核", "通知"]
     cases = [case(n, [step for step in chain if rng.random() < 0.7]) for n in range(300)]
     procedure = mine([one for one in cases if one.steps])
-    assert procedure.steps == tuple(chain) and set(procedure.direct) == set(zip(chain, chain[1:], strict=False))
+    assert procedure.steps == tuple(chain) and set(procedure.direct) == set(pairwise(chain))
 
 
 def test_a_branch_states_what_was_known_before_and_goes_with_it() -> None:
@@ -209,3 +224,125 @@ def test_bad_logs_are_named_and_not_guessed_at() -> None:
     naive = Event(case="B1", at=datetime(2026, 1, 1, 8), actor="A", activity="丙")  # Chinese time: 00:00 UTC
     cases, _ = _join([_event("甲", 5, "B1"), naive], [])
     assert [step.activity for step in cases[0].steps] == ["丙", "甲"]
+
+
+def _rich() -> Procedure:
+    """A procedure with branches, long Chinese names, optional steps and hostile text."""
+    rng = random.Random(4)
+    hostile = '<script>alert("&")</script>]]>--|{x}'
+    cases, outcomes = [], []
+    for number in range(300):
+        product = rng.choice(["现金贷", "消费分期"])
+        way = "转交法务部门并登记诉前调解意向书" if product == "现金贷" else "发送逾期提示短信并约定下一次联系时间"
+        steps = ["核实身份", "查询账单", way, *([hostile] if rng.random() < 0.4 else []), "填写通话小结"]
+        cases.append(case(number, steps, product=product))
+        outcomes.append(
+            Outcome(case=cases[-1].id, name="promise_kept", value=rng.random() < 0.3 + 0.4 * (hostile in steps))
+        )
+    return mine(cases, outcomes)
+
+
+def test_a_chart_shows_every_step_and_escapes_all_text() -> None:
+    procedure = _rich()
+    drawn, text = svg(procedure), mermaid(procedure)
+    root = ElementTree.fromstring(drawn)
+    boxes = [one for one in root.iter("{http://www.w3.org/2000/svg}rect") if one.get("rx")]
+    assert len(boxes) == len(procedure.steps) == 6
+    assert "<script" not in drawn and "<script" not in text and "alert(&quot;" in drawn
+    shown = "".join(one.text or "" for one in root.iter("{http://www.w3.org/2000/svg}text"))
+    assert "转交法务部门并登记诉前调解意向书" in shown  # wrapped over lines, whole
+    assert "当 product = 现金贷" in shown and "相关 promise_kept +0." in shown
+    assert text.count("==>") == 2 and "flowchart TD" in text
+    assert "\ud800" not in svg(mine([case(1, ["\ud800甲"])]))
+    assert svg(mine([case(1, ["甲"])])) and mermaid(mine([case(1, ["甲"])]))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=6, unique=True))
+def test_any_activity_name_gives_well_formed_drawings(names: list[str]) -> None:
+    procedure = mine([case(n, names) for n in range(6)])
+    ElementTree.fromstring(svg(procedure))
+    rows = mermaid(procedure).splitlines()
+    assert sum('["' in row and '"]' in row for row in rows) == len(names)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(1, 20),
+    st.sets(st.tuples(st.integers(0, 19), st.integers(0, 19)).filter(lambda pair: pair[0] < pair[1]), max_size=40),
+)
+def test_no_two_boxes_of_a_layout_touch(count: int, pairs: set[tuple[int, int]]) -> None:
+    nodes = [f"n{number:02d}" for number in range(count)]
+    edges = sorted((f"n{a:02d}", f"n{b:02d}") for a, b in pairs if b < count)
+    placed = layout(nodes, edges, {node: (80.0 + 10 * (number % 5), 30.0) for number, node in enumerate(nodes)})
+    boxes = list(placed.boxes.values())
+    for number, one in enumerate(boxes):
+        assert one.x - one.width / 2 >= -1e-6 and one.x + one.width / 2 <= placed.width + 1e-6
+        for other in boxes[:number]:
+            apart = abs(one.x - other.x) >= (one.width + other.width) / 2 - 1e-6
+            assert apart or abs(one.y - other.y) >= (one.height + other.height) / 2
+    assert all(placed.boxes[a].y < placed.boxes[b].y for a, b in edges) and set(placed.lines) == set(edges)
+
+
+def test_long_words_are_wrapped_and_nothing_is_lost() -> None:
+    assert wrap("登记可承受金额", 4) == ["登记可承", "受金额"]
+    assert wrap("offer deferral", 5.5) == ["offer", "deferral"]
+    assert "".join(wrap("a" * 50, 10)) == "a" * 50 and wrap("", 5) == [""]
+
+
+def test_the_score_of_a_miner_counts_what_a_person_would() -> None:
+    gold = Gold("t", frozenset("abc"), frozenset({("a", "b"), ("b", "c")}))
+    found = Found(
+        frozenset("abcx"),
+        frozenset({("a", "b"), ("b", "c")}),
+        frozenset({("a", "x"), ("x", "b"), ("c", "b")}),
+        tuple("axbc"),
+    )
+    result = score(found, gold)
+    assert (result.step_recall, result.course_agreement, result.order_agreement) == (1, 1, 1)
+    assert (result.right_edges, result.claimed_edges, result.gold_edges, result.exact) == (1, 2, 2, 0)
+    assert result.edge_f1 == pytest.approx(0.5)
+    assert contract([("a", "q"), ("q", "b"), ("q", "q")], ["q"]) == {("a", "b")}
+    exact = score(Found.of(mine([case(n, "abc") for n in range(30)])), chain("t", "abc"))
+    assert exact.exact == 1 and exact.edge_f1 == 1
+
+
+def test_the_command_draws_and_judges_new_cases(knowledge: Path, tmp_path: Path) -> None:
+    procedures = read_procedures(knowledge)
+    task = procedures[0].task
+    rows = [json.loads(line) for line in (knowledge / "events.jsonl").read_text("utf-8").splitlines()]
+    log = tmp_path / "events.jsonl"
+    rows = rows[:40]
+    rows.append({**rows[-1], "case": "new", "activity": "从未见过的操作", "attributes": {}})
+    log.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    judged = judge(knowledge, log)
+    assert {one.case for one in judged.cases} == {row["case"] for row in rows}
+    assert all(one.fitness is None or 0 <= one.fitness <= 1 for one in judged.cases)
+    result = CliRunner().invoke(
+        app, ["procedures", str(knowledge), "--task", task, "--out", str(tmp_path / "charts"), "--conform", str(log)]
+    )
+    assert result.exit_code == 0, result.output
+    names = sorted(path.suffix for path in (tmp_path / "charts").iterdir())
+    assert names == [".jsonl", ".mmd", ".svg"]
+    with pytest.raises(DataError, match="no procedure of task '没有'"):
+        read_procedures(knowledge, "没有")
+    with pytest.raises(DataError, match="no such file"):
+        judge(knowledge, tmp_path / "absent.jsonl")
+    log.write_text("", "utf-8")
+    with pytest.raises(DataError, match="no event"):
+        judge(knowledge, log)
+
+
+def test_the_page_of_a_knowledge_shows_the_charts(knowledge: Path) -> None:
+    page = inspect_page(knowledge)
+    assert page.count("<svg xmlns") == len(read_procedures(knowledge)) > 0
+
+
+def test_a_log_without_any_dialogue_gives_procedures(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    rows = [_event(step, minute, f"B{n}") for n in range(30) for minute, step in enumerate(("受理", "复核", "放款"))]
+    write_jsonl(raw / "events.jsonl", rows)
+    extract(raw, tmp_path / "k", ExtractConfig())
+    (procedure,) = read_procedures(tmp_path / "k")
+    assert procedure.steps == ("受理", "复核", "放款") and procedure.direct == (("受理", "复核"), ("复核", "放款"))

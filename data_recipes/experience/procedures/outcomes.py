@@ -21,7 +21,7 @@ def separating_steps(
     """Per task every step against every outcome of two values, within strata; Benjamini-Hochberg over all tests.
 
     A step that all cases have, or none, is not tested; nor is an outcome that is the same in all cases of the task, or
-    that has values other than 0 and 1. A step may also follow from the outcome, as a logged promise does from a promise.
+    that has values other than 0 and 1. A step may also follow from the outcome, as a promise is logged once given.
 
     Args:
         tasks: of each task its cases and its steps.
