@@ -91,6 +91,19 @@ def test_a_branch_states_what_was_known_before_and_goes_with_it() -> None:
     assert sum(option.share for option in branch.options) == pytest.approx(1)
 
 
+def test_a_condition_says_nothing_twice() -> None:
+    cases = []
+    for number in range(300):
+        product, way = [("甲贷", "一"), ("乙贷", "二"), ("丙贷", "三")][number % 3]
+        cases.append(case(number, ["查询", way, "小结"], product=product))
+    (branch,) = mine(cases).branches
+    conditions = {option.step: option.condition for option in branch.options}
+    assert set(conditions.values()) == {"product = 甲贷", "product = 乙贷", "product = 丙贷"} or any(
+        condition.count("product ≠") == 2 for condition in conditions.values()
+    )
+    assert all(not ("≠" in condition and " = " in condition) for condition in conditions.values())
+
+
 def test_a_branch_by_chance_states_no_condition() -> None:
     rng = random.Random(2)
     stated = 0

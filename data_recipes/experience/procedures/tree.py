@@ -50,13 +50,23 @@ class Node:
             return self.label
         return (self.yes if self.test.holds(known) else self.no).predict(known)
 
-    def conditions(self, so_far: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    def conditions(self, path: tuple[tuple[Test, bool], ...] = ()) -> list[tuple[str, str]]:
         """Each leaf's label and the path to it in words."""
         if self.test is None or self.yes is None or self.no is None:
-            return [(self.label, " 且 ".join(so_far))]
-        return self.yes.conditions((*so_far, self.test.text(True))) + self.no.conditions(
-            (*so_far, self.test.text(False))
-        )
+            return [(self.label, _words(path))]
+        return self.yes.conditions((*path, (self.test, True))) + self.no.conditions((*path, (self.test, False)))
+
+
+def _words(path: Sequence[tuple[Test, bool]]) -> str:
+    """A path without what a later test of the same field implies."""
+    kept: dict[tuple[str, str], str] = {}
+    for test, holds in path:
+        text = test.text(holds)
+        sign = text[len(test.field) + 1]
+        if sign == "=":
+            kept = {key: value for key, value in kept.items() if key[0] != test.field}
+        kept[test.field, sign if sign != "≠" else text] = text
+    return " 且 ".join(kept.values())
 
 
 def fit(rows: Sequence[Known], labels: Sequence[str], min_leaf: int, depth: int = 2) -> Node:
