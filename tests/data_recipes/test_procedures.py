@@ -107,14 +107,13 @@ def test_a_condition_says_nothing_twice() -> None:
 def test_a_branch_by_chance_states_no_condition() -> None:
     rng = random.Random(2)
     stated = 0
-    for _ in range(20):
+    for _ in range(40):
         cases = [
-            case(n, ["查询", rng.choice(["甲", "乙"]), "小结"], **{f"f{i}": rng.choice("abcd") for i in range(6)})
-            for n in range(120)
+            case(n, ["查询", rng.choice(["甲", "乙"]), "小结"], **{f"f{i}": rng.choice("ab") for i in range(8)})
+            for n in range(50)
         ]
-        (branch,) = mine(cases).branches
-        stated += branch.accuracy is not None
-    assert stated == 0
+        stated += any(branch.accuracy is not None for branch in mine(cases).branches)
+    assert stated <= 1
 
 
 def test_a_condition_never_looks_past_the_split() -> None:
@@ -203,7 +202,9 @@ def test_cases_that_only_leave_out_optional_steps_conform(order: list[str], kept
 def test_the_reduction_implies_all_and_nothing_more(pairs: set[tuple[int, int]]) -> None:
     order = {(str(a), str(b)) for a, b in pairs}
     closed = closure(order)
-    assert closure(reduction(closed)) == closed and order <= closed
+    reduced = reduction(closed)
+    assert closure(reduced) == closed and order <= closed
+    assert all(pair not in closure(reduced - {pair}) for pair in reduced)
 
 
 def _dialogue(id: str = "D1", minute: int = 0) -> Dialogue:

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_recipes.config import ProceduresConfig
 from data_recipes.experience.procedures.cases import Case
-from data_recipes.experience.procedures.counts import at_least, first_ranks
+from data_recipes.experience.procedures.counts import first_ranks
 from data_recipes.experience.procedures.tree import Known, fit
 from data_recipes.order import order_key
 from tianjing.records import Branch, BranchOption
@@ -136,8 +136,7 @@ def _conditions(
 ) -> tuple[dict[str, str], float | None]:
     """Condition of each option and its balanced accuracy, every case judged by a tree grown without it.
 
-    None where the cases are few or nothing tells: also if the lower bounds of the recalls average one half or less, as
-    they do for a field that only seems to tell.
+    None where the cases are few or nothing tells.
     """
     least = max(_LEAST_LEAF, int(_LEAF_SHARE * len(labels)))
     sizes = Counter(labels)
@@ -151,9 +150,8 @@ def _conditions(
         tree = fit([rows[n] for n in learned], [labels[n] for n in learned], least)
         right.update(labels[n] for n in held_out if tree.predict(rows[n]) == labels[n])
     accuracy = sum(right[label] / size for label, size in sizes.items()) / len(sizes)
-    sure = sum(at_least(right[label], size) for label, size in sizes.items()) / len(sizes)
     tree = fit(rows, labels, least)
-    if tree.test is None or accuracy <= config.min_balanced_accuracy or sure <= 1 / len(sizes):
+    if tree.test is None or accuracy <= config.min_balanced_accuracy:
         return {}, None
     paths: dict[str, list[str]] = {}
     for label, path in tree.conditions():
