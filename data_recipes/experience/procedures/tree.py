@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 Known = Mapping[str, Any]
 # A field with more values is an identifier or free text, not a condition.
@@ -79,7 +79,7 @@ def fit(rows: Sequence[Known], labels: Sequence[str], min_leaf: int, depth: int 
     return _grow(rows, labels, {label: 1 / size for label, size in sizes.items()}, min_leaf, depth)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
