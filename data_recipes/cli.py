@@ -1,4 +1,4 @@
-"""`tianjing data`: clean, extract, tag, review, build, inspect and diff."""
+"""`tianjing data`: clean, extract, tag, procedures, review, build, inspect and diff."""
 
 from __future__ import annotations
 
@@ -110,6 +110,31 @@ def review_command(
         made = apply_review(knowledge, apply, decisions, reviewer, supersede)
         numbers = f" (numbers {made[0].number} to {made[-1].number})" if made else ""
         typer.echo(f"{decisions}: {len(made)} new decisions{numbers}", err=True)
+
+
+@app.command(
+    "procedures",
+    epilog="Examples: tianjing data procedures runs/knowledge --out runs/charts; tianjing data procedures "
+    "runs/knowledge --task 失业 --conform new/events.jsonl --dialogues new/dialogues.jsonl --out runs/charts",
+)
+def procedures_command(
+    knowledge: Annotated[Path, typer.Argument(help="Folder that `data extract` wrote.")],
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for charts (SVG and Mermaid) and conformance.jsonl.")
+    ] = None,
+    conform: Annotated[Path | None, typer.Option(help="events.jsonl of new cases, to judge by the procedures.")] = None,
+    dialogues: Annotated[
+        Path | None,
+        typer.Option(help="dialogues.jsonl of the new cases; without it, acts are not judged."),
+    ] = None,
+) -> None:
+    """Show the procedures (SOP), draw them, and say how far new cases conform: steps missing, out of order, unknown."""
+    from data_recipes.experience.procedures.report import run
+
+    if dialogues is not None and conform is None:
+        raise typer.BadParameter("give the operation log with --conform, too", param_hint="--dialogues")
+    run(knowledge, task, out, conform, dialogues)
 
 
 @app.command("build", epilog="Example: tianjing data build runs/knowledge --out runs/dataset --config build.yaml")

@@ -150,16 +150,32 @@ class PracticesConfig(StrictModel):
 
 
 class ProceduresConfig(StrictModel):
-    """How procedures (order of the steps in the operation log) are mined."""
+    """How procedures (SOP) are mined: steps, their order, branches, and the steps that go with an outcome."""
 
     exclude: tuple[str, ...] = ("质检",)
     """Activities that are no step of the agent's work."""
-    min_share: Fraction = 0.05
+    acts: bool = True
+    """Acts of the agent's turns are steps, too, where the clocks of log and dialogue agree."""
+    min_share: Fraction = 0.01
     """An activity is a step if at least this share of the task's cases has it."""
-    min_order: Fraction = 0.95
-    """a stands before b if at least this share of the cases with both has them so."""
-    min_pair_cases: Annotated[int, Field(ge=1)] = 5
-    """Nothing is said about the order of two steps that fewer cases have both of."""
+    min_cases: Annotated[int, Field(ge=1)] = 3
+    """And at least this many cases; fewer, where the task has fewer."""
+    min_order: Fraction = 0.667
+    """a stands before b if the share of the cases with both that have them so is above this, with 95 % confidence."""
+    min_direct: Fraction = 0.7
+    """b comes next after a if, in at least this share of the cases with a before b, no other step stands between."""
+    min_required: Fraction = 0.8
+    """A step that fewer of the cases have is optional."""
+    min_branch_share: Fraction = 0.1
+    """A way that fewer of the cases take after a split is not listed."""
+    max_together: Fraction = 0.333
+    """Two ways exclude each other if at most this share of the cases that take one comes to the other later."""
+    min_balanced_accuracy: Fraction = 0.65
+    """A condition is stated if it tells the ways apart so well on cases it was not learned from."""
+    min_group_cases: Annotated[int, Field(ge=1)] = 30
+    """A step with fewer cases with it or without it is exploratory as to outcomes."""
+    max_variants: Annotated[int, Field(ge=0)] = 10
+    """Courses kept of each procedure."""
 
 
 class ExtractConfig(StrictModel):

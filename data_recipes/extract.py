@@ -11,7 +11,7 @@ from data_recipes.cleaning.run import workspace
 from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
 from data_recipes.experience.practices import align, cases, conclude, mine, told
-from data_recipes.experience.procedures import mine_procedures
+from data_recipes.experience.procedures import join_cases, mine_procedures
 from data_recipes.gathering import Gathered, Progress, SpokenDialogues, gather
 from data_recipes.knowledge import (
     KIND,
@@ -100,8 +100,11 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
     mined, without_reason = cases(learned, aligned, outcomes, customers, config.practices, told(situations))
     found.dropped.update(without_reason)
     practices = mine(mined, config.practices, breaches)
-    known = {dialogue.id for dialogue in learned}
     everyone = {dialogue.id for dialogue in dialogues}
+    held_out = everyone - {dialogue.id for dialogue in learned}
+    logged = [event for event in events if event.case not in held_out] if learned or not dialogues else []
+    done, not_joined = join_cases(logged, learned, customers, config.procedures, config.practices, config.strata_fields)
+    found.dropped.update(not_joined)
     law_splits = split_groups([d.parsed.document for d in found.documents if d.strength == "law"], config.split)
     instruction_splits = split_groups({row.document for row in found.instructions}, config.split)
     return Knowledge(
@@ -111,7 +114,7 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
         practices=practices,
         situations=situations,
         conclusions=conclude(mined, practices, events, everyone, customers, clocks, config.practices),
-        procedures=mine_procedures((e for e in events if e.case in known), config.procedures, config.practices),
+        procedures=mine_procedures(done, config.procedures, outcomes, config.practices.strata),
         dialogues=dialogues,
         events=events,
         outcomes=outcomes,

@@ -382,17 +382,88 @@ class Conclusion(StrictModel):
     """Nothing can be concluded about practices."""
 
 
+class BranchOption(StrictModel):
+    """One way on after a split (分支), and when it is taken."""
+
+    step: str
+    """The step it begins with; empty where the optional step of the split is left out."""
+    count: int = Field(ge=0)
+    """Cases that went this way."""
+    share: float = Field(ge=0, le=1)
+    """Of all cases that came to the split."""
+    condition: str = ""
+    """What was known before the split and goes with this way, e.g. 产品 = 现金贷; empty where nothing told."""
+
+
+class Branch(StrictModel):
+    """After a step the cases part: each goes one of these ways."""
+
+    after: str
+    options: tuple[BranchOption, ...] = Field(min_length=2)
+    accuracy: float | None = None
+    """Balanced accuracy of the conditions, each case judged by conditions learned without it; none without any."""
+
+
+class Variant(StrictModel):
+    """A course that several cases took step by step (first occurrences), and how well it conforms."""
+
+    steps: tuple[str, ...]
+    count: int = Field(ge=1)
+    fitness: float = Field(ge=0, le=1)
+
+
+class StepOutcome(StrictModel):
+    """Cases with a step against cases without it: how often `outcome` came about. An association (相关), no cause."""
+
+    step: str
+    outcome: str
+    cases_with: int
+    cases_without: int
+    rate_with: float
+    rate_without: float
+    difference: float
+    """Risk difference within `strata`, with its 95 % interval."""
+    ci_low: float
+    ci_high: float
+    p: float
+    q: float
+    """Benjamini-Hochberg over every step and outcome tested, of all procedures."""
+    strata: tuple[str, ...]
+    exploratory: bool
+    """Too few cases with or without the step."""
+
+
 class Procedure(StrictModel):
-    """How a task is done: steps and the partial order that holds between them."""
+    """How a task is done (SOP): its steps and the partial order between them, as the operation log shows it.
+
+    A repeated step counts where it first occurs. `steps` stand in the usual course, which keeps every pair of `order`.
+    """
 
     id: str
     task: str
     steps: tuple[str, ...]
+    optional: tuple[str, ...]
+    """Steps that many cases do without."""
     order: tuple[tuple[str, str], ...]
+    """a stands before b; acyclic. Pairs that this leaves out may come either way."""
+    direct: tuple[tuple[str, str], ...]
+    """b comes next after a where both occur: the arrows of the chart."""
     edges: tuple[tuple[str, str, int], ...]
+    """How often b directly followed a, also back to an earlier step."""
+    repeated: tuple[str, ...]
+    """Steps that cases come back to."""
+    branches: tuple[Branch, ...]
+    variants: tuple[Variant, ...]
+    """The commonest courses, commonest first."""
+    distinct_variants: int
+    separating: tuple[StepOutcome, ...]
+    """Every tested step, strongest association first within an outcome."""
     support: int
+    """Cases it was learned from."""
     coverage: float
-    variants: int
+    """Share of those that conform fully."""
+    fitness: float
+    """Mean conformance of those."""
 
 
 class Message(StrictModel):

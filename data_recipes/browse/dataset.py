@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_recipes.browse.view import Entry, Lengths, Sample, Selection, Source, Tab, Table, contains, shown
+from data_recipes.browse.view import Drawing, Entry, Lengths, Sample, Selection, Source, Tab, Table, contains, shown
 from data_recipes.knowledge import KIND as KNOWLEDGE
 from tianjing.dataset import SPLITS, stream_examples
 from tianjing.files import canonical_json, read_jsonl
@@ -44,6 +44,7 @@ class Contents(NamedTuple):
     lengths: tuple[Lengths, ...]
     tabs: tuple[Tab, ...]
     notes: tuple[str, ...]
+    drawings: tuple[Drawing, ...] = ()
 
 
 def dataset_contents(folder: Path, manifest: Manifest, selection: Selection) -> Contents:

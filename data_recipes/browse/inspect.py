@@ -10,7 +10,7 @@ from typing import Any
 from data_recipes.browse.dataset import dataset_contents
 from data_recipes.browse.histogram import histogram
 from data_recipes.browse.knowledge import knowledge_contents
-from data_recipes.browse.pages import asset, digest, json_block, render
+from data_recipes.browse.pages import asset, digest, json_block, markup, render
 from data_recipes.browse.view import SEED, Entry, Selection, Table, View
 from data_recipes.errors import DataError
 from tianjing.lineage import Manifest, read_manifest
@@ -46,6 +46,7 @@ def inspect(folder: Path, selection: Selection | None = None) -> View:
         lengths=contents.lengths,
         tabs=contents.tabs,
         notes=contents.notes,
+        drawings=contents.drawings,
         card=card.read_text(encoding="utf-8") if card.is_file() else "",
         config=json.dumps(manifest.parameters, ensure_ascii=False, indent=2, sort_keys=True),
     )
@@ -83,6 +84,7 @@ def render_view(view: View) -> str:
         view=view,
         seed=SEED,
         histograms=[(lengths.title, histogram(lengths.values, lengths.unit)) for lengths in view.lengths],
+        drawings=[(drawing.title, markup(drawing.svg)) for drawing in view.drawings],
         data=json_block({"tabs": tabs, "shared": list(shared)}),
         style=asset("page.css"),
         script=asset("page.js"),

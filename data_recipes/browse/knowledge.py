@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from data_recipes.browse.dataset import Contents, left_out_entry
-from data_recipes.browse.view import Entry, Lengths, Sample, Selection, Source, Tab, Table, contains, shown
+from data_recipes.browse.view import Drawing, Entry, Lengths, Sample, Selection, Source, Tab, Table, contains, shown
 from data_recipes.errors import DataError
+from data_recipes.experience.procedures.chart import label
+from data_recipes.experience.procedures.svg import svg
 from data_recipes.knowledge import DocumentInfo, Duplicate, Instruction, QualityRule, Quarantined, Term, Trail
 from tianjing.files import read_jsonl
-from tianjing.records import Clause, Customer, Dialogue, Event, Outcome, Practice, Procedure
+from tianjing.records import Branch, Clause, Customer, Dialogue, Event, Outcome, Practice, Procedure, StepOutcome
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -40,8 +42,9 @@ def knowledge_contents(folder: Path, selection: Selection) -> Contents:
             ),
         ),
     )
+    drawings = tuple(Drawing(procedure.task, svg(procedure)) for procedure in reader.procedures)
     lengths = (Lengths("每通对话长度 length of a dialogue", "字 characters", reader.characters),)
-    return Contents(tables, lengths if reader.characters else (), tabs, ())
+    return Contents(tables, lengths if reader.characters else (), tabs, (), drawings)
 
 
 def records(folder: Path, name: str, model: type[Record]) -> Iterator[Record]:
@@ -67,6 +70,7 @@ class _Reader:
         self.selection = selection
         self.characters: list[int] = []
         self.documents: list[DocumentInfo] = []
+        self.procedures: list[Procedure] = []
 
     def tabs(self) -> Iterator[Tab]:
         self.documents = list(self._read("documents", DocumentInfo))
@@ -77,6 +81,7 @@ class _Reader:
             "clauses", "条款 clauses", Clause, lambda c: (c.document,), _clause, lambda c: held_out.get(c.document, "")
         )
         yield self._tab("practices", "做法 practices", Practice, lambda p: (p.situation,), _practice)
+        self.procedures = [p for p in self._read("procedures", Procedure) if self._fits(p, "")][: self.selection.limit]
         yield self._tab("procedures", "流程 procedures", Procedure, lambda p: (), _procedure)
         yield self._tab("quality_rules", "质检项 quality rules", QualityRule, lambda r: (), _quality_rule)
         yield self._dialogues(splits, quarantine)
@@ -227,14 +232,34 @@ def _procedure(procedure: Procedure) -> Entry:
     return Entry(
         id=procedure.id,
         title=procedure.task,
-        messages=(("steps", " → ".join(procedure.steps)),),
+        messages=(("steps", " → ".join(map(label, procedure.steps))),),
         facts=(
             ("支持 support", f"{procedure.support:,}"),
-            ("覆盖 coverage", f"{procedure.coverage:.1%}"),
-            ("变体 variants", f"{procedure.variants:,}"),
-            ("先后 order", "；".join(f"{before} < {after}" for before, after in procedure.order)),
+            ("合规 conform", f"{procedure.coverage:.1%}（平均 mean fitness {procedure.fitness:.3f}）"),
+            ("可省 optional", "、".join(map(label, procedure.optional)) or "–"),
+            ("反复 repeated", "、".join(map(label, procedure.repeated)) or "–"),
+            ("先后 order", "；".join(f"{label(before)} < {label(after)}" for before, after in procedure.order) or "–"),
+            *((f"分支 after {label(branch.after)}", _ways(branch)) for branch in procedure.branches),
+            (
+                f"变体 variants ({procedure.distinct_variants:,})",
+                "\n".join(f"{v.count} × {' → '.join(map(label, v.steps))}" for v in procedure.variants[:3]) or "–",
+            ),
+            ("相关 associated", "；".join(_association(row) for row in procedure.separating if row.q <= 0.05) or "–"),
         ),
     )
+
+
+def _ways(branch: Branch) -> str:
+    return "；".join(
+        f"{label(option.step) or '省去 left out'} {option.share:.0%}{option.condition and f'（{option.condition}）'}"
+        for option in branch.options
+    )
+
+
+def _association(row: StepOutcome) -> str:
+    unsure = "，探索性 exploratory" if row.exploratory else ""
+    interval = f"[{row.ci_low:+.3f}, {row.ci_high:+.3f}]"
+    return f"{label(row.step)}：{row.outcome} {row.difference:+.3f} {interval} q {row.q:.2g}{unsure}"
 
 
 def _quality_rule(rule: QualityRule) -> Entry:

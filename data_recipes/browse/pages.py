@@ -46,6 +46,13 @@ def asset(name: str) -> Any:
     return Markup((resources.files("data_recipes.browse") / name).read_text(encoding="utf-8"))
 
 
+def markup(text: str) -> Any:
+    """Markup that its maker has escaped, to stand in a page as it is."""
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
 def digest(script: str) -> str:
     """SHA-256 of a page's own script as its content security policy names it: no other script then runs."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

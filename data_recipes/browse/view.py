@@ -82,6 +82,14 @@ class Lengths:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A drawing as SVG markup, safe to stand in a page."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
 class View:
     """Everything that is shown of an artefact. `notes` say what is missing, and why."""
 
@@ -94,6 +102,7 @@ class View:
     lengths: tuple[Lengths, ...]
     tabs: tuple[Tab, ...]
     notes: tuple[str, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
     card: str = ""
     config: str = ""
 

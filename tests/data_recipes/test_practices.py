@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_recipes.config import PracticesConfig, ProceduresConfig
+from data_recipes.config import PracticesConfig
 from data_recipes.experience.practices import Case, Exposure, best_practices, mine
 from data_recipes.experience.practices.doubly_robust import FOLDS, doubly_robust, fit_logistic, predict
 from data_recipes.experience.practices.robustness import e_values
-from data_recipes.experience.procedures import mine_procedures
 from data_recipes.experience.statistics import (
     Floats,
     RiskDifference,
@@ -28,7 +27,7 @@ from data_recipes.experience.statistics import (
     mantel_haenszel,
     risk_ratio,
 )
-from tianjing.records import Dialogue, Event, Practice, Turn
+from tianjing.records import Dialogue, Practice, Turn
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COUNT = st.integers(0, 40)
@@ -375,28 +374,3 @@ def test_held_out_customers_feed_no_practice_and_no_procedure(knowledge: Path) -
     assert evidence and all(split[customer[place.partition("#")[0]]] != "test" for place in evidence)
     procedures = [json.loads(line) for line in (knowledge / "procedures.jsonl").read_text("utf-8").splitlines()]
     assert sum(row["support"] for row in procedures) == learned
-
-
-def test_procedures_keep_the_order_that_nearly_all_cases_keep() -> None:
-    events = []
-    for case in range(40):
-        steps = ["核实身份", "查询账单", "登记还款日"]
-        if case % 2:
-            steps[1:1] = ["播放录音提示"]
-        if case == 0:
-            steps.reverse()  # one deviating case out of forty
-        if case >= 20:
-            steps[-2:] = [steps[-1], steps[-2]]  # no order holds between the last two
-        events += [
-            Event(case=f"K{case}", at=NOW + timedelta(seconds=i), actor="A", activity=step, attributes={})
-            for i, step in enumerate(steps)
-        ]
-    procedure = mine_procedures(events, ProceduresConfig(), PracticesConfig())[0]
-    assert set(procedure.order) == {
-        ("核实身份", "播放录音提示"),
-        ("核实身份", "查询账单"),
-        ("核实身份", "登记还款日"),
-        ("播放录音提示", "查询账单"),
-        ("播放录音提示", "登记还款日"),
-    }
-    assert procedure.support == 40 and procedure.coverage == pytest.approx(39 / 40) and procedure.steps[0] == "核实身份"
