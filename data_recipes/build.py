@@ -25,6 +25,7 @@ from data_recipes.tasks.draft import Draft, Drafts
 from data_recipes.tasks.finance_qa import draft_finance_qa
 from data_recipes.tasks.handoff_triage import draft_handoff_triage
 from data_recipes.tasks.intent import draft_intent
+from data_recipes.tasks.negotiation import draft_negotiation
 from data_recipes.tasks.next_reply import draft_next_reply
 from data_recipes.tasks.policy_qa import draft_policy_qa
 from data_recipes.tasks.quality_inspection import breached_turns, draft_quality_inspection
@@ -155,6 +156,7 @@ def _drafts(
             knowledge, splits, inspection, verdicts, config, licence
         ),
         "next_reply": lambda: draft_next_reply(knowledge, splits, breached, extracted.practices, config, licence),
+        "negotiation": lambda: draft_negotiation(knowledge, splits, breached, extracted.practices, config, licence),
         "intent": lambda: draft_intent(knowledge, splits, config, licence),
         "call_summary": lambda: draft_call_summary(knowledge, splits, config, licence),
         "handoff_triage": lambda: draft_handoff_triage(knowledge, splits, verdicts, config, licence),

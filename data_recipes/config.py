@@ -20,6 +20,7 @@ TaskId = Literal[
     "policy_qa",
     "quality_inspection",
     "next_reply",
+    "negotiation",
     "intent",
     "call_summary",
     "handoff_triage",

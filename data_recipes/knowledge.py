@@ -13,7 +13,7 @@ from data_recipes.errors import DataError
 from tianjing.config import StrictModel
 from tianjing.files import read_jsonl, write_jsonl
 from tianjing.lineage import is_artefact, read_manifest
-from tianjing.records import Clause, Customer, Dialogue, Event, Outcome, Practice, Procedure, Split
+from tianjing.records import Account, Clause, Customer, Dialogue, Event, Outcome, Practice, Procedure, Split
 
 KIND = "knowledge"
 Record = TypeVar("Record", bound=BaseModel)
@@ -123,6 +123,7 @@ class Knowledge:
     events: Sequence[Event] = ()
     outcomes: Sequence[Outcome] = ()
     customers: Sequence[Customer] = ()
+    accounts: Sequence[Account] = ()
     documents: Sequence[DocumentInfo] = ()
     instructions: Sequence[Instruction] = ()
     terms: Sequence[Term] = ()
@@ -142,6 +143,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "events": Event,
     "outcomes": Outcome,
     "customers": Customer,
+    "accounts": Account,
     "documents": DocumentInfo,
     "instructions": Instruction,
     "terms": Term,

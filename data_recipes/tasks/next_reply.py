@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from data_recipes.config import BuildConfig, PracticesConfig
 from data_recipes.experience.practices import Case, best_practices, cases
 from data_recipes.knowledge import Knowledge
-from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
+from data_recipes.tasks.draft import Draft, Drafts, from_dialogue, turn_id
 from tianjing import acts
 from tianjing.records import Dialogue, Practice, Split
 from tianjing.tasks.next_reply import MAX_ACTS
+from tianjing.tasks.talk import context
 
 TASK = "next_reply"
 

@@ -6,6 +6,7 @@ from tianjing.tasks.complaint_prediction import ComplaintPrediction
 from tianjing.tasks.finance_qa import FinanceQA
 from tianjing.tasks.handoff_triage import HandoffTriage
 from tianjing.tasks.intent import Intent
+from tianjing.tasks.negotiation import Negotiation
 from tianjing.tasks.next_reply import NextReply
 from tianjing.tasks.policy_qa import PolicyQA
 from tianjing.tasks.quality_inspection import QualityInspection
@@ -14,6 +15,7 @@ _ALL: tuple[Task, ...] = (
     PolicyQA(),
     QualityInspection(),
     NextReply(),
+    Negotiation(),
     Intent(),
     CallSummary(),
     HandoffTriage(),
