@@ -90,19 +90,21 @@ def draft_negotiation(
         if isinstance(account, str):
             drafts.dropped[f"{TASK}: {account}"] += 1
             continue
-        act = _act(case, practice.action if wanted.experience else None, breached)
+        # What is tested is the practice, in both arms.
+        followed = wanted.experience or split == "test"
+        act = _act(case, practice.action if followed else None, breached)
         if split != "test" and act is None:
-            reason = "the agent did not follow the practice" if wanted.experience else "no act can be read"
+            reason = "the agent did not follow the practice" if followed else "no act can be read"
             drafts.dropped[f"{TASK}: {reason}"] += 1
             continue
-        if split != "test" and wanted.experience and not case.kept:
+        if split != "test" and followed and not case.kept:
             drafts.dropped[f"{TASK}: the promise was not kept"] += 1
             continue
-        taught = practice.action if wanted.experience or split == "test" or act is None else act
+        taught = act or practice.action
         writer = _Writer(case, account, wanted.policy, said[split], config.seed)
         for row in writer.rows(taught, act is not None, breached):
             draft = _draft(case, splits, licence, row)
-            follows = taught == practice.action and row.reference["step"] == "act" and wanted.experience
+            follows = followed and row.reference["step"] == "act"
             drafts.rows.append(
                 replace(draft, weight=weights[case.situation], practice_ids=(practice.id,)) if follows else draft
             )
@@ -183,7 +185,8 @@ class _Writer:
         yield self._row("quote", talk, {"call": {**much, **when}, "reply": ""}, answer, joined=True, name=name)
         offered = self.rng.choice(_OFFERS).format(plan=result)
         quoted = talk.then("system", f"试算结果：{result}")
-        yield self._row("offer", quoted, {"reply": offered}, answer, joined=True)
+        shown = "offer-unknown" if amount is None else "offer"
+        yield self._row("offer", quoted, {"reply": offered}, answer, joined=True, name=shown)
         put = quoted.then("agent", offered)
         if amount is None:
             most = {"instalments": policy.max_instalments, **latest}

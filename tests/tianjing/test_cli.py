@@ -39,6 +39,7 @@ def test_help_answers_in_under_a_second_without_a_gpu_library() -> None:
     "command",
     [
         ("run",),
+        ("ablate",),
         ("data", "extract"),
         ("data", "build"),
         ("data", "inspect"),
@@ -48,6 +49,7 @@ def test_help_answers_in_under_a_second_without_a_gpu_library() -> None:
         ("eval", "run"),
         ("eval", "gate"),
         ("eval", "report"),
+        ("eval", "negotiate"),
         ("serve", "run"),
         ("serve", "check"),
         ("lineage", "show"),
