@@ -208,7 +208,7 @@ class _Writer:
 
     def _result(self, call: Mapping[str, Any]) -> str | None:
         result = result_text(call_of({"call": call}), self.facts)
-        return None if result.startswith("不可") else result
+        return None if result.startswith("不可，") else result
 
     def _own(self, until: int) -> _Talk:
         dialogue = self.case.dialogue

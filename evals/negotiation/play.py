@@ -7,6 +7,7 @@ quotation is taken as that plan.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tianjing.simulation.negotiation import Debtor, NegotiatingCustomer, Negotia
 from tianjing.simulation.negotiation.debtor import TODAY
 from tianjing.tasks import TASKS, Fields
 from tianjing.tasks.negotiation import CONTEXT_CHARS, CONTEXT_TURNS
-from tianjing.tasks.plan_call import PlanCall, plan_text, run_call, stated_amounts
+from tianjing.tasks.plan_call import PlanCall, result_text, run_call, stated_amounts
 from tianjing.tasks.talk import context
 
 # An agent's next step, as it would be written by a model, given the fields of the task.
@@ -109,11 +110,9 @@ async def _next_speech(
         if call is None:
             break
         table.quotations += 1
-        try:
+        with contextlib.suppress(FinanceError):
             table.quoted = run_call(call, fields)
-            result = plan_text(table.quoted)
-        except FinanceError as error:
-            result = f"不可：{error.message}；{error.remedy}"
+        result = result_text(call, fields)
         table.turns.append(Turn(speaker="system", text=f"试算结果：{result}"))
         table.talk.append({"speaker": "system", "text": result, "wrote": wrote})
     table.acts += reading.details.get("acts", ())

@@ -48,7 +48,8 @@ def scripted(situation: str, practices: Mapping[str, str] | None, words: Mapping
         script.append(f"【{situation}：{ACTS[act]}】{words[act]}")
     if act != "ask_affordable_amount":
         script.append(f"【问能力】{_WORDS['means']}")
-    position, tried, monthly, wait = 0, 0, None, 0
+    position, tried, wait = 0, 0, 0
+    monthly: Decimal | None = None
 
     async def step(fields: Fields) -> str:
         nonlocal position, tried, monthly, wait

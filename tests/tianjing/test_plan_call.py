@@ -55,7 +55,7 @@ def test_the_answer_is_heard_by_a_customer_as_the_plan_that_was_quoted(monthly: 
 
 
 def test_what_the_policy_does_not_permit_is_answered_with_its_limit() -> None:
-    assert result_text(PlanCall(None, 40), FIELDS) == "不可：instalments: 40 is not permitted；1, or 3 to 24"
+    assert result_text(PlanCall(None, 40), FIELDS) == "不可，只能一次付清或分3至24期，每期不低于200元"
 
 
 @pytest.mark.parametrize(("day", "today", "days"), [(20, "2026-04-15", 5), (15, "2026-04-15", 0), (3, "2026-12-30", 4)])

@@ -257,7 +257,7 @@ def test_a_question_that_misstates_the_clause_must_be_denied() -> None:
         ("坐席：我帮您申请延期。", "offer_deferral"),
         ("【试算：分24期，30天后】", "quote:分24期，每期514.40元，首期5月15日，延期30天"),
         ("[试算:每月514.4元,30天后", "quote:分24期，每期514.40元，首期5月15日，延期30天"),  # cut short
-        ("【试算：分2期，现在】", "quote:不可：instalments: 2 is not permitted；1, or 3 to 24"),
+        ("【试算：分2期，现在】", "quote:不可，只能一次付清或分3至24期，每期不低于200元"),
         ("您好呀。", "none"),
         ("客户：我要延期", None),
     ],

@@ -85,11 +85,17 @@ def run_call(call: PlanCall, fields: Mapping[str, Any]) -> PlanQuote:
 
 
 def result_text(call: PlanCall, fields: Mapping[str, Any]) -> str:
-    """What the tool answers: the plan, or why there is none."""
+    """What the tool answers: the plan, or what is permitted."""
     try:
         return plan_text(run_call(call, fields))
-    except FinanceError as error:
-        return f"不可：{error.message}；{error.remedy}"
+    except FinanceError:
+        return refusal_text(PlanPolicy.model_validate(fields["policy"]))
+
+
+def refusal_text(policy: PlanPolicy) -> str:
+    """What the tool answers to a plan that the policy does not permit."""
+    count = f"{policy.min_instalments}至{policy.max_instalments}"
+    return f"不可，只能一次付清或分{count}期，每期不低于{policy.minimum_payment:.0f}元"
 
 
 def plan_text(plan: PlanQuote) -> str:
