@@ -39,7 +39,7 @@ from tianjing.finance.offers import PlanPolicy, outstanding
 from tianjing.records import Account, Practice, Split, Turn
 from tianjing.tasks.negotiation import CONTEXT_CHARS, CONTEXT_TURNS, call_of
 from tianjing.tasks.next_reply import MAX_ACTS
-from tianjing.tasks.plan_call import result_text
+from tianjing.tasks.plan_call import plan_text, run_call
 from tianjing.tasks.talk import context
 
 TASK = "negotiation"
@@ -179,8 +179,6 @@ class _Writer:
         half = max(policy.min_instalments, policy.max_instalments // 2)
         much: dict[str, Any] = {"instalments": half} if amount is None else {"monthly_yuan": str(amount)}
         result = self._result({**much, **when})
-        if result is None:
-            return
         name = "quote-unknown" if amount is None else "quote"
         yield self._row("quote", talk, {"call": {**much, **when}, "reply": ""}, answer, joined=True, name=name)
         offered = self.rng.choice(_OFFERS).format(plan=result)
@@ -202,13 +200,11 @@ class _Writer:
     ) -> Iterator[_Row]:
         if pool:
             reply = self.rng.choice(pool)
-            if self._result(call(reply)) is not None:
-                after = put.then("customer", reply.text, reply.source)
-                yield self._row("quote", after, {"call": call(reply), "reply": ""}, answer, joined=True, name=name)
+            after = put.then("customer", reply.text, reply.source)
+            yield self._row("quote", after, {"call": call(reply), "reply": ""}, answer, joined=True, name=name)
 
-    def _result(self, call: Mapping[str, Any]) -> str | None:
-        result = result_text(call_of({"call": call}), self.facts)
-        return None if result.startswith("不可，") else result
+    def _result(self, call: Mapping[str, Any]) -> str:
+        return plan_text(run_call(call_of({"call": call}), self.facts))
 
     def _own(self, until: int) -> _Talk:
         dialogue = self.case.dialogue

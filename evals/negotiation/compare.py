@@ -20,6 +20,7 @@ MEASURES: dict[str, Callable[[Played], float]] = {
     "recovery": lambda row: row.recovery,
     "agreed": lambda row: float(row.agreed),
     "over_concession": lambda row: math.nan if row.over_concession is None else row.over_concession,
+    "outside_policy": lambda row: float(row.outside_policy),
     "breached": lambda row: float(row.breaches > 0),
     "complained": lambda row: float(row.complained),
     "hung_up": lambda row: float(row.hung_up),

@@ -7,7 +7,6 @@ quotation is taken as that plan.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from typing import Any
 from evals.negotiation.config import NegotiationEvalConfig
 from tianjing.config import StrictModel
 from tianjing.finance.errors import FinanceError
-from tianjing.finance.offers import PlanQuote
+from tianjing.finance.offers import PlanPolicy, PlanQuote, quote_plan
 from tianjing.records import Turn
 from tianjing.simulation.negotiation import Debtor, NegotiatingCustomer, Negotiation, Offer, find_offer, make_debtor
 from tianjing.simulation.negotiation.debtor import TODAY
 from tianjing.tasks import TASKS, Fields
 from tianjing.tasks.negotiation import CONTEXT_CHARS, CONTEXT_TURNS
-from tianjing.tasks.plan_call import PlanCall, result_text, run_call, stated_amounts
+from tianjing.tasks.plan_call import PlanCall, plan_text, run_call, stated_amounts
 from tianjing.tasks.talk import context
 
 # An agent's next step, as it would be written by a model, given the fields of the task.
@@ -42,6 +41,8 @@ class Played(StrictModel):
     recovery: float
     over_concession: float | None
     instalment_share: float | None
+    outside_policy: bool
+    """Whether what was agreed is no plan that may be offered."""
     complained: bool
     hung_up: bool
     breaches: int
@@ -94,7 +95,7 @@ async def play(number: int, step: Step, config: NegotiationEvalConfig) -> Played
     while customer.state.agreed is None and not customer.state.ended and customer.state.turns < config.max_turns:
         wrote, speech, offer = await _next_speech(table, debtor, step, config)
         _say(table, customer, speech, offer, wrote)
-    return _scored(number, Negotiation(debtor, tuple(table.turns), customer.state), table)
+    return _scored(number, Negotiation(debtor, tuple(table.turns), customer.state), table, config.policy)
 
 
 async def _next_speech(
@@ -110,9 +111,8 @@ async def _next_speech(
         if call is None:
             break
         table.quotations += 1
-        with contextlib.suppress(FinanceError):
-            table.quoted = run_call(call, fields)
-        result = result_text(call, fields)
+        table.quoted = run_call(call, fields)
+        result = plan_text(table.quoted)
         table.turns.append(Turn(speaker="system", text=f"试算结果：{result}"))
         table.talk.append({"speaker": "system", "text": result, "wrote": wrote})
     table.acts += reading.details.get("acts", ())
@@ -146,7 +146,7 @@ def _say(table: _Table, customer: NegotiatingCustomer, speech: str, offer: Offer
     ]
 
 
-def _scored(number: int, result: Negotiation, table: _Table) -> Played:
+def _scored(number: int, result: Negotiation, table: _Table, policy: PlanPolicy) -> Played:
     state = result.state
     return Played(
         debtor=number,
@@ -156,6 +156,7 @@ def _scored(number: int, result: Negotiation, table: _Table) -> Played:
         recovery=result.recovery,
         over_concession=_known(result.over_concession),
         instalment_share=_known(result.instalment_share),
+        outside_policy=state.agreed is not None and not _permitted(state.agreed, result.debtor, policy),
         complained=state.complained,
         hung_up=state.ended,
         breaches=state.breaches,
@@ -166,6 +167,14 @@ def _scored(number: int, result: Negotiation, table: _Table) -> Played:
         misquoted=table.misquoted,
         talk=tuple(table.talk),
     )
+
+
+def _permitted(offer: Offer, debtor: Debtor, policy: PlanPolicy) -> bool:
+    try:
+        quote_plan(debtor.outstanding, TODAY, offer.instalments, offer.deferral_days, policy)
+    except FinanceError:
+        return False
+    return not offer.waiver_percent
 
 
 def _known(value: float) -> float | None:

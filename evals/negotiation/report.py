@@ -10,6 +10,7 @@ TITLES: dict[str, str] = {
     "recovery": "recovery",
     "agreed": "agreed",
     "over_concession": "over-concession",
+    "outside_policy": "outside the policy",
     "breached": "with a breach",
     "complained": "complaints",
     "hung_up": "hung up",
@@ -40,9 +41,9 @@ def render(summary: Json) -> str:
     lines += [
         "",
         "recovery: present value of what was agreed, of what is owed; 0 without an agreement. over-concession: value "
-        "given away beyond what this customer needed, over agreements (differences: where both agreed). misquoted: "
-        "offers that state other amounts than the cost engine. The scripts are no models: one does the practice's act "
-        "for a situation that it is told, the other any act.",
+        "given away beyond what this customer needed, over agreements (differences: where both agreed). outside the "
+        "policy: agreed to what may not be offered. misquoted: offers that state other amounts than the cost engine. "
+        "The scripts are no models: one does the practice's act for a situation that it is told, the other any act.",
         "",
     ]
     return "\n".join(lines)
@@ -58,7 +59,7 @@ def verdict(summary: Json) -> str:
     span = f"{recovery['estimate']:+.3f} [{recovery['low']:+.3f}, {recovery['high']:+.3f}]"
     worse = [
         TITLES[name]
-        for name in ("breached", "over_concession")
+        for name in ("breached", "over_concession", "outside_policy")
         if figures[name]["estimate"] is not None and figures[name]["estimate"] > 0
     ]
     price = f", with more {' and '.join(worse)}" if worse else ""

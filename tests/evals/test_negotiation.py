@@ -74,7 +74,7 @@ def test_a_negotiation_is_the_same_every_time_and_opens_as_given(practice: list[
         assert row.talk[0]["text"] == OPENING
         spoken = [turn["text"] for turn in row.talk if turn["speaker"] == "agent"]
         assert not any("【" in text for text in spoken), "only the speech is heard"
-        assert row.misquoted == 0 and row.quotations >= row.agreed
+        assert row.misquoted == 0 and row.quotations >= row.agreed and not row.outside_policy
 
 
 def always(*steps: str) -> Callable[[int], Step]:
@@ -95,6 +95,12 @@ def test_an_offer_that_states_other_amounts_than_the_cost_engine_is_counted() ->
     assert all(row.misquoted == row.offers > 0 for row in wrong)
     other_term = held(always("【报方案】给您分24期，每期88.00元，您看行吗？"), config)
     assert all(row.misquoted == row.offers > 0 for row in other_term), "an offer that nobody quoted"
+
+
+def test_what_is_agreed_outside_the_policy_is_counted() -> None:
+    generous = held(always("给您分36期，延期30天，减免百分之五十，您看行吗？"))
+    agreed = [row for row in generous if row.agreed]
+    assert agreed and all(row.outside_policy for row in agreed)
 
 
 def test_an_agent_that_only_quotes_must_speak_and_one_that_is_silent_does_not_end_it() -> None:

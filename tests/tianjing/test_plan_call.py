@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tianjing.finance.offers import PlanPolicy
 from tianjing.simulation.negotiation import Offer, find_offer
-from tianjing.tasks.plan_call import PlanCall, days_until, find_call, result_text, run_call, stated_amounts
+from tianjing.tasks.plan_call import PlanCall, days_until, find_call, plan_text, run_call, stated_amounts
 
 FIELDS: dict[str, Any] = {
     "outstanding": "12345.67",
@@ -49,13 +49,21 @@ def test_calls_are_read_in_any_recognisable_form(text: str, call: PlanCall | Non
 @given(st.integers(200, 6000), st.integers(0, 40))
 def test_the_answer_is_heard_by_a_customer_as_the_plan_that_was_quoted(monthly: int, wait: int) -> None:
     call = PlanCall(Decimal(monthly), wait_days=wait)
-    plan, said = run_call(call, FIELDS), result_text(call, FIELDS)
+    plan = run_call(call, FIELDS)
+    said = plan_text(plan)
     assert stated_amounts(said) == {plan.payment}
     assert find_offer(f"给您{said}，您看行吗？") == Offer(plan.instalments, plan.deferral_days)
 
 
-def test_what_the_policy_does_not_permit_is_answered_with_its_limit() -> None:
-    assert result_text(PlanCall(None, 40), FIELDS) == "不可，只能一次付清或分3至24期，每期不低于200元"
+@pytest.mark.parametrize(("asked", "given"), [(0, 1), (2, 3), (12, 12), (40, 24)])
+def test_a_plan_outside_the_policy_is_answered_with_the_nearest_permitted_one(asked: int, given: int) -> None:
+    assert run_call(PlanCall(None, asked), FIELDS).instalments == given
+
+
+def test_a_small_debt_is_not_cut_into_instalments_below_the_smallest() -> None:
+    small = {**FIELDS, "outstanding": "850.00"}
+    assert run_call(PlanCall(None, 12), small).instalments == 4
+    assert run_call(PlanCall(None, 12), {**FIELDS, "outstanding": "400.00"}).instalments == 1
 
 
 @pytest.mark.parametrize(("day", "today", "days"), [(20, "2026-04-15", 5), (15, "2026-04-15", 0), (3, "2026-12-30", 4)])

@@ -84,17 +84,22 @@ def quote_plan(
     return PlanQuote(instalments, deferral_days, as_of + timedelta(days=deferral_days), payment, last, outstanding)
 
 
+def permitted_instalments(outstanding: Decimal, policy: PlanPolicy) -> list[int]:
+    """Every number of instalments that may be offered on `outstanding` yuan, 1 first."""
+    several = range(policy.min_instalments, policy.max_instalments + 1)
+    return [1, *(count for count in several if to_cent(outstanding / count) >= policy.minimum_payment)]
+
+
 def fewest_instalments(outstanding: Decimal, monthly_yuan: Decimal, policy: PlanPolicy) -> int:
     """The fewest permitted instalments of at most `monthly_yuan`; where none is so small, the most there may be."""
-    if monthly_yuan >= outstanding:
-        return 1
-    permitted = [
-        count
-        for count in range(policy.min_instalments, policy.max_instalments + 1)
-        if to_cent(outstanding / count) >= policy.minimum_payment
-    ]
-    within = (count for count in permitted if to_cent(outstanding / count) <= monthly_yuan)
-    return next(within, permitted[-1] if permitted else 1)
+    permitted = permitted_instalments(outstanding, policy)
+    return next((count for count in permitted if to_cent(outstanding / count) <= monthly_yuan), permitted[-1])
+
+
+def nearest_instalments(outstanding: Decimal, instalments: int, policy: PlanPolicy) -> int:
+    """The permitted number of instalments nearest to the one asked for, of two the larger."""
+    permitted = permitted_instalments(outstanding, policy)
+    return min(permitted, key=lambda count: (abs(count - instalments), -count))
 
 
 def covering_deferral(days: int, policy: PlanPolicy) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tianjing import acts
 from tianjing.tasks.base import Fields, Reading, Reference
-from tianjing.tasks.plan_call import PlanCall, find_call, result_text, stated_amounts
+from tianjing.tasks.plan_call import PlanCall, find_call, plan_text, run_call, stated_amounts
 from tianjing.tasks.talk import render_turns
 
 # Steps that are named for themselves; an act is named by situation and act, a quotation by its call.
@@ -73,7 +73,7 @@ class Negotiation:
             return Reading(None, "empty", {})
         call = find_call(own)
         if call is not None:
-            plan = result_text(call, fields)
+            plan = plan_text(run_call(call, fields))
             return Reading(f"quote:{plan}", "call", {"step": "quote", "acts": (), "speech": "", "call": call})
         bracketed = _BRACKETS.search(own)
         speech = _BRACKETS.sub("", own).strip()
@@ -97,7 +97,7 @@ class Negotiation:
         if step == "act":
             return float(reading.rule == "named" and reference["act"] in reading.details["acts"])
         if step == "quote":
-            return float(reading.answer == f"quote:{result_text(call_of(reference), fields)}")
+            return float(reading.answer == f"quote:{plan_text(run_call(call_of(reference), fields))}")
         right = reading.answer == step
         if step == "offer" and right:
             said = stated_amounts(reading.details["speech"])

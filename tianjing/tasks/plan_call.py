@@ -19,8 +19,14 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tianjing.finance.errors import FinanceError
-from tianjing.finance.offers import PlanPolicy, PlanQuote, covering_deferral, fewest_instalments, quote_plan
+from tianjing.finance.offers import (
+    PlanPolicy,
+    PlanQuote,
+    covering_deferral,
+    fewest_instalments,
+    nearest_instalments,
+    quote_plan,
+)
 from tianjing.text import arabic, number
 
 TOOL = "试算"
@@ -69,37 +75,24 @@ def find_call(text: str) -> PlanCall | None:
 
 
 def run_call(call: PlanCall, fields: Mapping[str, Any]) -> PlanQuote:
-    """The plan that the call asks for, nearest to it within the policy of the negotiation's `fields`.
+    """The permitted plan nearest to what the call asks for, on the debt and under the policy of a negotiation's fields.
 
     Raises:
-        FinanceError: the policy does not permit so many or so few instalments.
+        FinanceError: nothing is owed.
     """
     policy = PlanPolicy.model_validate(fields["policy"])
     owed, today = Decimal(fields["outstanding"]), date.fromisoformat(fields["as_of"])
-    count = call.instalments
-    if count is None:
+    if call.instalments is not None:
+        count = nearest_instalments(owed, call.instalments, policy)
+    else:
         assert call.monthly_yuan is not None
         count = fewest_instalments(owed, call.monthly_yuan, policy)
     wait = call.wait_days if call.day is None else days_until(call.day, today)
     return quote_plan(owed, today, count, covering_deferral(wait, policy), policy)
 
 
-def result_text(call: PlanCall, fields: Mapping[str, Any]) -> str:
-    """What the tool answers: the plan, or what is permitted."""
-    try:
-        return plan_text(run_call(call, fields))
-    except FinanceError:
-        return refusal_text(PlanPolicy.model_validate(fields["policy"]))
-
-
-def refusal_text(policy: PlanPolicy) -> str:
-    """What the tool answers to a plan that the policy does not permit."""
-    count = f"{policy.min_instalments}至{policy.max_instalments}"
-    return f"不可，只能一次付清或分{count}期，每期不低于{policy.minimum_payment:.0f}元"
-
-
 def plan_text(plan: PlanQuote) -> str:
-    """分21期，每期587.89元，首期4月30日，延期15天."""
+    """What the tool answers: 分21期，每期587.89元，首期4月30日，延期15天."""
     first = f"{plan.first_due_on.month}月{plan.first_due_on.day}日"
     later = f"，延期{plan.deferral_days}天" if plan.deferral_days else ""
     if plan.instalments == 1:
