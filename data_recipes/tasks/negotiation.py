@@ -54,7 +54,7 @@ class _Talk:
     sources: tuple[str, ...]
 
     def then(self, speaker: str, text: str, *sources: str) -> _Talk:
-        return _Talk((*self.turns, Turn(speaker=speaker, text=text)), (*self.sources, *sources))  # type: ignore[arg-type]
+        return _Talk((*self.turns, Turn(speaker=speaker, text=text)), (*self.sources, *sources))
 
 
 def draft_negotiation(
