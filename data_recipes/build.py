@@ -29,6 +29,7 @@ from data_recipes.tasks.finance_qa import draft_finance_qa
 from data_recipes.tasks.handoff_triage import draft_handoff_triage
 from data_recipes.tasks.intent import draft_intent
 from data_recipes.tasks.mediation import draft_mediation
+from data_recipes.tasks.negotiation import draft_negotiation
 from data_recipes.tasks.next_reply import draft_next_reply
 from data_recipes.tasks.policy_qa import draft_policy_qa
 from data_recipes.tasks.preferences import draft_preferences
@@ -226,6 +227,7 @@ def _drafts(
             knowledge, splits, inspection, verdicts, config, licence
         ),
         "next_reply": lambda: draft_next_reply(knowledge, splits, breached, extracted.practices, config, licence),
+        "negotiation": lambda: draft_negotiation(knowledge, splits, breached, extracted.practices, config, licence),
         "intent": lambda: draft_intent(knowledge, splits, config, licence),
         "call_summary": lambda: draft_call_summary(knowledge, splits, config, licence),
         "handoff_triage": lambda: draft_handoff_triage(knowledge, splits, verdicts, config, licence),

@@ -21,6 +21,7 @@ TaskId = Literal[
     "policy_qa",
     "quality_inspection",
     "next_reply",
+    "negotiation",
     "intent",
     "call_summary",
     "handoff_triage",

@@ -119,6 +119,7 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
         events=events,
         outcomes=outcomes,
         customers=[_strata(name, customers, splits[name], config) for name in sorted(splits)],
+        accounts=[account for _, raw, _ in found.raw for account in raw.accounts],
         documents=[document.info(law_splits.get(document.parsed.document)) for document in found.documents],
         instructions=[
             Instruction(**row._asdict(), split=instruction_splits[row.document]) for row in found.instructions

@@ -13,7 +13,7 @@ from data_recipes.errors import DataError
 from tianjing.config import StrictModel
 from tianjing.files import read_jsonl, write_jsonl
 from tianjing.lineage import is_artefact, read_manifest
-from tianjing.records import Clause, Conclusion, Customer, Dialogue, Event, Outcome, Practice, Procedure, Split
+from tianjing.records import Account, Clause, Conclusion, Customer, Dialogue, Event, Outcome, Practice, Procedure, Split
 
 KIND = "knowledge"
 Record = TypeVar("Record", bound=BaseModel)
@@ -134,6 +134,7 @@ class Knowledge:
     events: Sequence[Event] = ()
     outcomes: Sequence[Outcome] = ()
     customers: Sequence[Customer] = ()
+    accounts: Sequence[Account] = ()
     documents: Sequence[DocumentInfo] = ()
     instructions: Sequence[Instruction] = ()
     terms: Sequence[Term] = ()
@@ -155,6 +156,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "events": Event,
     "outcomes": Outcome,
     "customers": Customer,
+    "accounts": Account,
     "documents": DocumentInfo,
     "instructions": Instruction,
     "terms": Term,

@@ -40,6 +40,40 @@ def run(
     console.print(f"report: {out / REPORT}", soft_wrap=True)
 
 
+@app.command(
+    epilog="Example: tianjing eval negotiate runs/dataset --arm tuned=runs/merged --arm base=embedded --out runs/talks"
+)
+def negotiate(
+    dataset: Path = typer.Argument(..., help="Dataset with the negotiation task; its held-out replies are asked."),
+    arm: list[str] = typer.Option(..., "--arm", metavar="NAME=MODEL", help="An arm; repeat it. The first is compared."),
+    out: Path = typer.Option(..., help="Folder for ablation.json, report.md and every negotiation."),
+    config: Path | None = CONFIG,
+) -> None:
+    """Let models negotiate with the same simulated debtors, and compare the first with the others.
+
+    Stopped or killed, the same command goes on: no finished negotiation is held again.
+    """
+    from rich.console import Console
+
+    from evals.errors import EvalError
+    from evals.negotiation.config import NegotiationEvalConfig
+    from evals.negotiation.report import verdict
+    from evals.negotiation.run import REPORT, compare
+    from tianjing.config import load
+    from tianjing.models import resolve
+
+    arms: dict[str, Path] = {}
+    for given in arm:
+        name, equals, model = given.partition("=")
+        if not (name and equals and model) or name in arms:
+            raise EvalError(f"--arm {given}: not NAME=MODEL, or a name given before", "give each arm a name of its own")
+        arms[name] = resolve(model).path
+    summary = compare(dataset, arms, out, load(NegotiationEvalConfig, config))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(verdict(summary), markup=False)
+    console.print(f"report: {out / REPORT}")
+
+
 @app.command(epilog="Example: tianjing eval report runs/evals --release runs/release.json --out runs/report.html")
 def report(
     evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),

@@ -165,6 +165,7 @@ _TEXT_OF_TASK: dict[str, tuple[Callable[[dict[str, Any]], Slot | None], tuple[Se
     "policy_qa": (_question, _POLITE),
     "quality_inspection": (_customer, _SPOKEN),
     "next_reply": (_last_customer_turn, _SPOKEN),
+    "negotiation": (_last_customer_turn, _SPOKEN),
     "finance_qa": (_instruction, _POLITE),
     "intent": (_last_customer_turn, _SPOKEN),
     "call_summary": (_last_customer_turn, _SPOKEN),

@@ -17,6 +17,7 @@ from tianjing.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, TianjingError
 # command -> (module with the Typer `app`, line shown by `tianjing --help`)
 COMMANDS = {
     "run": ("tianjing.pipeline.cli", "Run a pipeline: data, train, merge, evaluate, gate, serve check."),
+    "ablate": ("tianjing.pipeline.ablation_cli", "Train with and without experience, and compare in negotiations."),
     "data": ("data_recipes.cli", "Raw material to knowledge to an instruction dataset."),
     "train": ("training.cli", "Tune a LoRA adapter on a dataset, and merge it."),
     "eval": ("evals.cli", "Measure base and tuned model, report, and decide on a release."),

@@ -24,6 +24,7 @@ _CATEGORIES = {
     "call_summary": "summarization",
     "next_reply": "text-generation",
     "mediation": "text-generation",
+    "negotiation": "text-generation",
 }
 _OTHER_CATEGORY = "text-classification"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))

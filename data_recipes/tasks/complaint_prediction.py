@@ -13,11 +13,11 @@ from collections.abc import Mapping
 
 from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
-from data_recipes.tasks.draft import Drafts, context, from_dialogue, turn_id
+from data_recipes.tasks.draft import Drafts, from_dialogue, turn_id
 from data_recipes.tasks.verdicts import Verdicts
 from tianjing.records import Dialogue, Outcome, Split
 from tianjing.tasks.quality_inspection import NONE
-from tianjing.tasks.talk import said
+from tianjing.tasks.talk import context, said
 
 TASK = "complaint_prediction"
 

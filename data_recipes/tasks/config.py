@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tianjing.config import StrictModel
+from tianjing.finance.offers import PlanPolicy
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -52,6 +53,18 @@ class NextReplyConfig(StrictModel):
     """Characters shown in all."""
     max_q: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """A practice is taught if its adjusted p-value is below this."""
+
+
+class NegotiationConfig(StrictModel):
+    """Repayment negotiation: one row a step of the agent."""
+
+    experience: bool = True
+    """Learn from calls in which the practice of the situation was followed and the promise kept. False takes calls by
+    chance, whatever the agent did and whatever came of it: the other arm of the ablation."""
+    max_q: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """A practice is taught if its adjusted p-value is below this."""
+    policy: PlanPolicy = PlanPolicy()
+    """Plans that may be offered; shown to the model, and held to by the cost engine."""
 
 
 class FinanceQAConfig(StrictModel):
@@ -191,6 +204,8 @@ class TaskConfigs(StrictModel):
     """Quality inspection."""
     next_reply: NextReplyConfig = NextReplyConfig()
     """Next reply."""
+    negotiation: NegotiationConfig = NegotiationConfig()
+    """Repayment negotiation."""
     intent: IntentConfig = IntentConfig()
     """Intent."""
     call_summary: CallSummaryConfig = CallSummaryConfig()

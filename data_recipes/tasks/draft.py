@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tianjing.records import Clause, Dialogue, Split, Turn
+from tianjing.records import Clause, Dialogue, Split
 from tianjing.text import compact
 
 Origin = Literal["log", "derived", "teacher"]
@@ -81,17 +81,6 @@ def turn_id(dialogue: Dialogue, index: int) -> str:
 def last_customer_turn(dialogue: Dialogue, before: int) -> int | None:
     """Index of the customer's last turn before turn `before`."""
     return next((i for i in range(before - 1, -1, -1) if dialogue.turns[i].speaker == "customer"), None)
-
-
-def context(turns: Sequence[Turn], count: int, max_chars: int) -> list[dict[str, str]]:
-    """The last `count` turns, the oldest dropped or clipped at its start until `max_chars` are left."""
-    shown = [{"speaker": turn.speaker, "text": turn.text} for turn in turns[-count:]]
-    while len(shown) > 1 and sum(len(turn["text"]) for turn in shown[1:]) >= max_chars:
-        shown.pop(0)
-    spare = max_chars - sum(len(turn["text"]) for turn in shown[1:])
-    if len(shown[0]["text"]) > spare:
-        shown[0]["text"] = "…" + shown[0]["text"][-spare:]
-    return shown
 
 
 def by_compact_name(clauses: Iterable[Clause]) -> dict[str, str]:

@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from data_recipes.config import BuildConfig
 from data_recipes.knowledge import Knowledge
 from data_recipes.tasks.citations import CITATION
-from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
+from data_recipes.tasks.draft import Draft, Drafts, from_dialogue, turn_id
 from data_recipes.tasks.intent import logged_intents
 from data_recipes.tasks.nearest import nearest
 from data_recipes.tasks.verdicts import Verdicts
 from tianjing.order import order_key
 from tianjing.records import Dialogue, Split
+from tianjing.tasks.talk import context
 from tianjing.text import compact
 
 TASK = "handoff_triage"

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from data_recipes.config import BuildConfig
 from data_recipes.experience.practices import customer_turn_at
 from data_recipes.knowledge import Knowledge
-from data_recipes.tasks.draft import Drafts, context, from_dialogue, turn_id
+from data_recipes.tasks.draft import Drafts, from_dialogue, turn_id
 from tianjing.records import Split
+from tianjing.tasks.talk import context
 
 TASK = "intent"
 

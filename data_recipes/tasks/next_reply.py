@@ -8,10 +8,11 @@ from data_recipes.config import BuildConfig, PracticesConfig
 from data_recipes.experience.evidence import known_cases, vetoed_acts, weigh
 from data_recipes.experience.practices import Case, best_practices
 from data_recipes.knowledge import Knowledge
-from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
+from data_recipes.tasks.draft import Draft, Drafts, from_dialogue, turn_id
 from tianjing import acts
 from tianjing.records import Dialogue, Practice, Split
 from tianjing.tasks.next_reply import MAX_ACTS
+from tianjing.tasks.talk import context
 
 TASK = "next_reply"
 

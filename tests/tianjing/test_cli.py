@@ -39,6 +39,7 @@ def test_help_answers_in_under_a_second_without_a_gpu_library() -> None:
     "command",
     [
         ("run",),
+        ("ablate",),
         ("data", "extract"),
         ("data", "review"),
         ("data", "build"),
@@ -49,6 +50,7 @@ def test_help_answers_in_under_a_second_without_a_gpu_library() -> None:
         ("eval", "run"),
         ("eval", "gate"),
         ("eval", "report"),
+        ("eval", "negotiate"),
         ("serve", "run"),
         ("serve", "check"),
         ("lineage", "show"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tianjing.finance.offers import PlanPolicy
 from tianjing.tasks import TASKS
 
 CLAUSES = [
@@ -19,6 +20,16 @@ FIELDS: dict[str, dict[str, Any]] = {
     "policy_qa": {"question": "延期一次能延多久？", "clauses": CLAUSES},
     "quality_inspection": {"rules": RULES, "customer": "再等等。", "agent": "等着警察上门吧。"},
     "next_reply": {"turns": [{"speaker": "customer", "text": "我失业了。"}]},
+    "negotiation": {
+        "product": "轻舟贷",
+        "outstanding": "12345.67",
+        "as_of": "2026-04-15",
+        "policy": PlanPolicy().model_dump(mode="json"),
+        "turns": [
+            {"speaker": "agent", "text": "您每个月能拿出多少？"},
+            {"speaker": "customer", "text": "最多600块，12天后才有钱。"},
+        ],
+    },
     "finance_qa": {"kind": "computing", "instruction": "1+1等于几？"},
     "intent": {
         "intents": [{"id": "R1", "title": "失业"}, {"id": "R2", "title": "费用争议"}, {"id": "R3", "title": "争议"}],
@@ -56,6 +67,7 @@ REFERENCES: dict[str, dict[str, Any]] = {
         "rewrite": "请您安排还款。",
     },
     "next_reply": {"situation": "失业", "act": "offer_deferral", "reply": "我帮您申请延期。"},
+    "negotiation": {"step": "quote", "call": {"monthly_yuan": "600", "wait_days": 12}, "reply": ""},
     "finance_qa": {"answer": "1+1=2，答案是2", "number": 2.0},
     "intent": {"intent": "R1", "title": "失业"},
     "call_summary": {"reason": "失业", "action": "延期", "request": "", "amount": "2148元", "date": "15号"},
@@ -100,6 +112,7 @@ def test_every_wording_carries_the_same_input(task_id: str) -> None:
         "policy_qa": "延期一次能延多久",
         "quality_inspection": "等着警察",
         "next_reply": "我失业了",
+        "negotiation": "最多600块",
         "intent": "我失业了",
         "call_summary": "我失业了",
         "handoff_triage": "我要投诉",
@@ -256,3 +269,31 @@ def test_a_question_that_misstates_the_clause_must_be_denied() -> None:
     assert task.score(task.read(target, fields), reference, fields) == 1.0
     assert task.score(task.read(target.removeprefix("不对。"), fields), reference, fields) == 0.0
     assert task.score(task.read("对。《还款办法》第四条规定最长60日。", fields), reference, fields) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("【问原因】是遇到什么事了吗？", "reason"),
+        ("【失业：延期】我帮您申请延期。", "offer_deferral"),
+        ("【没钱分期：延期】我帮您申请延期。", "offer_deferral"),
+        ("坐席：我帮您申请延期。", "offer_deferral"),
+        ("【试算：分24期，30天后】", "quote:分24期，每期514.40元，首期5月15日，延期30天"),
+        ("[试算:每月514.4元,30天后", "quote:分24期，每期514.40元，首期5月15日，延期30天"),  # cut short
+        ("【试算：分2期，现在】", "quote:分3期，每期4115.22元，首期4月15日"),
+        ("您好呀。", "none"),
+        ("客户：我要延期", None),
+    ],
+)
+def test_a_step_of_a_negotiation_is_read_by_its_name_its_call_or_its_words(text: str, answer: str | None) -> None:
+    assert TASKS["negotiation"].read(text, FIELDS["negotiation"]).answer == answer
+
+
+def test_an_offer_with_another_amount_than_the_quotation_is_wrong() -> None:
+    task, fields = TASKS["negotiation"], FIELDS["negotiation"]
+    quoted = {"speaker": "system", "text": "试算结果：分21期，每期587.89元，首期4月30日，延期15天"}
+    fields = {**fields, "turns": [*fields["turns"], quoted]}
+    reference = {"step": "offer", "reply": "分21期，每期587.89元，您看行吗？"}
+    assert task.score(task.read(task.target(reference), fields), reference, fields) == 1.0
+    wrong = task.target({"step": "offer", "reply": "分21期，每期578.89元，您看行吗？"})
+    assert task.score(task.read(wrong, fields), reference, fields) == 0.0

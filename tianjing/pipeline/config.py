@@ -76,6 +76,7 @@ _MODELS = {
     "evaluate": "evals.config:EvalConfig",
     "gate": "evals.config:GatePolicy",
     "serve": "serving.config:ServeConfig",
+    "negotiate": "evals.negotiation.config:NegotiationEvalConfig",
 }
 
 
@@ -89,8 +90,13 @@ def load_pipeline(path: Path) -> PipelineConfig:
         shipped = ", ".join(str(p) for p in sorted(Path("examples").glob("*.yaml")))
         raise TianjingError(f"{path}: no such pipeline file", f"shipped ones: {shipped}" if shipped else "")
     config = parse(PipelineConfig, load_yaml(path), str(path))
-    for section, values in config.sections().items():
+    check_sections(config.sections(), path)
+    return config
+
+
+def check_sections(sections: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Check the settings of every section against its stage's own configuration; raises as `load_pipeline`."""
+    for section, values in sections.items():
         module, name = _MODELS[section].split(":")
         model: type[BaseModel] = getattr(importlib.import_module(module), name)
         parse(model, dict(values), f"{path}: {section}")
-    return config

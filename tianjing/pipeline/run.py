@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +37,16 @@ def run_pipeline(
     not promote. 130: interrupted; the same command goes on.
     """
     out = out.absolute()
-    # A scheduler's SIGTERM is handled like Ctrl-C: the running stage stops cleanly.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
-    with locked(out):
-        try:
-            return _run(config, raw, out, model, force, on_error)
-        except KeyboardInterrupt:
-            console.print("\n[yellow]stopped[/]; the same command goes on from here")
-            return EXIT_INTERRUPTED
+    return resumable(out, lambda: _run(config, raw, out, model, force, on_error))
 
 
 def _run(config: PipelineConfig, raw: Path, out: Path, model: str, force: Sequence[str], on_error: OnError) -> int:
     started = time.monotonic()
     console.rule(f"[bold]{config.name}[/] → {out}")
-    fetched = _fetch_model(model)
+    fetched = fetch_model(model)
     base = resolve(model).path
     todo = stages(config, raw.absolute(), base, out, on_error)
-    unknown = sorted(set(force) - {stage.name for stage in todo})
-    if unknown:
-        names = ", ".join(stage.name for stage in todo)
-        raise TianjingError(f"--force {unknown[0]}: no such stage", f"stages are: {names}")
+    check_forced(force, todo)
 
     done: dict[str, tuple[Finished, bool]] = {}
     for number, stage in enumerate(todo, start=1):
@@ -64,24 +54,10 @@ def _run(config: PipelineConfig, raw: Path, out: Path, model: str, force: Sequen
         if stage.name == "serve_check" and config.require_release and _verdict(out) != "promote":
             console.print(f"✗ {title} not run: the gate did not promote")
             break
-        key = stage_key(stage)
-        record = read_finished(out, stage)
-        if record is not None and record.key == key and stage.name not in force:
-            console.print(f"✓ {title} unchanged, skipped")
-            done[stage.name] = (record, True)
-            continue
-        console.print(f"▶ {title}")
-        result = process.run(stage.command(_settings_file(out, stage)))
-        if result.status != 0:
-            return _failed(stage, result.status)
-        record = Finished(
-            key=key,
-            digest=artefact_digest(stage.output),
-            seconds=round(result.seconds, 1),
-            peak_memory_gib=round(result.peak_memory_gib, 2),
-        )
-        write_finished(out, stage, record)
-        done[stage.name] = (record, False)
+        finished = run_stage(stage, out, title, again=stage.name in force)
+        if isinstance(finished, int):
+            return finished
+        done[stage.name] = finished
     summary = _summary(config, model, out, done, fetched, time.monotonic() - started)
     atomic_write(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     _print(summary, out)
@@ -90,7 +66,51 @@ def _run(config: PipelineConfig, raw: Path, out: Path, model: str, force: Sequen
     return 0
 
 
-def _fetch_model(model: str) -> float:
+def run_stage(stage: Stage, out: Path, title: str, *, again: bool) -> tuple[Finished, bool] | int:
+    """Run a stage unless it stands finished: its record and whether it was skipped, or the exit status of a failure.
+
+    Raises:
+        KeyboardInterrupt: the stage was interrupted.
+    """
+    key = stage_key(stage)
+    record = read_finished(out, stage)
+    if record is not None and record.key == key and not again:
+        console.print(f"✓ {title} unchanged, skipped")
+        return record, True
+    console.print(f"▶ {title}")
+    result = process.run(stage.command(_settings_file(out, stage)))
+    if result.status != 0:
+        return _failed(stage, result.status)
+    record = Finished(
+        key=key,
+        digest=artefact_digest(stage.output),
+        seconds=round(result.seconds, 1),
+        peak_memory_gib=round(result.peak_memory_gib, 2),
+    )
+    write_finished(out, stage, record)
+    return record, False
+
+
+def check_forced(force: Sequence[str], todo: Sequence[Stage]) -> None:
+    """Raises TianjingError when a stage that is to be run again is none."""
+    unknown = sorted(set(force) - {stage.name for stage in todo})
+    if unknown:
+        names = ", ".join(stage.name for stage in todo)
+        raise TianjingError(f"--force {unknown[0]}: no such stage", f"stages are: {names}")
+
+
+def resumable(out: Path, work: Callable[[], int]) -> int:
+    """Do `work` alone in `out`; Ctrl-C and a scheduler's SIGTERM stop the running stage cleanly, status 130."""
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with locked(out):
+        try:
+            return work()
+        except KeyboardInterrupt:
+            console.print("\n[yellow]stopped[/]; the same command goes on from here")
+            return EXIT_INTERRUPTED
+
+
+def fetch_model(model: str) -> float:
     """Make the base model available, in a process of its own; returns the seconds it took."""
     started = time.monotonic()
     result = process.run([sys.executable, "-m", "tianjing", "models", "fetch", model])

@@ -22,6 +22,8 @@ class Stage:
     inputs: tuple[Path, ...]
     output: Path
     settings: Mapping[str, Any] | None
+    also: tuple[str, ...] = ()
+    """Further packages that the output depends on, beside `package` and the shared vocabulary."""
 
     def command(self, config_file: Path | None) -> list[str]:
         """The full command line; `config_file` holds `settings`."""

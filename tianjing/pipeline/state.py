@@ -39,7 +39,7 @@ def stage_key(stage: Stage) -> str:
         "arguments": options,
         "settings": stage.settings,
         "inputs": [artefact_digest(path) for path in stage.inputs],
-        "code": [code_digest("tianjing"), code_digest(stage.package)],
+        "code": [code_digest(package) for package in ("tianjing", stage.package, *stage.also)],
     }
     return sha256_bytes(canonical_json(parts).encode())
 
@@ -48,7 +48,7 @@ def stage_key(stage: Stage) -> str:
 def code_digest(package: str) -> str:
     """Digest of what a package runs and ships: code, templates, word lists, rule packs.
 
-    The pipeline itself and the simulation are left out: no stage's output depends on them.
+    The pipeline itself and the simulation are left out: no stage's output depends on them but of one that names them.
     """
     spec = find_spec(package)
     assert spec is not None and spec.submodule_search_locations

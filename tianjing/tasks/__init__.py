@@ -7,6 +7,7 @@ from tianjing.tasks.finance_qa import FinanceQA
 from tianjing.tasks.handoff_triage import HandoffTriage
 from tianjing.tasks.intent import Intent
 from tianjing.tasks.mediation import Mediation
+from tianjing.tasks.negotiation import Negotiation
 from tianjing.tasks.next_reply import NextReply
 from tianjing.tasks.policy_qa import PolicyQA
 from tianjing.tasks.quality_inspection import QualityInspection
@@ -15,6 +16,7 @@ _ALL: tuple[Task, ...] = (
     PolicyQA(),
     QualityInspection(),
     NextReply(),
+    Negotiation(),
     Intent(),
     CallSummary(),
     HandoffTriage(),

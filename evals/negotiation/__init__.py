@@ -1,0 +1,1 @@
+"""What agents achieve in repayment negotiations: models and scripts against the same debtors, compared in pairs."""
