@@ -27,7 +27,7 @@ from data_recipes.experience.practices import Case, best_practices
 from data_recipes.experience.units import title
 from data_recipes.knowledge import Knowledge
 from data_recipes.provisions import Provisions
-from data_recipes.tasks.draft import Draft, Drafts, context, from_dialogue, turn_id
+from data_recipes.tasks.draft import Draft, Drafts, from_dialogue, turn_id
 from data_recipes.tasks.emotions import emotion
 from data_recipes.tasks.verdicts import Verdicts
 from tianjing import acts
@@ -36,6 +36,7 @@ from tianjing.records import Clause, Dialogue, Practice, Split
 from tianjing.tasks.handoff_triage import REASONS
 from tianjing.tasks.mediation import EMOTIONS, claimed
 from tianjing.tasks.quality_inspection import NONE
+from tianjing.tasks.talk import context
 from tianjing.text import numbers
 
 TASK = "mediation"
