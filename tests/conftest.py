@@ -18,7 +18,8 @@ needs_statutes = pytest.mark.skipif(
 def pytest_configure() -> None:
     """Compiled modules (setup.py) must not hide a newer source."""
     for compiled in (REPOSITORY / "tianjing").glob("*/*.so"):
-        source = compiled.with_name(compiled.name.partition(".")[0] + ".py")
+        module = compiled.with_name(compiled.name.partition(".")[0])
+        source = module.with_suffix(".c") if module.with_suffix(".c").exists() else module.with_suffix(".py")
         if source.stat().st_mtime > compiled.stat().st_mtime:
             pytest.exit(f"{source} is newer than its compiled form; run: pip install --no-deps -e .", returncode=2)
 

@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tianjing.records import Dialogue, Turn
-from tianjing.rulebook import Rulebook, batch, check_dialogue, check_many
+from tianjing.rulebook import Rulebook, batch, check_dialogue, check_many, screening
 
 ROOT = Path(__file__).parents[2]
 CHANNELS = ("phone", "voice", "chat", "marketing", "bot")
@@ -121,6 +121,20 @@ def test_a_look_for_named_patterns_alone_finds_the_same_hits(text: str) -> None:
     for speaker in ("agent", "customer"):
         matcher = book.matcher(speaker)
         assert matcher.find_only(text, [pattern for some in matcher.by_key for pattern in some]) == matcher.find(text)
+
+
+@settings(max_examples=30, deadline=None, phases=(Phase.explicit, Phase.generate))
+@given(st.lists(_TEXT | st.just(""), max_size=30))
+def test_the_compiled_loop_and_the_arrays_suspect_the_same(texts: list[str]) -> None:
+    if screening.nearby is None:
+        pytest.skip("built without a C compiler: there are the arrays alone")
+    for screen in _BOOKS.setdefault("book", Rulebook.load()).prepared(batch._Checker)._screens.values():
+        found = list(screen.suspects(texts))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(screening, "nearby", None)
+            by_arrays = {(suspect.text, suspect.matcher): suspect for suspect in screen.suspects(texts)}
+        assert {(suspect.text, suspect.matcher): suspect for suspect in found} == by_arrays
+        assert len(found) == len(by_arrays)
 
 
 def test_a_sentence_said_again_is_judged_by_the_day_and_channel_of_each_dialogue(book: Rulebook) -> None:

@@ -28,6 +28,8 @@ _CHUNK_DIALOGUES = 8192
 # and none longer than this, for the long ones do not come again.
 _REMEMBERED_TEXTS = 65_536
 _REMEMBERED_CHARS = 256
+# The place of a turn: the number of its dialogue, then its own in so many bits.
+_PLACE_BITS = 32
 
 
 def check_many(
@@ -99,18 +101,19 @@ class _Checker:
 
     def _noted(self, dialogues: Sequence[Dialogue]) -> dict[int, list[tuple[int, _Noted]]]:
         """By dialogue, the turns that say something, each with what it says."""
+        said: dict[str, tuple[list[str], list[int]]] = {speaker: ([], []) for speaker in self._screens}
+        for number, dialogue in enumerate(dialogues):
+            for place, turn in enumerate(dialogue.turns, number << _PLACE_BITS):
+                if turn.speaker in said:
+                    texts, places = said[turn.speaker]
+                    texts.append(turn.text)
+                    places.append(place)
         found: dict[int, list[tuple[int, _Noted]]] = defaultdict(list)
         for speaker in self._screens:
-            texts: list[str] = []
-            starts: list[int] = []
-            for dialogue in dialogues:
-                starts.append(len(texts))
-                texts += [turn.text for turn in dialogue.turns if turn.speaker == speaker]
-            for which, noted in enumerate(self._judged(speaker, texts)):
+            texts, places = said[speaker]
+            for place, noted in zip(places, self._judged(speaker, texts), strict=True):
                 if noted:
-                    number = bisect_right(starts, which) - 1
-                    own = [i for i, turn in enumerate(dialogues[number].turns) if turn.speaker == speaker]
-                    found[number].append((own[which - starts[number]], noted))
+                    found[place >> _PLACE_BITS].append((place & (1 << _PLACE_BITS) - 1, noted))
         return found
 
     def _judged(self, speaker: Speaker, texts: list[str]) -> list[_Noted | None]:

@@ -1,11 +1,13 @@
 """Which of many texts may state a rate or make an offer that a rule limits, told for all of them at once with RE2.
 
 Each pattern here asks for less than the finder of stated numbers (`tianjing.finance.statements`) does, so no stated
-number is overlooked; a text is read in full only when it passes.
+number is overlooked; a text is read in full only when it passes. Most texts lack the characters without which no
+pattern can match: a table of characters says so, and RE2 never sees them.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,6 +42,18 @@ _SPLIT = "[分拆做]"
 _TO_UNIT = "[^元块毛逾，。了的]{0,5}"
 _UNUSUAL = r"[^ -~\p{Han}，。！？；：（）、“”‘’《》〈〉【】〔〕…—～·]|,"
 
+_POINTS = 0x110000
+# Characters of which one stands in every text that the pattern of that name takes, a bit for each.
+_NUMBERED_BIT, _PART_BIT, _CHARGED_BIT, _PERIOD_BIT, _OFFER_BIT, _UNUSUAL_BIT = (1 << bit for bit in range(6))
+_CHARACTERS = {
+    _NUMBERED_BIT: rf"[半减对]|{_N}",
+    _PART_BIT: "[成半减分折]",
+    _CHARGED_BIT: "(?i)[罚费利息化违滞逾加综成ia]",
+    _PERIOD_BIT: "(?i)[年月日天pi成]",
+    _OFFER_BIT: "[减免折抹优让少便延缓展宽推给分拆做]",
+    _UNUSUAL_BIT: _UNUSUAL,
+}
+
 
 def may_break(texts: Sequence[str], instalments: float, days: float) -> Bools:
     """Where false, a text states no rate of interest and makes no offer above the limits.
@@ -49,18 +63,55 @@ def may_break(texts: Sequence[str], instalments: float, days: float) -> Bools:
         days: likewise on days of deferral.
     """
     found = np.zeros(len(texts), bool)
-    if not texts:
+    some = _worth_a_look(texts)
+    if not len(some):
         return found
-    column = _folded(texts)
-    numbered = _narrow(column, np.arange(len(texts)), rf"[半减对]|{_N}")
+    column = _folded([texts[i] for i in some.tolist()])
+    numbered = _narrow(column, np.arange(len(some)), rf"[半减对]|{_N}")
     part = _narrow(column, numbered, _PART)
     charged = _narrow(column, _narrow(column, numbered, _CHARGED), _PERIOD)
     rates = _narrow(column, np.union1d(charged, _narrow(column, numbered, _WAIVED)), _RATE)
     deferred = _narrow(column, _narrow(column, numbered, _DEFERRED), _days_above(days))
     split = _narrow(column, _narrow(column, numbered, _SPLIT), _instalments_above(instalments))
-    for some in (part, rates, deferred, split):
-        found[some] = True
+    for places in (part, rates, deferred, split):
+        found[some[places]] = True
     return found
+
+
+def _worth_a_look(texts: Sequence[str]) -> Ints:
+    """The texts that have a number, and a character without which it could be no rate and no offer."""
+    if not texts:
+        return np.empty(0, np.int64)
+    # A line feed behind each text: none is empty, and it has no bit.
+    points = np.frombuffer("\n".join((*texts, "")).encode("utf-32-le", "surrogatepass"), np.uint32)
+    each = np.take(_bits_of(points), points)
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
+    each[ends - 1] = 0
+    held = np.bitwise_or.reduceat(each, np.concatenate([[0], ends[:-1]]))
+    rate = (held & (_CHARGED_BIT | _PERIOD_BIT)) == _CHARGED_BIT | _PERIOD_BIT
+    said = (held & _NUMBERED_BIT != 0) & (rate | (held & (_PART_BIT | _OFFER_BIT) != 0))
+    return np.flatnonzero(said | (held & _UNUSUAL_BIT != 0))
+
+
+def _bits_of(points: Ints) -> NDArray[np.uint8]:
+    """The table of bits by code point, with all `points` entered."""
+    table, known = _table()
+    seen = np.zeros(_POINTS, bool)
+    seen[points] = True
+    new = np.flatnonzero(seen & ~known)
+    if len(new):
+        column = _column([chr(point) for point in new.tolist()])
+        for bit, pattern in _CHARACTERS.items():
+            table[new[pc.match_substring_regex(column, pattern).to_numpy(zero_copy_only=False)]] |= bit
+        table[new[(new >= 0xD800) & (new < 0xE000)]] = _UNUSUAL_BIT
+        known[new] = True
+    return table
+
+
+@functools.lru_cache(maxsize=1)
+def _table() -> tuple[NDArray[np.uint8], Bools]:
+    """Bits by code point, and whether they are known: worked out on first sight."""
+    return np.zeros(_POINTS, np.uint8), np.zeros(_POINTS, bool)
 
 
 def _days_above(limit: float) -> str:

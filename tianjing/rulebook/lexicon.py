@@ -7,7 +7,6 @@ is a plausible disguise: some characters are kept or spelt in letters, and the w
 from __future__ import annotations
 
 import functools
-import itertools
 import operator
 from bisect import bisect_left
 from collections import defaultdict
@@ -169,11 +168,16 @@ class Lexicon:
 
 def _keys(cells: Folded) -> list[str]:
     """The sounds a word can be written with: its usual ones, and other readings of its characters."""
-    choices = [
-        tuple(dict.fromkeys((code, *readings(char)))) if char != code else (code,)
-        for code, char in zip(cells.codes, cells.chars, strict=True)
-    ]
-    return ["".join(key) for key in itertools.islice(itertools.product(*choices), _READINGS_MAX)]
+    keys = [""]
+    for index in range(len(cells.codes)):
+        code, char = cells.codes[index], cells.chars[index]
+        also = readings(char) if char != code else ()
+        if not also or also == (code,):
+            keys = [key + code for key in keys]
+        else:
+            sounds = dict.fromkeys((code, *also))
+            keys = [key + sound for key in keys for sound in sounds][:_READINGS_MAX]
+    return keys
 
 
 def _stands_for(word: str, said: str, start: int, cells: Folded) -> bool:

@@ -9,6 +9,7 @@ asked. Texts that are written in an unusual way (pinyin in letters, split charac
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,18 +19,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tianjing.rulebook.components import JOINED
+from tianjing.rulebook.cells import Cells, Tables, pair
 from tianjing.rulebook.errors import RulebookError
-from tianjing.rulebook.folding import CODES, LETTER_RUN_CHARS, PLAIN, SKIP, SKIP_RUN_CHARS, syllables
 from tianjing.rulebook.homophones import FUNCTION_CHARS, SENSITIVE_WORDS
 from tianjing.rulebook.lexicon import DISGUISED_PAIRS, bits
 from tianjing.rulebook.matcher import CompiledPattern, PhraseMatcher
 
+try:
+    from tianjing.rulebook._nearby import nearby
+except ImportError:  # built without a C compiler: the arrays alone, several times slower
+    nearby = None  # type: ignore[assignment]
+
 Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]
 
-_POINTS = 0x110000
-_SKIPPED, _LETTER = 1, 2
 # Cells between the numbering of one text and the next, more than any pattern reaches over.
 _APART = 4096
 # How often a word of so many characters is said, roughly; the rarer set of a pattern is asked first.
@@ -141,21 +144,51 @@ class Screen:
             {tuple(map(self._sounds.__getitem__, word)): kinds[mask] for word, mask in by_sound.items()},
             len(self._sounds) + 1,
         )
-        self._tables = _Tables(self._alphabet, self._sounds)
+        self._tables = Tables(self._alphabet, self._sounds)
+        self._compiled_tables = self._for_compiled([0, *masks])
+
+    def _for_compiled(self, masks: Sequence[int]) -> tuple[int, int, int, tuple[NDArray[Any], ...]]:
+        """The arguments of `nearby` behind the cells."""
+        slots = [0, *itertools.accumulate(len(pattern.sets) for pattern in self._patterns)]
+        width = self._sets // 64 + 1
+        held = np.frombuffer(b"".join(mask.to_bytes(8 * width, "little") for mask in masks), "<u8")
+        arrays = (
+            *(self._single, self._pairs, self._trie.pairs, self._trie.kind),
+            *self._trie.children(),
+            held,
+            *(self._keyed.start, self._keyed.numbers.astype(np.int32), np.array(slots, np.int32)),
+            *(
+                np.array([value for pattern in self._patterns for value in getattr(pattern, name)], np.int32)
+                for name in ("sets", "rooms", "before")
+            ),
+        )
+        return len(self._alphabet) + 1, len(self._sounds) + 1, width, arrays
 
     def suspects(self, texts: Sequence[str]) -> Iterator[Suspect]:
         """Where one of the matchers may have a hit; it has none in any other text."""
         if not texts or not self._patterns:
             return
         cells = self._tables.read(texts)
-        words = self._words(cells)
         unusual = frozenset(cells.unusual.tolist())
-        near: dict[tuple[int, int], list[CompiledPattern]] = defaultdict(list)
-        for number, some in self._near(words, *self._complete(words, len(texts)), len(texts)):
-            for text in some:
-                near[text, self._patterns[number].label] += self._compiled[number]
         yield from (Suspect(text, label, None) for text in sorted(unusual) for label in range(self._labels))
-        yield from (Suspect(*where, tuple(some)) for where, some in near.items() if where[0] not in unusual)
+        for text, numbers in self._nearby(cells, len(texts)):
+            if text not in unusual:
+                by_label: dict[int, list[CompiledPattern]] = {}
+                for number in numbers:
+                    by_label.setdefault(self._patterns[number].label, []).extend(self._compiled[number])
+                yield from (Suspect(text, label, tuple(some)) for label, some in by_label.items())
+
+    def _nearby(self, cells: Cells, texts: int) -> Iterable[tuple[int, list[int]]]:
+        """Texts, each with the numbers of the patterns whose sets have words near each other in it, in order."""
+        if nearby is not None:
+            size, sounds, width, arrays = self._compiled_tables
+            return nearby(size, sounds, width, (cells.chars, cells.sounds, cells.text, *arrays))
+        words = self._words(cells)
+        near: dict[int, list[int]] = defaultdict(list)
+        for number, some in self._near(words, *self._complete(words, texts), texts):
+            for text in some:
+                near[text].append(number)
+        return near.items()
 
     def _complete(self, words: _Words, texts: int) -> tuple[Ints, Ints]:
         """Texts, each with a pattern of which it has a word of every set."""
@@ -173,9 +206,9 @@ class Screen:
             text, pattern = text[has_all], pattern[has_all]
         return text, pattern
 
-    def _words(self, cells: _Cells) -> _Words:
+    def _words(self, cells: Cells) -> _Words:
         single = np.take(self._single, cells.chars)
-        pairs = _pair(self._pairs, cells.chars[:-1], cells.chars[1:])
+        pairs = pair(self._pairs, cells.chars[:-1], cells.chars[1:])
         places: list[Ints] = [np.flatnonzero(single), np.flatnonzero(pairs)]
         kinds: list[Ints] = [single[places[0]], pairs[places[1]]]
         sizes = [1, 2]
@@ -237,105 +270,28 @@ class Screen:
                 yield which_pattern, np.unique(words.text[left]).tolist()
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """The cells of many texts, one text behind another with a cell of zeros behind each.
+class _Trie:
+    """Words of two and more sounds, walked from every cell at once, one level of the trie a step.
 
     Attributes:
-        chars: the number of each plain character in the alphabet of the words, 0 for any other.
-        sounds: likewise of its sound.
-        text: which text it belongs to.
-        unusual: texts whose cells are not the plain ones: spelt in letters, or with split characters.
+        pairs: the node of each pair of sounds, 0 for none.
+        kind: the class of the word that ends at each node, 0 for none.
     """
-
-    chars: Ints
-    sounds: Ints
-    text: Ints
-    unusual: Ints
-
-
-class _Tables:
-    """What each character is, worked out on first sight."""
-
-    def __init__(self, alphabet: dict[str, int], sounds: dict[str, int]):
-        self._alphabet, self._sounds = alphabet, sounds
-        self._known = np.zeros(_POINTS, bool)
-        self._chars = np.zeros(_POINTS, np.int16)
-        self._codes = np.zeros(_POINTS, np.int16)
-        self._kinds = np.zeros(_POINTS, np.uint8)
-        self._left = np.zeros(_POINTS, np.int16)
-        self._right = np.zeros(_POINTS, np.int16)
-        self._halves = [{char: i for i, char in enumerate(sorted({pair[k] for pair in JOINED}), 1)} for k in (0, 1)]
-        self._joined = np.zeros([len(half) + 1 for half in self._halves], bool)
-        for left, right in JOINED:
-            self._joined[self._halves[0][left], self._halves[1][right]] = True
-
-    def read(self, texts: Sequence[str]) -> _Cells:
-        """The cells of `texts`."""
-        # The separator stands for the cell of zeros; it is told by its place, not by its character.
-        encoded = " ".join((*texts, "")).encode("utf-32-le", "surrogatepass")
-        points = np.frombuffer(encoded, np.uint32).astype(np.intp)
-        self._learn(points)
-        sizes = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
-        text = np.repeat(np.arange(len(texts), dtype=np.int32), sizes)
-        ends = np.cumsum(sizes) - 1
-        kinds = np.take(self._kinds, points)
-        kinds[ends] = 0
-        unusual = [self._spelt(points, kinds, text)]
-        tables = (self._chars, self._codes, self._left, self._right)
-        chars, codes, left, right = (np.take(table, points) for table in tables)
-        for cells in (chars, codes, left, right):
-            cells[ends] = 0
-        kept = np.flatnonzero(kinds != _SKIPPED)
-        if len(kept) < len(points):
-            unusual.append(text[kept[np.flatnonzero(np.diff(kept, prepend=-1) > SKIP_RUN_CHARS + 1)]])
-            chars, codes, text, left, right = chars[kept], codes[kept], text[kept], left[kept], right[kept]
-        unusual.append(text[np.flatnonzero(_pair(self._joined, left[:-1], right[1:]))])
-        return _Cells(chars, codes, text, np.unique(np.concatenate(unusual)))
-
-    def _learn(self, points: Ints) -> None:
-        seen = np.zeros(_POINTS, bool)
-        seen[points] = True
-        for point in np.flatnonzero(seen & ~self._known).tolist():
-            code, plain = CODES[point], PLAIN[point]
-            self._chars[point] = self._alphabet.get(plain, 0)
-            self._codes[point] = self._sounds.get(code, 0)
-            self._kinds[point] = _SKIPPED if code == SKIP else _LETTER if "a" <= code <= "z" else 0
-            self._left[point] = self._halves[0].get(plain, 0)
-            self._right[point] = self._halves[1].get(plain, 0)
-            self._known[point] = True
-
-    def _spelt(self, points: Ints, kinds: Ints, text: Ints) -> Ints:
-        """Texts with a run of letters that spells pinyin."""
-        letters = np.flatnonzero(kinds == _LETTER)
-        if not len(letters):
-            return letters
-        runs = np.split(letters, np.flatnonzero(np.diff(letters) > 1) + 1)
-        spelt = [
-            text[run[0]]
-            for run in runs
-            if len(run) <= LETTER_RUN_CHARS and syllables("".join(CODES[point] for point in points[run].tolist()))
-        ]
-        return np.array(spelt, np.int64)
-
-
-class _Trie:
-    """Words of two and more sounds, walked from every cell at once, one level of the trie a step."""
 
     def __init__(self, words: dict[tuple[int, ...], int], alphabet: int):
         self._alphabet = alphabet
-        self._pairs = np.zeros((alphabet, alphabet), np.int32)
+        self.pairs = np.zeros((alphabet, alphabet), np.int32)
         nodes: dict[tuple[int, ...], int] = {}
         for word in sorted(words):
             for size in range(2, len(word) + 1):
                 nodes.setdefault(word[:size], len(nodes) + 1)
-        self._kind = np.zeros(len(nodes) + 1, np.int32)
+        self.kind = np.zeros(len(nodes) + 1, np.int32)
         for word, kind in words.items():
-            self._kind[nodes[word]] = kind
+            self.kind[nodes[word]] = kind
         levels: dict[int, dict[int, int]] = defaultdict(dict)
         for prefix, node in nodes.items():
             if len(prefix) == 2:
-                self._pairs[prefix] = node
+                self.pairs[prefix] = node
             else:
                 levels[len(prefix)][nodes[prefix[:-1]] * alphabet + prefix[-1]] = node
         self._steps = [
@@ -347,10 +303,20 @@ class _Trie:
             for size in sorted(levels)
         ]
 
+    def children(self) -> tuple[Ints, Ints, Ints]:
+        """The nodes behind each node: to node k belong the places `start[k]` to `start[k + 1]`, in order of sounds."""
+        keys = np.concatenate([np.empty(0, np.int64), *(keys for _, keys, _ in self._steps)])
+        nodes = np.concatenate([np.empty(0, np.int64), *(following for _, _, following in self._steps)])
+        order = np.argsort(keys, kind="stable")
+        parents, sounds = np.divmod(keys[order], self._alphabet)
+        counts = np.bincount(parents, minlength=len(self.kind))
+        start = np.concatenate([[0], np.cumsum(counts)])
+        return start.astype(np.int32), sounds.astype(np.int32), nodes[order].astype(np.int32)
+
     def walk(self, sounds: Ints) -> Iterable[tuple[int, Ints, Ints]]:
         """For each length: the length, the cells at which a word of it begins, and its class."""
         padded = np.concatenate([sounds, np.zeros(len(self._steps) + 2, sounds.dtype)])
-        node = _pair(self._pairs, padded[: len(sounds)], padded[1 : len(sounds) + 1])
+        node = pair(self.pairs, padded[: len(sounds)], padded[1 : len(sounds) + 1])
         place = np.flatnonzero(node)
         node = node[place]
         yield 2, *self._ends(place, node)
@@ -362,7 +328,7 @@ class _Trie:
             yield size, *self._ends(place, node)
 
     def _ends(self, place: Ints, node: Ints) -> tuple[Ints, Ints]:
-        kind = self._kind[node]
+        kind = self.kind[node]
         ended = np.flatnonzero(kind)
         return place[ended], kind[ended]
 
@@ -393,11 +359,6 @@ def _patterns(matcher: PhraseMatcher, label: int, offset: int) -> Iterable[tuple
                 rooms.append(between + longest[pattern.sets[slot]] if slot < rarest else between)
             sets = tuple(offset + pattern.sets[slot] for slot in slots)
             yield _Pattern(label, sets, tuple(rooms), tuple(slot < rarest for slot in slots)), pattern
-
-
-def _pair(table: NDArray[Any], left: Ints, right: Ints) -> NDArray[Any]:
-    """`table[left, right]`, twice as fast."""
-    return np.take(table.reshape(-1), left.astype(np.intp) * table.shape[1] + right)
 
 
 def _members(belonging: list[list[int]], first: int = 1) -> _Members:

@@ -1,0 +1,3 @@
+from typing import Any
+
+def nearby(size: int, sounds: int, width: int, buffers: tuple[Any, ...]) -> list[tuple[int, list[int]]]: ...
