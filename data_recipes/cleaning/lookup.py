@@ -6,6 +6,7 @@ workers: 24 bytes a row instead of the row.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -25,12 +26,20 @@ def key_hash(key: str) -> int:
     return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def save_places(folder: Path, keys: Sequence[int], places: Sequence[tuple[int, int]]) -> None:
-    """The table of one part: hashes of keys, and (offset, bytes) of the rows, in the order of the rows."""
+def key_hashes(keys: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """`key_hash` of each; a key that comes again is hashed once."""
+    places: dict[str, int] = {}
+    which = [places.setdefault(key, len(places)) for key in keys]
+    new = functools.partial(hashlib.blake2b, digest_size=8)
+    digests = b"".join([new(key.encode("utf-8", "surrogatepass")).digest() for key in places])
+    return np.frombuffer(digests, "<u8").astype(np.uint64)[which]
+
+
+def save_places(folder: Path, keys: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint64]) -> None:
+    """The table of one part: hashes of keys, and places of the rows, which have so many bytes and stand in order."""
     table = np.zeros(len(keys), PLACE)
-    if len(keys):
-        table["offset"], table["bytes"] = np.array(places, dtype=np.uint64).T
-    np.save(folder / KEYS, np.array(keys, dtype=np.uint64))
+    table["offset"], table["bytes"] = np.cumsum(sizes) - sizes, sizes
+    np.save(folder / KEYS, keys)
     np.save(folder / PLACES, table)
 
 

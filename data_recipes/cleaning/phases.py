@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -17,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from data_recipes.cleaning import ingest as ingesting
 from data_recipes.cleaning.chain import Chain, Cleaned
-from data_recipes.cleaning.ingest import INDEX, INGEST, REJECTED, ROWS, lookup, validated
+from data_recipes.cleaning.ingest import INDEX, INGEST, REJECTED, ROWS, lookup, validated, without_collector
 from data_recipes.cleaning.join import (
     CUSTOMERS,
     ENDS,
@@ -75,17 +73,15 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
     keys = []
     end = 0
     with (
-        _without_collector(),
+        without_collector(),
         open(folder / DIALOGUES, "wb") as written,
         open(folder / REJECTED, "wb") as rejected,
     ):
 
         def good() -> Iterator[tuple[Dialogue, dict[str, Any]]]:
-            for record, where in validated(plan, plan.dialogues[index], Dialogue):
-                if record is None:
-                    rejected.write(to_json(where) + b"\n")
-                else:
-                    yield record, where
+            for checked in validated(plan, plan.dialogues[index], Dialogue):
+                rejected.writelines(to_json(row) + b"\n" for row in checked.rejected)
+                yield from zip(checked.records, checked.places, strict=True)
 
         for batch in batched(good(), _BATCH):
             cleaned = chain.clean(batch)
@@ -108,16 +104,6 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
     # Beside the workspace's folder, not in it: times differ from run to run, what is written must not.
     seconds = {step: round(value, 3) for step, value in chain.clock.seconds.items()}
     (work.root / f"{SECONDS}.{index:05d}").write_text(json.dumps(seconds), encoding="utf-8")
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Records hold no cycles; looking for some among millions of objects took a tenth of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _line(item: Cleaned) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_recipes.cleaning.lookup import Lookup, key_hash, merge_places, save_places
+from data_recipes.cleaning.lookup import Lookup, key_hashes, merge_places, save_places
 from data_recipes.cleaning.workspace import Phase, Workspace
 
 
@@ -68,11 +69,8 @@ def test_rows_are_found_by_key_in_their_order(
         own.mkdir()
         lines = [json.dumps({"case": key, "n": n}).encode() + b"\n" for key, n in rows[part * size : (part + 1) * size]]
         (own / "rows").write_bytes(b"".join(lines))
-        places, offset = [], 0
-        for line in lines:
-            places.append((offset, len(line)))
-            offset += len(line)
-        save_places(own, [key_hash(key) for key, _ in rows[part * size : (part + 1) * size]], places)
+        keys = key_hashes([key for key, _ in rows[part * size : (part + 1) * size]])
+        save_places(own, keys, np.array(list(map(len, lines)), np.uint64))
         folders.append(own)
     table = folder / "table"
     table.mkdir()
