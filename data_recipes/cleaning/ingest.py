@@ -23,7 +23,7 @@ from data_recipes.cleaning.plan import JOINED, Plan
 from data_recipes.cleaning.workspace import Workspace
 from data_recipes.errors import DataError
 from data_recipes.readers.raw import SKIP_HINT
-from data_recipes.readers.shards import Row, Shard, line_blocks, parse_row, read_shard
+from data_recipes.readers.shards import LineBlock, Row, Shard, line_blocks, parse_row, read_shard
 from tianjing.files import validate_row
 from tianjing.records import Customer, Dialogue, Event, Outcome
 
@@ -34,7 +34,7 @@ _ROWS_AT_ONCE = 1024
 
 
 class Checked(NamedTuple):
-    """Some rows of a shard: the valid ones, where each of them stands, and the others as they were, with the reason."""
+    """Some rows of a shard: the valid ones, where each dialogue stands, the others as they were with the reason."""
 
     records: list[Any]
     places: list[dict[str, Any]]
@@ -79,26 +79,38 @@ def validated(plan: Plan, shard: Shard, model: type[BaseModel]) -> Iterator[Chec
                 _check(row, plan, shard, model, checked)
             yield checked
         return
-    # Read and validated at once, where that is sure to give what parsing first gives; what fails is parsed for the
-    # sake of its error, or of an encoding.
-    at_once = model.__pydantic_validator__.validate_json
     for lines in line_blocks(shard, limit):
-        sure = shard.encoding == "utf-8" and not any(b"NaN" in line.data or b"Infinity" in line.data for line in lines)
-        checked = Checked([], [], [])
-        records, places, _ = checked
-        for line in lines:
-            number, offset, data, length = line
-            if sure:
-                try:
-                    records.append(at_once(data))
+        yield _validated_lines(lines, plan, shard, model)
+
+
+def _validated_lines(lines: LineBlock, plan: Plan, shard: Shard, model: type[BaseModel]) -> Checked:
+    """Rows validated as they are read, where that is sure to give what parsing them first gives.
+
+    The others (faulty, blank, with a byte order mark, in another encoding) are parsed first.
+    """
+    sure = shard.encoding == "utf-8" and not lines.length
+    if sure:
+        sure = not any(b"NaN" in line or b"Infinity" in line for line in lines.lines)
+    at_once = model.__pydantic_validator__.validate_json
+    checked = Checked([], [], [])
+    records, places, _ = checked
+    marks = list(lines) if model is Dialogue else []
+    for place, data in enumerate(lines.lines):
+        if sure:
+            try:
+                records.append(at_once(data))
+            except ValidationError:
+                pass
+            else:
+                if model is Dialogue:
+                    number, offset, _, length = marks[place]
                     places.append({"file": shard.name, "line": number, "offset": offset, "bytes": length})
-                    continue
-                except ValidationError:
-                    pass
-            found = parse_row(line, shard, limit)
-            if found is not None:
-                _check(found, plan, shard, model, checked)
-        yield checked
+                continue
+        marks = marks or list(lines)
+        row = parse_row(marks[place], shard, plan.max_line_bytes)
+        if row is not None:
+            _check(row, plan, shard, model, checked)
+    return checked
 
 
 def _check(row: Row, plan: Plan, shard: Shard, model: type[BaseModel], checked: Checked) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import mmap
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,9 @@ class Lookup:
     """
 
     def __init__(self, table: Path, rows: Sequence[Path], field: str):
-        self._keys = np.load(table / KEYS, mmap_mode="r")
-        self._places: npt.NDArray[np.void] = np.load(table / PLACES, mmap_mode="r")
+        # Arrays over the maps: a slice of a map of numpy's own costs several times as much.
+        self._keys = np.asarray(np.load(table / KEYS, mmap_mode="r"))
+        self._places: npt.NDArray[np.void] = np.asarray(np.load(table / PLACES, mmap_mode="r"))
         self._parts = [_mapped(path) for path in rows]
         self._begin = b"{" + to_json(field) + b":"
 
@@ -73,14 +75,17 @@ class Lookup:
         """Of each key its rows as they stand, with their line ends."""
         wanted = key_hashes(keys)
         firsts = np.searchsorted(self._keys, wanted, "left")
-        lasts = np.searchsorted(self._keys, wanted, "right")
-        found: list[list[bytes]] = [[] for _ in keys]
-        for number in np.flatnonzero(firsts != lasts).tolist():
-            begin = self._begin + to_json(keys[number])
-            for offset, length, part in self._places[firsts[number] : lasts[number]].tolist():
-                line = self._parts[part][offset : offset + length]
-                if line.startswith(begin):
-                    found[number].append(line)
+        counts = np.searchsorted(self._keys, wanted, "right") - firsts
+        before = np.cumsum(counts) - counts
+        rows = np.arange(counts.sum()) + np.repeat(firsts - before, counts)
+        places = iter(self._places[rows].tolist())
+        found: list[list[bytes]] = []
+        for key, count in zip(keys, counts.tolist(), strict=True):
+            found.append([])
+            if count:
+                begin = self._begin + to_json(key)
+                lines = [self._parts[part][offset : offset + size] for offset, size, part in islice(places, count)]
+                found[-1] = [line for line in lines if line.startswith(begin)]
         return found
 
 

@@ -96,7 +96,7 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
                 files[REJECTED].writelines(to_json(row) + b"\n" for row in checked.rejected)
                 yield from zip(checked.records, checked.places, strict=True)
 
-        for batch in batched(good(), _BATCH):
+        def done(batch: list[tuple[Dialogue, dict[str, Any]]]) -> None:
             cleaned = chain.clean(batch)
             keys.append(row_keys(["\n".join(item.turns.texts) for item in cleaned]))
             chain.clock.lap("near-duplicate keys")
@@ -112,6 +112,11 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
                 for stream, data in zip(files.values(), written, strict=False):
                     stream.write(data)
             chain.clock.lap("write")
+
+        for batch in batched(good(), _BATCH):
+            done(batch)
+            del batch  # before the next one is read, and before the collector looks for cycles again
+            chain.clock.lap("let go")
     kept = np.ones(len(ids), np.bool_)
     kept[list(reasons)] = False
     np.save(folder / IDS, key_hashes(ids))

@@ -8,6 +8,7 @@ model is `tianjing.files.validate_row`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ __all__ = [
     "FORMATS",
     "MAX_RECORD_BYTES",
     "Line",
+    "LineBlock",
     "Row",
     "Shard",
     "line_blocks",
@@ -107,8 +109,26 @@ class Line(NamedTuple):
     length: int
 
 
-def line_blocks(shard: Shard, limit: int = MAX_RECORD_BYTES) -> Iterator[list[Line]]:
-    """The lines of a JSON Lines shard without their line ends, about a megabyte of them at a time.
+@dataclass(frozen=True, slots=True)
+class LineBlock:
+    """Lines that stand one behind another, without their line feeds; the first of them opens at `offset`."""
+
+    number: int
+    offset: int
+    lines: list[bytes]
+    length: int = 0
+    """Of a single line, of which `lines` holds only the beginning."""
+
+    def __iter__(self) -> Iterator[Line]:
+        offset = self.offset
+        for number, line in enumerate(self.lines, self.number):
+            data = line.rstrip(b"\r\n")
+            yield Line(number, offset, data, self.length or len(data))
+            offset += len(line) + 1
+
+
+def line_blocks(shard: Shard, limit: int = MAX_RECORD_BYTES) -> Iterator[LineBlock]:
+    """The lines of a JSON Lines shard, about a megabyte of them at a time.
 
     Args:
         limit: of a longer line only the first bytes are kept.
@@ -121,20 +141,15 @@ def line_blocks(shard: Shard, limit: int = MAX_RECORD_BYTES) -> Iterator[list[Li
             chunk = stream.read(min(size, shard.end - offset))
             if offset + len(chunk) < shard.end:
                 chunk = chunk[: chunk.rfind(b"\n") + 1]
-            if not chunk:  # a line as long as that
+            if chunk:
+                block = LineBlock(number, offset, chunk.removesuffix(b"\n").split(b"\n"))
+                length = len(chunk)
+            else:  # a line as long as that
                 stream.seek(offset)
                 data, length = read_line(stream, limit)
-                whole = length == len(data)
-                data = data.rstrip(b"\r\n") if whole else data
-                yield [Line(number, offset, data, len(data) if whole else length)]
-                number, offset = number + 1, offset + length
-                continue
-            block = []
-            for data in chunk.removesuffix(b"\n").split(b"\n"):
-                kept = data.rstrip(b"\r")
-                block.append(Line(number, offset, kept, len(kept)))
-                number, offset = number + 1, offset + len(data) + 1
+                block = LineBlock(number, offset, [data], length if length > len(data) else 0)
             yield block
+            number, offset = number + len(block.lines), offset + length
 
 
 def parse_row(line: Line, shard: Shard, limit: int = MAX_RECORD_BYTES) -> Row | None:
