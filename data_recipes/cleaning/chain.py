@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic_core import from_json, to_json
 
 from data_recipes.cleaning.alignment import Aligned, AlignedTurns
@@ -22,7 +23,7 @@ from data_recipes.cleaning.config import CleanConfig
 from data_recipes.cleaning.decontamination import Contamination, DecontaminationConfig
 from data_recipes.cleaning.language import languages_of, unwanted
 from data_recipes.cleaning.lookup import Lookup
-from data_recipes.cleaning.normalise import NormaliseConfig, changed
+from data_recipes.cleaning.normalise import changed
 from data_recipes.cleaning.quality import qualities_of
 from data_recipes.cleaning.redaction import (
     CaseLog,
@@ -32,7 +33,7 @@ from data_recipes.cleaning.redaction import (
     split_event,
 )
 from data_recipes.cleaning.segment import sessions
-from data_recipes.cleaning.speakers import Repaired, repairs
+from data_recipes.cleaning.speakers import Repaired, numbered, repairs
 from tianjing.records import Dialogue, Turn
 from tianjing.rulebook import Finding, Rulebook, check_many
 
@@ -127,7 +128,8 @@ class Chain:
         speakers = [turn.speaker for dialogue, _ in cut for turn in dialogue.turns]
         texts = [turn.text for dialogue, _ in cut for turn in dialogue.turns]
         lengths = [len(dialogue.turns) for dialogue, _ in cut]
-        repaired = repairs(speakers, texts, lengths) if config.repair_speakers else {}
+        distinct, which = numbered(texts)
+        repaired = repairs(speakers, texts, lengths, distinct, which) if config.repair_speakers else {}
         self.clock.lap("speakers")
         spoken = []
         raws = []
@@ -137,8 +139,11 @@ class Chain:
             raws.append(texts[start:end])
             done = repaired.get(number)
             spoken.append(list(done.turns if done else zip(speakers[start:end], raws[number], strict=True)))
+        if any(done.joined for done in repaired.values()):
+            distinct, which = numbered(text for turns in spoken for _, text in turns)
+        lines_of = _by_dialogue(changed(distinct, config), which, list(map(len, spoken)))
         batch = []
-        heard = zip(cut, spoken, raws, _changed(spoken, config), strict=True)
+        heard = zip(cut, spoken, raws, lines_of, strict=True)
         for number, ((dialogue, where), turns, raw, lines) in enumerate(heard):
             done = repaired.get(number)
             for place, line in lines.items():
@@ -216,17 +221,21 @@ def _contamination(config: DecontaminationConfig, root: Path) -> Contamination |
     return Contamination(config.sets, root, config.min_share) if config.sets else None
 
 
-def _changed(dialogues: Sequence[Sequence[tuple[str, str]]], config: NormaliseConfig) -> list[dict[int, Aligned]]:
-    """Of each dialogue by number the turns that normalising changes; what is said again is looked at once."""
-    numbers: dict[str, int] = {}
-    which = np.array([numbers.setdefault(text, len(numbers)) for turns in dialogues for _, text in turns], np.int64)
-    lines = changed(list(numbers), config)
-    marked = np.zeros(len(numbers), np.bool_)
+def _by_dialogue(
+    lines: Mapping[int, Aligned], which: npt.NDArray[np.int64], lengths: Sequence[int]
+) -> list[dict[int, Aligned]]:
+    """Of each dialogue, which has so many turns, those that are among `lines`, by number.
+
+    Args:
+        lines: by their number among the distinct texts.
+        which: that number of each turn.
+    """
+    ends = np.cumsum(lengths, dtype=np.int64)
+    marked = np.zeros(len(which), np.bool_)
     marked[list(lines)] = True
     places = np.flatnonzero(marked[which])
-    ends = np.cumsum([len(turns) for turns in dialogues], dtype=np.int64)
     owners = np.searchsorted(ends, places, "right")
-    found: list[dict[int, Aligned]] = [{} for _ in dialogues]
+    found: list[dict[int, Aligned]] = [{} for _ in lengths]
     starts = np.concatenate(([0], ends))[owners]
     for owner, place, number in zip(owners.tolist(), (places - starts).tolist(), which[places].tolist(), strict=True):
         found[owner][place] = lines[number]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,17 +88,31 @@ def repair_many(dialogues: Sequence[Sequence[tuple[str, str]]]) -> list[Repaired
     """`[repair_speakers(turns) for turns in dialogues]`, with one look by RE2 at the words of all."""
     speakers = [speaker for turns in dialogues for speaker, _ in turns]
     texts = [text for turns in dialogues for _, text in turns]
-    found = repairs(speakers, texts, [len(turns) for turns in dialogues])
+    found = repairs(speakers, texts, [len(turns) for turns in dialogues], *numbered(texts))
     return [found.get(number) or as_labelled(turns) for number, turns in enumerate(dialogues)]
 
 
-def repairs(speakers: Sequence[str], texts: Sequence[str], lengths: Sequence[int]) -> dict[int, Repaired]:
+def numbered(texts: Iterable[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The distinct texts, and of each text which of them it is."""
+    numbers: dict[str, int] = {}
+    which = np.array([numbers.setdefault(text, len(numbers)) for text in texts], np.int64)
+    return list(numbers), which
+
+
+def repairs(
+    speakers: Sequence[str],
+    texts: Sequence[str],
+    lengths: Sequence[int],
+    distinct: Sequence[str],
+    which: npt.NDArray[np.int64],
+) -> dict[int, Repaired]:
     """By number the dialogues that are put right, of some whose turns stand one dialogue behind another.
 
     Args:
         lengths: turns of each dialogue.
+        distinct, which: `numbered(texts)`.
     """
-    agent, customer = _flags(texts)
+    agent, customer = (flags[which] for flags in _flags(distinct))
     kinds: dict[str, int] = {CUSTOMER: 0, AGENT: 1}
     labels = np.array([kinds.setdefault(speaker, len(kinds)) for speaker in speakers], np.int64)
     ends = np.cumsum(lengths, dtype=np.int64)
@@ -135,14 +149,12 @@ def _flags(texts: Sequence[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.
     import pyarrow
     from pyarrow import compute
 
-    numbers: dict[str, int] = {}
-    which = np.array([numbers.setdefault(text, len(numbers)) for text in texts], np.int64)
     try:
-        column = pyarrow.array(list(numbers), pyarrow.string())
+        column = pyarrow.array(texts, pyarrow.string())
     except UnicodeEncodeError:  # a lone surrogate
         return np.ones(len(texts), np.bool_), np.ones(len(texts), np.bool_)
     agent, customer = (compute.match_substring_regex(column, likely) for likely in (LIKELY_AGENT, LIKELY_CUSTOMER))
-    return agent.to_numpy(zero_copy_only=False)[which], customer.to_numpy(zero_copy_only=False)[which]
+    return agent.to_numpy(zero_copy_only=False), customer.to_numpy(zero_copy_only=False)
 
 
 def _repair(turns: Sequence[tuple[str, str]], flags: Sequence[bool]) -> Repaired:
@@ -167,6 +179,7 @@ def _repair(turns: Sequence[tuple[str, str]], flags: Sequence[bool]) -> Repaired
     return Repaired(tuple(joined), tuple(sources), relabelled, len(turns) - len(joined))
 
 
+@functools.lru_cache(maxsize=16_384)
 def _log_odds(text: str) -> float:
     """Of an agent rather than a customer saying this."""
     total = sum(weight for cue, weight in _CUES if cue.search(text))
