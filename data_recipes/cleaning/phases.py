@@ -51,6 +51,7 @@ REASONS = "reasons.json"
 SAME_WORDS_REASON = "dialogue repeated word for word"
 # Dialogues cleaned at a time: RE2 compiles its patterns for each batch, and a batch takes about 20 KB a dialogue.
 _BATCH = 8192
+# Events that belong to no dialogue.
 _ROWS_AT_ONCE = 65_536
 # Less material is cleaned sooner than worker processes start.
 _LIGHT_BYTES = 8 << 20
@@ -86,10 +87,7 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
     counts: Counter[str] = Counter()
     keys = [row_keys([])]
     sizes: list[tuple[int, ...]] = []
-    with (
-        without_collector(),
-        _opened(folder, (*CLEANED, REJECTED)) as files,
-    ):
+    with without_collector(), _opened(folder, (*CLEANED, REJECTED)) as files:
 
         def good() -> Iterator[tuple[Dialogue, dict[str, Any]]]:
             for checked in validated(plan, plan.dialogues[index], Dialogue):
@@ -115,7 +113,7 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
 
         for batch in batched(good(), _BATCH):
             done(batch)
-            del batch  # before the next one is read, and before the collector looks for cycles again
+            del batch  # before the next one is read, and before the collector starts again
             chain.clock.lap("let go")
     kept = np.ones(len(ids), np.bool_)
     kept[list(reasons)] = False
@@ -252,3 +250,4 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
+        del batch  # before the next one is read
