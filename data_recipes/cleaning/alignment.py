@@ -6,8 +6,9 @@ that cleaning leaves alone carries an empty tuple, and two steps of cleaning com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 # (characters kept since the edit before, raw characters taken, characters of the text put in their place)
 Edit = tuple[int, int, int]
@@ -79,6 +80,28 @@ class Aligned:
     def as_list(self) -> list[int]:
         """The edits as one flat list for JSON; empty if nothing was changed."""
         return [number for edit in self.edits for number in edit]
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedTurns(Sequence[Aligned]):
+    """The turns of a dialogue: their texts, and by number those of them that are not as they came."""
+
+    texts: Sequence[str]
+    changed: Mapping[int, Aligned]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, number: int) -> Aligned: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Aligned]: ...
+
+    def __getitem__(self, number: int | slice) -> Aligned | list[Aligned]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        return self.changed.get(number) or Aligned(self.texts[number])
 
 
 def from_list(text: str, numbers: Sequence[int]) -> Aligned:

@@ -8,21 +8,32 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_recipes.cleaning.alignment import Aligned
+import numpy as np
+import numpy.typing as npt
+from pydantic_core import from_json, to_json
+
+from data_recipes.cleaning.alignment import Aligned, AlignedTurns
+from data_recipes.cleaning.characters import count_kinds
 from data_recipes.cleaning.config import CleanConfig
 from data_recipes.cleaning.decontamination import Contamination, DecontaminationConfig
-from data_recipes.cleaning.language import languages, unwanted
+from data_recipes.cleaning.language import languages_of, unwanted
 from data_recipes.cleaning.lookup import Lookup
-from data_recipes.cleaning.normalise import normalise_many
-from data_recipes.cleaning.quality import qualities
-from data_recipes.cleaning.redaction import CaseLog, redact_dialogues, redact_events
+from data_recipes.cleaning.normalise import changed
+from data_recipes.cleaning.quality import qualities_of
+from data_recipes.cleaning.redaction import (
+    CaseLog,
+    redact_dialogues,
+    redact_events,
+    says_something,
+    split_event,
+)
 from data_recipes.cleaning.segment import sessions
-from data_recipes.cleaning.speakers import as_labelled, repair_many
+from data_recipes.cleaning.speakers import Repaired, numbered, repairs
 from tianjing.records import Dialogue, Turn
 from tianjing.rulebook import Finding, Rulebook, check_many
 
@@ -31,15 +42,22 @@ from tianjing.rulebook import Finding, Rulebook, check_many
 class Cleaned:
     """One dialogue on its way. `reason` is why it is dropped; its text is cleaned and redacted all the same.
 
-    `raw` are the turns as they came, `sources` for each turn now the numbers of those it is made of.
+    Attributes:
+        dialogue: normalised, not redacted.
+        spoken: its turns as (speaker, text).
+        raw: the turns as they came.
+        sources: for each turn now the numbers of those it is made of; None if they are the same ones.
+        turns: what is written.
+        events: lines of its log.
     """
 
     dialogue: Dialogue
     where: dict[str, Any]
-    raw: tuple[str, ...]
-    sources: tuple[tuple[int, ...], ...]
-    turns: list[Aligned]
-    events: list[dict[str, Any]] = field(default_factory=list)
+    spoken: list[tuple[str, str]]
+    raw: Sequence[str]
+    sources: tuple[tuple[int, ...], ...] | None
+    turns: AlignedTurns
+    events: list[bytes] = field(default_factory=list)
     breaches: list[dict[str, Any]] = field(default_factory=list)
     trail: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
@@ -107,62 +125,85 @@ class Chain:
         config = self._config.normalise
         cut = [(session, where) for dialogue, where in rows for session in sessions(dialogue, self._config.sessions)]
         self.clock.lap("sessions")
-        spoken = [[(turn.speaker, turn.text) for turn in dialogue.turns] for dialogue, _ in cut]
-        repaired = repair_many(spoken) if config.repair_speakers else list(map(as_labelled, spoken))
+        speakers = [turn.speaker for dialogue, _ in cut for turn in dialogue.turns]
+        texts = [turn.text for dialogue, _ in cut for turn in dialogue.turns]
+        lengths = [len(dialogue.turns) for dialogue, _ in cut]
+        distinct, which = numbered(texts)
+        repaired = repairs(speakers, texts, lengths, distinct, which) if config.repair_speakers else {}
         self.clock.lap("speakers")
-        aligned = iter(normalise_many([text for item in repaired for _, text in item.turns], config))
+        spoken = []
+        raws = []
+        end = 0
+        for number, length in enumerate(lengths):
+            start, end = end, end + length
+            raws.append(texts[start:end])
+            done = repaired.get(number)
+            spoken.append(list(done.turns if done else zip(speakers[start:end], raws[number], strict=True)))
+        if any(done.joined for done in repaired.values()):
+            distinct, which = numbered(text for turns in spoken for _, text in turns)
+        lines_of = _by_dialogue(changed(distinct, config), which, list(map(len, spoken)))
         batch = []
-        for (dialogue, where), done in zip(cut, repaired, strict=True):
-            own = [next(aligned) for _ in done.turns]
-            turns = tuple(
-                Turn.model_construct(speaker=speaker, text=line.text, at=dialogue.turns[raws[0]].at)  # type: ignore[arg-type]
-                for (speaker, _), line, raws in zip(done.turns, own, done.sources, strict=True)
-            )
-            changed = dialogue.model_copy(update={"turns": turns})
-            raw = tuple(turn.text for turn in dialogue.turns)
-            item = Cleaned(changed, where, raw, done.sources, own)
-            if done.relabelled:
+        heard = zip(cut, spoken, raws, lines_of, strict=True)
+        for number, ((dialogue, where), turns, raw, lines) in enumerate(heard):
+            done = repaired.get(number)
+            for place, line in lines.items():
+                turns[place] = turns[place][0], line.text
+            if done or lines:
+                dialogue = _respoken(dialogue, turns, lines, done)
+            sources = done.sources if done and done.joined else None
+            item = Cleaned(dialogue, where, turns, raw, sources, AlignedTurns([text for _, text in turns], lines))
+            if done and done.relabelled:
                 item.trail["relabelled"] = done.relabelled
             batch.append(item)
         return batch
 
     def _judge(self, batch: Sequence[Cleaned]) -> None:
-        said = ["".join([turn.text for turn in item.turns]) for item in batch]
-        found = qualities([item.dialogue for item in batch], self._config.quality)
-        for item, language, quality in zip(batch, languages(said), found, strict=True):
+        counts = count_kinds(["".join(item.turns.texts) for item in batch])
+        found = qualities_of([item.spoken for item in batch], self._config.quality, counts)
+        for item, language, quality in zip(batch, languages_of(counts), found, strict=True):
             item.trail |= {"language": language, "quality": quality.score}
-            reasons = [unwanted(language, self._config.language), *quality.reasons]
-            item.reason = next((reason for reason in reasons if reason), "")
+            item.reason = unwanted(language, self._config.language) or next(iter(quality.reasons), "")
 
     def _redact(self, batch: Sequence[Cleaned]) -> None:
-        known = [self._identity(item.dialogue.customer) for item in batch]
+        known = self._identities([item.dialogue.customer for item in batch])
         self.clock.lap("look up customers")
-        speakers = [[turn.speaker for turn in item.dialogue.turns] for item in batch]
-        turns = [list(zip(who, item.turns, strict=True)) for who, item in zip(speakers, batch, strict=True)]
-        redacted = redact_dialogues(turns, known)
+        changed = [item.turns.changed for item in batch]
+        redacted = redact_dialogues([item.spoken for item in batch], changed, known)
         self.clock.lap("redact")
-        logs = [self._events[item.dialogue.id] for item in batch]
+        for item, own in zip(batch, redacted, strict=True):
+            item.turns = own.turns
+            item.trail |= _trail(item, own.findings)
+        logs = self._events.lines([item.dialogue.id for item in batch])
         self.clock.lap("look up events")
-        cases = [
-            CaseLog([row["attributes"] for row in log], done.session, item.raw, done.turns, item.sources)
-            for item, done, log in zip(batch, redacted, logs, strict=True)
+        events = [
+            (number, place, *split_event(line))
+            for number, log in enumerate(logs)
+            for place, line in enumerate(log)
+            if says_something(line)
         ]
-        for item, done, log, attributes in zip(
-            batch, redacted, logs, redact_events(cases, self._config.normalise), strict=True
-        ):
-            item.turns = done.turns
-            item.events = [{**row, "attributes": own} for row, own in zip(log, attributes, strict=True)]
-            item.trail |= _trail(item, done.findings)
+        cases = []
+        for number, _, _, attributes in events:
+            item = batch[number]
+            cases.append(CaseLog([from_json(attributes)], redacted[number].session, item.raw, item.turns, item.sources))
+        for (number, place, head, _), (new,) in zip(events, redact_events(cases, self._config.normalise), strict=True):
+            logs[number][place] = head + to_json(new) + b"}\n"
+        for item, log in zip(batch, logs, strict=True):
+            item.events = log
         self.clock.lap("redact events")
 
-    def _identity(self, customer: str) -> dict[str, str]:
-        record = next(iter(self._customers[customer]), {})
-        return {name: str(record[name]) for name in self._identity_fields if record.get(name) not in (None, "")}
+    def _identities(self, customers: Sequence[str]) -> list[dict[str, str]]:
+        """What is known of each customer."""
+        found = []
+        for lines in self._customers.lines(customers):
+            record = from_json(lines[0]) if lines else {}
+            values = {name: record.get(name) for name in self._identity_fields}
+            found.append({name: str(value) for name, value in values.items() if value not in (None, "")})
+        return found
 
     def _decontaminate(self, batch: Sequence[Cleaned]) -> None:
         if self._contamination is None:
             return
-        texts = ["\n".join(turn.text for turn in item.turns) for item in batch]
+        texts = ["\n".join(item.turns.texts) for item in batch]
         for item, hit in zip(batch, self._contamination.find_many(texts), strict=True):
             if hit is not None and not item.reason:
                 item.reason = f"holds an item of the evaluation set {hit.set}"
@@ -180,20 +221,55 @@ def _contamination(config: DecontaminationConfig, root: Path) -> Contamination |
     return Contamination(config.sets, root, config.min_share) if config.sets else None
 
 
+def _by_dialogue(
+    lines: Mapping[int, Aligned], which: npt.NDArray[np.int64], lengths: Sequence[int]
+) -> list[dict[int, Aligned]]:
+    """Of each dialogue, which has so many turns, those that are among `lines`, by number.
+
+    Args:
+        lines: by their number among the distinct texts.
+        which: that number of each turn.
+    """
+    ends = np.cumsum(lengths, dtype=np.int64)
+    marked = np.zeros(len(which), np.bool_)
+    marked[list(lines)] = True
+    places = np.flatnonzero(marked[which])
+    owners = np.searchsorted(ends, places, "right")
+    found: list[dict[int, Aligned]] = [{} for _ in lengths]
+    starts = np.concatenate(([0], ends))[owners]
+    for owner, place, number in zip(owners.tolist(), (places - starts).tolist(), which[places].tolist(), strict=True):
+        found[owner][place] = lines[number]
+    return found
+
+
+def _respoken(
+    dialogue: Dialogue, spoken: Sequence[tuple[str, str]], lines: Iterable[int], repaired: Repaired | None
+) -> Dialogue:
+    """The dialogue with these turns, `lines` the numbers of those that are new if no speaker was repaired."""
+    turns = list(dialogue.turns)
+    if repaired:
+        times = [dialogue.turns[raws[0]].at for raws in repaired.sources]
+        turns = [Turn(speaker=speaker, text=text, at=at) for (speaker, text), at in zip(spoken, times, strict=True)]
+    else:
+        for place in lines:
+            turns[place] = Turn(speaker=turns[place].speaker, text=spoken[place][1], at=turns[place].at)
+    return dialogue.model_copy(update={"turns": tuple(turns)})
+
+
 def _trail(item: Cleaned, findings: Counter[str]) -> dict[str, Any]:
     """How the cleaned turns lie on the raw ones: only of turns that changed."""
     trail: dict[str, Any] = {}
-    edits = {str(number): turn.as_list() for number, turn in enumerate(item.turns) if turn.edits}
+    edits = {str(number): line.as_list() for number, line in sorted(item.turns.changed.items()) if line.edits}
     if edits:
         trail["edits"] = edits
-    if any(raws != (number,) for number, raws in enumerate(item.sources)):
+    if item.sources is not None:
         trail["turns"] = item.sources
     if findings:
         trail["personal_data"] = dict(sorted(findings.items()))
     return trail
 
 
-def _quarantined(item: Cleaned, breach: Finding, before: Sequence[Aligned]) -> dict[str, Any]:
+def _quarantined(item: Cleaned, breach: Finding, before: AlignedTurns) -> dict[str, Any]:
     """A breach in the terms of the redacted dialogue."""
     turn = breach.turn or 0
     start, end = before[turn].raw_span(breach.start or 0, breach.end or 0)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -56,8 +56,9 @@ def run_phases(
     """
     try:
         if config.kind == "processes":
-            for phase in phases:
-                _run_pool(work, phase, config.processes, progress)
+            with _Pool(config.processes, sorted({phase.run.__module__ for phase in phases})) as pool:
+                for phase in phases:
+                    _run_pool(work, phase, pool, progress)
         else:
             from data_recipes.cleaning.datatrove import run_datatrove
 
@@ -70,20 +71,53 @@ def run_phases(
         ) from error
 
 
-def _run_pool(work: Workspace, phase: Phase, workers: int, progress: Progress) -> None:
+class _Pool:
+    """Worker processes for all phases, started when the first one needs them: each prepares its rules only once.
+
+    Args:
+        modules: imported once, in the process that the workers are forked from.
+    """
+
+    def __init__(self, workers: int, modules: Sequence[str]):
+        self.workers = workers
+        self._modules = list(modules)
+        self._executor: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Wait for what is running; the next task starts new processes."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def submit(self, work: Workspace, phase: Phase, index: int) -> Future[None]:
+        if self._executor is None:
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(self._modules)
+            self._executor = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_quiet)
+        return self._executor.submit(_task, work.root, phase, index)
+
+
+def _run_pool(work: Workspace, phase: Phase, pool: _Pool, progress: Progress) -> None:
     lost = 0
     while todo := work.open_tasks(phase):
         progress(f"{phase.name}: {phase.count - len(todo)} of {phase.count} shards done")
-        if workers == 1 or len(todo) == 1 or phase.light:
+        if pool.workers == 1 or len(todo) == 1 or phase.light:
             for index in todo:
                 work.run(phase, index)
                 progress(f"{phase.name}: {index + 1} of {phase.count} shards done")
             return
         try:
-            for done in _pooled(work, phase, todo, min(workers, len(todo))):
+            for done in _pooled(work, phase, todo, pool):
                 progress(f"{phase.name}: {phase.count - len(todo) + done} of {phase.count} shards done")
         except BrokenProcessPool:
             # A worker was killed (out of memory, most often). What is finished stays; the rest is begun again.
+            pool.end()
             lost += 1
             if lost >= _MAX_LOST:
                 raise DataError(
@@ -92,25 +126,20 @@ def _run_pool(work: Workspace, phase: Phase, workers: int, progress: Progress) -
                 ) from None
 
 
-def _pooled(work: Workspace, phase: Phase, todo: Sequence[int], workers: int) -> Iterator[int]:
+def _pooled(work: Workspace, phase: Phase, todo: Sequence[int], pool: _Pool) -> Iterator[int]:
     """Number of tasks done so far, each time some are."""
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet) as pool:
-        # A few tasks ahead, not all: an interrupted run should not wait for a queue.
-        queue = list(reversed(todo))
-        running: set[Future[Any]] = set()
-        finished = 0
-        try:
-            while queue or running:
-                while queue and len(running) < 2 * workers:
-                    running.add(pool.submit(_task, work.root, phase, queue.pop()))
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                finished += len(done)
-                yield finished
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    # A few tasks ahead, not all: an interrupted run should not wait for a queue.
+    queue = list(reversed(todo))
+    running: set[Future[None]] = set()
+    finished = 0
+    while queue or running:
+        while queue and len(running) < 2 * pool.workers:
+            running.add(pool.submit(work, phase, queue.pop()))
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+        finished += len(done)
+        yield finished
 
 
 def _task(root: Path, phase: Phase, index: int) -> None:

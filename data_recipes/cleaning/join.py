@@ -26,7 +26,10 @@ from data_recipes.readers.raw import SKIP_HINT
 from data_recipes.readers.shards import Shard
 
 JOIN = "join"
-# What a shard of cleaned dialogues leaves for the join, an entry a dialogue, in the order of the source.
+DIALOGUES, EVENTS, TRAIL, QUARANTINE = "dialogues.jsonl", "events.jsonl", "trail.jsonl", "quarantine.jsonl"
+# What a shard of cleaned dialogues leaves, and for the join an entry a dialogue, in the order of the source; `ENDS` has
+# for each file the place where the dialogue's part of it ends.
+CLEANED = (DIALOGUES, TRAIL, EVENTS, QUARANTINE)
 IDS, CUSTOMERS, KEPT, KEYS, ENDS = "ids.npy", "customers.npy", "kept.npy", "keys.npy", "ends.npy"
 # What the join says: 0 for a dialogue that stays, else why it goes; and its number among all.
 VERDICTS, DUPLICATES = "verdicts.npy", "duplicates.jsonl"
@@ -63,19 +66,19 @@ class Candidates:
             found.append(table if own.all() else np.asfortranarray(table[own]))
         return found
 
-    def lines(self, rows: Int64) -> Iterator[dict[str, Any]]:
-        """The dialogues of these numbers, in that order."""
+    def lines(self, rows: Int64, place: int = 0) -> Iterator[bytes]:
+        """What the dialogues of these numbers left in a file of `CLEANED`, in that order."""
         opened: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
         try:
             for row in rows.tolist():
                 shard = int(np.searchsorted(self.starts, row, "right")) - 1
                 if shard not in opened:
-                    path = self.folders[shard] / "dialogues.jsonl"
-                    opened[shard] = os.open(path, os.O_RDONLY), self._load(shard, ENDS)
+                    path = self.folders[shard] / CLEANED[place]
+                    opened[shard] = os.open(path, os.O_RDONLY), self._load(shard, ENDS)[:, place]
                 descriptor, ends = opened[shard]
                 own = row - int(self.starts[shard])
                 start = int(ends[own - 1]) if own else 0
-                yield from_json(os.pread(descriptor, int(ends[own]) - start, start))
+                yield os.pread(descriptor, int(ends[own]) - start, start)
         finally:
             for descriptor, _ in opened.values():
                 os.close(descriptor)
@@ -100,7 +103,7 @@ def join(work: Workspace, index: int, folder: Path) -> None:
     np.save(folder / VERDICTS, verdicts)
     near = np.flatnonzero((found.near != np.arange(len(rows))) & (verdicts[rows] == STAYS))
     with open(folder / DUPLICATES, "w", encoding="utf-8", newline="\n") as stream:
-        pairs = zip(candidates.lines(rows[near]), candidates.lines(rows[found.near[near]]), strict=True)
+        pairs = zip(*(map(from_json, candidates.lines(rows[one])) for one in (near, found.near[near])), strict=True)
         for later, first in pairs:
             stream.write(json.dumps({"id": later["id"], "first": first["id"]}, ensure_ascii=False) + "\n")
     _reject_same_ids(plan, candidates, verdicts, folder)
@@ -120,12 +123,15 @@ def _reject_same_ids(plan: Plan, candidates: Candidates, verdicts: npt.NDArray[n
     with open(folder / "rejected.jsonl", "w", encoding="utf-8", newline="\n") as stream:
         rows = np.flatnonzero(verdicts == SAME_ID)
         firsts = order[np.searchsorted(ids[order], ids[rows])]
-        for first, later in zip(candidates.lines(firsts), candidates.lines(rows), strict=True):
-            where = {name: later["trail"][name] for name in ("file", "line", "offset", "bytes")}
-            error = f"field 'id': '{later['id']}' already stands on line {first['trail']['line']}"
+        trails = (map(from_json, candidates.lines(some, CLEANED.index(TRAIL))) for some in (firsts, rows))
+        for first, later, dialogue in zip(*trails, candidates.lines(rows), strict=True):
+            where = {name: later[name] for name in ("file", "line", "offset", "bytes")}
+            error = f"field 'id': '{later['id']}' already stands on line {first['line']}"
             if plan.on_error == "stop":
                 raise DataError(f"{plan.dialogues[0].path}:{where['line']}: {error}", SKIP_HINT)
-            text = _source_text(plan.dialogues[0], where) or json.dumps(later["turns"], ensure_ascii=False)
+            text = _source_text(plan.dialogues[0], where) or json.dumps(
+                from_json(dialogue)["turns"], ensure_ascii=False
+            )
             row = {**where, "error": error, "text": text}
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -145,7 +151,7 @@ def spoken(dialogue: dict[str, Any]) -> str:
 
 def _texts(candidates: Candidates, rows: Int64) -> Texts:
     def texts(places: Int64) -> Sequence[str]:
-        return [spoken(line) for line in candidates.lines(rows[places])]
+        return [spoken(from_json(line)) for line in candidates.lines(rows[places])]
 
     return texts
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from data_recipes.cleaning import characters as kinds
@@ -34,25 +35,27 @@ class LanguageConfig(StrictModel):
 
 def languages(texts: Sequence[str]) -> list[Language]:
     """The language of each text."""
-    found: list[Language] = []
-    for row in count_kinds(texts).tolist():
-        traditional, simplified = row[kinds.TRADITIONAL_HAN], row[kinds.SIMPLIFIED_HAN]
-        han = row[kinds.HAN] + traditional + simplified
-        kana, korean = row[kinds.KANA], row[kinds.HANGUL]
-        latin = (row[kinds.LATIN] + row[kinds.WESTERN]) / _LETTERS_A_CHARACTER
-        foreign = row[kinds.OTHER_LETTER] / _LETTERS_A_CHARACTER
-        is_japanese = kana > _KANA_SHARE * (han + kana)
-        shares: dict[Language, float] = {
-            "ja": han + kana if is_japanese else kana,
-            "zh-Hant" if traditional > simplified else "zh": 0 if is_japanese else han,
-            "ko": korean,
-            "en": latin,
-            "other": foreign,
-        }
-        total = sum(shares.values())
-        main = max(shares, key=shares.__getitem__)
-        found.append("other" if not total else main if shares[main] >= _MAIN_SHARE * total else "mixed")
-    return found
+    return languages_of(count_kinds(texts))
+
+
+def languages_of(counts: kinds.Counts) -> list[Language]:
+    """The language of each text whose characters are counted."""
+    column = counts.T.astype(np.float64)
+    traditional, simplified = column[kinds.TRADITIONAL_HAN], column[kinds.SIMPLIFIED_HAN]
+    han = column[kinds.HAN] + traditional + simplified
+    kana = column[kinds.KANA]
+    latin = (column[kinds.LATIN] + column[kinds.WESTERN]) / _LETTERS_A_CHARACTER
+    foreign = column[kinds.OTHER_LETTER] / _LETTERS_A_CHARACTER
+    is_japanese = kana > _KANA_SHARE * (han + kana)
+    names: tuple[Language, ...] = ("ja", "zh", "ko", "en", "other", "zh-Hant", "mixed")
+    japanese, chinese = np.where(is_japanese, han + kana, kana), np.where(is_japanese, 0, han)
+    shares = np.stack([japanese, chinese, column[kinds.HANGUL], latin, foreign])
+    main = shares.argmax(axis=0)
+    total = shares.sum(axis=0)
+    found = np.where((main == names.index("zh")) & (traditional > simplified), names.index("zh-Hant"), main)
+    found[shares.max(axis=0) < _MAIN_SHARE * total] = names.index("mixed")
+    found[total == 0] = names.index("other")
+    return [names[number] for number in found.tolist()]
 
 
 def language(dialogue: Dialogue) -> Language:

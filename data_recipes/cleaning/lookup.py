@@ -6,15 +6,17 @@ workers: 24 bytes a row instead of the row.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import mmap
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic_core import from_json
+from pydantic_core import to_json
 
 PLACE = np.dtype([("offset", "<u8"), ("bytes", "<u4"), ("part", "<u4")])
 KEYS, PLACES = "keys.npy", "places.npy"
@@ -25,12 +27,20 @@ def key_hash(key: str) -> int:
     return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def save_places(folder: Path, keys: Sequence[int], places: Sequence[tuple[int, int]]) -> None:
-    """The table of one part: hashes of keys, and (offset, bytes) of the rows, in the order of the rows."""
+def key_hashes(keys: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """`key_hash` of each; a key that comes again is hashed once."""
+    places: dict[str, int] = {}
+    which = [places.setdefault(key, len(places)) for key in keys]
+    new = functools.partial(hashlib.blake2b, digest_size=8)
+    digests = b"".join([new(key.encode("utf-8", "surrogatepass")).digest() for key in places])
+    return np.frombuffer(digests, "<u8").astype(np.uint64)[which]
+
+
+def save_places(folder: Path, keys: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint64]) -> None:
+    """The table of one part: hashes of keys, and places of the rows, which have so many bytes and stand in order."""
     table = np.zeros(len(keys), PLACE)
-    if len(keys):
-        table["offset"], table["bytes"] = np.array(places, dtype=np.uint64).T
-    np.save(folder / KEYS, np.array(keys, dtype=np.uint64))
+    table["offset"], table["bytes"] = np.cumsum(sizes) - sizes, sizes
+    np.save(folder / KEYS, keys)
     np.save(folder / PLACES, table)
 
 
@@ -51,26 +61,35 @@ class Lookup:
 
     Args:
         table: folder that `merge_places` wrote.
-        rows: the files of rows, one for each part.
+        rows: the files of rows, one for each part: JSON without spaces, in which `field` comes first.
     """
 
     def __init__(self, table: Path, rows: Sequence[Path], field: str):
-        self._keys = np.load(table / KEYS, mmap_mode="r")
-        self._places: npt.NDArray[np.void] = np.load(table / PLACES, mmap_mode="r")
-        self._parts = [os.open(path, os.O_RDONLY) for path in rows]
-        self._field = field
+        # Arrays over the maps: a slice of a map of numpy's own costs several times as much.
+        self._keys = np.asarray(np.load(table / KEYS, mmap_mode="r"))
+        self._places: npt.NDArray[np.void] = np.asarray(np.load(table / PLACES, mmap_mode="r"))
+        self._parts = [_mapped(path) for path in rows]
+        self._begin = b"{" + to_json(field) + b":"
 
-    def __getitem__(self, key: str) -> list[dict[str, Any]]:
-        wanted = np.uint64(key_hash(key))
-        first = int(np.searchsorted(self._keys, wanted, "left"))
-        last = int(np.searchsorted(self._keys, wanted, "right"))
-        rows = []
-        for offset, length, part in self._places[first:last].tolist():
-            row = from_json(os.pread(self._parts[part], length, offset))
-            if row[self._field] == key:
-                rows.append(row)
-        return rows
+    def lines(self, keys: Sequence[str]) -> list[list[bytes]]:
+        """Of each key its rows as they stand, with their line ends."""
+        wanted = key_hashes(keys)
+        firsts = np.searchsorted(self._keys, wanted, "left")
+        counts = np.searchsorted(self._keys, wanted, "right") - firsts
+        before = np.cumsum(counts) - counts
+        rows = np.arange(counts.sum()) + np.repeat(firsts - before, counts)
+        places = iter(self._places[rows].tolist())
+        found: list[list[bytes]] = []
+        for key, count in zip(keys, counts.tolist(), strict=True):
+            found.append([])
+            if count:
+                begin = self._begin + to_json(key)
+                lines = [self._parts[part][offset : offset + size] for offset, size, part in islice(places, count)]
+                found[-1] = [line for line in lines if line.startswith(begin)]
+        return found
 
-    def __del__(self) -> None:
-        for descriptor in self.__dict__.get("_parts", ()):
-            os.close(descriptor)
+
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    with open(path, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b""

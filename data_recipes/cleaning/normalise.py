@@ -71,35 +71,46 @@ def normalise_many(texts: Sequence[str], config: NormaliseConfig | None = None) 
 
     What is said word for word again is looked at once, and shares its `Aligned`.
     """
-    config = config or NormaliseConfig()
-    wanted = WIDE | ODD | (SPOKEN if config.fillers else 0) | (NUMERAL if config.numerals == "arabic" else 0)
     numbers: dict[str, int] = {}
     which = [numbers.setdefault(text, len(numbers)) for text in texts]
     done = list(map(Aligned, numbers))
-    for first in range(0, len(done), _AT_ONCE):
-        _normalise(done, first, wanted, config)
+    for number, line in changed(list(numbers), config).items():
+        done[number] = line
     return [done[number] for number in which]
 
 
-def _normalise(done: list[Aligned], first: int, wanted: int, config: NormaliseConfig) -> None:
-    """Put in order `_AT_ONCE` texts from `first` on, in place."""
+def changed(texts: Sequence[str], config: NormaliseConfig | None = None) -> dict[int, Aligned]:
+    """By number those of `texts` that do not stay as they are, normalised."""
+    config = config or NormaliseConfig()
+    wanted = WIDE | ODD | (SPOKEN if config.fillers else 0) | (NUMERAL if config.numerals == "arabic" else 0)
+    found: dict[int, Aligned] = {}
+    for first in range(0, len(texts), _AT_ONCE):
+        some = texts[first : first + _AT_ONCE]
+        for number, line in _normalised(some, wanted, config).items():
+            if line.edits or line.text != some[number]:
+                found[first + number] = line
+    return found
+
+
+def _normalised(texts: Sequence[str], wanted: int, config: NormaliseConfig) -> dict[int, Aligned]:
+    """Those of the texts that may change."""
     from data_recipes.cleaning.glance import may_change  # numpy
 
-    texts = [item.text for item in done[first : first + _AT_ONCE]]
-    changes = {first + number: bits for number, bits in may_change(texts, wanted)}
-    for number, bits in changes.items():
-        if bits & ODD:
-            done[number] = _folded(done[number].text)
-        elif bits & WIDE:
-            done[number] = Aligned(done[number].text.translate(WIDE_LETTERS))
+    bits = dict(may_change(texts, wanted))
+    done = {number: _widths(texts[number], own) for number, own in bits.items()}
     if config.fillers:
-        spoken = [number for number, bits in changes.items() if bits & (ODD | SPOKEN)]
-        for number, said in zip(spoken, _said([done[number] for number in spoken]), strict=True):
-            done[number] = said
+        spoken = [number for number, own in bits.items() if own & (ODD | SPOKEN)]
+        done.update(zip(spoken, _said([done[number] for number in spoken]), strict=True))
     if config.numerals == "arabic":
-        for number in changes:
-            text = done[number].text
-            done[number] = done[number].then(replaced(text, han_quantities(text)))
+        for number, line in done.items():
+            done[number] = line.then(replaced(line.text, han_quantities(line.text)))
+    return done
+
+
+def _widths(text: str, bits: int) -> Aligned:
+    if bits & ODD:
+        return _folded(text)
+    return Aligned(text.translate(WIDE_LETTERS) if bits & WIDE else text)
 
 
 def _said(heard: Sequence[Aligned]) -> list[Aligned]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic_core import from_json, to_json
 
 from data_recipes.cleaning import ingest as ingesting
 from data_recipes.cleaning.chain import Chain, Cleaned
-from data_recipes.cleaning.ingest import INDEX, INGEST, REJECTED, ROWS, lookup, validated
+from data_recipes.cleaning.ingest import INDEX, INGEST, REJECTED, ROWS, lookup, validated, without_collector
 from data_recipes.cleaning.join import (
+    CLEANED,
     CUSTOMERS,
     ENDS,
     IDS,
@@ -27,25 +28,31 @@ from data_recipes.cleaning.join import (
     KEYS,
     SAME_ID,
     SAME_WORDS,
+    STAYS,
     VERDICTS,
     Candidates,
     join,
 )
 from data_recipes.cleaning.lookup import KEYS as KEYS_OF_ROWS
-from data_recipes.cleaning.lookup import key_hash
+from data_recipes.cleaning.lookup import key_hashes
 from data_recipes.cleaning.minhash import row_keys
+from data_recipes.cleaning.normalise import NormaliseConfig
 from data_recipes.cleaning.plan import JOINED, Plan
-from data_recipes.cleaning.redaction import CaseLog, redact_events
+from data_recipes.cleaning.redaction import CaseLog, redact_events, says_something, split_event
 from data_recipes.cleaning.workspace import Phase, Workspace
 from tianjing.privacy import Session
 from tianjing.records import Dialogue
 
 CLEAN, FINISH, REST = "clean", "finish", "rest"
-DIALOGUES, EVENTS, OUTCOMES = "dialogues.jsonl", "events.jsonl", "outcomes.jsonl"
-TRAIL, QUARANTINE, DROPPED, COUNTS = "trail.jsonl", "quarantine.jsonl", "dropped.jsonl", "counts.json"
+OUTCOMES, DROPPED, COUNTS = "outcomes.jsonl", "dropped.jsonl", "counts.json"
 SECONDS = "seconds.json"
+# Why dialogues of a shard are dropped, by number, and the counts of the others.
+REASONS = "reasons.json"
+SAME_WORDS_REASON = "dialogue repeated word for word"
 # Dialogues cleaned at a time: RE2 compiles its patterns for each batch, and a batch takes about 20 KB a dialogue.
 _BATCH = 8192
+# Events that belong to no dialogue.
+_ROWS_AT_ONCE = 65_536
 # Less material is cleaned sooner than worker processes start.
 _LIGHT_BYTES = 8 << 20
 
@@ -67,117 +74,143 @@ def phases(plan: Plan) -> list[Phase]:
 
 
 def clean(work: Workspace, index: int, folder: Path) -> None:
-    """One shard of dialogues, cleaned: what it says, and the numbers by which the join compares it with the others."""
+    """One shard of dialogues, cleaned: what it says, and the numbers by which the join compares it with the others.
+
+    Lines stand as they will in the result, those of dialogues that will be dropped among them.
+    """
     plan = Plan.of(work)
     records = lookup(work, "customers"), lookup(work, "events")
     chain = Chain(plan.config, plan.identity_fields, *records, Path(plan.root))
-    ids, customers, kept, ends = [], [], [], []
-    keys = []
-    end = 0
-    with (
-        _without_collector(),
-        open(folder / DIALOGUES, "wb") as written,
-        open(folder / REJECTED, "wb") as rejected,
-    ):
+    ids: list[str] = []
+    customers: list[str] = []
+    reasons: dict[int, str] = {}
+    counts: Counter[str] = Counter()
+    keys = [row_keys([])]
+    sizes: list[tuple[int, ...]] = []
+    with without_collector(), _opened(folder, (*CLEANED, REJECTED)) as files:
 
         def good() -> Iterator[tuple[Dialogue, dict[str, Any]]]:
-            for record, where in validated(plan, plan.dialogues[index], Dialogue):
-                if record is None:
-                    rejected.write(to_json(where) + b"\n")
-                else:
-                    yield record, where
+            for checked in validated(plan, plan.dialogues[index], Dialogue):
+                files[REJECTED].writelines(to_json(row) + b"\n" for row in checked.rejected)
+                yield from zip(checked.records, checked.places, strict=True)
 
-        for batch in batched(good(), _BATCH):
+        def done(batch: list[tuple[Dialogue, dict[str, Any]]]) -> None:
             cleaned = chain.clean(batch)
-            keys.append(row_keys(["\n".join(turn.text for turn in item.turns) for item in cleaned]))
+            keys.append(row_keys(["\n".join(item.turns.texts) for item in cleaned]))
             chain.clock.lap("near-duplicate keys")
             for item in cleaned:
-                line = to_json(_line(item), exclude_none=True) + b"\n"
-                written.write(line)
-                end += len(line)
-                ids.append(key_hash(item.dialogue.id))
-                customers.append(key_hash(item.dialogue.customer))
-                kept.append(not item.reason)
-                ends.append(end)
+                if item.reason:
+                    reasons[len(ids)] = item.reason
+                else:
+                    _count(counts, item.trail, item.breaches, 1)
+                ids.append(item.dialogue.id)
+                customers.append(item.dialogue.customer)
+                written = _written(item)
+                sizes.append(tuple(map(len, written)))
+                for stream, data in zip(files.values(), written, strict=False):
+                    stream.write(data)
             chain.clock.lap("write")
-    np.save(folder / IDS, np.array(ids, dtype=np.uint64))
-    np.save(folder / CUSTOMERS, np.array(customers, dtype=np.uint64))
-    np.save(folder / KEPT, np.array(kept, dtype=np.bool_))
-    np.save(folder / ENDS, np.array(ends, dtype=np.int64))
-    np.save(folder / KEYS, np.asfortranarray(np.concatenate([row_keys([]), *keys])))
+
+        for batch in batched(good(), _BATCH):
+            done(batch)
+            del batch  # before the next one is read, and before the collector starts again
+            chain.clock.lap("let go")
+    kept = np.ones(len(ids), np.bool_)
+    kept[list(reasons)] = False
+    np.save(folder / IDS, key_hashes(ids))
+    np.save(folder / CUSTOMERS, key_hashes(customers))
+    np.save(folder / KEPT, kept)
+    ends = np.cumsum(np.array(sizes, np.int64).reshape(-1, len(CLEANED)), axis=0)
+    np.save(folder / ENDS, ends)
+    np.save(folder / KEYS, np.asfortranarray(np.concatenate(keys)))
+    (folder / REASONS).write_bytes(to_json([list(reasons.items()), dict(sorted(counts.items()))]))
     # Beside the workspace's folder, not in it: times differ from run to run, what is written must not.
     seconds = {step: round(value, 3) for step, value in chain.clock.seconds.items()}
     (work.root / f"{SECONDS}.{index:05d}").write_text(json.dumps(seconds), encoding="utf-8")
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
-    """Records hold no cycles; looking for some among millions of objects took a tenth of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+def _opened(folder: Path, names: Sequence[str]) -> Iterator[dict[str, BinaryIO]]:
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(open(folder / name, "wb")) for name in names}
 
 
-def _line(item: Cleaned) -> dict[str, Any]:
-    return {
-        **item.dialogue.model_dump(exclude={"turns"}),
+def _written(item: Cleaned) -> tuple[bytes, bytes, bytes, bytes]:
+    """What a dialogue writes into each file of `CLEANED`."""
+    dialogue = item.dialogue
+    row = {
+        "id": dialogue.id,
+        "customer": dialogue.customer,
+        "agent": dialogue.agent,
+        "channel": dialogue.channel,
+        "started_at": dialogue.started_at,
         "turns": [
-            {"speaker": turn.speaker, "text": aligned.text, "at": turn.at}
-            for turn, aligned in zip(item.dialogue.turns, item.turns, strict=True)
+            {"speaker": turn.speaker, "text": text, "at": turn.at}
+            for turn, text in zip(dialogue.turns, item.turns.texts, strict=True)
         ],
-        "trail": {**item.where, **item.trail},
-        "breaches": item.breaches,
-        "events": item.events,
-        "reason": item.reason,
     }
+    return (
+        to_json(row) + b"\n",
+        to_json({"id": dialogue.id, **item.where, **item.trail}) + b"\n",
+        b"".join(item.events),
+        b"".join([to_json(breach) + b"\n" for breach in item.breaches]),
+    )
+
+
+def _count(counts: Counter[str], trail: Mapping[str, Any], breaches: Iterable[Mapping[str, Any]], times: int) -> None:
+    """Count a dialogue that stays, so many times."""
+    counts["kept"] += times
+    for breach in breaches:
+        counts[f"quarantined: {breach['rule']}"] += times
+    counts["speakers relabelled"] += times * trail.get("relabelled", 0)
+    for kind, count in trail.get("personal_data", {}).items():
+        counts[f"masked: {kind}"] += times * count
 
 
 def finish(work: Workspace, index: int, folder: Path) -> None:
     """One shard of the result: what stays, with its events; what goes, with its reason; what is quarantined."""
     plan = Plan.of(work)
-    verdicts = np.load(work.folder(JOIN) / VERDICTS, mmap_mode="r")
-    start = int(Candidates(work, CLEAN, len(plan.dialogues)).starts[index])
-    counts: Counter[str] = Counter()
-    names = (DIALOGUES, EVENTS, TRAIL, QUARANTINE, DROPPED, REJECTED)
-    files = {name: open(folder / name, "wb") for name in names}  # noqa: SIM115  closed below
-    try:
-        with open(work.folder(CLEAN, index) / REJECTED, "rb") as lines:
-            for line in lines:
-                files[REJECTED].write(line)
-                counts["rejected"] += 1
-        with open(work.folder(CLEAN, index) / DIALOGUES, "rb") as lines:
-            for number, line in enumerate(lines, start=start):
-                _finish_one(from_json(line), int(verdicts[number]), files, counts)
-    finally:
-        for stream in files.values():
-            stream.close()
+    source = work.folder(CLEAN, index)
+    candidates = Candidates(work, CLEAN, len(plan.dialogues))
+    start, end = candidates.starts[index : index + 2].tolist()
+    verdicts = np.load(work.folder(JOIN) / VERDICTS, mmap_mode="r")[start:end]
+    ends = np.load(source / ENDS)
+    kept = np.load(source / KEPT)
+    reasons, cleaned = from_json((source / REASONS).read_bytes())
+    counts = Counter(cleaned)
+    for place, name in enumerate(CLEANED):
+        _copy(source / name, folder / name, ends[:, place], kept & (verdicts == STAYS))
+    with open(folder / REJECTED, "wb") as rejected:
+        lines = (source / REJECTED).read_bytes()
+        rejected.write(lines)
+    own = dict(reasons) | dict.fromkeys(np.flatnonzero(verdicts == SAME_WORDS).tolist(), SAME_WORDS_REASON)
+    gone = np.flatnonzero(~kept | (verdicts != STAYS))
+    with open(folder / DROPPED, "wb") as dropped:
+        found = [candidates.lines(start + gone, place) for place in range(len(CLEANED))]
+        for number, dialogue, trail, _, breaches in zip(gone.tolist(), *found, strict=True):
+            said = from_json(trail)
+            if kept[number]:
+                _count(counts, said, map(from_json, breaches.splitlines()), -1)
+            if verdicts[number] == SAME_ID:
+                continue  # the join has put it among the rejected, with the line of the first
+            reason, identity = own[number], said.pop("id")
+            counts[f"dropped: {reason}"] += 1
+            row = {"id": identity, "reason": reason, "dialogue": from_json(dialogue), "trail": said}
+            dropped.write(to_json(row) + b"\n")
+    counts += Counter({"rejected": lines.count(b"\n"), "read dialogues": end - start})  # and no zeros any more
+    if counts["kept"]:
+        counts["speakers relabelled"] += 0
     (folder / COUNTS).write_text(json.dumps(dict(sorted(counts.items()))), encoding="utf-8")
 
 
-def _finish_one(line: dict[str, Any], verdict: int, files: Mapping[str, BinaryIO], counts: Counter[str]) -> None:
-    trail, breaches, events, reason = (line.pop(name) for name in ("trail", "breaches", "events", "reason"))
-    counts["read dialogues"] += 1
-    if verdict == SAME_ID:
-        return  # the join has put it among the rejected, with the line of the first
-    if verdict == SAME_WORDS:
-        reason = "dialogue repeated word for word"
-    if reason:
-        counts[f"dropped: {reason}"] += 1
-        _write(files[DROPPED], {"id": line["id"], "reason": reason, "dialogue": line, "trail": trail})
-        return
-    counts["kept"] += 1
-    _write(files[DIALOGUES], line)
-    _write(files[TRAIL], {"id": line["id"], **trail})
-    for event in events:
-        _write(files[EVENTS], event)
-    for breach in breaches:
-        counts[f"quarantined: {breach['rule']}"] += 1
-        _write(files[QUARANTINE], breach)
-    counts["speakers relabelled"] += trail.get("relabelled", 0)
-    for kind, count in trail.get("personal_data", {}).items():
-        counts[f"masked: {kind}"] += count
+def _copy(source: Path, target: Path, ends: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> None:
+    """The parts of a file that are kept, of those that end at `ends`."""
+    with open(source, "rb") as read, open(target, "wb") as written:
+        changes = np.flatnonzero(np.diff(np.concatenate(([False], kept, [False]))))
+        bounds = np.concatenate(([0], ends))[changes].tolist()
+        for start, end in zip(bounds[::2], bounds[1::2], strict=True):
+            read.seek(start)
+            written.write(read.read(end - start))
 
 
 def rest(work: Workspace, index: int, folder: Path) -> None:
@@ -197,12 +230,19 @@ def rest(work: Workspace, index: int, folder: Path) -> None:
         lines = (line for line, passes in zip(rows, wanted.tolist(), strict=False) if passes)
         if name == "outcomes":
             written.writelines(lines)
-        for batch in batched(map(from_json, lines), _BATCH) if name == "events" else ():
-            logs = [CaseLog([row["attributes"]], Session()) for row in batch]
-            done = redact_events(logs, plan.config.normalise)
-            for row, (own,) in zip(batch, done, strict=True):
-                _write(written, {**row, "attributes": own})
+        for batch in batched(lines, _ROWS_AT_ONCE) if name == "events" else ():
+            written.writelines(_redacted_alone(batch, plan.config.normalise))
     (folder / COUNTS).write_text(json.dumps(dict(sorted(counts.items()))), encoding="utf-8")
+
+
+def _redacted_alone(events: Sequence[bytes], config: NormaliseConfig) -> Iterator[bytes]:
+    """Events, each redacted by itself: those that say the same are redacted once."""
+    parts = [split_event(line) if says_something(line) else (line, b"") for line in events]
+    said = list(dict.fromkeys(attributes for _, attributes in parts if attributes))
+    done = redact_events([CaseLog([from_json(attributes)], Session()) for attributes in said], config)
+    redacted = {attributes: to_json(own) + b"}\n" for attributes, (own,) in zip(said, done, strict=True)}
+    for head, attributes in parts:
+        yield head + redacted[attributes] if attributes else head
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -210,7 +250,4 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def _write(stream: BinaryIO, row: dict[str, Any]) -> None:
-    stream.write(to_json(row) + b"\n")
+        del batch  # before the next one is read

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from data_recipes.cleaning import characters as kinds
 from data_recipes.cleaning.characters import count_kinds
 from tianjing.config import StrictModel
-from tianjing.records import Dialogue, Turn
+from tianjing.records import Dialogue
 
 Share = Annotated[float, Field(ge=0, le=1)]
 # A turn as short as 好的 may be said twice.
@@ -63,23 +64,43 @@ class Quality(NamedTuple):
 
 def qualities(dialogues: Sequence[Dialogue], config: QualityConfig) -> list[Quality]:
     """The quality of each dialogue; turns of the system do not count."""
+    spoken = [[(turn.speaker, turn.text) for turn in dialogue.turns] for dialogue in dialogues]
+    return qualities_of(spoken, config)
+
+
+def qualities_of(
+    dialogues: Sequence[Sequence[tuple[str, str]]], config: QualityConfig, counts: kinds.Counts | None = None
+) -> list[Quality]:
+    """`qualities` of dialogues given by their turns (speaker, text).
+
+    Args:
+        counts: of each dialogue `count_kinds` of all its turns, if they are known.
+    """
     if not dialogues:
         return []
-    said = [[turn for turn in dialogue.turns if turn.speaker != "system"] for dialogue in dialogues]
-    texts = ["".join([turn.text for turn in turns]) for turns in said]
-    chars = np.fromiter(map(len, texts), np.int64, len(texts))
+    speakers = [speaker for turns in dialogues for speaker, _ in turns]
+    said = dialogues
+    if "system" in speakers:
+        counts = None
+        said = [[turn for turn in turns if turn[0] != "system"] for turns in dialogues]
+        speakers = [speaker for turns in said for speaker, _ in turns]
+    texts = [text for turns in said for _, text in turns]
     turns_of = np.fromiter(map(len, said), np.int64, len(said))
-    agent = np.array([sum([len(turn.text) for turn in turns if turn.speaker == "agent"]) for turns in said])
+    ends = np.cumsum(turns_of)
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    chars = _sums(lengths, ends)
+    agent = _sums(lengths * np.fromiter([speaker == "agent" for speaker in speakers], np.bool_, len(speakers)), ends)
     customer = chars - agent
     some = np.maximum(chars, 1)
     repeated = np.array([_repeated_chars(turns) for turns in said]) / some
-    counts = count_kinds(texts)
+    if counts is None:
+        counts = count_kinds(["".join([text for _, text in turns]) for turns in said])
     # é in an English or French text is a letter; many of them and few plain letters are UTF-8 read as Latin-1.
     western = counts[:, kinds.WESTERN]
     garbled = (counts[:, kinds.GARBLED] + western * (western > counts[:, kinds.LATIN])) / some
     digits = counts[:, kinds.DIGIT] / some
     mean_turn = chars / np.maximum(turns_of, 1)
-    cut_off = np.array([bool(turns) and _CUT_OFF.search(turns[-1].text[-4:]) is not None for turns in said])
+    cut_off = np.array([bool(turns) and _CUT_OFF.search(turns[-1][1][-4:]) is not None for turns in said])
     score = (
         np.minimum(1, chars / _ORDINARY_CHARS)
         * np.minimum(1, turns_of / _ORDINARY_TURNS)
@@ -114,16 +135,20 @@ def quality(dialogue: Dialogue, config: QualityConfig) -> Quality:
     return qualities([dialogue], config)[0]
 
 
-def _repeated_chars(turns: list[Turn]) -> int:
-    """Characters in turns that the same speaker has said before."""
-    said = {turn.text for turn in turns}
-    if len(said) == len(turns):
+def _sums(values: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sum of the values of each dialogue, which ends before the turn `ends`."""
+    upto: NDArray[np.int64] = np.concatenate(([0], np.cumsum(values)))[ends]
+    return np.diff(upto, prepend=0)
+
+
+def _repeated_chars(turns: Sequence[tuple[str, str]]) -> int:
+    """Characters in turns (speaker, text) that the same speaker has said before."""
+    if len(set(turns)) == len(turns):
         return 0
     repeated = 0
     seen: set[tuple[str, str]] = set()
     for turn in turns:
-        key = turn.speaker, turn.text
-        if key in seen and len(turn.text) >= _REPEATABLE_CHARS:
-            repeated += len(turn.text)
-        seen.add(key)
+        if turn in seen and len(turn[1]) >= _REPEATABLE_CHARS:
+            repeated += len(turn[1])
+        seen.add(turn)
     return repeated

@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data_recipes.cleaning.alignment import Aligned
+from data_recipes.cleaning.alignment import Aligned, AlignedTurns
 from data_recipes.cleaning.normalise import NormaliseConfig, normalise_many
-from tianjing.privacy import Masked, Session, mask_dialogues, mask_in_sessions
+from tianjing.privacy import Finding, Masked, Session, mask_dialogues, mask_in_sessions
+
+# In a JSON text no string can hold this: its quotes would be escaped.
+_ATTRIBUTES = b',"attributes":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,40 +29,46 @@ class Redacted:
         session: with it the events of the same case get the same placeholders.
     """
 
-    turns: list[Aligned]
+    turns: AlignedTurns
     findings: Counter[str]
     session: Session
 
 
 def redact_dialogues(
-    dialogues: Sequence[Sequence[tuple[str, Aligned]]], known: Sequence[Mapping[str, str] | None]
+    dialogues: Sequence[Sequence[tuple[str, str]]],
+    changed: Sequence[Mapping[int, Aligned]],
+    known: Sequence[Mapping[str, str] | None],
 ) -> list[Redacted]:
     """Replace personal data by placeholders, as `tianjing.privacy.mask_turns` does in each dialogue by itself.
 
     Args:
         dialogues: of each its turns as (speaker, normalised text).
+        changed: of each the turns that are not as they came, by number.
         known: of each what the customer's record says (`tianjing.privacy.FIELD_KINDS`), or None.
     """
-    spoken = [[(speaker, turn.text) for speaker, turn in turns] for turns in dialogues]
     done = []
-    for turns, (masked, session) in zip(dialogues, mask_dialogues(spoken, known), strict=True):
+    for before, (masked, session) in zip(changed, mask_dialogues(dialogues, known), strict=True):
         findings: Counter[str] = Counter()
-        redacted = [turn for _, turn in turns]
-        for number, line in enumerate(masked):
-            if line.findings:
-                redacted[number] = _redacted(redacted[number], line)
-                for finding in line.findings:
+        after = dict(before)
+        texts = []
+        for number, (text, found, replacements) in enumerate(masked):
+            texts.append(text)
+            if found:
+                step = _step(text, found, replacements)
+                after[number] = before[number].then(step) if number in before else step
+                for finding in found:
                     findings[finding.kind] += 1
-        done.append(Redacted(redacted, findings, session))
+        done.append(Redacted(AlignedTurns(texts, after), findings, session))
     return done
 
 
-def _redacted(turn: Aligned, masked: Masked) -> Aligned:
+def _step(text: str, found: Sequence[Finding], replacements: Sequence[str]) -> Aligned:
+    """The redacted text, aligned with the one before it."""
     edits, position = [], 0
-    for (_, start, end, _), new in zip(masked.findings, masked.replacements, strict=True):
+    for (_, start, end, _), new in zip(found, replacements, strict=True):
         edits.append((start - position, end - start, len(new)))
         position = end
-    return turn.then(Aligned(masked.text, tuple(edits)))
+    return Aligned(text, tuple(edits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +80,15 @@ class CaseLog:
         session: of the dialogue's redaction (a new one if there is no dialogue).
         raw: the dialogue's turns as they came; `attributes["turn"]` counts these.
         turns: the dialogue's turns after redaction.
-        sources: for each of `turns` the numbers of its raw turns (`speakers.Repaired.sources`).
+        sources: for each of `turns` the numbers of its raw turns (`speakers.Repaired.sources`); None if `turns` are
+            the raw ones, one for one.
     """
 
     attributes: Sequence[Mapping[str, Any]]
     session: Session
     raw: Sequence[str] = ()
     turns: Sequence[Aligned] = ()
-    sources: Sequence[tuple[int, ...]] = ()
+    sources: Sequence[tuple[int, ...]] | None = ()
 
 
 def redact_events(cases: Sequence[CaseLog], config: NormaliseConfig | None = None) -> list[list[dict[str, Any]]]:
@@ -98,16 +108,28 @@ def _event(event: Mapping[str, Any], case: CaseLog, masked: Iterator[Masked]) ->
     number = event.get("turn")
     if not isinstance(number, int) or not 0 <= number < len(case.raw):
         return redacted
-    place = next((place for place, raws in enumerate(case.sources) if number in raws), -1)
+    sources = [(place,) for place in range(len(case.raw))] if case.sources is None else case.sources
+    place = next((place for place, raws in enumerate(sources) if number in raws), -1)
     if place < 0:
         return redacted
     redacted["turn"] = place
     evidence = event.get("evidence")
     start = case.raw[number].find(evidence) if isinstance(evidence, str) and evidence else -1
     if start >= 0:
-        start += sum(len(case.raw[raw]) for raw in case.sources[place] if raw < number)
+        start += sum(len(case.raw[raw]) for raw in sources[place] if raw < number)
         redacted["evidence"] = case.turns[place].slice_of(start, start + len(evidence)).strip()  # type: ignore[arg-type]
     return redacted
+
+
+def says_something(line: bytes) -> bool:
+    """Whether an event, as it stands in its file (`ingest`), has any attributes."""
+    return not line.endswith(b',"attributes":{}}\n')
+
+
+def split_event(line: bytes) -> tuple[bytes, bytes]:
+    """An event as it stands in its file, where its attributes come last: what is before these, and these."""
+    start = line.index(_ATTRIBUTES) + len(_ATTRIBUTES)
+    return line[:start], line[start:-2]
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -13,18 +13,14 @@ from typing import Any
 from data_recipes.cleaning.config import CleanConfig
 from data_recipes.cleaning.executors import ExecutorConfig, run_phases
 from data_recipes.cleaning.ingest import INGEST, REJECTED
-from data_recipes.cleaning.join import DUPLICATES, JOIN
+from data_recipes.cleaning.join import DIALOGUES, DUPLICATES, EVENTS, JOIN, QUARANTINE, TRAIL
 from data_recipes.cleaning.phases import (
     COUNTS,
-    DIALOGUES,
     DROPPED,
-    EVENTS,
     FINISH,
     OUTCOMES,
-    QUARANTINE,
     REST,
     SECONDS,
-    TRAIL,
     phases,
 )
 from data_recipes.cleaning.plan import Plan, make_plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,8 @@ _SURE = 6.0
 _SURE_OF_TURN = 3.0
 # log 0.9 / 0.1: turns of one channel mostly alternate.
 _TAKES_TURN = 2.2
-_CUT = re.compile(r"[，、,]\s*$")
+_COMMAS = ("，", "、", ",")
+_CUT = re.compile(rf"[{''.join(_COMMAS)}]\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +87,54 @@ def repair_speakers(turns: Sequence[tuple[str, str]]) -> Repaired:
 def repair_many(dialogues: Sequence[Sequence[tuple[str, str]]]) -> list[Repaired]:
     """`[repair_speakers(turns) for turns in dialogues]`, with one look by RE2 at the words of all."""
     speakers = [speaker for turns in dialogues for speaker, _ in turns]
-    agent, customer = _flags([text for turns in dialogues for _, text in turns])
+    texts = [text for turns in dialogues for _, text in turns]
+    found = repairs(speakers, texts, [len(turns) for turns in dialogues], *numbered(texts))
+    return [found.get(number) or as_labelled(turns) for number, turns in enumerate(dialogues)]
+
+
+def numbered(texts: Iterable[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The distinct texts, and of each text which of them it is."""
+    numbers: dict[str, int] = {}
+    which = np.array([numbers.setdefault(text, len(numbers)) for text in texts], np.int64)
+    return list(numbers), which
+
+
+def repairs(
+    speakers: Sequence[str],
+    texts: Sequence[str],
+    lengths: Sequence[int],
+    distinct: Sequence[str],
+    which: npt.NDArray[np.int64],
+) -> dict[int, Repaired]:
+    """By number the dialogues that are put right, of some whose turns stand one dialogue behind another.
+
+    Args:
+        lengths: turns of each dialogue.
+        distinct, which: `numbered(texts)`.
+    """
+    agent, customer = (flags[which] for flags in _flags(distinct))
     kinds: dict[str, int] = {CUSTOMER: 0, AGENT: 1}
     labels = np.array([kinds.setdefault(speaker, len(kinds)) for speaker in speakers], np.int64)
-    ends = np.cumsum([len(turns) for turns in dialogues], dtype=np.int64)
+    ends = np.cumsum(lengths, dtype=np.int64)
     doubtful = ((labels == kinds[CUSTOMER]) & agent) | ((labels == kinds[AGENT]) & customer)
     repeats = np.zeros(len(labels), np.bool_)
     repeats[1:] = labels[1:] == labels[:-1]
     opens = ends[:-1]
     repeats[opens[opens < len(labels)]] = False
+    cut = repeats.copy()
+    for number in np.flatnonzero(repeats).tolist():
+        cut[number] = texts[number - 1].rstrip().endswith(_COMMAS)
     against = _any_of_each(doubtful, ends)
-    looked_at = against | _any_of_each(repeats, ends)
-    done = []
-    start = 0
-    for turns, contradicted, look in zip(dialogues, against.tolist(), looked_at.tolist(), strict=True):
-        end = start + len(turns)
-        if look:
-            flags = (agent[start:end] | customer[start:end]).tolist() if contradicted else []
-            done.append(_repair(turns, flags))
-        else:
-            done.append(as_labelled(turns))
-        start = end
-    return done
+    looked_at = against | _any_of_each(cut, ends)
+    found = {}
+    for number in np.flatnonzero(looked_at).tolist():
+        start, end = int(ends[number]) - lengths[number], int(ends[number])
+        flags = (agent[start:end] | customer[start:end]).tolist() if against[number] else []
+        turns = list(zip(speakers[start:end], texts[start:end], strict=True))
+        done = _repair(turns, flags)
+        if done.relabelled or done.joined:
+            found[number] = done
+    return found
 
 
 def _any_of_each(marks: npt.NDArray[np.bool_], ends: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -152,6 +179,7 @@ def _repair(turns: Sequence[tuple[str, str]], flags: Sequence[bool]) -> Repaired
     return Repaired(tuple(joined), tuple(sources), relabelled, len(turns) - len(joined))
 
 
+@functools.lru_cache(maxsize=16_384)
 def _log_odds(text: str) -> float:
     """Of an agent rather than a customer saying this."""
     total = sum(weight for cue, weight in _CUES if cue.search(text))

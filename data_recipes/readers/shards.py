@@ -8,7 +8,9 @@ model is `tianjing.files.validate_row`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from data_recipes.errors import DataError
 from data_recipes.readers.columns import plan_parquet, read_parquet
@@ -17,7 +19,19 @@ from data_recipes.readers.rows import Row, Shard, head, parse_json, too_long
 from data_recipes.readers.tables import plan_csv, read_csv, read_line
 from data_recipes.readers.xes import read_xes
 
-__all__ = ["FORMATS", "MAX_RECORD_BYTES", "Row", "Shard", "plan_lines", "plan_shards", "read_shard"]
+__all__ = [
+    "FORMATS",
+    "MAX_RECORD_BYTES",
+    "Line",
+    "LineBlock",
+    "Row",
+    "Shard",
+    "line_blocks",
+    "parse_row",
+    "plan_lines",
+    "plan_shards",
+    "read_shard",
+]
 
 FORMATS = (".jsonl", ".csv", ".parquet")
 MAX_RECORD_BYTES = 8 << 20
@@ -86,27 +100,79 @@ def plan_lines(path: Path, name: str, shard_bytes: int = 16 << 20) -> list[Shard
     return shards
 
 
-def _read_lines(shard: Shard, limit: int) -> Iterator[Row]:
+class Line(NamedTuple):
+    """A line and where it stands. `length` is that of its bytes, more than `data` holds of one that is too long."""
+
+    number: int
+    offset: int
+    data: bytes
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineBlock:
+    """Lines that stand one behind another, without their line feeds; the first of them opens at `offset`."""
+
+    number: int
+    offset: int
+    lines: list[bytes]
+    length: int = 0
+    """Of a single line, of which `lines` holds only the beginning."""
+
+    def __iter__(self) -> Iterator[Line]:
+        offset = self.offset
+        for number, line in enumerate(self.lines, self.number):
+            data = line.rstrip(b"\r\n")
+            yield Line(number, offset, data, self.length or len(data))
+            offset += len(line) + 1
+
+
+def line_blocks(shard: Shard, limit: int = MAX_RECORD_BYTES) -> Iterator[LineBlock]:
+    """The lines of a JSON Lines shard, about a megabyte of them at a time.
+
+    Args:
+        limit: of a longer line only the first bytes are kept.
+    """
+    size = min(_CHUNK_BYTES, limit)
+    number, offset = shard.first_line, shard.start
     with open(shard.path, "rb") as stream:
-        offset = stream.seek(shard.start)
-        line = shard.first_line - 1
         while offset < shard.end:
-            data, length = read_line(stream, limit)
-            line += 1
-            start, offset = offset, offset + length
-            if length > len(data):
-                yield Row(line, start, length, head(data).decode(), None, too_long(length, limit))
-                continue
-            data = data.rstrip(b"\r\n")
-            if not data or data.isspace():
-                continue
-            try:
-                raw = decode_line(data, shard.encoding)
-            except ValueError as error:
-                yield Row(line, start, len(data), readable(data), None, str(error))
-                continue
-            try:
-                # Files that were joined have byte order marks in their middle.
-                yield Row(line, start, len(data), raw, parse_json(raw.removeprefix("\ufeff")))
-            except ValueError as error:
-                yield Row(line, start, len(data), raw, None, str(error))
+            stream.seek(offset)
+            chunk = stream.read(min(size, shard.end - offset))
+            if offset + len(chunk) < shard.end:
+                chunk = chunk[: chunk.rfind(b"\n") + 1]
+            if chunk:
+                block = LineBlock(number, offset, chunk.removesuffix(b"\n").split(b"\n"))
+                length = len(chunk)
+            else:  # a line as long as that
+                stream.seek(offset)
+                data, length = read_line(stream, limit)
+                block = LineBlock(number, offset, [data], length if length > len(data) else 0)
+            yield block
+            number, offset = number + len(block.lines), offset + length
+
+
+def parse_row(line: Line, shard: Shard, limit: int = MAX_RECORD_BYTES) -> Row | None:
+    """The record of a line of JSON Lines; None of a blank one."""
+    number, offset, data, length = line
+    if length > len(data):
+        return Row(number, offset, length, head(data).decode(), None, too_long(length, limit))
+    if not data or data.isspace():
+        return None
+    try:
+        raw = decode_line(data, shard.encoding)
+    except ValueError as error:
+        return Row(number, offset, length, readable(data), None, str(error))
+    try:
+        # Files that were joined have byte order marks in their middle.
+        return Row(number, offset, length, raw, parse_json(raw.removeprefix("\ufeff")))
+    except ValueError as error:
+        return Row(number, offset, length, raw, None, str(error))
+
+
+def _read_lines(shard: Shard, limit: int) -> Iterator[Row]:
+    for block in line_blocks(shard, limit):
+        for line in block:
+            row = parse_row(line, shard, limit)
+            if row is not None:
+                yield row

@@ -25,8 +25,8 @@ TURNS = st.lists(
 
 def _redacted(raw: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Redacted:
     lines = normalise_many([text for _, text in raw])
-    spoken = [(speaker, line) for (speaker, _), line in zip(raw, lines, strict=True)]
-    return redact_dialogues([spoken], [KNOWN])[0]
+    spoken = [(speaker, line.text) for (speaker, _), line in zip(raw, lines, strict=True)]
+    return redact_dialogues([spoken], [dict(enumerate(lines))], [KNOWN])[0]
 
 
 def test_personal_data_becomes_placeholders_that_stay_the_same() -> None:
@@ -60,9 +60,8 @@ def test_alignments_stay_total_and_monotone_and_nothing_known_is_left(raw: list[
         assert spans == sorted(spans) and all(start < end for start, end in spans)
         assert line.slice_of(0, len(text)) == line.text
         assert not any(value in line.text for value in (*KNOWN.values(), "建国", "李晓梅", "13800138000"))
-    again = redact_dialogues(
-        [[(who, Aligned(line.text)) for (who, _), line in zip(raw, done.turns, strict=True)]], [{}]
-    )
+    spoken = [(who, line.text) for (who, _), line in zip(raw, done.turns, strict=True)]
+    again = redact_dialogues([spoken], [{}], [{}])
     assert [line.text for line in again[0].turns] == [line.text for line in done.turns]
 
 
