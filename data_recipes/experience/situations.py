@@ -20,8 +20,8 @@ from data_recipes.errors import DataError
 from data_recipes.experience.practices import customer_turn_at
 from data_recipes.experience.tagging.features import Grams
 from data_recipes.experience.tagging.naive_bayes import TEMPERATURES, Floats, NaiveBayes, View, learn
-from data_recipes.order import order_key
 from tianjing.config import StrictModel
+from tianjing.order import order_key
 from tianjing.records import Dialogue, Event
 
 _AT_ONCE = 5000

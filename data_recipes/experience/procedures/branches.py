@@ -10,7 +10,7 @@ from data_recipes.config import ProceduresConfig
 from data_recipes.experience.procedures.cases import Case
 from data_recipes.experience.procedures.counts import first_ranks
 from data_recipes.experience.procedures.tree import Known, fit
-from data_recipes.order import order_key
+from tianjing.order import order_key
 from tianjing.records import Branch, BranchOption
 
 SKIPPED = ""

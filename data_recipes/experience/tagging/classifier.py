@@ -18,8 +18,8 @@ from pydantic import Field
 from data_recipes.errors import DataError
 from data_recipes.experience.tagging.features import Grams, Utterance
 from data_recipes.experience.tagging.naive_bayes import Floats, NaiveBayes, View, learn, softmax, temperature
-from data_recipes.order import order_key
 from tianjing.config import StrictModel
+from tianjing.order import order_key
 
 _AT_ONCE = 20_000
 
