@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from data_recipes.experience.procedures.cases import Case
-from data_recipes.experience.statistics import StratifiedEffect, Table, benjamini_hochberg, mantel_haenszel
+from data_recipes.experience.statistics import RiskDifference, Table, benjamini_hochberg, mantel_haenszel
 from tianjing.records import Outcome, StepOutcome
 
-Tested = tuple[str, str, int, int, float, float, StratifiedEffect]
+Tested = tuple[str, str, int, int, float, float, RiskDifference]
 
 
 def separating_steps(
