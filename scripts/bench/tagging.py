@@ -38,6 +38,7 @@ from data_recipes.experience.tagging.classifier import Classifier, ClassifierCon
 from data_recipes.experience.tagging.clusters import assign, embed, find_clusters, purity
 from data_recipes.experience.tagging.features import Utterance
 from tianjing.acts import tag
+from tianjing.aspects import aspects
 from tianjing.files import read_jsonl
 from tianjing.records import Dialogue, Event
 from tianjing.simulation import simulate
@@ -205,7 +206,7 @@ def bench_simulated(draws: int, cases: int) -> None:
             corpora[surface] = _planted(path)
         for learned, judged in (("a", "a"), ("b", "b"), ("a", "b"), ("b", "a")):
             _bench_situations(corpora, learned, judged, draws)
-        for surface, (dialogues, truth, _) in corpora.items():
+        for surface, (dialogues, truth, reasons) in corpora.items():
             counts: Counter[str] = Counter()
             for dialogue in dialogues:
                 said, planted = set(tag(dialogue.turns[truth[dialogue.id][1]].text)), truth[dialogue.id][2]
@@ -214,6 +215,15 @@ def bench_simulated(draws: int, cases: int) -> None:
                 f"lexicon, decisive turns of {surface}: recall {counts['hit'] / counts['planted']:.3f}, "
                 f"precision {counts['hit'] / counts['said']:.3f}, {counts['planted']} turns"
             )
+
+            for aspect, situation in (("emotion", "情绪激动"), ("dispute", "费用争议"), ("illness", "生病住院")):
+                told = {d.id: d.turns[reasons[d.id].turn or 0].text for d in dialogues if d.id in reasons}
+                said = {name for name, text in told.items() if aspect in aspects(text)}
+                so = {name for name in told if truth[name][0] == situation}
+                print(
+                    f"   aspects of the turn that tells the reason, {aspect} for {situation}: "
+                    f"recall {len(said & so) / len(so):.3f}, precision {len(said & so) / len(said):.3f}"
+                )
 
 
 Planted = tuple[list[Dialogue], dict[str, tuple[str, int, str]], dict[str, KnownReason]]

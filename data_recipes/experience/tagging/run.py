@@ -21,6 +21,7 @@ from data_recipes.experience.tagging.labels import read_labels
 from data_recipes.experience.tagging.teacher import NONE, Advice, TaggingTeacherConfig, ask_teacher, least_sure
 from data_recipes.experience.tagging.turns import Side, Spoken, spoken_turns
 from tianjing.acts import ACTS, tag
+from tianjing.aspects import aspects
 from tianjing.config import StrictModel
 from tianjing.files import read_jsonl, write_jsonl
 from tianjing.lineage import Manifest, artefact, is_artefact, read_manifest
@@ -161,9 +162,8 @@ def _rows(side: _Side, tags: Sequence[Tagged] | None, name: Side) -> Iterable[di
             found[act] = (1.0, source)
         elif tags is not None and (act := tags[index].label) is not None:
             found[act] = (tags[index].probability, "classifier")
-        if name == "agent":
-            for act in tag(one.utterance.text):
-                found.setdefault(act, (1.0, "lexicon"))
+        for act in tag(one.utterance.text) if name == "agent" else aspects(one.utterance.text):
+            found.setdefault(act, (1.0, "lexicon"))
         dialogue, turn = one.place
         for act, (probability, source) in found.items():
             if act != NONE:
