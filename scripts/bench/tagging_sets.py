@@ -22,8 +22,9 @@ TUNED = (
     ("plane_book", "plane_search"),
 )
 """Pairs of tasks of STAR that settings were tuned on: ten of the first twelve in the alphabet without the bank's."""
+BANK = ("bank_balance", "bank_fraud_report")
 REPORTED = (
-    ("bank_balance", "bank_fraud_report"),
+    BANK,
     ("restaurant_book", "restaurant_search"),
     ("ride_book", "ride_change", "ride_status"),
     ("spaceship_access_codes", "spaceship_life_support"),

@@ -371,6 +371,8 @@ def test_a_teacher_labels_medoids_and_a_person_has_the_last_word(
     manifest = tag_corpus(cleaned, tmp_path / "out", config, tmp_path / "labels.jsonl")
     rows = _rows(tmp_path / "out" / "acts.jsonl")
     assert manifest.counts["teacher_asked"] == manifest.counts["teacher_agreed"] <= 12
+    assert len(_rows(tmp_path / "out" / "answers.jsonl")) == len(endpoint.requests)
+    assert not list(tmp_path.glob(".*"))
     assert {"teacher", "label", "classifier"} <= {row["source"] for row in rows}
     last = [row for row in rows if row.get("turn") == 2 and row["source"] != "lexicon"]
     assert {(row["act"], row["source"]) for row in last} == {("by_hand", "label")}

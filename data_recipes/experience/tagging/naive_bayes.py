@@ -21,8 +21,8 @@ Assign = Callable[[Floats], Floats]
 
 SMOOTHING = 0.1
 """Added to the count of every gram in every class."""
-TEMPERATURES: tuple[float, ...] = tuple(np.geomspace(1.0, 100.0, 40).tolist())
-"""Tried by `temperature`; 1 leaves probabilities as they are."""
+TEMPERATURES: tuple[float, ...] = tuple(np.geomspace(0.2, 100.0, 55).tolist())
+"""Tried to make probabilities honest; 1 leaves probabilities as they are."""
 # Share of the evidence that each round believes: early rounds, whose model is poor, leave a row to several classes.
 _ANNEALING = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0)
 

@@ -6,6 +6,7 @@ by the name of its activity.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from data_recipes.experience.tagging.labels import read_labels
 from data_recipes.experience.tagging.teacher import NONE, Advice, TaggingTeacherConfig, ask_teacher, least_sure
 from data_recipes.experience.tagging.turns import Side, Spoken, spoken_turns
 from tianjing.acts import ACTS, tag
+from tianjing.aspects import aspects
 from tianjing.config import StrictModel
 from tianjing.files import read_jsonl, write_jsonl
 from tianjing.lineage import Manifest, artefact, is_artefact, read_manifest
@@ -60,7 +62,7 @@ class _Side:
 def tag_corpus(
     folder: Path, out: Path, config: TagConfig, labels: Path | None = None, progress: Progress = lambda step: None
 ) -> Manifest:
-    """Write acts.jsonl and clusters.jsonl to the artefact `out`.
+    """Write acts.jsonl and clusters.jsonl, and answers.jsonl of a teacher, to the artefact `out`.
 
     Args:
         folder: what `data clean` or `data extract` wrote: personal data is masked there, and clusters show turns.
@@ -78,6 +80,8 @@ def tag_corpus(
     dialogues = list(read_jsonl(folder / "dialogues.jsonl", Dialogue))
     events = list(read_jsonl(folder / "events.jsonl", Event)) if (folder / "events.jsonl").is_file() else []
     given = read_labels(labels, dialogues) if labels else None
+    # Beside the artefact until it is written, so that a killed run asks only for the rest.
+    answers = out.with_name(f".{out.name}.answers.jsonl")
     inputs = [folder, *([Path(labels)] if labels else [])]
     with artefact(out, KIND, inputs, {"config": config.model_dump(mode="json")}) as work:
         rows: list[dict[str, Any]] = []
@@ -91,7 +95,9 @@ def tag_corpus(
                 classifier = _classifier(side, config)
             if config.teacher is not None and name == "agent":
                 progress("asking the teacher")
-                advice = _teach(side, classifier, config, config.teacher, out.with_name(f".{out.name}.answers.jsonl"))
+                advice = _teach(side, classifier, config, config.teacher, answers)
+                if answers.exists():
+                    shutil.copyfile(answers, work.dir / "answers.jsonl")
                 for reason, count in sorted(advice.counts.items()):
                     work.count(reason, count)
                 if len({act for act, _ in side.labels.values()}) > 1:
@@ -114,6 +120,7 @@ def tag_corpus(
             work.count("labels_of_words_that_nobody_says", given.unsaid)
         write_jsonl(work.dir / "acts.jsonl", rows)
         write_jsonl(work.dir / "clusters.jsonl", clusters)
+    answers.unlink(missing_ok=True)
     return read_manifest(out)
 
 
@@ -161,9 +168,8 @@ def _rows(side: _Side, tags: Sequence[Tagged] | None, name: Side) -> Iterable[di
             found[act] = (1.0, source)
         elif tags is not None and (act := tags[index].label) is not None:
             found[act] = (tags[index].probability, "classifier")
-        if name == "agent":
-            for act in tag(one.utterance.text):
-                found.setdefault(act, (1.0, "lexicon"))
+        for act in tag(one.utterance.text) if name == "agent" else aspects(one.utterance.text):
+            found.setdefault(act, (1.0, "lexicon"))
         dialogue, turn = one.place
         for act, (probability, source) in found.items():
             if act != NONE:
