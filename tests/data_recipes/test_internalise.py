@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from data_recipes.browse.inspect import inspect
 from data_recipes.build import build
 from data_recipes.config import BuildConfig, PracticesConfig
 from data_recipes.experience.accepted import decided
@@ -451,3 +452,11 @@ def test_trl_reads_the_pairs_as_they_are(traced: tuple[Path, Path, Path], tmp_pa
     assert data_utils.is_conversational(loaded[0])
     unpaired = data_utils.unpair_preference_dataset(loaded.select_columns(["prompt", "chosen", "rejected"]))
     assert len(unpaired) == 2 * len(loaded) and set(unpaired.column_names) == {"prompt", "completion", "label"}
+
+
+def test_inspect_shows_both_answers_of_a_pair(traced: tuple[Path, Path, Path]) -> None:
+    tab = next(tab for tab in inspect(traced[2]).tabs if tab.name == "pairs")
+    pairs = read_preferences(traced[2] / preference_file("train"))
+    shown = {entry.id: dict(entry.messages) for entry in tab.entries}
+    assert all(shown[pair.id]["rejected"] == pair.rejected[0].content for pair in pairs)
+    assert tab.total == sum(len(read_preferences(traced[2] / preference_file(split))) for split in SPLITS)
