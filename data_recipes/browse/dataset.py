@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from data_recipes.browse.view import Drawing, Entry, Lengths, Sample, Selection, Source, Tab, Table, contains, shown
 from data_recipes.knowledge import KIND as KNOWLEDGE
-from tianjing.dataset import SPLITS, stream_examples
+from tianjing.dataset import SPLITS, preference_file, read_preferences, stream_examples
 from tianjing.files import canonical_json, read_jsonl
 from tianjing.lineage import Manifest, is_artefact, read_manifest
 from tianjing.lineage.verification import locate
-from tianjing.records import Clause, Dialogue, Example
+from tianjing.records import Clause, Dialogue, Example, Preference
 from tianjing.tasks import TASKS
 
 _TURNS_AROUND = 1
@@ -78,7 +78,7 @@ def dataset_contents(folder: Path, manifest: Manifest, selection: Selection) -> 
     return Contents(
         tables,
         tuple(_lengths(tokens, characters)),
-        (rows, *_left_out(folder, selection)),
+        (rows, *_pairs(folder, selection), *_left_out(folder, selection)),
         (note,) if note else (),
     )
 
@@ -193,6 +193,38 @@ def _shown_sources(row: Example, known: Mapping[str, Source]) -> Iterator[Source
             yield Source(f"{name} #{', #'.join(map(str, turns))}", source.title, lines)
         else:
             yield source
+
+
+def _pairs(folder: Path, selection: Selection) -> Iterator[Tab]:
+    """Preference pairs, where there are any: the prompt, the answer that worked and the one that did not."""
+    sample: Sample[Preference] = Sample(selection.limit)
+    for split in SPLITS:
+        path = folder / preference_file(split)
+        for pair in read_preferences(path) if path.is_file() else ():
+            sample.total += 1
+            wanted = selection.split in (None, pair.split) and selection.task in (None, pair.task)
+            if wanted and (not selection.where or contains(pair.model_dump(mode="json"), selection.where)):
+                sample.add((pair.split, pair.why), pair.id, pair)
+    if sample.total:
+        yield Tab("pairs", "偏好对 pairs", sample.total, sample.matched, tuple(map(_pair, sample.chosen())))
+
+
+def _pair(pair: Preference) -> Entry:
+    answers = (("chosen", pair.chosen[-1].content), ("rejected", pair.rejected[-1].content))
+    return Entry(
+        id=pair.id,
+        split=pair.split,
+        task=pair.task,
+        source=pair.source,
+        rule=" ".join(pair.rules),
+        reason=pair.why,
+        messages=(*((message.role, shown(message.content)) for message in pair.prompt), *answers),
+        facts=(
+            ("权重 weight", f"{pair.weight:g}"),
+            ("做法 practices", "、".join((*pair.practice_ids, *pair.rejected_practice_ids))),
+            ("出处 sources", "、".join((*pair.sources, *pair.rejected_sources))),
+        ),
+    )
 
 
 def _left_out(folder: Path, selection: Selection) -> Iterator[Tab]:

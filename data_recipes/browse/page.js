@@ -2,7 +2,7 @@
 // Data reaches the page as text nodes only: nothing in a dialogue can become markup.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const PAGE_ROWS = 20;
-const ROLES = {system: "系统", user: "提问", assistant: "回答", customer: "客户", agent: "坐席", clause: "条文", steps: "步骤", text: "原文"};
+const ROLES = {system: "系统", user: "提问", assistant: "回答", chosen: "选用", rejected: "不选", customer: "客户", agent: "坐席", clause: "条文", steps: "步骤", text: "原文"};
 const byId = (id) => document.getElementById(id);
 const state = {tab: -1, page: 0, search: "", task: "", split: "", source: "", rule: "", reason: ""};
 const SPLITS = ["train", "validation", "test"];

@@ -96,7 +96,7 @@ function unitNode(unit) {
   const decision = entry?.decision ?? "";
   const node = make("article", {tabIndex: 0, className: decision});
   node.dataset.key = unit.row.key;
-  const tags = [[unit.state === "open" ? "" : STATES[unit.state], unit.state], [unit.vetoed ? `否决 ${unit.row.verdict}` : "", "vetoed"], [unit.row.decided, ""], [WORDS[decision], decision]];
+  const tags = [[unit.state === "open" ? "" : STATES[unit.state], unit.state], [unit.vetoed ? `否决 ${unit.row.verdict}` : "", "vetoed"], [unit.weak && !unit.vetoed ? "证据不足，不会教 weak evidence, not taught" : "", ""], [unit.row.decided, ""], [WORDS[decision], decision]];
   node.append(make("header", {}, make("strong", {}, unit.row.summary), make("code", {}, unit.row.key),
     ...tags.filter(([label]) => label).map(([label, style]) => make("span", {className: `tag ${style}`}, label))));
   if (unit.interval) node.append(intervalNode(unit.interval));

@@ -66,6 +66,7 @@ def _entry(unit: Unit, where: Standing, exemplars: Mapping[str, Dialogue]) -> di
         "kind": unit.kind,
         "state": where.state,
         "vetoed": unit.vetoed,
+        "weak": isinstance(unit.record, Practice) and _weak(unit.record),
         "row": cells(unit, where),
         "editable": {name: unit.value(name) for name in EDITABLE[unit.kind]},
         "before": dict(where.decision.edits) if where.decision else {},
@@ -81,6 +82,11 @@ def _entry(unit: Unit, where: Standing, exemplars: Mapping[str, Dialogue]) -> di
 
 def _interval(practice: Practice) -> list[float]:
     return [practice.effect, practice.ci_low, practice.ci_high]
+
+
+def _weak(practice: Practice) -> bool:
+    """Whether it is too uncertain to be taught, whatever is decided."""
+    return practice.exploratory or practice.ci_low <= 0 <= practice.ci_high
 
 
 def _facts(unit: Unit, where: Standing) -> Iterator[tuple[str, str]]:

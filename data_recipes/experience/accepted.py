@@ -15,7 +15,7 @@ from typing import Any, Literal
 from data_recipes.experience.decisions import Decision, Standing, latest, standing
 from data_recipes.experience.units import EDITABLE, EditError, Kind, Unit, edited, units
 from data_recipes.knowledge import Knowledge
-from tianjing.records import Clause, Practice
+from tianjing.records import Clause
 from tianjing.rulebook import PhraseMatcher
 
 Taken = Literal["accepted", "all"]
@@ -75,11 +75,8 @@ def _as_decided(unit: Unit, where: Standing, matcher: PhraseMatcher) -> Unit:
 
 
 def _as_reviewed(unit: Unit, reviewed: Unit) -> Unit:
-    """What a reviewer saw, with what no reviewer decides on: the verdict of now, the place of a clause."""
+    """What a reviewer saw; of a clause its norm, at the place where it stands now."""
     if isinstance(unit.record, Clause):
         norm = {name: getattr(reviewed.record, name) for name in EDITABLE["clause"]}
         return Unit(unit.kind, unit.record.model_copy(update=norm))
-    if isinstance(unit.record, Practice):
-        verdict = {"verdict": unit.record.verdict, "rules": unit.record.rules}
-        return Unit(unit.kind, reviewed.record.model_copy(update=verdict))
     return reviewed

@@ -166,7 +166,7 @@ def _preferences(pairs: Sequence[Preference]) -> Iterator[str]:
     yield "Configuration `preferences`: to the prompt of a next reply, the answer that worked (`chosen`) and one that"
     yield "did not (`rejected`), as TRL's `DPOTrainer` reads it, and its `KTOTrainer` unpaired."
     yield ""
-    number = Counter((pair.why, pair.split) for pair in pairs)
+    number = Counter((str(pair.why), pair.split) for pair in pairs)
     kinds = {
         "harmful": "its act goes with a worse outcome",
         "other": "another act than the practice, and the promise was not kept",

@@ -115,6 +115,7 @@ class _Writer:
         self._empathy = _empathy(material, found)
         self._risks = _risks(material, found)
         self._provisions: dict[Split, Provisions] = {}
+        self._clauses: dict[tuple[Split, str], list[Clause]] = {}
 
     def row(self, case: Case, licence: str) -> Draft:
         """Raises _NoEvidence with the part that nothing stands behind."""
@@ -191,9 +192,7 @@ class _Writer:
     ) -> tuple[Clause, list[dict[str, str]], str]:
         config = self._material.config
         provisions = self._known(split)
-        speaking = [unit for unit in provisions.units if practice.action in acts.tag(unit.text)]
-        if not speaking:
-            speaking = _about(case.situation, provisions.units)
+        speaking = self._speaking(split, practice)
         if not speaking:
             raise _NoEvidence("no clause speaks of the practice or of the situation")
         wanted = set(bigrams(focus))
@@ -201,6 +200,15 @@ class _Writer:
         key = f"{TASK}|{case.dialogue.id}"
         choices = provisions.choices(focus, clause, config.mediation.candidates, config.seed, key, focus)
         return clause, choices, next(choice["text"] for choice in choices if choice["id"] == clause.id)
+
+    def _speaking(self, split: Split, practice: Practice) -> list[Clause]:
+        """Clauses that speak of the act, else of the situation."""
+        key = (split, practice.id)
+        if key not in self._clauses:
+            known = self._known(split).units
+            of_the_act = [unit for unit in known if practice.action in acts.tag(unit.text)]
+            self._clauses[key] = of_the_act or _about(practice.situation, known)
+        return self._clauses[key]
 
     def _known(self, split: Split) -> Provisions:
         """A company's own clauses, which all splits know, and those of the statutes of this split."""

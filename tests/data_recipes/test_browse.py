@@ -120,7 +120,7 @@ def test_the_selection_holds_for_rows_and_rejected_rows(dataset: Path) -> None:
     rejected = {(entry.task, entry.split) for entry in _tab(whole, "rejected").entries}
     task, split = next((task, split) for task, split in sorted(rejected) if split in SPLITS)
     view = inspect(dataset, Selection(split=split, task=task))
-    for tab in view.tabs:
+    for tab in (tab for tab in view.tabs if tab.name != "pairs"):  # pairs are next replies all of them
         assert 0 < tab.matched < tab.total
         assert {(entry.split, entry.task) for entry in tab.entries} == {(split, task)}
     rows = _tab(inspect(dataset, Selection(where="展期")), "rows")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from data_recipes.browse.inspect import inspect
 from data_recipes.build import build
 from data_recipes.config import BuildConfig, PracticesConfig
 from data_recipes.experience.accepted import decided
@@ -61,6 +62,13 @@ TALK: dict[str, tuple[str, dict[str, str]]] = {
     ),
 }
 
+EACH = [(s, text, kept) for s, (_, said) in TALK.items() for text in said.values() for kept in (1, 0)]
+# Two acts in one reply, of which either may be vetoed.
+BOTH = [
+    ("失业", "给您申请延期，缓一段；要不您全额还清。", 1),
+    ("多头负债", "给您办分期，按月还；要不您一次性结清。", 1),
+]
+
 
 @pytest.fixture(scope="module")
 def verdicts() -> Verdicts:
@@ -102,7 +110,7 @@ def _case(case: str, situation: str, reply: str, kept: int) -> tuple[Dialogue, E
 
 def world(practices: Sequence[Practice], replies: Sequence[tuple[str, str, int]] = ()) -> Knowledge:
     """Cases of (situation, reply, kept); without any, each reply of TALK once kept and once not."""
-    found = replies or [(s, text, kept) for s, (_, said) in TALK.items() for text in said.values() for kept in (1, 0)]
+    found = replies or EACH
     made = [_case(f"P{number}", *one) for number, one in enumerate(found)]
     breach = logged("P0", 4, "质检", turn=4, rule="Q01", evidence="再见", rewrite="祝好")
     return Knowledge(
@@ -119,7 +127,7 @@ BREACHED = {("P0", 4)}
 
 
 def rows_of(knowledge: Knowledge, verdicts: Verdicts, config: BuildConfig = CONFIG) -> list[Draft]:
-    splits = all_train(knowledge.dialogues)
+    splits = all_train(knowledge.dialogues) | {"CP1": "test", "CP8": "test"}
     replies = draft_next_reply(knowledge, splits, BREACHED, MINING, config)
     mediation = draft_mediation(knowledge, splits, BREACHED, MINING, "质检", verdicts, config)
     return replies.rows + mediation.rows
@@ -156,6 +164,12 @@ _PRACTICES = st.lists(
 _WORDS = st.lists(st.sampled_from(["", "accept", "edit", "reject"]), min_size=5, max_size=5)
 
 
+@example(
+    now=[practice("失业", "offer_deferral"), practice("失业", "demand_full_payment", verdict="vetoed", rules=("Q01",))],
+    words=[""] * 5,
+    reviewed_as="now",
+    taken="all",
+)
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     now=_PRACTICES,
@@ -173,7 +187,7 @@ def test_a_vetoed_practice_is_never_taught_whatever_was_decided(
             seen = practice(one.situation, one.action, 0.8) if reviewed_as == "allowed" else one
             edits = {"situation": "没收入"} if word == "edit" else {}
             decisions.append(_decision(Unit("practice", seen), word, len(decisions) + 1, edits))
-    knowledge, _ = decided(world(now), decisions, taken, matcher)
+    knowledge, _ = decided(world(now, [*EACH, *BOTH]), decisions, taken, matcher)
     vetoed = {(one.situation, one.action) for one in now if one.verdict == "vetoed"}
     names = {f"{situation}/{act}" for situation, act in vetoed}
     taught = {one.id for one in now} if taken == "all" else {d.unit for d in decisions if d.decision != "reject"}
@@ -438,3 +452,11 @@ def test_trl_reads_the_pairs_as_they_are(traced: tuple[Path, Path, Path], tmp_pa
     assert data_utils.is_conversational(loaded[0])
     unpaired = data_utils.unpair_preference_dataset(loaded.select_columns(["prompt", "chosen", "rejected"]))
     assert len(unpaired) == 2 * len(loaded) and set(unpaired.column_names) == {"prompt", "completion", "label"}
+
+
+def test_inspect_shows_both_answers_of_a_pair(traced: tuple[Path, Path, Path]) -> None:
+    tab = next(tab for tab in inspect(traced[2]).tabs if tab.name == "pairs")
+    pairs = read_preferences(traced[2] / preference_file("train"))
+    shown = {entry.id: dict(entry.messages) for entry in tab.entries}
+    assert all(shown[pair.id]["rejected"] == pair.rejected[0].content for pair in pairs)
+    assert tab.total == sum(len(read_preferences(traced[2] / preference_file(split))) for split in SPLITS)

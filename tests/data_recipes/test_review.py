@@ -368,11 +368,11 @@ def test_a_procedure_goes_on_as_it_was_accepted(knowledge: Path, matcher: Phrase
 
 def test_fields_that_practices_gain_later_are_shown_and_an_old_decision_still_reads(knowledge: Path) -> None:
     class Later(Practice):
-        e_value: float = 2.5
+        robustness: float = 2.5
 
     practice = read_knowledge(knowledge).practices[0]
     later = Later.model_validate(practice.model_dump())
-    assert ("e_value", "2.5") in list(Unit("practice", later).facts())
+    assert ("robustness", "2.5") in list(Unit("practice", later).facts())
     decision = _decision(Unit("practice", practice), "accept")
     old = decision.model_copy(update={"reviewed": {**decision.reviewed, "gone": 1}})
     assert standing(Unit("practice", later), old).state == "decided"
