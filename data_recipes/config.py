@@ -142,8 +142,9 @@ class PracticesConfig(StrictModel):
     min_e_value: Annotated[float, Field(ge=1)] = 2.0
     """A practice is fragile if the E-value of its confidence limit is lower. Below 2 the limit is a risk ratio
     under 1.33, which a confounder twice as frequent on one side that doubles the outcome can make."""
-    max_breach_share: Fraction = 0.2
-    """An action is vetoed if more than this share of the turns it is heard in break a rule."""
+    max_breach_share: Fraction = 0.5
+    """An action is vetoed if more than this share of the turns it is heard in break a rule. Up to it the action is not
+    the breach: the turns that break a rule are no exemplars and never taught, the others may be."""
     veto: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Action -> ids of the rules that forbid it: it is listed with its effect, and never taught."""
     max_exemplars: Annotated[int, Field(ge=0)] = 5

@@ -8,7 +8,6 @@ that the first two blocks of a corpus of 5,000 cases are the corpus of 2,000 cas
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -76,8 +75,3 @@ def _spoken(call: Call, case: str, rng: random.Random) -> Planted:
     return Planted(
         dialogue, events, plan.person.bucket, plan.situation, plan.act, scene.decisive, call.propensity, call.kept
     )
-
-
-def blocks(rows: Sequence[Planted], cases: int) -> Sequence[Planted]:
-    """The smaller corpus within a larger one."""
-    return rows[:cases]

@@ -125,7 +125,7 @@ def test_a_reply_in_breach_of_the_rulebook_is_never_an_answer(tmp_path: Path) ->
     raw = write_raw(tmp_path / "raw")
     dialogues = (raw / "dialogues.jsonl").read_text("utf-8")
     threat = "您可以申请延期，缓一段再还，不然我们上门砸了你家"
-    (raw / "dialogues.jsonl").write_text(dialogues.replace("您可以申请延期，缓一段再还", threat, 40), encoding="utf-8")
+    (raw / "dialogues.jsonl").write_text(dialogues.replace("您可以申请延期，缓一段再还", threat, 20), encoding="utf-8")
     extract(raw, tmp_path / "k", EXTRACT)
     counts = build(tmp_path / "k", tmp_path / "d", BUILD).counts
     rows = [row for row in read_examples(tmp_path / "d" / "train.parquet") if row.task == "next_reply"]

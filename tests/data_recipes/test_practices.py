@@ -322,9 +322,9 @@ def test_only_a_sure_and_lawful_practice_is_taught(change: dict[str, object]) ->
 def test_an_act_whose_turns_break_rules_is_vetoed_however_well_it_worked() -> None:
     found = _confounded()
     treated = [case.id for case in found if case.exposures[0].action == "offer_deferral"]
-    some, many = ({(case, 1): frozenset({"R07"}) for case in treated[::step]} for step in (10, 3))
+    some, many = ({(case, 1): frozenset({"R07"}) for case in treated[::step]} for step in (3, 1))
     allowed = next(p for p in mine(found, PracticesConfig(), some) if p.action == "offer_deferral")
-    assert allowed.verdict == "allowed" and allowed.breach_share == pytest.approx(0.1, abs=0.01)
+    assert allowed.verdict == "allowed" and allowed.breach_share == pytest.approx(1 / 3, abs=0.01)
     assert not set(allowed.evidence) & {f"{case}#{turn}" for case, turn in some}  # no exemplar breaks a rule
     vetoed = next(p for p in mine(found, PracticesConfig(), many) if p.action == "offer_deferral")
     assert vetoed.verdict == "vetoed" and vetoed.rules == ("R07",) and vetoed.effect == allowed.effect
