@@ -28,6 +28,10 @@ class NegotiationEvalConfig(StrictModel):
     max_tokens: int = Field(64, ge=8)
     """Tokens of one step; what is cut off is said as far as it went."""
 
+    temperature: float = Field(0.0, ge=0, le=2)
+    """Sampling of the steps of a negotiation; 0 is greedy, which turns the act that an arm has seen most often into the
+    only one it does. Held-out replies are always greedy."""
+
     max_quotes: int = Field(2, ge=1)
     """Quotations in a row before the agent must speak: what it writes after that is said, quotation or not."""
 

@@ -25,7 +25,9 @@ def render(summary: Json) -> str:
         "# Negotiation: what experience changes",
         "",
         f"{config['debtors']} debtors from number {config['first_debtor']} ({', '.join(config['sites'])}), seed "
-        f"{config['seed']}, at most {config['max_turns']} answers, greedy. {verdict(summary)}",
+        f"{config['seed']}, at most {config['max_turns']} answers, temperature {config['temperature']:g}.",
+        "",
+        verdict(summary),
         "",
         f"| arm | {' | '.join(TITLES.values())} | misquoted | turns |",
         f"|---|{'---:|' * (len(TITLES) + 2)}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import shutil
@@ -25,7 +26,7 @@ from evals.negotiation.config import NegotiationEvalConfig
 from evals.negotiation.play import Played, make_case, play
 from evals.negotiation.report import render
 from evals.negotiation.scripts import act_words, practices_of, scripted
-from evals.plan import choose_items
+from evals.plan import choose_items, derived_seed
 from evals.progress import ArmProgress
 from evals.records import Item
 from tianjing.config import StrictModel
@@ -42,7 +43,7 @@ SUMMARY, REPORT, NEGOTIATIONS, REPLIES = "ablation.json", "report.md", "negotiat
 _FIRST_PAUSE_S = 0.5
 
 Json = dict[str, Any]
-Ask = Callable[[tuple[Message, ...]], Awaitable[str]]
+Ask = Callable[[tuple[Message, ...], float, int], Awaitable[str]]
 
 
 def compare(dataset: Path, arms: Mapping[str, Path], out: Path, config: NegotiationEvalConfig) -> Json:
@@ -165,14 +166,17 @@ async def _ask_all(
         with ArmProgress(f"negotiate {arm}", total, total - len(numbers) - len(items)) as progress:
             ask = _asker(client, engine.config.served_name, config)
 
-            async def step(fields: Fields) -> str:
-                return await ask(prompt(task, fields))
-
             async def negotiation(number: int) -> Played:
+                steps = itertools.count()
+
+                async def step(fields: Fields) -> str:
+                    seed = derived_seed(config.seed, str(number), "negotiation", next(steps))
+                    return await ask(prompt(task, fields), config.temperature, seed)
+
                 return await play(number, step, config)
 
             async def reply(item: Item) -> Reply:
-                output = await ask(prompt(task, item.fields))
+                output = await ask(prompt(task, item.fields), 0.0, config.seed)
                 reading = task.read(output, item.fields)
                 return Reply(
                     item=item.id,
@@ -188,10 +192,10 @@ async def _ask_all(
 
 
 def _asker(client: ChatClient, served_name: str, config: NegotiationEvalConfig) -> Ask:
-    """Asks greedily, and again after a transient failure."""
+    """Asks, and again after a transient failure."""
 
-    async def ask(messages: tuple[Message, ...]) -> str:
-        request = ChatRequest(served_name, messages, config.max_tokens)
+    async def ask(messages: tuple[Message, ...], temperature: float, seed: int) -> str:
+        request = ChatRequest(served_name, messages, config.max_tokens, temperature, seed=seed)
         for number in range(1, config.tries + 1):
             try:
                 return (await client.chat(request)).text

@@ -174,8 +174,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Answers]]:
             current["model"] = self.config.model
             return self
 
-    def asker(client: Any, name: str, config: NegotiationEvalConfig) -> Callable[[Any], Awaitable[str]]:
-        async def ask(messages: Any) -> str:
+    def asker(client: Any, name: str, config: NegotiationEvalConfig) -> Callable[[Any, float, int], Awaitable[str]]:
+        async def ask(messages: Any, temperature: float, seed: int) -> str:
             Served.asked += 1
             if Served.fail_after is not None and Served.asked > Served.fail_after:
                 raise KeyboardInterrupt
