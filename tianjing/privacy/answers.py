@@ -16,7 +16,7 @@ from tianjing.privacy.findings import Match, View
 from tianjing.privacy.scanner import Scanner
 
 _WORKS_AT: Final = r"在?哪(?:里|儿|家)?(?:公司|单位)?(?:上班|工作|就职|任职|高就)"
-_IS_CALLED: Final = r"怎么称呼|如何称呼|贵姓|尊姓|姓什么|叫什么|[叫是]哪位|哪位|叫啥"
+_IS_CALLED: Final = r"怎么称呼|如何称呼|贵姓|尊姓|姓什么|叫什么(?:[^话]|$)|[叫是]哪位|哪位|叫啥"
 # What is asked for -> the label with which the recognisers read the answer, and the kinds that may come of it.
 _ASKS: Final[tuple[tuple[re.Pattern[str], str, frozenset[str]], ...]] = tuple(
     (re.compile(asked, re.IGNORECASE), label, frozenset(kinds.split()))
