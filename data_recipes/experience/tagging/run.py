@@ -163,11 +163,12 @@ def _rows(side: _Side, tags: Sequence[Tagged] | None, name: Side) -> Iterable[di
     """One row for each act of each turn, from the most trusted source that names it."""
     for index, one in enumerate(side.spoken):
         found: dict[str, tuple[float, str]] = {}
+        likely = tags[index] if tags is not None else None
         if index in side.labels:
-            act, source = side.labels[index]
-            found[act] = (1.0, source)
-        elif tags is not None and (act := tags[index].label) is not None:
-            found[act] = (tags[index].probability, "classifier")
+            labelled, source = side.labels[index]
+            found[labelled] = (1.0, source)
+        elif likely is not None and likely.label is not None:
+            found[likely.label] = (likely.probability, "classifier")
         for act in tag(one.utterance.text) if name == "agent" else aspects(one.utterance.text):
             found.setdefault(act, (1.0, "lexicon"))
         dialogue, turn = one.place
