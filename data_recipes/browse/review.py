@@ -16,6 +16,7 @@ from tianjing.records import Clause, Dialogue, Practice, Procedure
 
 _EXEMPLARS = 2
 _EXEMPLAR_TURNS = 12
+_FACT_CHARS = 400
 _NAMES = {
     "support": "支持 support",
     "strata": "分层 strata",
@@ -100,11 +101,11 @@ def _facts(unit: Unit, where: Standing) -> Iterator[tuple[str, str]]:
         yield "结论 verdict", " ".join((record.verdict, *record.rules))
     elif isinstance(record, Procedure):
         yield "先后 order", "；".join(f"{before} < {after}" for before, after in record.order)
-    named = {"order", "edges", "support" if isinstance(record, Procedure) else ""}
+    named = {"order", "edges", "direct", "support" if isinstance(record, Procedure) else ""}
     if isinstance(record, Practice):
         yield "结果率 rate with, without", f"{record.rate_treated:.1%}, {record.rate_control:.1%}"
         named |= {"rate_treated", "rate_control"}
-    yield from ((_NAMES.get(name, name), shown(value)) for name, value in unit.facts() if name not in named)
+    yield from ((_NAMES.get(name, name), _brief(value)) for name, value in unit.facts() if name not in named)
     if isinstance(record, Procedure):
         yield _NAMES["support"], str(record.support)
     if where.state == "changed" and isinstance(where.reviewed.record if where.reviewed else None, Practice):
@@ -113,6 +114,10 @@ def _facts(unit: Unit, where: Standing) -> Iterator[tuple[str, str]]:
             "审阅时 as reviewed",
             f"{_points(old.effect)} [{_points(old.ci_low)}, {_points(old.ci_high)}], q {old.q:.3g}",
         )
+
+
+def _brief(value: str) -> str:
+    return value if len(value) <= _FACT_CHARS else f"{value[:_FACT_CHARS]}……"
 
 
 def _points(share: float) -> str:

@@ -76,7 +76,7 @@ def cells(unit: Unit, standing: Standing) -> dict[str, str]:
     elif isinstance(record, Clause):
         row["evidence"] = f"{record.text}；{row['evidence']}"
     elif isinstance(record, Procedure):
-        row["evidence"] = f"support {record.support}；coverage {record.coverage:.1%}；variants {record.variants}"
+        row["evidence"] = f"support {record.support}；coverage {record.coverage:.1%}"
     if decision is not None:
         changed = {"changed": f"; evidence changed: {standing.changes}", "reworded": "; on another text"}
         row["decided"] = f"{decision.decision} by {decision.reviewer} {decision.at:%Y-%m-%d}" + changed.get(

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from data_recipes.browse.view import strings
 from data_recipes.knowledge import Knowledge
 from tianjing.acts import ACTS
 from tianjing.files import canonical_json, sha256_bytes
@@ -181,10 +182,9 @@ def edited(unit: Unit, edits: Mapping[str, str], matcher: PhraseMatcher) -> Unit
         steps = _parts("steps", edits["steps"])
         if len(set(steps)) < len(steps):
             raise EditError("steps", "a step stands twice")
-        kept = set(steps)
-        order = tuple(pair for pair in record.order if kept.issuperset(pair))
-        edges = tuple(edge for edge in record.edges if kept.issuperset(edge[:2]))
-        return Unit(unit.kind, record.model_copy(update={"steps": steps, "order": order, "edges": edges}))
+        gone = set(record.steps) - set(steps)
+        rest = {name: _without(getattr(record, name), gone) for name in Procedure.model_fields}
+        return Unit(unit.kind, record.model_copy(update={**rest, "steps": steps}))
     norm: dict[str, Any] = dict(edits)
     if norm.get("modality", "may") not in get_args(Modality):
         raise EditError(
@@ -215,6 +215,14 @@ def _parts(field: str, value: str) -> tuple[str, ...]:
     if not all(parts):
         raise EditError(field, f"an empty part; values stand between {SEPARATORS[field]}")
     return parts
+
+
+def _without(value: Any, gone: set[str]) -> Any:
+    """A list without the parts that name a step which is gone; anything else as it is."""
+    if not isinstance(value, tuple):
+        return value
+    plain = [part.model_dump() if isinstance(part, BaseModel) else part for part in value]
+    return tuple(part for part, texts in zip(value, plain, strict=True) if not gone.intersection(strings(texts)))
 
 
 def _decided(practice: Practice) -> bool:
