@@ -104,6 +104,13 @@ def test_a_name_heard_once_is_known_through_the_dialogue() -> None:
     ]
 
 
+def test_what_kind_of_talk_this_is_asks_for_no_name() -> None:
+    turns = [("customer", "你这叫什么话嘛。"), ("agent", "莫扯远，这期咋落下了？")]
+    assert [turn.text for turn in mask_turns(Session(), turns)] == [text for _, text in turns]
+    turns[0] = ("customer", "你叫什么")
+    assert mask_turns(Session(), turns)[1].text == "〔姓名1〕，这期咋落下了？"
+
+
 def test_digits_spread_over_turns_of_a_read_back_are_one_number() -> None:
     turns = [
         ("customer", "手机是幺三八"),
