@@ -38,7 +38,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
-from practices_corpus import Planted, corpus
+from practices_corpus import HIDDEN, Hidden, Planted, corpus
 from practices_peers import MAX_Q, Finding, numbers_by_others, peers
 
 from data_recipes.config import PracticesConfig
@@ -233,10 +233,8 @@ def recovery(seeds: Sequence[int], quick: bool) -> bool:
         scores[surface, 2000, "systematic", "ours"].recall >= 0.9
         and scores[surface, 2000, "systematic", "ours"].precision >= 0.95
         and all(fmean(errors[surface, size, "systematic", "planted"]) <= MAX_ERROR[size] for size in sizes)
+        and all(fmean(covered[surface, size, "systematic", "contrast"]) >= 0.93 for size in sizes)
         for surface, sizes in SIZES.items()
-    ) and all(
-        fmean([hit for key, hits in covered.items() if key[2:] == (name, "contrast") for hit in hits]) >= 0.93
-        for name in ("systematic", "redrawn")
     )
 
 
@@ -335,24 +333,6 @@ def null(seeds: Sequence[int], quick: bool) -> bool:
     for name, count in hits.items():
         print(f"| {name} | {count} = {count / done:.3f} |")
     return hits["ours"] <= 0.05 * done
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """A confounder in half of the cases: how often the act is taken with and without it, and what it adds to the
-    probability that the promise is kept (half above, half below)."""
-
-    name: str
-    with_it: float
-    without: float
-    adds: float
-
-
-HIDDEN = (
-    Hidden("modest", 0.50, 0.25, 0.30),
-    Hidden("strong", 0.60, 0.15, 0.40),
-    Hidden("very strong", 0.80, 0.10, 0.45),
-)
 
 
 def hidden(seeds: Sequence[int], quick: bool) -> bool:

@@ -75,3 +75,21 @@ def _spoken(call: Call, case: str, rng: random.Random) -> Planted:
     return Planted(
         dialogue, events, plan.person.bucket, plan.situation, plan.act, scene.decisive, call.propensity, call.kept
     )
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A confounder in half of the cases: how often the act is taken with and without it, and what it adds to the
+    probability that the promise is kept (half above, half below)."""
+
+    name: str
+    with_it: float
+    without: float
+    adds: float
+
+
+HIDDEN = (
+    Hidden("modest", 0.50, 0.25, 0.30),
+    Hidden("strong", 0.60, 0.15, 0.40),
+    Hidden("very strong", 0.80, 0.10, 0.45),
+)

@@ -63,7 +63,7 @@ def numbers_by_others(pairs: Sequence[Association]) -> bool:
             theirs = StratifiedTable(tables)
             ratio = risk_ratio(pair.counts)
             p = float(theirs.test_null_odds(correction=False).pvalue)
-            worst["CMH p (relative)"] = max(worst.get("CMH p (relative)", 0), abs(pair.effect.p / p - 1))
+            worst["CMH p"] = max(worst.get("CMH p", 0), abs(pair.effect.p - p))
             if ratio is not None:
                 difference = abs(ratio.ratio - float(theirs.riskratio_pooled))
                 worst["pooled risk ratio"] = max(worst.get("pooled risk ratio", 0), difference)
