@@ -20,7 +20,8 @@ from tianjing.tasks.talk import render_turns
 
 # Steps that are named for themselves; an act is named by situation and act, a quotation by its call.
 STEPS: dict[str, str] = {"reason": "问原因", "means": "问能力", "offer": "报方案"}
-CONTEXT_TURNS, CONTEXT_CHARS = 6, 180
+# Enough for the means named, the quotation, the offer and its refusal; more turns cost tokens in every row.
+CONTEXT_TURNS, CONTEXT_CHARS = 4, 140
 
 _WORDINGS = (
     "{account}\n{turns}\n坐席：",
