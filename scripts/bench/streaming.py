@@ -1,0 +1,123 @@
+"""Clean a raw folder that is far larger than memory should be, and watch the memory of all its processes.
+
+    python scripts/bench/streaming.py --gigabytes 10 [--folder DIR]
+
+The corpus is a simulated one (`tianjing simulate`) over and over, with its logs and outcomes; each time round dialogues
+and customers have other ids. The words repeat, so the time says little of other corpora; memory does not depend on
+words. Memory is the proportional set size (pages that processes share count once) of the command and its workers,
+summed, every half second. Needs about four times the size on the disk of `--folder`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+LIMIT_GIB = 2.0
+CASES = 20_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gigabytes", type=float, default=10.0, help="Size of dialogues.jsonl, in 10^9 bytes.")
+    parser.add_argument("--folder", type=Path, help="Where to write; default a temporary folder.")
+    parser.add_argument("--seed", type=int, default=11)
+    arguments = parser.parse_args()
+    print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}", flush=True)
+    work = Path(tempfile.mkdtemp(dir=arguments.folder))
+    try:
+        raw = corpus(work, arguments.gigabytes * 1e9, arguments.seed)
+        command = [sys.executable, "-m", "tianjing", "data", "clean", str(raw), "--out", str(work / "clean")]
+        started = time.monotonic()
+        with open(work / "errors.txt", "w+", encoding="utf-8") as errors:
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+            peak = watched(process)
+            seconds = time.monotonic() - started
+            if process.returncode:
+                errors.seek(0)
+                sys.exit(f"data clean failed:\n{errors.read()[-3000:]}")
+        counts = json.loads((work / "clean" / "manifest.json").read_text("utf-8"))["counts"]
+        read = counts["read dialogues"]
+        print(f"{read:,} dialogues in {seconds:,.0f} s, {read / seconds:,.0f} a second")
+        print(f"peak memory of all processes: {peak:.2f} GiB (target {LIMIT_GIB})")
+        sys.exit(peak > LIMIT_GIB)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def corpus(work: Path, wanted_bytes: float, seed: int) -> Path:
+    """The raw folder."""
+    command = [sys.executable, "-m", "tianjing", "simulate", "--cases", str(CASES), "--seed", str(seed)]
+    subprocess.run([*command, "--out", str(work / "simulated")], check=True, stdout=subprocess.DEVNULL)
+    simulated, raw = work / "simulated", work / "raw"
+    raw.mkdir()
+    rounds = max(1, round(wanted_bytes / (simulated / "dialogues.jsonl").stat().st_size))
+    for name, keys in (
+        ("dialogues", ("id", "customer")),
+        ("events", ("case",)),
+        ("outcomes", ("case",)),
+        ("customers", ("customer",)),
+    ):
+        with open(raw / f"{name}.jsonl", "w", encoding="utf-8") as target:
+            for number in range(rounds):
+                target.writelines(renamed(simulated / f"{name}.jsonl", keys, number))
+        print(f"{name}.jsonl: {(raw / f'{name}.jsonl').stat().st_size / 1e9:.2f} GB", flush=True)
+    return raw
+
+
+def renamed(path: Path, keys: tuple[str, ...], number: int) -> Iterator[str]:
+    """Lines of a file with the number of the round in their ids."""
+    with open(path, encoding="utf-8") as stream:
+        for line in stream:
+            for key in keys:
+                line = line.replace(f'"{key}":"', f'"{key}":"{number}-', 1).replace(
+                    f'"{key}": "', f'"{key}": "{number}-', 1
+                )
+            yield line
+
+
+def watched(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a command; the largest memory, in GiB, that it and its descendants had at a time."""
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, sum(map(proportional, family(process.pid))))
+        time.sleep(0.5)
+    return peak / 2**20
+
+
+def family(root: int) -> list[int]:
+    """A process and its descendants."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = Path(f"/proc/{entry}/stat").read_text("utf-8")
+            except OSError:
+                continue  # it has ended
+            parents[int(entry)] = int(stat.rpartition(")")[2].split()[1])
+    found = [root]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def proportional(process: int) -> int:
+    """Proportional set size, in KiB."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text("utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+if __name__ == "__main__":
+    main()
