@@ -1,0 +1,93 @@
+"""The records that stages exchange (JSON Lines or Parquet). Unknown fields are an error.
+
+Raw input is what a user brings; knowledge is what `data extract` writes; `Example` is one row of an instruction
+dataset.
+"""
+
+from tianjing.records.clauses import (
+    Clause,
+    Comparator,
+    Definition,
+    Modality,
+    Quantity,
+    Reference,
+    Span,
+)
+from tianjing.records.examples import (
+    Example,
+    Message,
+    Preference,
+    Tokens,
+)
+from tianjing.records.experience import (
+    Branch,
+    BranchOption,
+    Conclusion,
+    Doubt,
+    Estimate,
+    HoldoutMonth,
+    Practice,
+    Procedure,
+    StepOutcome,
+    Support,
+    Variant,
+)
+from tianjing.records.raw import (
+    DEFAULT_TIME_ZONE,
+    Account,
+    Arrears,
+    Box,
+    Contact,
+    Customer,
+    Dialogue,
+    Document,
+    Event,
+    Outcome,
+    Record,
+    Schedule,
+    Speaker,
+    Split,
+    Turn,
+    Yuan,
+)
+
+__all__ = [
+    "DEFAULT_TIME_ZONE",
+    "Account",
+    "Arrears",
+    "Box",
+    "Branch",
+    "BranchOption",
+    "Clause",
+    "Comparator",
+    "Conclusion",
+    "Contact",
+    "Customer",
+    "Definition",
+    "Dialogue",
+    "Document",
+    "Doubt",
+    "Estimate",
+    "Event",
+    "Example",
+    "HoldoutMonth",
+    "Message",
+    "Modality",
+    "Outcome",
+    "Practice",
+    "Preference",
+    "Procedure",
+    "Quantity",
+    "Record",
+    "Reference",
+    "Schedule",
+    "Span",
+    "Speaker",
+    "Split",
+    "StepOutcome",
+    "Support",
+    "Tokens",
+    "Turn",
+    "Variant",
+    "Yuan",
+]
