@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 ACTS: dict[str, str] = {
     "offer_deferral": "延期",
@@ -56,5 +57,10 @@ _COMPILED = {act: re.compile(pattern) for act, pattern in _PATTERNS.items()}
 
 def tag(text: str) -> tuple[str, ...]:
     """Acts present in one agent turn, in the order of `ACTS`."""
+    return heard(text, _COMPILED)
+
+
+def heard(text: str, lexicon: Mapping[str, re.Pattern[str]]) -> tuple[str, ...]:
+    """Names of a lexicon's patterns that are found in a text, whatever its width and spaces; in the lexicon's order."""
     folded = re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
-    return tuple(act for act in ACTS if _COMPILED[act].search(folded))
+    return tuple(name for name, pattern in lexicon.items() if pattern.search(folded))

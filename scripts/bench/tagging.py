@@ -34,11 +34,11 @@ from tagging_sets import BANK, REPORTED, TUNED, Turns, crosswoz, dstc11, star
 
 from data_recipes.config import PracticesConfig
 from data_recipes.experience.situations import KnownReason, SituationsConfig, infer_situations, logged_reasons
+from data_recipes.experience.tagging.aspects import aspects
 from data_recipes.experience.tagging.classifier import Classifier, ClassifierConfig
 from data_recipes.experience.tagging.clusters import assign, embed, find_clusters, purity
 from data_recipes.experience.tagging.features import Utterance
 from tianjing.acts import tag
-from tianjing.aspects import aspects
 from tianjing.files import read_jsonl
 from tianjing.records import Dialogue, Event
 from tianjing.simulation import simulate

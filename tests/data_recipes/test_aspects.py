@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tianjing.aspects import ASPECTS, aspects
+from data_recipes.experience.tagging.aspects import ASPECTS, aspects
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ A turn may show several. Words only: who tells it calmly in other words is not f
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from tianjing.acts import heard
 
 ASPECTS: dict[str, str] = {
     "emotion": "情绪激动",
@@ -50,5 +51,4 @@ _COMPILED = {aspect: re.compile(pattern) for aspect, pattern in _PATTERNS.items(
 
 def aspects(text: str) -> tuple[str, ...]:
     """Aspects of one customer's turn, in the order of `ASPECTS`."""
-    folded = re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
-    return tuple(aspect for aspect in ASPECTS if _COMPILED[aspect].search(folded))
+    return heard(text, _COMPILED)

@@ -16,13 +16,13 @@ from typing import Annotated, Any, get_args
 from pydantic import Field
 
 from data_recipes.errors import DataError
+from data_recipes.experience.tagging.aspects import aspects
 from data_recipes.experience.tagging.classifier import Classifier, ClassifierConfig, Tagged
 from data_recipes.experience.tagging.clusters import Cluster, find_clusters
 from data_recipes.experience.tagging.labels import read_labels
 from data_recipes.experience.tagging.teacher import NONE, Advice, TaggingTeacherConfig, ask_teacher, least_sure
 from data_recipes.experience.tagging.turns import Side, Spoken, spoken_turns
 from tianjing.acts import ACTS, tag
-from tianjing.aspects import aspects
 from tianjing.config import StrictModel
 from tianjing.files import read_jsonl, write_jsonl
 from tianjing.lineage import Manifest, artefact, is_artefact, read_manifest
