@@ -79,6 +79,7 @@ def render_view(view: View) -> str:
         }
         for tab in view.tabs
     ]
+    script = asset("shared.js") + asset("page.js")
     return render(
         "page.html.j2",
         view=view,
@@ -87,8 +88,8 @@ def render_view(view: View) -> str:
         drawings=[(drawing.title, markup(drawing.svg)) for drawing in view.drawings],
         data=json_block({"tabs": tabs, "shared": list(shared)}),
         style=asset("page.css"),
-        script=asset("page.js"),
-        script_digest=digest(asset("page.js")),
+        script=script,
+        script_digest=digest(script),
     )
 
 

@@ -1,18 +1,7 @@
-"use strict";
-// Data reaches the page as text nodes only: nothing in a dialogue can become markup.
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const PAGE_ROWS = 20;
 const ROLES = {system: "系统", user: "提问", assistant: "回答", chosen: "选用", rejected: "不选", customer: "客户", agent: "坐席", clause: "条文", steps: "步骤", text: "原文"};
-const byId = (id) => document.getElementById(id);
 const state = {tab: -1, page: 0, search: "", task: "", split: "", source: "", rule: "", reason: ""};
 const SPLITS = ["train", "validation", "test"];
-let matching = [];
-
-function make(tag, properties, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
+const entries = pager(state, draw, entryNode, (page, pages) => `（第 ${page} 页，共 ${pages} 页；全表 ${DATA.tabs[state.tab].total} 行）`);
 
 function textOf(message) {
   return typeof message[1] === "number" ? DATA.shared[message[1]] : message[1];
@@ -117,10 +106,7 @@ function draw() {
   const overview = state.tab < 0;
   byId("overview").hidden = !overview;
   byId("browse").hidden = overview;
-  document.querySelectorAll("[role=tab]").forEach((tab, number) => {
-    tab.setAttribute("aria-selected", String(number - 1 === state.tab));
-    tab.tabIndex = number - 1 === state.tab ? 0 : -1;
-  });
+  drawTabs(state.tab + 1);
   if (overview) return;
   const tab = DATA.tabs[state.tab];
   state.kind = tab.name;
@@ -129,24 +115,7 @@ function draw() {
   drawSelect("source", "来源 source");
   drawSelect("rule", "规则 rule");
   drawSelect("reason", "原因 reason");
-  matching = tab.entries.filter((entry) => fits(entry));
-  const pages = Math.max(1, Math.ceil(matching.length / PAGE_ROWS));
-  state.page = Math.min(state.page, pages - 1);
-  const first = state.page * PAGE_ROWS;
-  byId("place").textContent = matching.length
-    ? `${first + 1}–${Math.min(first + PAGE_ROWS, matching.length)} / ${matching.length}（第 ${state.page + 1} 页，共 ${pages} 页；全表 ${tab.total} 行）`
-    : "没有符合的行 nothing matches";
-  byId("back").disabled = state.page === 0;
-  byId("next").disabled = state.page === pages - 1;
-  byId("entries").replaceChildren(...matching.slice(first, first + PAGE_ROWS).map(entryNode));
-}
-
-function turn(by) {
-  const pages = Math.ceil(matching.length / PAGE_ROWS);
-  if (state.page + by < 0 || state.page + by >= pages) return;
-  state.page += by;
-  draw();
-  byId("browse").scrollIntoView();
+  entries.show(tab.entries.filter((entry) => fits(entry)));
 }
 
 function open(tab) {
@@ -154,36 +123,12 @@ function open(tab) {
   draw();
 }
 
-function step(by) {
-  const rows = [...byId("entries").children];
-  const at = rows.indexOf(document.activeElement.closest("article"));
-  const row = rows[Math.max(0, Math.min(rows.length - 1, at + by))];
-  row?.focus();
-  row?.scrollIntoView({block: "nearest"});
-}
-
-const tabs = document.querySelector("[role=tablist]");
 const labels = [["概览 overview", ""], ...DATA.tabs.map((tab) => [tab.title, String(tab.total)])];
-labels.forEach(([label, count], number) => {
-  const tab = make("button", {type: "button"}, label, " ", make("span", {}, count));
-  tab.setAttribute("role", "tab");
-  tab.setAttribute("aria-controls", number ? "browse" : "overview");
-  tab.addEventListener("click", () => open(number - 1));
-  tabs.append(tab);
-});
-tabs.addEventListener("keydown", (event) => {
-  const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
-  if (!by) return;
-  event.stopPropagation();
-  open((state.tab + 1 + by + labels.length) % labels.length - 1);
-  tabs.children[state.tab + 1].focus();
-});
+makeTabs(labels, (number) => open(number - 1), () => state.tab + 1, (number) => (number ? "browse" : "overview"));
 byId("search").addEventListener("input", (event) => { state.search = event.target.value.trim(); state.page = 0; draw(); });
 for (const name of ["source", "rule", "reason"]) {
   byId(name).addEventListener("change", (event) => { state[name] = event.target.value; state.page = 0; draw(); });
 }
-byId("back").addEventListener("click", () => turn(-1));
-byId("next").addEventListener("click", () => turn(1));
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("input, select")) {
@@ -196,8 +141,8 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "/") { event.preventDefault(); byId("search").focus(); }
   else if (event.key === "j") step(1);
   else if (event.key === "k") step(-1);
-  else if (event.key === "ArrowRight") turn(1);
-  else if (event.key === "ArrowLeft") turn(-1);
+  else if (event.key === "ArrowRight") entries.turn(1);
+  else if (event.key === "ArrowLeft") entries.turn(-1);
 });
 window.addEventListener("beforeprint", () => document.querySelectorAll("details.origin").forEach((node) => { node.open = true; }));
 const asked = DATA.tabs.findIndex((tab) => tab.name === location.hash.slice(1));

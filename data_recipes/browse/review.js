@@ -1,24 +1,14 @@
-"use strict";
-// Data reaches the page as text nodes only: nothing in a unit can become markup.
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const PAGE_ROWS = 20;
 const ROLES = {customer: "客户", agent: "坐席", system: "系统"};
 const WORDS = {accept: "采纳 accept", edit: "修改 edit", reject: "拒绝 reject"};
 const STATES = {open: "未决定 open", decided: "已决定 decided", changed: "已决定、证据有变 evidence changed", reworded: "原决定针对其他文字 reworded"};
 const FIELDS = {situation: "情形 situation", action: "做法 action", steps: "步骤 steps", modality: "情态 modality", subject: "主体 subject", conditions: "条件 conditions", exception: "例外 exception"};
 const KINDS = Object.keys(DATA.kinds).filter((kind) => DATA.units.some((unit) => unit.kind === kind));
 const STORE = `tianjing-review-${DATA.knowledge}`;
-const byId = (id) => document.getElementById(id);
 const state = {kind: KINDS[0] ?? "", page: 0, search: "", state: "", order: ""};
 // Key of a unit -> {decision, edits: {field: text}, comment}: what is filled in here.
 const filled = new Map();
-let unsaved = false, matching = [];
-
-function make(tag, properties, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
+const entries = pager(state, draw, unitNode, () => "");
+let unsaved = false;
 
 function svg(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -174,43 +164,16 @@ function sorted(units) {
 }
 
 function draw() {
-  document.querySelectorAll("[role=tab]").forEach((tab, number) => {
-    tab.setAttribute("aria-selected", String(KINDS[number] === state.kind));
-    tab.tabIndex = KINDS[number] === state.kind ? 0 : -1;
-  });
+  drawTabs(KINDS.indexOf(state.kind));
   byId("order").hidden = state.kind !== "practice";
   drawChips();
   drawProgress();
-  matching = sorted(DATA.units.filter((unit) => fits(unit)));
-  const pages = Math.max(1, Math.ceil(matching.length / PAGE_ROWS));
-  state.page = Math.min(state.page, pages - 1);
-  const first = state.page * PAGE_ROWS;
-  byId("place").textContent = matching.length ? `${first + 1}–${Math.min(first + PAGE_ROWS, matching.length)} / ${matching.length}` : "没有符合的 nothing matches";
-  byId("back").disabled = state.page === 0;
-  byId("next").disabled = state.page === pages - 1;
-  byId("entries").replaceChildren(...matching.slice(first, first + PAGE_ROWS).map(unitNode));
-}
-
-function turn(by) {
-  const pages = Math.ceil(matching.length / PAGE_ROWS);
-  if (state.page + by < 0 || state.page + by >= pages) return;
-  state.page += by;
-  draw();
-  byId("browse").scrollIntoView();
-  byId("entries").firstElementChild?.focus({preventScroll: true});
+  entries.show(sorted(DATA.units.filter((unit) => fits(unit))));
 }
 
 function open(kind) {
   Object.assign(state, {kind, page: 0, state: ""});
   draw();
-}
-
-function step(by) {
-  const rows = [...byId("entries").children];
-  const at = rows.indexOf(document.activeElement.closest("article"));
-  const row = rows[Math.max(0, Math.min(rows.length - 1, at + by))];
-  row?.focus();
-  row?.scrollIntoView({block: "nearest"});
 }
 
 // The same table as review.csv. A cell that a spreadsheet would compute gets an apostrophe in front.
@@ -237,26 +200,11 @@ function save() {
   unsaved = false;
 }
 
-const tabs = document.querySelector("[role=tablist]");
-KINDS.forEach((kind) => {
-  const tab = make("button", {type: "button"}, DATA.kinds[kind], " ", make("span", {}, String(DATA.units.filter((unit) => unit.kind === kind).length)));
-  tab.setAttribute("role", "tab");
-  tab.setAttribute("aria-controls", "browse");
-  tab.addEventListener("click", () => open(kind));
-  tabs.append(tab);
-});
-tabs.addEventListener("keydown", (event) => {
-  const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
-  if (!by) return;
-  event.stopPropagation();
-  open(KINDS[(KINDS.indexOf(state.kind) + by + KINDS.length) % KINDS.length]);
-  tabs.querySelector("[aria-selected=true]").focus();
-});
+const sizes = KINDS.map((kind) => [DATA.kinds[kind], String(DATA.units.filter((unit) => unit.kind === kind).length)]);
+makeTabs(sizes, (number) => open(KINDS[number]), () => KINDS.indexOf(state.kind), () => "browse");
 byId("reviewer").addEventListener("input", keep);
 byId("search").addEventListener("input", (event) => { state.search = event.target.value.trim(); state.page = 0; draw(); });
 byId("order").addEventListener("change", (event) => { state.order = event.target.value; state.page = 0; draw(); });
-byId("back").addEventListener("click", () => turn(-1));
-byId("next").addEventListener("click", () => turn(1));
 byId("save").addEventListener("click", save);
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -273,8 +221,8 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "/") { event.preventDefault(); byId("search").focus(); }
   else if (event.key === "j") step(1);
   else if (event.key === "k") step(-1);
-  else if (event.key === "ArrowRight") turn(1);
-  else if (event.key === "ArrowLeft") turn(-1);
+  else if (event.key === "ArrowRight") entries.turn(1);
+  else if (event.key === "ArrowLeft") entries.turn(-1);
   else if (unit && word) { event.preventDefault(); if (filled.get(key)?.decision !== word) decide(unit, word); }
   else if (unit && event.key === "u") { filled.delete(key); keep(); redraw(unit); }
 });

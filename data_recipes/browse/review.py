@@ -40,7 +40,7 @@ def review_page(
     """The page of a knowledge artefact called `name`; `dialogues` are looked through for the exemplars of practices."""
     wanted = {one for unit, _ in found for one in getattr(unit.record, "exemplars", ())[:_EXEMPLARS]}
     exemplars = {dialogue.id: dialogue for dialogue in dialogues if dialogue.id in wanted}
-    script = asset("review.js")
+    script = asset("shared.js") + asset("review.js")
     return render(
         "review.html.j2",
         name=name,
