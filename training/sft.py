@@ -19,6 +19,7 @@ from tianjing.lineage import artefact, artefact_digest
 from tianjing.models.precision import precision
 from training.config import TrainConfig
 from training.errors import TrainingError
+from training.ranks import Ranks, agreed, blank_row, leave
 from training.rows import TokenRows, choose, tokenize
 
 console = Console(stderr=True)
@@ -38,9 +39,13 @@ def train(dataset: Path, model: Path, out: Path, config: TrainConfig) -> None:
         TrainingError: the dataset leaves no row to train on.
         TianjingError: the dataset or the model is missing.
     """
+    ranks = Ranks.from_environment()
+    ranks.share(config.micro_batches)
+    console.quiet = not ranks.writes
     examples = choose(read_examples(dataset / "train.parquet"), config.max_rows_per_task, config.seed)
     work = out.parent / ".work" / out.name
-    _claim(work, canonical_json([artefact_digest(dataset), artefact_digest(model), config.model_dump(mode="json")]))
+    if ranks.writes:  # the others touch nothing before torch's process group, which all must join, stands
+        _claim(work, canonical_json([artefact_digest(dataset), artefact_digest(model), config.model_dump(mode="json")]))
 
     prepare_process()
     with console.status("loading torch and transformers"):
@@ -49,7 +54,7 @@ def train(dataset: Path, model: Path, out: Path, config: TrainConfig) -> None:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(config.threads or ranks.threads)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
     tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
     if not tokens.rows:
@@ -58,16 +63,19 @@ def train(dataset: Path, model: Path, out: Path, config: TrainConfig) -> None:
             "raise max_length_tokens, or rebuild the dataset",
         )
     _announce(tokens, config)
-    trainer = _trainer(model, tokenizer, tokens, work, config)
+    trainer = _trainer(model, tokenizer, tokens, work, config, ranks)
 
     from training.progress import latest_checkpoint
 
-    checkpoint = latest_checkpoint(work)
+    checkpoint = agreed(lambda: latest_checkpoint(work))
     if checkpoint is not None:
         console.print(f"going on from {checkpoint.name}")
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.monotonic() - started
+    leave()
+    if not ranks.writes:
+        return
 
     with artefact(out, kind="adapter", inputs=[dataset, model], parameters=config.model_dump(mode="json")) as result:
         trainer.model.save_pretrained(result.dir)
@@ -119,7 +127,7 @@ def _announce(tokens: TokenRows, config: TrainConfig) -> None:
         console.print(f"left out {len(ids)} rows ({reason}): {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}")
 
 
-def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config: TrainConfig) -> Any:
+def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config: TrainConfig, ranks: Ranks) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, PrinterCallback
 
@@ -133,19 +141,21 @@ def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config:
     base = AutoModelForCausalLM.from_pretrained(
         model, dtype=dtype, local_files_only=True, attn_implementation=SHARED_PREFIX
     )
+    blank = ranks.blank_rows(len(tokens.rows), config.micro_rows)
     steps_per_epoch = -(-len(tokens.rows) // config.batch_rows)
     trainer = SupervisedTokenTrainer(
         model=base,
-        args=_arguments(work, config),
-        train_dataset=_training_rows(tokens),
+        args=_arguments(work, config, ranks),
+        train_dataset=_training_rows(tokens, blank),
         data_collator=SharedPrefix(),
         processing_class=tokenizer,
         peft_config=_lora(base.config.num_hidden_layers, config),
         callbacks=[
-            ProgressBar(sum(len(row.input_ids) for row in tokens.rows) / steps_per_epoch),
+            *([ProgressBar(sum(len(row.input_ids) for row in tokens.rows) / steps_per_epoch)] if ranks.writes else []),
             CompleteCheckpoints(),
         ],
     )
+    trainer.blank_rows = blank
     # TRL adds a callback that prints every log line; the bar above shows the same.
     trainer.remove_callback(PrinterCallback)
     layers, top = base.config.num_hidden_layers, config.lora.top_layers
@@ -170,7 +180,7 @@ def _lora(layers: int, config: TrainConfig) -> Any:
     )
 
 
-def _arguments(work: Path, config: TrainConfig) -> Any:
+def _arguments(work: Path, config: TrainConfig, ranks: Ranks) -> Any:
     import torch
     from trl import SFTConfig
 
@@ -180,7 +190,8 @@ def _arguments(work: Path, config: TrainConfig) -> Any:
         bf16=precision(on_gpu=torch.cuda.is_available()) == "bfloat16",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.micro_rows,
-        gradient_accumulation_steps=config.micro_batches,
+        gradient_accumulation_steps=ranks.share(config.micro_batches),
+        ddp_find_unused_parameters=False,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.schedule,
         warmup_steps=config.warmup_ratio,
@@ -203,7 +214,7 @@ def _arguments(work: Path, config: TrainConfig) -> Any:
     )
 
 
-def _training_rows(tokens: TokenRows) -> Any:
+def _training_rows(tokens: TokenRows, blank: int) -> Any:
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
@@ -212,6 +223,7 @@ def _training_rows(tokens: TokenRows) -> Any:
             {"row": number, "input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights}
             for number, row in enumerate(tokens.rows)
         ]
+        + [blank_row(len(tokens.rows) + number, tokens.rows[0].input_ids) for number in range(blank)]
     )
 
 
