@@ -39,3 +39,21 @@ def merge(
     from training.merge import merge as merge_adapter
 
     merge_adapter(adapter, resolve(model).path, out)
+
+
+@app.command("launch", epilog="Example: tianjing train launch train.yaml --on slurm --job job.yaml --nodes 2 --submit")
+def launch(
+    config: Annotated[Path, typer.Argument(help="YAML with the fields of TrainConfig; the job trains by a copy.")],
+    on: Annotated[str, typer.Option("--on", help="local, slurm, kubernetes, ray or skypilot.")],
+    job: Annotated[Path | None, typer.Option("--job", help="YAML with the fields of JobConfig.")] = None,
+    nodes: Annotated[int | None, typer.Option("--nodes", help="Machines, in place of the description's.")] = None,
+    gpus_per_node: Annotated[int | None, typer.Option("--gpus-per-node", help="GPUs of each machine.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the files. Default: jobs/NAME-ON.")] = None,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Hand them to the scheduler's client, if it is here.")
+    ] = False,
+) -> None:
+    """Render the files of a training job, and submit them if asked."""
+    from training.launch.cli import launch as launch_job
+
+    launch_job(config, on, job, nodes, gpus_per_node, out, submit)
