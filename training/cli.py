@@ -57,3 +57,14 @@ def launch(
     from training.launch.cli import launch as launch_job
 
     launch_job(config, on, job, nodes, gpus_per_node, out, submit)
+
+
+@app.command("export", epilog="Example: tianjing train export runs/demo/merged --out runs/demo/export")
+def export(
+    weights: Annotated[Path, typer.Argument(help="Adapter artefact, or merged weights.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to hand over.")],
+) -> None:
+    """Weights with their papers: a card, a CycloneDX bill of materials, and lineage down to the raw files."""
+    from training.export import export as export_weights
+
+    export_weights(weights, out)

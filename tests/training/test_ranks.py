@@ -14,10 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler
 
-from tianjing.dataset import write_examples
-from tianjing.lineage import artefact
-from tianjing.records import Example
-from tianjing.tasks import TASKS, conversation
+from tests.training.samples import service_dataset
 from training.batches import StratifiedRows
 from training.errors import TrainingError
 from training.ranks import Ranks
@@ -67,35 +64,13 @@ def test_each_step_of_several_processes_holds_the_rows_of_the_same_step_of_one(
     assert together == alone
 
 
-def dataset(folder: Path, rows: int) -> Path:
-    """A small dataset artefact: service turns of two tasks' worth of openings and different lengths."""
-    examples = []
-    for number in range(rows):
-        fields = {"turns": [{"speaker": "customer", "text": "我上个月失业了，" * (1 + number % 4) + f"第{number}次。"}]}
-        reference = {"situation": "失业", "act": "offer_deferral", "reply": "您可以申请延期还款。" * (1 + number % 3)}
-        examples.append(
-            Example(
-                id=f"row-{number}",
-                task="next_reply",
-                group=f"customer-{number}",
-                split="train",
-                messages=conversation(TASKS["next_reply"], fields, reference),
-                fields=fields,
-                reference=reference,
-            )
-        )
-    with artefact(folder, kind="dataset") as work:
-        write_examples(work.dir / "train.parquet", examples)
-    return folder
-
-
 def losses(adapter: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (adapter / "loss.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path: Path, tiny_model: Path) -> None:
-    data = dataset(tmp_path / "dataset", 29)  # the last step of an epoch is short, its last micro-batch too
+    data = service_dataset(tmp_path / "dataset", 29)  # the last step of an epoch is short, its last micro-batch too
     config = tmp_path / "train.yaml"
     config.write_text("{epochs: 2, micro_rows: 3, micro_batches: 4, learning_rate: 5e-3, threads: 1}", encoding="utf-8")
     script = tmp_path / "run.py"
