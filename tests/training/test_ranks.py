@@ -78,7 +78,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, tiny_model: Path) -> 
 
     def run(out: Path, *launcher: str) -> None:
         command = [sys.executable, *launcher, str(script), str(data), str(out), str(config)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
 
     one, two = tmp_path / "one", tmp_path / "two"

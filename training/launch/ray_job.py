@@ -6,7 +6,10 @@ file: Ray's command line joins its arguments in a way that a shell does not read
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -117,10 +120,16 @@ def _meeting_point() -> tuple[str, int]:
 
 
 def _run_machine(script: str, machine: int, address: str, port: int) -> int:
-    import os
-
     place = {"NODE_RANK": str(machine), "MASTER_ADDR": address, "MASTER_PORT": str(port)}
-    return subprocess.run(["bash", "-c", script], env=os.environ | place).returncode
+    return subprocess.run(["bash", "-c", script], env=os.environ | place, preexec_fn=_end_with_parent).returncode
+
+
+def _end_with_parent() -> None:
+    """Linux: SIGTERM to this process when the one that started it is gone (prctl(2), PR_SET_PDEATHSIG).
+
+    Ray stops a job by killing its workers; what they started would go on, and hold the GPUs.
+    """
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def main(arguments: list[str]) -> int:

@@ -52,7 +52,7 @@ def test_two_machines_train_one_adapter(tmp_path: Path, tiny_model: Path) -> Non
     slurm = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_JOB_NODELIST": "node-[a-b]"}
     environment = os.environ | slurm | {"PATH": f"{tools}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", str(folder / "job.sbatch")], cwd=folder, env=environment, capture_output=True, text=True, timeout=400
+        ["bash", str(folder / "job.sbatch")], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-3000:]
     manifest = read_manifest(tmp_path / "adapter")
