@@ -12,9 +12,6 @@ from training.errors import TrainingError
 
 Target = Literal["local", "slurm", "kubernetes", "ray", "skypilot"]
 
-# What training exits with after it has saved on SIGTERM: EX_TEMPFAIL of sysexits.h, "try again later".
-RESUMABLE = 75
-
 # Set by the launchers; a value from outside would send the processes to one another's run.
 _RESERVED = re.compile(r"RANK|LOCAL_RANK|GROUP_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|MASTER_ADDR|MASTER_PORT|NODE_RANK")
 _RESERVED_PREFIXES = ("PET_", "SLURM_", "SKYPILOT_", "TORCHELASTIC_", "ACCELERATE_", "FSDP_")

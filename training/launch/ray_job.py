@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tianjing.config import StrictModel, parse
+from tianjing.errors import EXIT_RESUMABLE
 from training.launch.command import ACCELERATE, CONFIG, exports, quoted, shell_command
-from training.launch.job import RESUMABLE, JobConfig
+from training.launch.job import JobConfig
 
 FILE = "job.json"
 SUBMIT = "submit.sh"
@@ -78,10 +79,10 @@ def run(job: RayJob) -> int:
             status = _attempt(job, group)
         except ray.exceptions.RayError as error:
             print(f"lost a machine: {error}", file=sys.stderr)
-            status = RESUMABLE
+            status = EXIT_RESUMABLE
         finally:
             remove_placement_group(group)
-        if status != RESUMABLE:
+        if status != EXIT_RESUMABLE:
             break
         print(f"interrupted; attempt {attempt + 1} of {job.retries + 1}", file=sys.stderr)
     return status

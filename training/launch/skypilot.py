@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tianjing.errors import EXIT_RESUMABLE
 from training.launch.command import ACCELERATE, CONFIG, environment, shell_command, to_yaml
-from training.launch.job import RESUMABLE, JobConfig
+from training.launch.job import JobConfig
 
 FILE = "job.sky.yaml"
 _PORT = 29500
@@ -27,7 +28,7 @@ def task(job: JobConfig, files: dict[str, str]) -> str:
     if job.image:
         resources["image_id"] = f"docker:{job.image}"
     resources["use_spot"] = job.skypilot.use_spot
-    resources["job_recovery"] = {"recover_on_exit_codes": [RESUMABLE]}
+    resources["job_recovery"] = {"recover_on_exit_codes": [EXIT_RESUMABLE]}
     buckets = {volume.mount: volume.source for volume in job.volumes if "://" in volume.source}
     volumes = {volume.mount: volume.source for volume in job.volumes if "://" not in volume.source}
     mounts: dict[str, Any] = {f"{_PLACE}/{name}": f"./{name}" for name in files}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 
+from tianjing.errors import EXIT_RESUMABLE
 from training.errors import TrainingError
 from training.launch.command import exports, launcher, quoted, run_command
-from training.launch.job import RESUMABLE, JobConfig
+from training.launch.job import JobConfig
 
 FILE = "job.sbatch"
 
@@ -51,7 +52,7 @@ def sbatch(job: JobConfig, config: str, accelerate: str) -> str:
         f"{step_text} || status=$?",
         "",
         "# Interrupted and resumable: Slurm gives the job its number again, and the same command goes on.",
-        f'if [ "$status" -eq {RESUMABLE} ] && [ -z "$cancelled" ] && \\',
+        f'if [ "$status" -eq {EXIT_RESUMABLE} ] && [ -z "$cancelled" ] && \\',
         f'  [ "${{SLURM_RESTART_COUNT:-0}}" -lt {job.retries} ]; then',
         '  scontrol requeue "$SLURM_JOB_ID"',
         "fi",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from training.launch.job import RESUMABLE
+from tianjing.errors import EXIT_RESUMABLE
 
 _SIGNALLED = 128
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         launch_command(launch_command_parser().parse_args(arguments))
     except SignalException:
-        return RESUMABLE
+        return EXIT_RESUMABLE
     except ChildFailedError as error:
         # The first failure is the cause; the others follow from it.
         status = error.get_first_failure()[1].exitcode

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tianjing.config import parse
+from tianjing.config import load, parse
 from tianjing.errors import TianjingError
 from training.errors import TrainingError
-from training.launch.job import JobConfig
+from training.launch.job import JobConfig, Target
 from training.launch.render import render
 
 
@@ -66,6 +66,14 @@ def test_what_a_target_has_no_use_for_is_said(tmp_path: Path) -> None:
     job = JobConfig(dataset="/d", out="/o", memory_gib=8)
     assert render(config, job, "local", tmp_path / "a").notes == ("local has no use for memory_gib",)
     assert render(config, job, "slurm", tmp_path / "b").notes == ()
+
+
+@pytest.mark.parametrize("target", ["slurm", "ray", "skypilot"])
+def test_the_shipped_description_renders(target: Target, tmp_path: Path) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text("micro_batches: 16\n", encoding="utf-8")
+    shipped = Path(__file__).parents[3] / "scripts" / "cluster" / "job.yaml"
+    assert render(config, load(JobConfig, shipped), target, tmp_path / "jobs").files
 
 
 def test_every_field_says_what_it_is() -> None:
