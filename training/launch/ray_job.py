@@ -6,13 +6,12 @@ file: Ray's command line joins its arguments in a way that a shell does not read
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from training.launch.job import JobConfig
 
 FILE = "job.json"
 SUBMIT = "submit.sh"
+_POLL_S = 0.2
 
 
 class RayJob(StrictModel):
@@ -94,18 +94,22 @@ def _attempt(job: RayJob, group: Any) -> int:
 
     def on(machine: int, function: Any) -> Any:
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=machine)
-        resources = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_retries": 0, "max_calls": 1}
+        resources = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_retries": 0}
         return ray.remote(**resources)(function).options(scheduling_strategy=strategy)
 
     address, port = ray.get(on(0, _meeting_point).remote())
-    running = [on(machine, _run_machine).remote(job.script, machine, address, port) for machine in range(job.nodes)]
+    running = [
+        on(machine, _run_machine).remote(job.script, machine, address, port, job.grace_s)
+        for machine in range(job.nodes)
+    ]
     statuses: list[int] = []
     while running:
         # Once one machine has failed, the others wait for it in vain.
         ended, running = ray.wait(running, timeout=job.grace_s if any(statuses) else None)
         if not ended:
             for task in running:
-                ray.cancel(task, force=True)
+                ray.cancel(task)
+            ray.wait(running, num_returns=len(running), timeout=2 * job.grace_s)
             break
         statuses += ray.get(ended)
     return next((status for status in statuses if status), 0)
@@ -120,17 +124,21 @@ def _meeting_point() -> tuple[str, int]:
         return ray.util.get_node_ip_address(), probe.getsockname()[1]
 
 
-def _run_machine(script: str, machine: int, address: str, port: int) -> int:
+def _run_machine(script: str, machine: int, address: str, port: int, grace_s: int) -> int:
     place = {"NODE_RANK": str(machine), "MASTER_ADDR": address, "MASTER_PORT": str(port)}
-    return subprocess.run(["bash", "-c", script], env=os.environ | place, preexec_fn=_end_with_parent).returncode
-
-
-def _end_with_parent() -> None:
-    """Linux: SIGTERM to this process when the one that started it is gone (prctl(2), PR_SET_PDEATHSIG).
-
-    Ray stops a job by killing its workers; what they started would go on, and hold the GPUs.
-    """
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    process = subprocess.Popen(["bash", "-c", script], env=os.environ | place)
+    try:
+        # In turns: `ray.cancel` interrupts Python between two instructions, not a call that blocks.
+        while process.poll() is None:
+            time.sleep(_POLL_S)
+        return process.returncode
+    except KeyboardInterrupt:
+        process.terminate()
+        try:
+            process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
 
 
 def main(arguments: list[str]) -> int:

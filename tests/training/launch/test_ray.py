@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +59,4 @@ def test_an_interrupted_run_is_started_again_on_all_machines(two_machines: None,
     assert run(RayJob(nodes=2, cpus=1, gpus=0, retries=2, grace_s=2, script=script)) == 0
     first, second = ((tmp_path / f"place-{machine}").read_text(encoding="utf-8").splitlines() for machine in (0, 1))
     assert len(first) == 2 and first == second
-    deadline = time.monotonic() + 10
-    while not (tmp_path / "ended-with-its-task").exists():
-        assert time.monotonic() < deadline, "what the killed task had started went on"
-        time.sleep(0.1)
+    assert (tmp_path / "ended-with-its-task").exists(), "SIGTERM never reached what the cancelled task had started"
