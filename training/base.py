@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tianjing.lineage import artefact_digest, read_manifest
-from tianjing.models.precision import precision
+from tianjing.models.precision import Precision
 from training.config import TrainConfig
 from training.errors import TrainingError
 
@@ -69,14 +69,13 @@ def check_adapter_base(adapter: Path, model: Path) -> None:
         )
 
 
-def load_base(model: Path, quantize: str | None) -> Any:
-    """The frozen base, with the attention of shared prefixes, in the format this machine computes in."""
+def load_base(model: Path, dtype: Precision, quantize: str | None) -> Any:
+    """The frozen base in `dtype`, or in 4 bits, with the attention of shared prefixes."""
     import torch
     from transformers import AutoModelForCausalLM
 
     from training.attention import NAME as SHARED_PREFIX
 
-    dtype = precision(on_gpu=torch.cuda.is_available())
     more: dict[str, Any] = {}
     if quantize is not None:
         from transformers import BitsAndBytesConfig

@@ -98,8 +98,9 @@ class Checkpoints:
     def newest(self, tell: Callable[[str], None]) -> Checkpoint | None:
         """The newest checkpoint that is whole and of this run. Newer ones that are not are removed; `tell` says why.
 
-        Every file is read: as long as it takes to load it.
+        Every file is read: as long as it takes to load it. What a kill left half written goes first.
         """
+        self.discard_unfinished()
         for step in sorted(self._steps(), reverse=True):
             path = self.path(step)
             found = self.read(step)

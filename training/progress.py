@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from transformers import TrainerCallback
 from training.attention import Layout
 from training.config import EvaluationSection
 from training.interruption import Stop
+from training.ranks import any_rank
 from training.validation import VALIDATION_LOSS, exhausted
 
 # A log file gets a line this often; a terminal gets a live bar.
@@ -104,14 +104,14 @@ class ProgressBar(TrainerCallback):
 
 
 class StopAfterStep(TrainerCallback):
-    """Saves and ends the run at the end of a step in whose course it was asked to stop."""
+    """Saves and ends the run at the end of a step in whose course one of its processes was asked to stop."""
 
-    def __init__(self, stop: Stop, anyone: Callable[[bool], bool]):
+    def __init__(self, stop: Stop):
         self._stop = stop
-        self._anyone = anyone
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._anyone(self._stop.requested):
+        if any_rank(self._stop.requested):
+            self._stop.requested = True
             control.should_save = control.should_training_stop = True
 
 

@@ -85,7 +85,7 @@ class ResumableTrainer(SupervisedTokenTrainer):
         return norm
 
     def _not_finite(self, what: str, rows: Sequence[int]) -> TrainingError:
-        ids = [self.row_ids[row] for row in rows]
+        ids = [self.row_ids[row] for row in rows if row < len(self.row_ids)]  # not those that fill a batch up
         named = ", ".join(ids[:_NAMED_ROWS]) + (f" and {len(ids) - _NAMED_ROWS} more" if ids[_NAMED_ROWS:] else "")
         return TrainingError(
             f"step {self.state.global_step + 1}: {what}; rows of the batch: {named}",
@@ -113,7 +113,9 @@ class ResumableTrainer(SupervisedTokenTrainer):
         with torch.no_grad():
             for rows in batches(self.validation, self.args.per_device_train_batch_size):
                 inputs = self._prepare_inputs(collate(rows))
-                total += self.compute_loss(self.model, inputs, num_items_in_batch=1).item()
+                # Every process evaluates all rows: the loss comes scaled for an average over the processes.
+                loss = self.compute_loss(self.model_wrapped, inputs, num_items_in_batch=1)
+                total += loss.item() / self.accelerator.num_processes
                 tokens += int((inputs["labels"][:, 1:] != IGNORED).sum())
         metrics = {VALIDATION_LOSS: total / tokens}
         if not metrics[VALIDATION_LOSS] < float("inf"):
@@ -124,14 +126,6 @@ class ResumableTrainer(SupervisedTokenTrainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-    def anyone(self, asked: bool) -> bool:
-        """Whether any process of the run was asked; all must leave at the same step."""
-        if self.accelerator.num_processes == 1:
-            return asked
-        if asked:
-            self.accelerator.set_trigger()
-        return bool(self.accelerator.check_trigger())
 
     def restore(self, step: int) -> None:
         """Weights of the checkpoint of `step`; the state of the run stays.

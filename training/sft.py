@@ -23,6 +23,7 @@ from training.checkpoints import Checkpoints
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.interruption import Interrupted, Stop, stop_on_sigterm
+from training.ranks import Ranks, agreed, blank_row, leave
 from training.rows import TokenRow, TokenRows, choose, tokenize
 from training.workspace import Resume, claim, must_have, run_digest, run_parts
 
@@ -51,11 +52,14 @@ def train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: Re
 
 
 def _train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: Resume, stop: Stop) -> None:
+    ranks = Ranks.from_environment()
+    ranks.share(config.micro_batches)
+    console.quiet = not ranks.writes
     check_requirements(config)
     examples = choose(read_examples(dataset / "train.parquet"), config.max_rows_per_task, config.seed)
     work = out.parent / ".work" / out.name
     parts = run_parts(artefact_digest(dataset), artefact_digest(model), config.result_fields())
-    if _is_main_process():
+    if ranks.writes:  # the others touch nothing before torch's process group, which all must join, stands
         claim(work, parts, resume, console.print)
     checkpoints = Checkpoints(work, run_digest(parts), config.keep_checkpoints)
 
@@ -66,7 +70,7 @@ def _train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: R
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(config.threads or ranks.threads)
     check_context(model, config.max_length_tokens)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
     tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
@@ -74,9 +78,12 @@ def _train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: R
         raise _no_row(dataset / "train.parquet", len(examples), tokens)
     validation = _validation_rows(dataset, tokenizer, config)
     _announce(tokens, validation, config)
-    trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, stop)
-    seconds = _run(trainer, checkpoints, config, resume, stop)
-    if not _is_main_process():
+    trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop)
+    try:
+        seconds = _run(trainer, checkpoints, config, resume, stop)
+    finally:
+        leave()
+    if not ranks.writes:
         return
 
     best = _take_best(trainer, config)
@@ -112,9 +119,7 @@ def _run(trainer: Any, checkpoints: Checkpoints, config: TrainConfig, resume: Re
     from training.progress import ProgressBar
     from training.validation import exhausted
 
-    with trainer.args.main_process_first(local=False):
-        checkpoints.discard_unfinished()
-        found = checkpoints.newest(console.print)
+    found = agreed(lambda: checkpoints.newest(console.print))
     if found is None and resume == "must":
         raise must_have(checkpoints.folder)
     if found is not None:
@@ -160,11 +165,6 @@ def _take_best(trainer: Any, config: TrainConfig) -> int | None:
         if best != trainer.state.global_step:
             trainer.restore(best)
     return best
-
-
-def _is_main_process() -> bool:
-    """Of the processes that a launcher starts (RANK), the one that writes."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def prepare_process() -> None:
@@ -236,6 +236,7 @@ def _trainer(
     checkpoints: Checkpoints,
     out: Path,
     config: TrainConfig,
+    ranks: Ranks,
     stop: Stop,
 ) -> Any:
     import torch
@@ -245,23 +246,29 @@ def _trainer(
     from training.progress import Evaluations, Meter, ProgressBar, StopAfterStep
     from training.resumable import ResumableTrainer
 
-    console.print(f"computing in {precision(on_gpu=torch.cuda.is_available())}")
-    base = load_base(model, config.quantize)
+    dtype = precision(on_gpu=torch.cuda.is_available())
+    console.print(f"computing in {dtype}")
+    base = load_base(model, dtype, config.quantize)
     meter = Meter()
+    blank = ranks.blank_rows(len(tokens.rows), config.micro_rows)
     trainer = ResumableTrainer(
         model=base,
-        args=_arguments(checkpoints.folder, out, config),
-        train_dataset=_training_rows(tokens),
+        args=_arguments(checkpoints.folder, out, config, ranks),
+        train_dataset=_training_rows(tokens, blank),
         data_collator=SharedPrefix(),
         processing_class=tokenizer,
         peft_config=_lora(base.config.num_hidden_layers, config),
-        callbacks=[ProgressBar(meter), *([Evaluations(config.evaluation)] if config.evaluation else [])],
+        callbacks=[
+            *([ProgressBar(meter)] if ranks.writes else []),
+            *([Evaluations(config.evaluation)] if config.evaluation else []),
+            StopAfterStep(stop),
+        ],
     )
+    trainer.blank_rows = blank
     trainer.checkpoints, trainer.meter = checkpoints, meter
     trainer.row_ids = [row.id for row in tokens.rows]
     trainer.validation = validation
     trainer.loraplus_ratio = config.lora.loraplus_ratio
-    trainer.add_callback(StopAfterStep(stop, trainer.anyone))
     # TRL adds a callback that prints every log line; the bar above shows the same.
     trainer.remove_callback(PrinterCallback)
     layers, top = base.config.num_hidden_layers, config.lora.top_layers
@@ -283,7 +290,7 @@ def _lora(layers: int, config: TrainConfig) -> Any:
     )
 
 
-def _arguments(work: Path, out: Path, config: TrainConfig) -> Any:
+def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
     import torch
     from trl import SFTConfig
 
@@ -296,7 +303,8 @@ def _arguments(work: Path, out: Path, config: TrainConfig) -> Any:
         bf16=precision(on_gpu=torch.cuda.is_available()) == "bfloat16",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.micro_rows,
-        gradient_accumulation_steps=config.micro_batches,
+        gradient_accumulation_steps=ranks.share(config.micro_batches),
+        ddp_find_unused_parameters=False,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.schedule,
         warmup_steps=config.warmup_ratio,
@@ -318,7 +326,7 @@ def _arguments(work: Path, out: Path, config: TrainConfig) -> Any:
     )
 
 
-def _training_rows(tokens: TokenRows) -> Any:
+def _training_rows(tokens: TokenRows, blank: int) -> Any:
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
@@ -327,6 +335,7 @@ def _training_rows(tokens: TokenRows) -> Any:
             {"row": number, "input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights}
             for number, row in enumerate(tokens.rows)
         ]
+        + [blank_row(len(tokens.rows) + number, tokens.rows[0].input_ids) for number in range(blank)]
     )
 
 

@@ -1,7 +1,7 @@
 """Presets: values that stand beneath a configuration file's own fields.
 
-What each sets is this table and nothing else; a field that the file gives wins, also inside `lora`. The batch of a step
-is micro_rows x micro_batches x processes.
+What each sets is this table and nothing else; a field that the file gives wins, also inside `lora`. A step has
+micro_rows x micro_batches rows however many processes share them; micro_batches must be a multiple of their number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "micro_batches": 4,
         "save_every_steps": 50,
     },
-    # The GPUs of one node, the base whole on each: 8 rows a process and no accumulation, so 64 to a step on 8 GPUs.
+    # The GPUs of one node, the base whole on each: 64 rows to a step, one forward pass each on 8 GPUs.
     "gpu-node": {
         "lora": {"rank": 32, "alpha": 64},
         "learning_rate": 2e-4,
@@ -35,10 +35,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "warmup_ratio": 0.03,
         "max_length_tokens": 4096,
         "micro_rows": 8,
-        "micro_batches": 1,
+        "micro_batches": 8,
         "save_every_steps": 50,
     },
-    # The base in shards over all GPUs, for bases that one GPU does not hold: fewer rows at once.
+    # The base in shards over all GPUs, for bases that one GPU does not hold: fewer rows at once, on up to 32 GPUs.
     "fsdp2": {
         "lora": {"rank": 16, "alpha": 32},
         "learning_rate": 1e-4,
@@ -46,7 +46,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "warmup_ratio": 0.03,
         "max_length_tokens": 4096,
         "micro_rows": 2,
-        "micro_batches": 2,
+        "micro_batches": 32,
         "save_every_steps": 25,
     },
 }
