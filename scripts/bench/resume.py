@@ -4,13 +4,14 @@ One process has loaded the libraries; each attempt is a fork of it that calls `t
 in four, SIGTERM) at a random moment between its start and the length of a whole run. The next attempt resumes; when one
 finishes, its adapter is compared and a new run begins. Checkpoints are written every second step, so many kills fall
 into a save.
-Usage: python scripts/bench/resume.py [--kills 50] [--seed 0]
+Usage: python scripts/bench/resume.py [--kills 50] [--minutes 60] [--seed 0]
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import gc
 import os
 import platform
 import random
@@ -46,15 +47,23 @@ _SIGTERM_SHARE = 0.25
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--minutes", type=float, default=60, help="no further kill after this time")
     parser.add_argument("--seed", type=int, default=0, help="draws the moments")
     arguments = parser.parse_args()
 
     prepare_process()
     import torch
-    import trl  # noqa: F401  loaded once, before the first fork
+    from transformers import AutoTokenizer
+
+    from tianjing.models.precision import precision
+    from training import resumable  # noqa: F401  what `train` loads is loaded once, before the first fork
+    from training.base import load_base
 
     torch.set_num_threads(1)  # no thread pool may exist when a process forks
     model = resolve("tiny").path
+    AutoTokenizer.from_pretrained(model)
+    load_base(model, precision(on_gpu=False), None)
+    gc.freeze()  # a collection in a fork would otherwise copy all the memory that it shares
     draw = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -68,12 +77,16 @@ def main() -> None:
 
         ends: collections.Counter[str] = collections.Counter()
         equal = runs = kills = 0
-        while kills < arguments.kills:
+
+        def more() -> bool:
+            return kills < arguments.kills and time.monotonic() - started < 60 * arguments.minutes
+
+        while more():
             runs += 1
             out = root / f"run-{runs}"
             while True:
                 kind = signal.SIGTERM if draw.random() < _SIGTERM_SHARE else signal.SIGKILL
-                wanted = kind if kills < arguments.kills else None
+                wanted = kind if more() else None
                 digest, status = attempt(dataset, model, out, root / "log", wanted, draw.uniform(0.0, whole_s))
                 if status == 0:
                     break
