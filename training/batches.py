@@ -88,8 +88,9 @@ class StratifiedRows(Sampler[int]):
 class SharedPrefix:
     """Collator: rows {row, input_ids, labels, loss_weights} to one sequence of batch size 1.
 
-    Gives input_ids, position_ids, labels, loss_weights of shape [1, T] and the layout, which `training.attention`
-    reads; with `states` (one [length, D] for each row of the dataset, which `row` counts) also inputs_embeds [1, T, D].
+    Gives input_ids, position_ids, labels, loss_weights of shape [1, T], the numbers of the rows, and the layout, which
+    `training.attention` reads; with `states` (one [length, D] for each row of the dataset, which `row` counts) also
+    inputs_embeds [1, T, D].
     """
 
     states: Sequence[torch.Tensor] | None = None
@@ -113,6 +114,7 @@ class SharedPrefix:
             "labels": torch.tensor([labels]),
             "loss_weights": torch.tensor([weights]),
             "layout": Layout(prefix, tuple(lengths)),
+            "rows": tuple(row["row"] for row in rows if "row" in row),
         }
         if self.states is not None:
             own = [self.states[row["row"]] for row in rows]

@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from tianjing.lineage import artefact
+from training.base import check_adapter_base
 from training.errors import TrainingError
-from training.origin import check_base
 
 console = Console(stderr=True)
 
@@ -21,10 +21,10 @@ def merge(adapter: Path, model: Path, out: Path) -> None:
     """Write `base + adapter` as a plain model folder that any server loads.
 
     Raises:
-        TrainingError: the adapter was trained on another base; or merged and adapted model disagree beyond
+        TrainingError: the adapter was trained on another base; merged and adapted model disagree beyond
             `MAX_LOGIT_DIFFERENCE` on a probe.
     """
-    check_base(adapter, model)
+    check_adapter_base(adapter, model)
     with console.status("merging the adapter into the base"):
         import torch
         import transformers

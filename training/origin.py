@@ -84,21 +84,6 @@ def read_origin(directory: Path) -> Origin:
     return Origin(directory, manifest, adapter_directory, adapter, dataset, base)
 
 
-def check_base(adapter: Path, model: Path) -> None:
-    """Refuse a base that the adapter was not trained on: its numbers would be added to other weights.
-
-    Raises:
-        TrainingError: naming both digests, and where the right base stood.
-    """
-    origin = read_origin(adapter)
-    digest = artefact_digest(model)
-    if digest != origin.base.sha256:
-        raise TrainingError(
-            f"{adapter}: was trained on another base (sha256 {origin.base.sha256[:16]}…) than {model} ({digest[:16]}…)",
-            f"give --model the base it was trained on, '{origin.base.name}', or train an adapter for this one",
-        )
-
-
 def _source(directory: Path, record: InputRecord, above: frozenset[Path] = frozenset()) -> Source:
     path = locate(directory, record)
     manifest: Manifest | None = None

@@ -113,9 +113,8 @@ def test_merged_weights_answer_as_the_adapter_and_keep_the_heads_of_the_base(
 def test_an_adapter_for_another_base_is_refused_by_digest(tiny_model: Path, dataset: Path, tmp_path: Path) -> None:
     made = adapter(tmp_path / "adapter", dataset, tiny_model)
     other = with_own_head(tiny_model, tmp_path / "untied")
-    with pytest.raises(TrainingError, match=r"was trained on another base \(sha256 (.|\n)*give --model") as failure:
+    with pytest.raises(TrainingError, match=r"was trained on another base model than (.|\n)*give --model the base"):
         merge(made, other, tmp_path / "merged")
-    assert read_manifest(tiny_model).digest[:16] in str(failure.value)
     assert not (tmp_path / "merged").exists()
 
 
