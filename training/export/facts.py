@@ -101,7 +101,7 @@ def _front_matter(path: Path) -> dict[str, Any]:
 def _licence(name: str, version: str) -> str | None:
     """An expression, a short name, or the classifier, in this order."""
     try:
-        found = metadata.metadata(name)
+        found: Any = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return None
     if found["Version"] != version:

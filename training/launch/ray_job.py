@@ -94,8 +94,8 @@ def _attempt(job: RayJob, group: Any) -> int:
 
     def on(machine: int, function: Any) -> Any:
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=machine)
-        resources = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_retries": 0}
-        return ray.remote(**resources)(function).options(scheduling_strategy=strategy)
+        remote: Any = ray.remote(num_cpus=job.cpus, num_gpus=job.gpus, max_retries=0)(function)
+        return remote.options(scheduling_strategy=strategy)
 
     address, port = ray.get(on(0, _meeting_point).remote())
     running = [

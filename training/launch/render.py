@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tianjing.config import load
 from tianjing.files import atomic_write
@@ -82,7 +83,7 @@ def render(config: Path, job: JobConfig, target: Target, folder: Path) -> Render
 def _complete(job: JobConfig, training: TrainConfig, target: Target) -> JobConfig:
     """The job with what the training configuration says of dataset, model and out, as its machines see them."""
     written = training.model_dump()
-    found = {name: getattr(job, name) or written.get(name) for name in ("dataset", "model", "out")}
+    found: dict[str, Any] = {name: getattr(job, name) or written.get(name) for name in ("dataset", "model", "out")}
     for name in ("dataset", "out"):
         if found[name] is None:
             raise TrainingError(
