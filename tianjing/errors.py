@@ -3,6 +3,8 @@
 EXIT_STAGE_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_NOT_RELEASED = 3
+# EX_TEMPFAIL of sysexits.h: stopped on request, all work saved; job schedulers requeue on it.
+EXIT_RESUMABLE = 75
 EXIT_INTERRUPTED = 130
 
 

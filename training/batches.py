@@ -40,11 +40,14 @@ class StratifiedRows(Sampler[int]):
     Micro-batches hold rows of one opening and of like length; they are cut into `micro_batches` strata, and each
     optimiser step takes one of every stratum, so that no step teaches one kind of row alone. (Sorting by length, as
     transformers' `group_by_length` does, teaches a small dataset one task after another.)
+
+    The last `blank` rows teach nothing (`training.ranks`) and end every epoch.
     """
 
-    def __init__(self, rows: Sequence[Sequence[int]], micro_rows: int, micro_batches: int, seed: int):
+    def __init__(self, rows: Sequence[Sequence[int]], micro_rows: int, micro_batches: int, seed: int, blank: int = 0):
         self._lengths = [len(row) for row in rows]
-        self._openings = by_opening(rows)
+        self._taught = len(rows) - blank
+        self._openings = by_opening(rows[: self._taught])
         self._micro_rows = micro_rows
         self._micro_batches = micro_batches
         self._seed = seed
@@ -78,14 +81,16 @@ class StratifiedRows(Sampler[int]):
                 if step < len(stratum):
                     yield from stratum[step]
         yield from left_over
+        yield from range(self._taught, len(self._lengths))
 
 
 @dataclass(frozen=True)
 class SharedPrefix:
     """Collator: rows {row, input_ids, labels, loss_weights} to one sequence of batch size 1.
 
-    Gives input_ids, position_ids, labels, loss_weights of shape [1, T] and the layout, which `training.attention`
-    reads; with `states` (one [length, D] for each row of the dataset, which `row` counts) also inputs_embeds [1, T, D].
+    Gives input_ids, position_ids, labels, loss_weights of shape [1, T], the numbers of the rows, and the layout, which
+    `training.attention` reads; with `states` (one [length, D] for each row of the dataset, which `row` counts) also
+    inputs_embeds [1, T, D].
     """
 
     states: Sequence[torch.Tensor] | None = None
@@ -109,6 +114,7 @@ class SharedPrefix:
             "labels": torch.tensor([labels]),
             "loss_weights": torch.tensor([weights]),
             "layout": Layout(prefix, tuple(lengths)),
+            "rows": tuple(row["row"] for row in rows if "row" in row),
         }
         if self.states is not None:
             own = [self.states[row["row"]] for row in rows]
@@ -121,7 +127,7 @@ def _common_prefix(ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]
 
     That token predicts the row's first supervised one, so it must stand in the row's own part.
     """
-    limit = min(next(index for index, label in enumerate(row) if label != IGNORED) - 1 for row in labels)
+    limit = min(next((index for index, label in enumerate(row) if label != IGNORED), len(row)) - 1 for row in labels)
     first = ids[0]
     for index in range(max(0, limit)):
         if any(row[index] != first[index] for row in ids):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tianjing.lineage import artefact, read_manifest
+from tianjing.lineage import artefact
+from training.base import check_adapter_base
 from training.errors import TrainingError
 
 console = Console(stderr=True)
@@ -20,9 +21,10 @@ def merge(adapter: Path, model: Path, out: Path) -> None:
     """Write `base + adapter` as a plain model folder that any server loads.
 
     Raises:
-        TrainingError: merged and adapted model disagree beyond `MAX_LOGIT_DIFFERENCE` on a probe.
+        TrainingError: the adapter was trained on another base; merged and adapted model disagree beyond
+            `MAX_LOGIT_DIFFERENCE` on a probe.
     """
-    read_manifest(adapter)
+    check_adapter_base(adapter, model)
     with console.status("merging the adapter into the base"):
         import torch
         import transformers

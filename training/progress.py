@@ -1,29 +1,55 @@
-"""Progress of a training run: a bar with the loss and the time left, and complete checkpoints."""
+"""What a person sees of a running training, and what happens between its steps."""
 
 from __future__ import annotations
 
-import shutil
 import time
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
-_COMPLETE = "complete"
-
+from training.attention import Layout
+from training.config import EvaluationSection
+from training.interruption import Stop
+from training.ranks import any_rank
+from training.validation import VALIDATION_LOSS, exhausted
 
 # A log file gets a line this often; a terminal gets a live bar.
 _LINE_EVERY_STEPS = 5
 
 
-class ProgressBar(TrainerCallback):
-    """Shows steps, loss, tokens per second and time left on stderr."""
+@dataclass
+class Meter:
+    """What was trained on since the process started."""
 
-    def __init__(self, tokens_per_step: float):
-        self._tokens_per_step = tokens_per_step
-        self._console = Console(stderr=True)
+    tokens: int = 0
+    """Of all rows, each in full, also where a shared prompt is computed once."""
+    own: int = 0
+    """Of these, behind the shared prompts."""
+    room: int = 0
+    """Places in which the attention computes them: every row of a batch is padded to its longest."""
+
+    def count(self, layout: Layout) -> None:
+        """Add one micro-batch."""
+        rows = len(layout.lengths)
+        self.tokens += rows * layout.prefix + sum(layout.lengths)
+        self.own += sum(layout.lengths)
+        self.room += rows * max(layout.lengths)
+
+    @property
+    def padding(self) -> float:
+        """Share of padding in the attention of the rows' own parts, 0 to 1."""
+        return 1 - self.own / self.room if self.room else 0.0
+
+
+class ProgressBar(TrainerCallback):
+    """Shows step, loss, tokens per second, padding and time left on stderr."""
+
+    def __init__(self, meter: Meter, console: Console | None = None):
+        self._meter = meter
+        self._console = console or Console(stderr=True)
         self._progress: Progress | None = None
         self._loss = "–"
 
@@ -34,6 +60,7 @@ class ProgressBar(TrainerCallback):
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]}"),
             TextColumn("{task.fields[speed]} tok/s"),
+            TextColumn("padding {task.fields[padding]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -42,45 +69,64 @@ class ProgressBar(TrainerCallback):
         if self._console.is_terminal:
             self._progress.start()
         self._bar = self._progress.add_task(
-            "train", total=state.max_steps, completed=state.global_step, loss="–", speed="–"
+            "train", total=state.max_steps, completed=state.global_step, loss="–", speed="–", padding="–"
         )
         self._first_step, self._started = state.global_step, time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         assert self._progress is not None
         elapsed = time.monotonic() - self._started
-        speed = (state.global_step - self._first_step) * self._tokens_per_step / max(elapsed, 1e-9)
-        self._progress.update(self._bar, completed=state.global_step, speed=f"{speed:.0f}")
+        speed, padding = f"{self._meter.tokens / max(elapsed, 1e-9):.0f}", f"{self._meter.padding:.0%}"
+        self._progress.update(self._bar, completed=state.global_step, speed=speed, padding=padding)
         if not self._console.is_terminal and state.global_step % _LINE_EVERY_STEPS == 0:
-            done = state.global_step - self._first_step
-            left = elapsed / done * (state.max_steps - state.global_step)
+            left = elapsed / (state.global_step - self._first_step) * (state.max_steps - state.global_step)
             self._console.print(
-                f"train {state.global_step}/{state.max_steps} loss {self._loss} {speed:.0f} tok/s, {left:.0f} s left"
+                f"train {state.global_step}/{state.max_steps} loss {self._loss} {speed} tok/s, padding {padding}, "
+                f"{left:.0f} s left"
             )
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        if self._progress is not None and logs and "loss" in logs:
+        if self._progress is None or not logs:
+            return
+        if "loss" in logs:
             self._loss = f"{float(logs['loss']):.3f}"
             self._progress.update(self._bar, loss=self._loss)
+        if VALIDATION_LOSS in logs:
+            self._console.print(f"step {state.global_step}: validation loss {logs[VALIDATION_LOSS]:.4f}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._progress is not None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back, also when training ends by an exception."""
+        if self._progress is not None and self._console.is_terminal:
             self._progress.stop()
 
 
-class CompleteCheckpoints(TrainerCallback):
-    """Marks a checkpoint as complete once all of it is written; a killed save has no mark."""
+class StopAfterStep(TrainerCallback):
+    """Saves and ends the run at the end of a step in whose course one of its processes was asked to stop."""
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
+    def __init__(self, stop: Stop):
+        self._stop = stop
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if any_rank(self._stop.requested):
+            self._stop.requested = True
+            control.should_save = control.should_training_stop = True
 
 
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; incomplete ones are removed."""
-    found: list[tuple[int, Path]] = []
-    for path in folder.glob("checkpoint-*"):
-        if (path / _COMPLETE).exists():
-            found.append((int(path.name.rsplit("-", 1)[1]), path))
-        else:
-            shutil.rmtree(path)
-    return max(found)[1] if found else None
+class Evaluations(TrainerCallback):
+    """Calls for the validation loss every few steps and at the last, keeps a checkpoint of each, and ends a run that no
+    longer gets better."""
+
+    def __init__(self, section: EvaluationSection):
+        self._section = section
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step % self._section.every_steps == 0 or state.global_step >= state.max_steps:
+            control.should_evaluate = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_save = True
+        if exhausted(state.log_history, self._section.patience, self._section.min_improvement):
+            control.should_training_stop = True

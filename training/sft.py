@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: dataset to LoRA adapter, resumable at the last complete checkpoint."""
+"""Supervised fine-tuning: dataset to LoRA adapter, resumable at the last sound checkpoint."""
 
 from __future__ import annotations
 
@@ -14,33 +14,54 @@ from typing import Any
 from rich.console import Console
 
 from tianjing.dataset import read_examples
-from tianjing.files import atomic_write, canonical_json, sha256_bytes, write_jsonl
+from tianjing.files import atomic_write, write_jsonl
 from tianjing.lineage import artefact, artefact_digest
 from tianjing.models.precision import precision
+from tianjing.order import order_key
+from training.base import check_context, check_requirements, load_base
+from training.checkpoints import Checkpoints
 from training.config import TrainConfig
 from training.errors import TrainingError
-from training.rows import TokenRows, choose, tokenize
+from training.interruption import Interrupted, Stop, stop_on_sigterm
+from training.ranks import Ranks, agreed, blank_row, leave
+from training.rows import TokenRow, TokenRows, choose, tokenize
+from training.workspace import Resume, claim, must_have, run_digest, run_parts
 
-console = Console(stderr=True)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 # Parameters of mallopt(3).
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
 
-def train(dataset: Path, model: Path, out: Path, config: TrainConfig) -> None:
+def train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: Resume = "auto") -> None:
     """Train an adapter on `dataset/train.parquet` and write it as an artefact to `out`.
 
-    A run that was stopped goes on from its last checkpoint when dataset, model and configuration are
-    the same; otherwise it starts afresh.
+    Args:
+        resume: `auto` goes on from the last sound checkpoint when dataset, base model and configuration are the same,
+            and starts afresh otherwise; `never` starts afresh; `must` refuses to.
 
     Raises:
-        TrainingError: the dataset leaves no row to train on.
+        TrainingError: the dataset leaves no row to train on; the configuration asks for what the model or the machine
+            does not have; a loss is not a finite number; a checkpoint cannot be written; nothing to resume from.
+        Interrupted: SIGTERM came; the running step was finished and saved.
         TianjingError: the dataset or the model is missing.
     """
+    with stop_on_sigterm() as stop:
+        _train(dataset, model, out, config, resume, stop)
+
+
+def _train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: Resume, stop: Stop) -> None:
+    ranks = Ranks.from_environment()
+    ranks.share(config.micro_batches)
+    console.quiet = not ranks.writes
+    check_requirements(config)
     examples = choose(read_examples(dataset / "train.parquet"), config.max_rows_per_task, config.seed)
     work = out.parent / ".work" / out.name
-    _claim(work, canonical_json([artefact_digest(dataset), artefact_digest(model), config.model_dump(mode="json")]))
+    parts = run_parts(artefact_digest(dataset), artefact_digest(model), config.result_fields())
+    if ranks.writes:  # the others touch nothing before torch's process group, which all must join, stands
+        claim(work, parts, resume, console.print)
+    checkpoints = Checkpoints(work, run_digest(parts), config.keep_checkpoints)
 
     prepare_process()
     with console.status("loading torch and transformers"):
@@ -49,40 +70,101 @@ def train(dataset: Path, model: Path, out: Path, config: TrainConfig) -> None:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(config.threads or ranks.threads)
+    check_context(model, config.max_length_tokens)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
     tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
     if not tokens.rows:
-        raise TrainingError(
-            f"{dataset}: no row to train on; left out: { {k: len(v) for k, v in tokens.dropped.items()} }",
-            "raise max_length_tokens, or rebuild the dataset",
-        )
-    _announce(tokens, config)
-    trainer = _trainer(model, tokenizer, tokens, work, config)
+        raise _no_row(dataset / "train.parquet", len(examples), tokens)
+    validation = _validation_rows(dataset, tokenizer, config)
+    _announce(tokens, validation, config)
+    trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop)
+    try:
+        seconds = _run(trainer, checkpoints, config, resume, stop)
+    finally:
+        leave()
+    if not ranks.writes:
+        return
 
-    from training.progress import latest_checkpoint
+    best = _take_best(trainer, config)
+    history = trainer.state.log_history
+    with artefact(out, kind="adapter", inputs=[dataset, model], parameters=config.result_fields()) as result:
+        from training.plot import loss_plot
 
-    checkpoint = latest_checkpoint(work)
-    if checkpoint is not None:
-        console.print(f"going on from {checkpoint.name}")
-    started = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    seconds = time.monotonic() - started
-
-    with artefact(out, kind="adapter", inputs=[dataset, model], parameters=config.model_dump(mode="json")) as result:
         trainer.model.save_pretrained(result.dir)
         (result.dir / "README.md").unlink(missing_ok=True)  # peft's empty model card; the manifest says more
         _settle_config(result.dir / "adapter_config.json", model.name)
         tokenizer.save_pretrained(result.dir)
-        write_jsonl(result.dir / "loss.jsonl", _losses(trainer.state.log_history))
+        write_jsonl(result.dir / "loss.jsonl", _losses(history))
+        (result.dir / "loss.svg").write_text(loss_plot(history), encoding="utf-8")
         result.count("rows", len(tokens.rows))
         result.count("tokens", sum(len(row.input_ids) for row in tokens.rows))
         result.count("supervised_tokens", sum(row.supervised for row in tokens.rows))
         result.count("steps", trainer.state.global_step)
         result.count("seconds", round(seconds))
+        if best is not None:
+            result.count("validation_rows", len(validation))
+            result.count("best_step", best)
         for reason, ids in tokens.dropped.items():
             result.drop(reason, len(ids))
     shutil.rmtree(work)
+
+
+def _run(trainer: Any, checkpoints: Checkpoints, config: TrainConfig, resume: Resume, stop: Stop) -> float:
+    """Take the steps that are left; returns the seconds they took.
+
+    Raises:
+        Interrupted: a stop was asked for before the last step.
+    """
+    from training.progress import ProgressBar
+    from training.validation import exhausted
+
+    found = agreed(lambda: checkpoints.newest(console.print))
+    if found is None and resume == "must":
+        raise must_have(checkpoints.folder)
+    if found is not None:
+        console.print(f"going on from {found.path.name}")
+        if found.record.world_size != trainer.args.world_size:
+            console.print(
+                f"{found.path.name} was saved by {found.record.world_size} processes and goes on with "
+                f"{trainer.args.world_size}: rows and random numbers fall otherwise, so the result is not exactly that "
+                "of an uninterrupted run"
+            )
+        trainer.restore_state(found.record.step)
+
+    def finished() -> bool:
+        section, state = config.evaluation, trainer.state
+        stopped_early = section and exhausted(state.log_history, section.patience, section.min_improvement)
+        return bool(stopped_early) or 0 < state.max_steps <= state.global_step
+
+    started = time.monotonic()
+    if found is not None and finished():  # stopped after its last step, before its artefact was written
+        trainer.restore(found.record.step)
+        return 0.0
+    stop.keep_until_a_step_is_done()
+    bars = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, ProgressBar)]
+    try:
+        trainer.train(resume_from_checkpoint=str(found.path) if found else None)
+    finally:
+        for bar in bars:
+            bar.close()
+    if stop.requested and not finished():
+        step, total = trainer.state.global_step, trainer.state.max_steps
+        raise Interrupted(f"stopped after step {step} of {total}; saved in {checkpoints.path(step)}")
+    return time.monotonic() - started
+
+
+def _take_best(trainer: Any, config: TrainConfig) -> int | None:
+    """Give the trainer's model the weights of the lowest validation loss; returns their step, None without one."""
+    from training.validation import best_step, losses
+
+    best = best_step(trainer.state.log_history) if config.evaluation else None
+    if best is not None:
+        lowest = dict(losses(trainer.state.log_history))[best]
+        console.print(f"lowest validation loss {lowest:.4f} at step {best} of {trainer.state.global_step}: its weights")
+        if best != trainer.state.global_step:
+            trainer.restore(best)
+    return best
 
 
 def prepare_process() -> None:
@@ -98,58 +180,99 @@ def prepare_process() -> None:
             libc.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
-def _claim(work: Path, fingerprint: str) -> None:
-    """Keep the checkpoints in `work` only when they belong to this very run."""
-    mark = work / "fingerprint"
-    digest = sha256_bytes(fingerprint.encode())
-    if work.exists() and (not mark.exists() or mark.read_text() != digest):
-        shutil.rmtree(work)
-    work.mkdir(parents=True, exist_ok=True)
-    atomic_write(mark, digest)
+def _no_row(file: Path, read: int, tokens: TokenRows) -> TrainingError:
+    """Why nothing is left to train on."""
+    counts = {reason: len(ids) for reason, ids in tokens.dropped.items()}
+    if counts.get("no_assistant_answer") == read:
+        return TrainingError(
+            f"{file}: none of its {read} rows ends with an assistant's turn, so there is nothing to learn from",
+            "give a dataset whose last message has the role assistant, as tianjing data build writes it",
+        )
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    return TrainingError(
+        f"{file}: no row to train on; left out: {reasons or 'none, the file is empty'}",
+        "raise max_length_tokens, or rebuild the dataset",
+    )
 
 
-def _announce(tokens: TokenRows, config: TrainConfig) -> None:
+def _validation_rows(dataset: Path, tokenizer: Any, config: TrainConfig) -> list[TokenRow]:
+    """Rows of the validation split that the configuration asks for.
+
+    Raises:
+        TrainingError: there is none that can be used.
+    """
+    if config.evaluation is None:
+        return []
+    file = dataset / "validation.parquet"
+    examples = sorted(read_examples(file), key=lambda row: order_key(config.seed, row.id))
+    chosen = examples[: config.evaluation.max_rows]
+    rows = tokenize(chosen, tokenizer, config.max_length_tokens, config.decision_weight).rows
+    if not rows:
+        raise TrainingError(
+            f"{file}: no row to take the validation loss on ({len(examples)} read)",
+            "build the dataset with a validation split (data.extract.split.validation_fraction), or leave evaluation "
+            "out",
+        )
+    return rows
+
+
+def _announce(tokens: TokenRows, validation: list[TokenRow], config: TrainConfig) -> None:
     total = sum(len(row.input_ids) for row in tokens.rows)
     supervised = sum(row.supervised for row in tokens.rows)
+    held_out = f", validation on {len(validation)} rows" if validation else ""
     console.print(
         f"{len(tokens.rows)} rows, {total} tokens ({supervised} supervised), "
-        f"{config.epochs:g} epochs in batches of {config.batch_rows}, seed {config.seed}"
+        f"{config.epochs:g} epochs in batches of {config.batch_rows}, seed {config.seed}{held_out}"
     )
     for reason, ids in tokens.dropped.items():
         console.print(f"left out {len(ids)} rows ({reason}): {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}")
 
 
-def _trainer(model: Path, tokenizer: Any, tokens: TokenRows, work: Path, config: TrainConfig) -> Any:
+def _trainer(
+    model: Path,
+    tokenizer: Any,
+    tokens: TokenRows,
+    validation: list[TokenRow],
+    checkpoints: Checkpoints,
+    out: Path,
+    config: TrainConfig,
+    ranks: Ranks,
+    stop: Stop,
+) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM, PrinterCallback
+    from transformers import PrinterCallback
 
-    from training.attention import NAME as SHARED_PREFIX
     from training.batches import SharedPrefix
-    from training.progress import CompleteCheckpoints, ProgressBar
-    from training.trainer import SupervisedTokenTrainer
+    from training.progress import Evaluations, Meter, ProgressBar, StopAfterStep
+    from training.resumable import ResumableTrainer
 
     dtype = precision(on_gpu=torch.cuda.is_available())
     console.print(f"computing in {dtype}")
-    base = AutoModelForCausalLM.from_pretrained(
-        model, dtype=dtype, local_files_only=True, attn_implementation=SHARED_PREFIX
-    )
-    steps_per_epoch = -(-len(tokens.rows) // config.batch_rows)
-    trainer = SupervisedTokenTrainer(
+    base = load_base(model, dtype, config.quantize)
+    meter = Meter()
+    blank = ranks.blank_rows(len(tokens.rows), config.micro_rows)
+    trainer = ResumableTrainer(
         model=base,
-        args=_arguments(work, config),
-        train_dataset=_training_rows(tokens),
+        args=_arguments(checkpoints.folder, out, config, ranks),
+        train_dataset=_training_rows(tokens, blank),
         data_collator=SharedPrefix(),
         processing_class=tokenizer,
         peft_config=_lora(base.config.num_hidden_layers, config),
         callbacks=[
-            ProgressBar(sum(len(row.input_ids) for row in tokens.rows) / steps_per_epoch),
-            CompleteCheckpoints(),
+            *([ProgressBar(meter)] if ranks.writes else []),
+            *([Evaluations(config.evaluation)] if config.evaluation else []),
+            StopAfterStep(stop),
         ],
     )
+    trainer.blank_rows = blank
+    trainer.checkpoints, trainer.meter = checkpoints, meter
+    trainer.row_ids = [row.id for row in tokens.rows]
+    trainer.validation = validation
+    trainer.loraplus_ratio = config.lora.loraplus_ratio
     # TRL adds a callback that prints every log line; the bar above shows the same.
     trainer.remove_callback(PrinterCallback)
     layers, top = base.config.num_hidden_layers, config.lora.top_layers
-    if top and top < layers and config.epochs > 1:
+    if top and top < layers and config.epochs > 1 and not config.lora.trains_base:
         _keep_trunk(trainer, layers - top, len(tokens.rows))
     return trainer
 
@@ -160,27 +283,28 @@ def _lora(layers: int, config: TrainConfig) -> Any:
 
     top = config.lora.top_layers
     return LoraConfig(
-        r=config.lora.rank,
-        lora_alpha=config.lora.alpha,
-        lora_dropout=config.lora.dropout,
-        target_modules=list(config.lora.targets),
+        **config.lora.peft(),
         layers_to_transform=list(range(max(0, layers - top), layers)) if top else None,
         layers_pattern="layers" if top else None,
         task_type="CAUSAL_LM",
     )
 
 
-def _arguments(work: Path, config: TrainConfig) -> Any:
+def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
     import torch
     from trl import SFTConfig
 
+    # Beside the artefact: the work folder goes when the run is finished.
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.parent / "tensorboard" / out.name))
     return SFTConfig(
         output_dir=str(work),
+        run_name=out.name,
         use_cpu=not torch.cuda.is_available(),
         bf16=precision(on_gpu=torch.cuda.is_available()) == "bfloat16",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.micro_rows,
-        gradient_accumulation_steps=config.micro_batches,
+        gradient_accumulation_steps=ranks.share(config.micro_batches),
+        ddp_find_unused_parameters=False,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.schedule,
         warmup_steps=config.warmup_ratio,
@@ -193,17 +317,16 @@ def _arguments(work: Path, config: TrainConfig) -> Any:
         remove_unused_columns=False,
         save_strategy="steps",
         save_steps=config.save_every_steps,
-        save_total_limit=2,
         logging_steps=1,
         disable_tqdm=True,
-        report_to="none",
+        report_to=config.report_to,
         seed=config.seed,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
     )
 
 
-def _training_rows(tokens: TokenRows) -> Any:
+def _training_rows(tokens: TokenRows, blank: int) -> Any:
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
@@ -212,6 +335,7 @@ def _training_rows(tokens: TokenRows) -> Any:
             {"row": number, "input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights}
             for number, row in enumerate(tokens.rows)
         ]
+        + [blank_row(len(tokens.rows) + number, tokens.rows[0].input_ids) for number in range(blank)]
     )
 
 
@@ -242,9 +366,9 @@ def _settle_config(path: Path, base: str) -> None:
 
 
 def _losses(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    keys = ("loss", "mean_token_accuracy", "learning_rate", "grad_norm")
+    keys = ("loss", "mean_token_accuracy", "learning_rate", "grad_norm", "eval_loss", "eval_mean_token_accuracy")
     return [
         {"step": entry["step"], **{key: round(float(entry[key]), 8) for key in keys if key in entry}}
         for entry in history
-        if "loss" in entry
+        if "loss" in entry or "eval_loss" in entry
     ]

@@ -5,6 +5,7 @@ Shape suffixes: B rows, T tokens, D model width, S supervised tokens.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ class SupervisedTokenTrainer(SFTTrainer):
 
     upper: Any = None
     """What a step runs when its batch carries the states of the frozen trunk (`keep_trunk`)."""
+
+    blank_rows: int = 0
+    """Rows at the end of the dataset that teach nothing (`training.ranks`)."""
 
     _head: SupervisedHead | None = None
 
@@ -56,9 +60,14 @@ class SupervisedTokenTrainer(SFTTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> StratifiedRows:
         """Rows that open alike together, in place of transformers' own grouping by length."""
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        micro_batches = self.args.gradient_accumulation_steps
+        # Of the whole step: each process computes its share of them.
+        micro_batches = self.args.gradient_accumulation_steps * self.args.world_size
         return StratifiedRows(
-            list(dataset["input_ids"]), self.args.per_device_train_batch_size, micro_batches, self.args.seed
+            list(dataset["input_ids"]),
+            self.args.per_device_train_batch_size,
+            micro_batches,
+            self.args.seed,
+            self.blank_rows,
         )
 
     def compute_loss(
@@ -67,7 +76,16 @@ class SupervisedTokenTrainer(SFTTrainer):
         """Weighted sum of the token losses over `num_items_in_batch` (the supervised tokens of the whole step)."""
         if return_outputs:
             raise ValueError("the head meets supervised tokens only; there are no full logits to return")
-        causal = self.accelerator.unwrap_model(model).get_base_model()
+        inner = self.accelerator.unwrap_model(model)
+        if self.accelerator.num_processes == 1:
+            return self._loss(inner, inputs, num_items_in_batch)
+        loss = _through(model, inner, lambda: self._loss(inner, inputs, num_items_in_batch))
+        # The count is that of all processes, and their gradients are averaged, not summed.
+        return loss * self.accelerator.num_processes
+
+    def _loss(self, inner: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
+        """This process' part of the loss; `inner` is the adapted model without what wraps it for several processes."""
+        causal = inner.get_base_model()
         decoder = self.upper if "inputs_embeds" in inputs else causal.get_decoder()
         with self.accelerator.autocast():
             hidden_BTD = run(decoder, inputs)
@@ -86,8 +104,36 @@ class SupervisedTokenTrainer(SFTTrainer):
     def _record(self, loss: HeadLoss, tokens: int) -> None:
         """The metrics that TRL logs under the same names."""
         mode = "train" if self.model is not None and self.model.training else "eval"
-        self._metrics[mode]["entropy"].append(loss.entropy_S.mean().item())
-        self._metrics[mode]["mean_token_accuracy"].append(loss.correct_S.float().mean().item())
+        entropy, correct, supervised, all_tokens = self._over_processes(
+            loss.entropy_S.sum(), loss.correct_S.sum(), loss.correct_S.numel(), tokens
+        )
+        self._metrics[mode]["entropy"].append(entropy / max(1, supervised))
+        self._metrics[mode]["mean_token_accuracy"].append(correct / max(1, supervised))
         if mode == "train":
-            self._total_train_tokens += tokens
+            self._total_train_tokens += int(all_tokens)
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
+
+    def _over_processes(self, *numbers: Any) -> list[float]:
+        """Each number summed over the processes."""
+        own = torch.tensor([float(number) for number in numbers], device=self.accelerator.device)
+        summed: Any = self.accelerator.reduce(own, "sum")
+        return [float(number) for number in summed]
+
+
+def _through(wrapped: Any, inner: Any, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """`compute` as if it were `inner.forward`, called through what wraps it.
+
+    DistributedDataParallel averages gradients, and FSDP2 gathers weights, only around a call of the wrapped module; the
+    loss calls parts of `inner` directly.
+    """
+    forward = inner.forward
+
+    def instead(*_: Any, **__: Any) -> torch.Tensor:
+        inner.forward = forward
+        return compute()
+
+    inner.forward = instead
+    try:
+        return wrapped()
+    finally:
+        inner.forward = forward

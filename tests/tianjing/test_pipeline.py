@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY
 from tests.tianjing.test_cli import tianjing
-from tianjing.errors import TianjingError
+from tianjing.errors import EXIT_INTERRUPTED, EXIT_RESUMABLE, TianjingError
 from tianjing.lineage import artefact, artefact_digest
+from tianjing.pipeline import process
 from tianjing.pipeline.config import PipelineConfig, load_pipeline
+from tianjing.pipeline.run import resumable, run_stage
 from tianjing.pipeline.stages import Stage, stages
 from tianjing.pipeline.state import Finished, _folder_digest, locked, read_finished, stage_key, write_finished
 
@@ -130,6 +133,21 @@ def test_moving_the_run_elsewhere_keeps_its_keys(tmp_path: Path) -> None:
     here = stages(config, raw, model, tmp_path / "a", "stop")[0]
     there = stages(config, raw, model, tmp_path / "b", "stop")[0]
     assert stage_key(here) == stage_key(there)
+
+
+@pytest.mark.parametrize("status", [EXIT_RESUMABLE, EXIT_INTERRUPTED, -signal.SIGTERM])
+def test_a_stage_that_was_stopped_and_can_go_on_stops_the_pipeline_as_interrupted(
+    status: int, finished: tuple[Path, Stage], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, stage = finished
+    monkeypatch.setattr(process, "run", lambda command: process.Result(status, 1.0, 0.1))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ended = resumable(out, lambda: int(isinstance(run_stage(stage, out, stage.name, again=True), int)))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == EXIT_INTERRUPTED
+    assert "the same command goes on from here" in capsys.readouterr().err
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -1,10 +1,22 @@
-"""An adapter that could not be served fails when the configuration is read."""
+"""A configuration that could not be trained or served fails when it is read, and names the line and what to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tianjing.config import parse
+from tests.conftest import REPOSITORY
+from tianjing.config import load, parse
 from tianjing.errors import TianjingError
-from training.config import TrainConfig
+from training.config import PRESETS, TrainConfig, unserved
+
+
+def read(text: str, folder: Path) -> TrainConfig:
+    path = folder / "train.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(TrainConfig, path)
 
 
 def test_trained_head_is_refused_with_what_to_use_instead() -> None:
@@ -24,3 +36,125 @@ def test_unknown_key_names_the_nearest_and_the_allowed_ones() -> None:
     assert "unknown key 'lora.rnak'" in message
     assert "did you mean 'rank'?" in message
     assert "alpha" in message and "top_layers" in message
+
+
+def test_a_preset_stands_beneath_the_files_own_fields_also_inside_a_section(tmp_path: Path) -> None:
+    config = read("preset: gpu-1\nlora: {rank: 8}\nmicro_rows: 3\n", tmp_path)
+    assert (config.lora.rank, config.lora.alpha) == (8, PRESETS["gpu-1"]["lora"]["alpha"])
+    assert config.micro_rows == 3
+    assert config.learning_rate == PRESETS["gpu-1"]["learning_rate"] != TrainConfig().learning_rate
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_valid_and_the_result_does_not_depend_on_having_named_it(name: str) -> None:
+    by_name = parse(TrainConfig, {"preset": name}, "train.yaml")
+    spelt_out = parse(TrainConfig, PRESETS[name], "train.yaml")
+    assert by_name.result_fields() == spelt_out.result_fields()
+
+
+def test_the_cpu_preset_is_the_defaults() -> None:
+    assert parse(TrainConfig, {"preset": "cpu"}, "t").result_fields() == TrainConfig().result_fields()
+
+
+def test_an_unknown_preset_names_the_known_ones_and_the_line(tmp_path: Path) -> None:
+    with pytest.raises(TianjingError, match=r"train\.yaml:2: 'preset'.*'cpu', 'gpu-1', 'gpu-node' or 'fsdp2'"):
+        read("epochs: 1\npreset: gpu-9\n", tmp_path)
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_preference_training_is_refused(method: str, tmp_path: Path) -> None:
+    with pytest.raises(TianjingError, match=r"train\.yaml:1: 'method': preference training is not part.*use 'sft'"):
+        read(f"method: {method}\n", tmp_path)
+
+
+REFUSED = {
+    "rank": ("rank: 600", "'lora.rank': vLLM serves ranks up to 512"),
+    "rank of one module": ("rank_pattern: {q_proj: 600}", "'lora.rank_pattern.q_proj': vLLM serves ranks up to 512"),
+    "DoRA": ("use_dora: true", "'lora.use_dora': .*use a higher rank with use_rslora"),
+    "bias": ("bias: lora_only", "'lora.bias': .*use 'none' and a higher rank"),
+    "whole modules": ("modules_to_save: [norm]", "'lora.modules_to_save': .*name linear layers in targets"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_vllm_cannot_serve_is_refused_by_line_unless_transformers_serves_it(what: str, tmp_path: Path) -> None:
+    line, message = REFUSED[what]
+    with pytest.raises(TianjingError, match=rf"train\.yaml:2: {message}.*serve_with: transformers"):
+        read(f"lora:\n  {line}\n", tmp_path)
+    read(f"lora:\n  {line}\nserve_with: transformers\n", tmp_path)
+
+
+@pytest.mark.parametrize("first", ["pissa", "pissa_niter_16", "olora", "corda", "loftq", "eva", "lora_ga", "guassian"])
+def test_first_weights_that_this_trainer_cannot_make_are_refused_for_every_server(first: str, tmp_path: Path) -> None:
+    for server in ("vllm", "transformers"):
+        with pytest.raises(TianjingError, match=r"train\.yaml:1: 'lora.init_lora_weights': .*orthogonal"):
+            read(f"lora: {{init_lora_weights: {first}}}\nserve_with: {server}\n", tmp_path)
+
+
+def test_layer_replication_is_refused_for_every_server(tmp_path: Path) -> None:
+    for server in ("vllm", "transformers"):
+        with pytest.raises(TianjingError, match="train the layers that the base has"):
+            read(f"lora: {{layer_replication: [[0, 2], [1, 2]]}}\nserve_with: {server}\n", tmp_path)
+
+
+@pytest.mark.parametrize("field", ["rank_pattern", "alpha_pattern"])
+def test_a_pattern_that_would_match_no_adapted_module_is_refused(field: str, tmp_path: Path) -> None:
+    with pytest.raises(TianjingError, match=rf"'lora.{field}': 'c_attn' is no module that gets an adapter"):
+        read(f"lora: {{{field}: {{c_attn: 8}}}}\n", tmp_path)
+    config = read(f"lora: {{{field}: {{layers.1.mlp.down_proj: 8}}}}\n", tmp_path)
+    assert config.lora.peft()[field] == {"layers.1.mlp.down_proj": 8}
+
+
+def test_places_and_bookkeeping_are_no_part_of_what_the_weights_depend_on() -> None:
+    plain = TrainConfig()
+    elsewhere = plain.model_copy(
+        update={"model": "/a", "dataset": "/b", "out": "/c", "report_to": "mlflow", "save_every_steps": 3}
+    )
+    assert elsewhere.result_fields() == plain.result_fields()
+    assert plain.model_copy(update={"threads": 3}).result_fields() != plain.result_fields()
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "examples" / "training").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_training_configuration_loads(path: Path) -> None:
+    assert load(TrainConfig, path).method == "sft"
+
+
+ADAPTERS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "rank 512": {"r": 512},
+    "rank 513": {"r": 513},
+    "a module above": {"rank_pattern": {"q_proj": 600}},
+    "a module below": {"rank_pattern": {"q_proj": 4}, "alpha_pattern": {"q_proj": 4}},
+    "rsLoRA": {"use_rslora": True},
+    "DoRA": {"use_dora": True},
+    "bias all": {"bias": "all"},
+    "bias lora_only": {"bias": "lora_only"},
+    "adapter bias": {"lora_bias": True},
+    "head": {"modules_to_save": ["lm_head"]},
+    "classifier": {"modules_to_save": ["score"]},
+    "classifier and norm": {"modules_to_save": ["score", "norm"]},
+    "false": {"init_lora_weights": False},
+    **{
+        first: {"init_lora_weights": first}
+        for first in ("gaussian", "eva", "orthogonal", "pissa", "pissa_niter_4", "olora", "corda", "mica", "lora_ga")
+    },
+    "replicated": {"layer_replication": [[0, 2], [1, 2]]},
+    "activated": {"alora_invocation_tokens": [1, 2]},
+}
+
+
+@pytest.mark.slow
+def test_the_engine_refuses_and_serves_what_this_table_says() -> None:
+    from peft import LoraConfig
+    from vllm.config.lora import LoRAConfig
+    from vllm.lora.peft_helper import PEFTHelper
+
+    engine = LoRAConfig(max_lora_rank=512)
+    for name, given in ADAPTERS.items():
+        fields = LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"], **given).to_dict()
+        try:
+            PEFTHelper.from_dict(fields).validate_legal(engine)
+            served = True
+        except ValueError:
+            served = False
+        assert (unserved(fields) == []) == served, name

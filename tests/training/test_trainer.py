@@ -1,10 +1,8 @@
-"""The supervised-token head gives the loss of the full head, and checkpoints are whole or not there."""
+"""The supervised-token head gives the loss of the full head."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-from training.progress import latest_checkpoint
 
 
 def test_loss_on_supervised_tokens_equals_the_full_head_in_fp32(tiny_model: Path, tmp_path: Path) -> None:
@@ -56,14 +54,3 @@ def test_loss_on_supervised_tokens_equals_the_full_head_in_fp32(tiny_model: Path
 
     ours.backward()
     assert all(p.grad is not None for p in trainer.model.parameters() if p.requires_grad)
-
-
-def test_a_checkpoint_that_was_killed_while_saving_is_not_resumed_from(tmp_path: Path) -> None:
-    for step, complete in ((10, True), (20, True), (30, False)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if complete:
-            (folder / "complete").touch()
-    found = latest_checkpoint(tmp_path)
-    assert found is not None and found.name == "checkpoint-20"
-    assert not (tmp_path / "checkpoint-30").exists()

@@ -16,7 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from tianjing.console import print_table
-from tianjing.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_NOT_RELEASED, EXIT_STAGE_FAILED, TianjingError
+from tianjing.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_NOT_RELEASED,
+    EXIT_RESUMABLE,
+    EXIT_STAGE_FAILED,
+    TianjingError,
+)
 from tianjing.files import OnError, atomic_write
 from tianjing.lineage import artefact_digest
 from tianjing.models import resolve
@@ -130,7 +137,7 @@ def _settings_file(out: Path, stage: Stage) -> Path | None:
 
 
 def _failed(stage: Stage, status: int) -> int:
-    if status in (EXIT_INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):
+    if status in (EXIT_INTERRUPTED, EXIT_RESUMABLE, -signal.SIGINT, -signal.SIGTERM):
         raise KeyboardInterrupt
     reason = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     console.print(f"[red]✗ {stage.name} {reason}[/]; nothing that was finished is lost. Mend the cause, then repeat.")

@@ -1,0 +1,94 @@
+"""A run on several processes takes the steps of one: the same rows in each, the same losses, one artefact."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from accelerate.data_loader import BatchSamplerShard
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import BatchSampler
+
+from tests.training.samples import service_dataset
+from training.batches import StratifiedRows
+from training.errors import TrainingError
+from training.ranks import Ranks
+
+# The tiny model in fp32, whatever the processor can do: bfloat16 would round the two runs apart.
+_RUN_IN_FP32 = """
+import sys
+from pathlib import Path
+
+import training.sft
+from tianjing.config import load
+from tianjing.models import resolve
+from training.config import TrainConfig
+
+training.sft.precision = lambda **_: "float32"
+dataset, out, config = map(Path, sys.argv[1:])
+training.sft.train(dataset, resolve("tiny").path, out, load(TrainConfig, config))
+"""
+
+
+def test_micro_batches_that_cannot_be_dealt_out_are_refused_with_what_to_set() -> None:
+    assert Ranks(0, 4, 4).share(8) == 2
+    with pytest.raises(TrainingError, match=r"'micro_batches' is 6.*4 processes(.|\n)*multiple of 4"):
+        Ranks(0, 4, 4).share(6)
+
+
+@given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 4), st.integers(1, 3))
+def test_each_step_of_several_processes_holds_the_rows_of_the_same_step_of_one(
+    count: int, micro_rows: int, world: int, share: int
+) -> None:
+    rows = [[index % 3] * (16 + index) for index in range(count)]
+    blank = Ranks(0, world, world).blank_rows(count, micro_rows)
+    padded = rows + [[9, 9]] * blank
+
+    def steps(process: int, processes: int, total: list[list[int]], blanks: int) -> list[list[int]]:
+        sampler = StratifiedRows(total, micro_rows, world * share, seed=3, blank=blanks)
+        sampler.set_epoch(1)
+        whole = BatchSampler(sampler, micro_rows, drop_last=False)
+        batches = list(whole if processes == 1 else BatchSamplerShard(whole, processes, process))
+        size = world * share // processes
+        return [list(chain(*batches[start : start + size])) for start in range(0, len(batches), size)]
+
+    alone = [sorted(step) for step in steps(0, 1, rows, 0)]
+    dealt = [steps(process, world, padded, blank) for process in range(world)]
+    assert len({len(own) for own in dealt}) == 1
+    together = [sorted(row for own in dealt for row in own[step] if row < count) for step in range(len(dealt[0]))]
+    assert together == alone
+
+
+def losses(adapter: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (adapter / "loss.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(tmp_path: Path, tiny_model: Path) -> None:
+    data = service_dataset(tmp_path / "dataset", 29)  # the last step of an epoch is short, its last micro-batch too
+    config = tmp_path / "train.yaml"
+    config.write_text("{epochs: 2, micro_rows: 3, micro_batches: 4, learning_rate: 5e-3, threads: 1}", encoding="utf-8")
+    script = tmp_path / "run.py"
+    script.write_text(_RUN_IN_FP32, encoding="utf-8")
+
+    def run(out: Path, *launcher: str) -> None:
+        command = [sys.executable, *launcher, str(script), str(data), str(out), str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    run(one)
+    run(two, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    assert len(losses(one)) == 6
+    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+    assert losses(one)[-1] < losses(one)[0]
+    assert not (tmp_path / ".work" / "two").exists()
+    from safetensors.torch import load_file
+
+    ours, theirs = (load_file(adapter / "adapter_model.safetensors") for adapter in (one, two))
+    assert max((ours[name] - theirs[name]).abs().max().item() for name in ours) < 1e-4

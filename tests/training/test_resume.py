@@ -1,0 +1,273 @@
+"""A run that was interrupted, at whatever moment and however, ends with the bits of one that was not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.material import command, example, make_dataset, start
+from tianjing.errors import EXIT_RESUMABLE, TianjingError
+from tianjing.files import sha256_file
+from tianjing.lineage import artefact_digest, read_manifest
+from training.checkpoints import RECORD, CheckpointRecord
+from training.config import TrainConfig
+from training.interruption import Interrupted, Stop, stop_on_sigterm
+from training.sft import train
+
+# Six steps, with noise that a resumed run must draw again, and LoRA+'s groups in the optimiser's state.
+FIELDS: dict[str, Any] = {
+    "lora": {"rank": 4, "alpha": 8, "dropout": 0.05, "loraplus_ratio": 4},
+    "epochs": 2,
+    "micro_rows": 2,
+    "save_every_steps": 2,
+    "threads": 1,
+}
+CONFIG = TrainConfig.model_validate(FIELDS)
+STEPS = 6
+Step = Callable[[int], None]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data") / "dataset", [example(n) for n in range(12)])
+
+
+@pytest.fixture(scope="module")
+def whole(dataset: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The adapter of the run that nobody interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "adapter"
+    train(dataset, tiny_model, out, CONFIG)
+    return out
+
+
+@pytest.fixture
+def in_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[Step], None]:
+    """Has a function called in the course of every step, with the number of steps done."""
+    from training.resumable import ResumableTrainer
+
+    real = ResumableTrainer.training_step
+
+    def install(act: Step) -> None:
+        def training_step(self: Any, *given: Any) -> Any:
+            act(self.state.global_step)
+            return real(self, *given)
+
+        monkeypatch.setattr(ResumableTrainer, "training_step", training_step)
+
+    return install
+
+
+def terminate_at(step: int) -> Step:
+    return lambda done: os.kill(os.getpid(), signal.SIGTERM) if done == step - 1 else None
+
+
+def never(_: int) -> None:
+    return None
+
+
+def assert_same(one: Path, other: Path) -> None:
+    name = "adapter_model.safetensors"
+    assert sha256_file(one / name) == sha256_file(other / name)
+    assert artefact_digest(one) == artefact_digest(other)  # the log and the plot, too
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_sigterm_finishes_the_step_saves_and_leaves_with_75(
+    step: int, dataset: Path, tiny_model: Path, whole: Path, tmp_path: Path, in_step: Callable[[Step], None]
+) -> None:
+    in_step(terminate_at(step))
+    with pytest.raises(
+        Interrupted, match=f"stopped after step {step} of {STEPS}; saved in .*checkpoint-{step}"
+    ) as stop:
+        train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+    assert stop.value.exit_code == EXIT_RESUMABLE == 75
+    assert not (tmp_path / "adapter").exists()
+    in_step(never)
+    train(dataset, tiny_model, tmp_path / "adapter", CONFIG, "must")
+    assert_same(tmp_path / "adapter", whole)
+    assert not (tmp_path / ".work" / "adapter").exists()
+
+
+def test_sigterm_in_the_last_step_lets_the_run_finish(
+    dataset: Path, tiny_model: Path, whole: Path, tmp_path: Path, in_step: Callable[[Step], None]
+) -> None:
+    in_step(terminate_at(STEPS))
+    train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+    assert_same(tmp_path / "adapter", whole)
+
+
+def test_sigterm_before_the_first_step_ends_at_once_and_the_former_handler_returns() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted, match="before the first step"), stop_on_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_once_steps_are_taken_a_request_waits() -> None:
+    stop = Stop()
+    stop.keep_until_a_step_is_done()
+    stop.request(signal.SIGTERM, None)
+    assert stop.requested
+
+
+def interrupted(dataset: Path, model: Path, out: Path, in_step: Callable[[Step], None], step: int = 3) -> Path:
+    """A run stopped after `step`; returns its work folder, with checkpoints of steps 2 and `step`."""
+    in_step(terminate_at(step))
+    with pytest.raises(Interrupted):
+        train(dataset, model, out, CONFIG)
+    in_step(never)
+    return out.parent / ".work" / out.name
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_gives_the_same_bits(
+    dataset: Path,
+    tiny_model: Path,
+    whole: Path,
+    tmp_path: Path,
+    in_step: Callable[[Step], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    work = interrupted(dataset, tiny_model, tmp_path / "adapter", in_step)
+    weights = work / "checkpoint-3" / "adapter_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    capsys.readouterr()
+    train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+    shown = capsys.readouterr().err
+    assert "checkpoint-3 is not used and removed: damaged, adapter_model.safetensors is not what was written" in shown
+    assert "going on from checkpoint-2" in shown
+    assert_same(tmp_path / "adapter", whole)
+
+
+def test_never_starts_afresh_and_must_refuses_to(
+    dataset: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    in_step: Callable[[Step], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "adapter"
+    with pytest.raises(TianjingError, match=r"no checkpoint of this run.*there are none"):
+        train(dataset, tiny_model, out, CONFIG, "must")
+    work = interrupted(dataset, tiny_model, out, in_step)
+    other = CONFIG.model_copy(update={"learning_rate": 1e-4})
+    with pytest.raises(TianjingError, match="those there are of another configuration"):
+        train(dataset, tiny_model, out, other, "must")
+    assert (work / "checkpoint-3").exists(), "a refusal removes nothing"
+    seen: list[int] = []
+    in_step(seen.append)
+    capsys.readouterr()
+    train(dataset, tiny_model, out, CONFIG, "never")
+    assert seen[0] == 0 and "going on" not in capsys.readouterr().err
+
+
+def test_checkpoints_of_another_base_are_refused(
+    dataset: Path, tiny_model: Path, tmp_path: Path, in_step: Callable[[Step], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tianjing.models.tiny import ensure_tiny
+
+    interrupted(dataset, tiny_model, tmp_path / "adapter", in_step)
+    another = ensure_tiny(lambda *_: None, seed=1)
+    with pytest.raises(TianjingError, match="those there are of another base model"):
+        train(dataset, another, tmp_path / "adapter", CONFIG, "must")
+    seen: list[int] = []
+    in_step(seen.append)
+    train(dataset, another, tmp_path / "adapter", CONFIG)
+    assert seen[0] == 0
+    assert "are of another base model: starting afresh" in capsys.readouterr().err
+
+
+def test_a_changed_number_of_processes_says_that_the_result_is_not_exact(
+    dataset: Path, tiny_model: Path, tmp_path: Path, in_step: Callable[[Step], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = interrupted(dataset, tiny_model, tmp_path / "adapter", in_step)
+    path = work / "checkpoint-3" / RECORD
+    record = CheckpointRecord.model_validate_json(path.read_text()).model_copy(update={"world_size": 2})
+    path.write_text(record.model_copy(update={"digest": record.own_digest()}).model_dump_json())
+    train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+    shown = capsys.readouterr().err
+    assert "saved by 2 processes and goes on with 1" in shown and "not exactly" in shown
+
+
+def test_a_run_killed_between_its_last_step_and_its_artefact_takes_no_step_again(
+    dataset: Path,
+    tiny_model: Path,
+    whole: Path,
+    tmp_path: Path,
+    in_step: Callable[[Step], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def killed(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.sft.artefact", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+    seen: list[int] = []
+    in_step(seen.append)
+    train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+    assert seen == []
+    assert_same(tmp_path / "adapter", whole)
+
+
+# A constant rate so high that the third step spoils what the first two learned: the weights after two steps are the
+# same however many follow.
+TOO_FAST = {**FIELDS, "learning_rate": 0.3, "schedule": "constant_with_warmup", "warmup_ratio": 0.0}
+EVALUATED = TrainConfig.model_validate({**TOO_FAST, "evaluation": {"every_steps": 1, "patience": 1}})
+TO_THE_BEST = TrainConfig.model_validate({**TOO_FAST, "epochs": 2 / 3})
+
+
+def test_training_stops_early_and_the_best_weights_are_the_adapter_also_when_it_was_interrupted(
+    dataset: Path, tiny_model: Path, tmp_path: Path, in_step: Callable[[Step], None]
+) -> None:
+    taken: set[int] = set()
+    in_step(taken.add)
+    train(dataset, tiny_model, tmp_path / "evaluated", EVALUATED)
+    assert read_manifest(tmp_path / "evaluated").counts["best_step"] == 2
+    assert taken == {0, 1, 2}, "it ends after the step that was no better"
+
+    train(dataset, tiny_model, tmp_path / "to_the_best", TO_THE_BEST)
+    weights = "adapter_model.safetensors"
+    assert sha256_file(tmp_path / "evaluated" / weights) == sha256_file(tmp_path / "to_the_best" / weights)
+
+    in_step(terminate_at(2))
+    with pytest.raises(Interrupted):
+        train(dataset, tiny_model, tmp_path / "stopped", EVALUATED)
+    in_step(never)
+    train(dataset, tiny_model, tmp_path / "stopped", EVALUATED)
+    assert_same(tmp_path / "stopped", tmp_path / "evaluated")
+
+
+@pytest.mark.slow
+def test_kill_9_and_sigterm_at_random_moments_of_a_real_process(
+    dataset: Path, tiny_model: Path, whole: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text(CONFIG.model_dump_json(exclude_none=True))
+    out, log = tmp_path / "adapter", tmp_path / "log"
+    draw = random.Random(20261129)
+    for kind in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        process = start(command(dataset, tiny_model, out, config), log)
+        deadline = time.monotonic() + 300
+        while "computing in" not in log.read_text(errors="replace") and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(draw.uniform(0.0, 3.0))
+        process.send_signal(kind)
+        status = process.wait(timeout=300)
+        if status == 0:
+            break  # the run was quicker than the chosen moment
+        assert status == (-signal.SIGKILL if kind == signal.SIGKILL else 75), log.read_text(errors="replace")
+    else:
+        assert start(command(dataset, tiny_model, out, config), log).wait(timeout=300) == 0, log.read_text()
+    assert_same(out, whole)

@@ -1,0 +1,17 @@
+"""What a training run is given: strict, every field with its unit, and refused here if it could not be served."""
+
+from training.config.lora import LINEAR_LAYERS, LoraSection
+from training.config.presets import PRESETS
+from training.config.run import EvaluationSection, TrainConfig
+from training.config.serving import MAX_SERVED_RANK, Unserved, unserved
+
+__all__ = [
+    "LINEAR_LAYERS",
+    "MAX_SERVED_RANK",
+    "PRESETS",
+    "EvaluationSection",
+    "LoraSection",
+    "TrainConfig",
+    "Unserved",
+    "unserved",
+]

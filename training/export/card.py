@@ -1,0 +1,139 @@
+"""The card (README.md) of an adapter or of merged weights, for people and for hubs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from training.export.facts import Facts
+
+_EDGE_STEPS = 5
+
+
+def card(facts: Facts) -> str:
+    """Markdown with the front matter that model hubs read."""
+    sections = (
+        _front_matter(facts),
+        f"# {_title(facts)}",
+        _what(facts),
+        "## Data",
+        _data(facts),
+        "## Training",
+        _training(facts),
+        "## Intended use",
+        _use(facts),
+        "## Limits",
+        _limits(facts),
+        "## Lineage",
+        _lineage(facts),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _merged(facts: Facts) -> bool:
+    return facts.origin.manifest.kind == "merged"
+
+
+def _title(facts: Facts) -> str:
+    return f"{facts.base_name}, tuned" if _merged(facts) else f"LoRA adapter for {facts.base_name}"
+
+
+def _front_matter(facts: Facts) -> str:
+    found: dict[str, Any] = {"base_model": facts.base_name, "pipeline_tag": "text-generation", "language": ["zh"]}
+    found["library_name"] = "transformers" if _merged(facts) else "peft"
+    found["base_model_relation"] = "finetune" if _merged(facts) else "adapter"
+    found["tags"] = ["tianjing", "finance", "lora"]
+    return "---\n" + yaml.safe_dump(found, sort_keys=False, allow_unicode=True) + "---"
+
+
+def _what(facts: Facts) -> str:
+    lora = facts.origin.adapter.parameters.get("lora", {})
+    kind = f"LoRA of rank {lora.get('rank')}, alpha {lora.get('alpha')}" if lora else "LoRA"
+    licence = f"licence {facts.base_licence}" if facts.base_licence else "its folder states no licence"
+    what = "This folder is the base with the adapter merged into its weights" if _merged(facts) else "The adapter alone"
+    return f"{kind} on {facts.base_name} ({licence}; sha256 `{facts.origin.base.sha256}`). {what}."
+
+
+def _data(facts: Facts) -> str:
+    dataset = facts.origin.dataset
+    lines = [f"Dataset `{dataset.name}`, sha256 `{dataset.sha256}`."]
+    if dataset.manifest is None:
+        return lines[0] + " It was not at hand when this card was written; its digest names it."
+    if facts.tasks:
+        lines += ["", _table(("task", "rows in the training split"), sorted(facts.tasks.items()))]
+    if facts.ledger is None:
+        lines += ["", "The dataset holds no licence ledger."]
+    else:
+        rows = (
+            (entry["source"], entry["licence"] or "not stated", entry["use"], sum(entry["rows"].values()))
+            for entry in facts.ledger
+        )
+        lines += ["", "Its licence ledger:", "", _table(("source", "licence", "use", "rows"), rows)]
+    return "\n".join(lines)
+
+
+def _training(facts: Facts) -> str:
+    adapter = facts.origin.adapter
+    counts = {name: n for name, n in adapter.counts.items() if isinstance(n, int)}
+    steps = f"{counts.get('steps', 0)} optimiser steps on {counts.get('rows', 0)} rows"
+    tokens = f"{counts.get('tokens', 0)} tokens, {counts.get('supervised_tokens', 0)} of them supervised"
+    lines = [f"{steps} ({tokens})."]
+    dropped = adapter.counts.get("dropped")
+    if isinstance(dropped, dict) and dropped:
+        lines.append("Rows left out: " + ", ".join(f"{n} {reason}" for reason, n in dropped.items()) + ".")
+    if facts.losses:
+        first, last = facts.losses[:_EDGE_STEPS], facts.losses[-_EDGE_STEPS:]
+        mean_first, mean_last = sum(first) / len(first), sum(last) / len(last)
+        lines.append(
+            f"Loss, mean of the first and of the last {len(first)} steps: {mean_first:.3f} and {mean_last:.3f} "
+            "(on the rows it was trained on)."
+        )
+    machine = ", ".join(adapter.compute.accelerators) or adapter.compute.processor
+    made_with = ", ".join(f"{library.name} {library.version}" for library in facts.libraries)
+    lines.append(f"Trained on: {machine}. With: {made_with}.")
+    parameters = yaml.safe_dump(adapter.parameters, sort_keys=True, allow_unicode=True).strip()
+    return "\n".join(lines) + f"\n\n```yaml\n{parameters}\n```"
+
+
+def _use(facts: Facts) -> str:
+    tasks = f" Tasks: {', '.join(sorted(facts.tasks))}." if facts.tasks else ""
+    return (
+        "Answers to the prompts of the tasks it was trained on, rendered by the same version of tianjing: a prompt "
+        f"worded otherwise is not what it learned.{tasks} Serve it behind the guarded endpoint (`tianjing serve run`), "
+        "which checks every answer against the rulebook."
+    )
+
+
+def _limits(facts: Facts) -> str:
+    return (
+        "- This card holds no evaluation. The signed `release.json` of `tianjing eval gate` says what was measured and "
+        "whether it may be served.\n"
+        "- The loss above is that of the training rows; it says nothing about other customers.\n"
+        "- Amounts, rates and dates that it writes are wording, not computation: the cost engine computes them.\n"
+        "- It answers as the data was answered; a rule that changed later is not in the weights."
+    )
+
+
+def _lineage(facts: Facts) -> str:
+    origin = facts.origin
+    rows = [("weights", origin.manifest.kind, origin.manifest.digest)]
+    if _merged(facts):
+        rows.append(("adapter", "adapter", origin.adapter.digest))
+    rows += [
+        (origin.base.name, "base model", origin.base.sha256),
+        (origin.dataset.name, "dataset", origin.dataset.sha256),
+    ]
+    rows += [
+        (source.name, source.manifest.kind if source.manifest else "raw or not at hand", source.sha256)
+        for source in facts.raw
+    ]
+    table = _table(("what", "kind", "sha256"), ((name, kind, f"`{digest}`") for name, kind, digest in rows))
+    return table + "\n\nThe same as data: `lineage.json`, and `bom.cdx.json` (CycloneDX 1.6)."
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)

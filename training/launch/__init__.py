@@ -1,0 +1,1 @@
+"""Job files for schedulers, all from one description: `tianjing train launch`."""

@@ -1,0 +1,97 @@
+"""What an adapter was made from, as its manifest says: the dataset, the base model, and what they were made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tianjing.errors import TianjingError
+from tianjing.lineage import InputRecord, Manifest, artefact_digest, is_artefact, read_manifest
+from tianjing.lineage.verification import locate
+from training.errors import TrainingError
+
+# The order in which training and merging name their inputs.
+_DATASET, _BASE = 0, 1
+_ADAPTER = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input, and what it was made from in turn, as far as that is on this machine."""
+
+    name: str
+    """Of its file or folder."""
+    sha256: str
+    """As it was when it was read."""
+    path: Path
+    """Where it should stand."""
+    manifest: Manifest | None
+    """None for raw files, and for what is not here or is no longer what was read."""
+    sources: tuple[Source, ...] = ()
+
+    def walk(self) -> list[Source]:
+        """This and everything below it."""
+        return [self, *(found for source in self.sources for found in source.walk())]
+
+    def as_json(self) -> dict[str, Any]:
+        """For `lineage.json`: names and digests, no paths of this machine."""
+        found: dict[str, Any] = {"name": self.name, "sha256": self.sha256}
+        if self.manifest is not None:
+            found["kind"] = self.manifest.kind
+        return found | ({"sources": [source.as_json() for source in self.sources]} if self.sources else {})
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the weights in `directory` come from."""
+
+    directory: Path
+    manifest: Manifest
+    """Of the weights: kind adapter or merged."""
+    adapter_directory: Path
+    adapter: Manifest
+    """The same manifest for an adapter."""
+    dataset: Source
+    base: Source
+
+
+def read_origin(directory: Path) -> Origin:
+    """Walk from an adapter, or from merged weights, to the dataset and the base.
+
+    Raises:
+        TrainingError: it is neither; or the adapter that was merged is not here any more, or is another one.
+        LineageError: there is no manifest.
+    """
+    manifest = read_manifest(directory)
+    adapter_directory, adapter = directory, manifest
+    if manifest.kind == "merged":
+        record = manifest.inputs[_ADAPTER]
+        adapter_directory = locate(directory, record)
+        if not is_artefact(adapter_directory) or artefact_digest(adapter_directory) != record.sha256:
+            raise TrainingError(
+                f"{directory}: the adapter that was merged (sha256 {record.sha256[:16]}…) is not at "
+                f"{adapter_directory}",
+                "put it back, or merge again: what the weights learned from stands in the adapter's manifest",
+            )
+        adapter = read_manifest(adapter_directory)
+    if adapter.kind != "adapter" or len(adapter.inputs) <= _BASE:
+        raise TrainingError(
+            f"{directory}: an artefact of kind '{manifest.kind}', not an adapter or merged weights",
+            "give the folder that `tianjing train run` or `tianjing train merge` wrote",
+        )
+    dataset, base = (_source(adapter_directory, adapter.inputs[place]) for place in (_DATASET, _BASE))
+    return Origin(directory, manifest, adapter_directory, adapter, dataset, base)
+
+
+def _source(directory: Path, record: InputRecord, above: frozenset[Path] = frozenset()) -> Source:
+    path = locate(directory, record)
+    manifest: Manifest | None = None
+    if path not in above and is_artefact(path):
+        try:
+            found = read_manifest(path)
+        except TianjingError:
+            found = None
+        manifest = found if found is not None and found.digest == record.sha256 else None
+    below = tuple(_source(path, inner, above | {path}) for inner in manifest.inputs) if manifest else ()
+    return Source(path.name, record.sha256, path, manifest, below)

@@ -1,0 +1,179 @@
+"""The trainer of a run that may be stopped, may fail, and is looked at: checkpoints, validation, and finite numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import Trainer, TrainerState
+
+from tianjing.files import atomic_write
+from training.batches import SharedPrefix
+from training.checkpoints import Checkpoints
+from training.errors import TrainingError
+from training.plot import loss_plot
+from training.progress import Meter
+from training.rows import IGNORED, TokenRow
+from training.trainer import SupervisedTokenTrainer
+from training.validation import VALIDATION_LOSS, batches, best_step
+
+_STATE = "trainer_state.json"
+_NAMED_ROWS = 12
+
+
+class ResumableTrainer(SupervisedTokenTrainer):
+    """Checkpoints are whole and sealed, the validation loss is that of supervised tokens alone, and a loss or gradient
+    that is no number ends the run before it reaches a weight."""
+
+    checkpoints: Checkpoints
+    """Where checkpoints go; set before training."""
+
+    row_ids: Sequence[str] = ()
+    """Ids of the training rows, in the order of the dataset."""
+
+    validation: Sequence[TokenRow] = ()
+    """Rows that `evaluate` takes the loss on."""
+
+    loraplus_ratio: float | None = None
+    """LoRA+: learning rate of B over that of A."""
+
+    meter: Meter
+    """Counts what has been trained on; set before training."""
+
+    _step_rows: tuple[int, ...] = ()
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW, with two learning rates under LoRA+."""
+        if self.loraplus_ratio is None or self.optimizer is not None:
+            return super().create_optimizer(model)
+        from peft.optimizers import create_loraplus_optimizer
+
+        optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        self.optimizer = create_loraplus_optimizer(
+            self.model,
+            optimizer_class,
+            loraplus_lr_ratio=self.loraplus_ratio,
+            loraplus_weight_decay=self.args.weight_decay,
+            **settings,
+        )
+        return self.optimizer
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Loss of one micro-batch, with its gradient added up.
+
+        Raises:
+            TrainingError: the loss is not a finite number; names the step and the rows.
+        """
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise self._not_finite(f"the loss is {loss.item():g}", inputs["rows"])
+        self._step_rows += inputs["rows"]
+        self.meter.count(inputs["layout"])
+        return loss
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """The last look before the optimiser: a gradient that is no number would stay in the weights for good."""
+        norm = super()._clip_grad_norm(model)
+        rows, self._step_rows = self._step_rows, ()
+        value = float(norm)
+        if not value < float("inf"):
+            raise self._not_finite(f"the norm of the gradient is {value:g}", rows)
+        return norm
+
+    def _not_finite(self, what: str, rows: Sequence[int]) -> TrainingError:
+        ids = [self.row_ids[row] for row in rows if row < len(self.row_ids)]  # not those that fill a batch up
+        named = ", ".join(ids[:_NAMED_ROWS]) + (f" and {len(ids) - _NAMED_ROWS} more" if ids[_NAMED_ROWS:] else "")
+        return TrainingError(
+            f"step {self.state.global_step + 1}: {what}; rows of the batch: {named}",
+            f"look at these rows, or lower learning_rate; {self._kept()}",
+        )
+
+    def _kept(self) -> str:
+        """What stands on disk, for a message."""
+        found = self.checkpoints.newest_step()
+        if found is None:
+            return "no checkpoint had been written yet"
+        return f"the last good checkpoint is kept: {self.checkpoints.path(found)}"
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Mean weighted loss of the supervised tokens of `validation`, by the same head as in training.
+
+        Raises:
+            TrainingError: it is not a finite number.
+        """
+        total, tokens = 0.0, 0
+        collate = SharedPrefix()
+        self.model.eval()
+        with torch.no_grad():
+            for rows in batches(self.validation, self.args.per_device_train_batch_size):
+                inputs = self._prepare_inputs(collate(rows))
+                # Every process evaluates all rows: the loss comes scaled for an average over the processes.
+                loss = self.compute_loss(self.model_wrapped, inputs, num_items_in_batch=1)
+                total += loss.item() / self.accelerator.num_processes
+                tokens += int((inputs["labels"][:, 1:] != IGNORED).sum())
+        metrics = {VALIDATION_LOSS: total / tokens}
+        if not metrics[VALIDATION_LOSS] < float("inf"):
+            raise TrainingError(
+                f"step {self.state.global_step}: the validation loss is {metrics[VALIDATION_LOSS]:g}",
+                f"look at the rows of validation.parquet, or lower learning_rate; {self._kept()}",
+            )
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def restore(self, step: int) -> None:
+        """Weights of the checkpoint of `step`; the state of the run stays.
+
+        Raises:
+            TrainingError: it is damaged or gone.
+        """
+        found = self.checkpoints.read(step)
+        if isinstance(found, str):
+            raise TrainingError(
+                f"{self.checkpoints.path(step)}: the checkpoint with the lowest validation loss: {found}",
+                "train again with --resume never",
+            )
+        self._load_from_checkpoint(str(found.path))
+
+    def restore_state(self, step: int) -> None:
+        """History and counters as the checkpoint of `step` holds them; the weights stay."""
+        self.state = TrainerState.load_from_json(str(self.checkpoints.path(step) / _STATE))
+
+    def _get_output_dir(self, trial: Any) -> str:
+        # transformers asks here where to write a checkpoint, and nowhere else.
+        return str(self.checkpoints.staging)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write, seal and put in place the checkpoint of this step; older ones go.
+
+        Raises:
+            TrainingError: it cannot be written, as on a full disk; those before it stay.
+        """
+        with self._explained_failure():
+            # Not TRL's own, which writes a model card beside it first.
+            Trainer._save_checkpoint(self, model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                self.checkpoints.seal(self.state.global_step, self.args.world_size)
+                self.checkpoints.retain(best_step(self.state.log_history))
+                atomic_write(self.checkpoints.folder / "loss.svg", loss_plot(self.state.log_history))
+            self.accelerator.wait_for_everyone()
+
+    @contextlib.contextmanager
+    def _explained_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap the system's error
+            self.checkpoints.discard_unfinished()
+            free_gib = shutil.disk_usage(self.checkpoints.folder).free / 2**30
+            raise TrainingError(
+                f"{self.checkpoints.path(self.state.global_step)}: cannot be written "
+                f"({free_gib:.1f} GiB are free on this disk): {str(error).splitlines()[0]}",
+                f"free space or raise the limit, then give the same command again; {self._kept()}",
+            ) from error

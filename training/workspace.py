@@ -1,0 +1,73 @@
+"""The work folder of a run: whose checkpoints it holds, and whether they are gone on from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from tianjing.files import atomic_write, canonical_json, sha256_bytes
+from training.errors import TrainingError
+
+Resume = Literal["auto", "never", "must"]
+
+_RUN = "run.json"
+
+
+def run_parts(dataset: str, base: str, fields: dict[str, Any]) -> dict[str, str]:
+    """What makes a run this one, part by part, so that a difference can be named.
+
+    Args:
+        dataset, base: their digests.
+        fields: those of the configuration that the result depends on (`TrainConfig.result_fields`).
+    """
+    return {
+        "dataset": dataset,
+        "base model": base,
+        "configuration": sha256_bytes(canonical_json(fields).encode()),
+    }
+
+
+def run_digest(parts: dict[str, str]) -> str:
+    """One digest for all parts of a run."""
+    return sha256_bytes(canonical_json(parts).encode())
+
+
+def claim(work: Path, parts: dict[str, str], resume: Resume, tell: Callable[[str], None]) -> None:
+    """Make `work` the folder of this very run. What another run left there is removed, and `tell` says so.
+
+    Raises:
+        TrainingError: `resume` is `must`, and the folder holds nothing of this run.
+    """
+    if work.exists() and resume == "never":
+        shutil.rmtree(work)
+    standing = _standing(work)
+    other = [name for name in parts if standing is not None and standing.get(name) != parts[name]]
+    if resume == "must" and (standing is None or other):
+        whose = f"those there are of another {' and '.join(other)}" if other else "there are none"
+        raise TrainingError(f"--resume must: no checkpoint of this run in {work}: {whose}", *_MUST_REMEDY)
+    if other:
+        tell(f"the checkpoints in {work} are of another {' and '.join(other)}: starting afresh")
+    if work.exists() and (standing is None or other):
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    atomic_write(work / _RUN, json.dumps(parts, indent=2) + "\n")
+
+
+def must_have(work: Path) -> TrainingError:
+    """The error of a run that must resume where no checkpoint is usable."""
+    return TrainingError(f"--resume must: no usable checkpoint in {work}", *_MUST_REMEDY)
+
+
+_MUST_REMEDY = ("give the dataset, model, configuration and --out of the run that is to go on, or --resume auto",)
+
+
+def _standing(work: Path) -> dict[str, str] | None:
+    """The parts of the run whose folder this is; None if it is nobody's, or cannot be read."""
+    try:
+        value = json.loads((work / _RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
