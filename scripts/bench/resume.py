@@ -99,6 +99,7 @@ def main() -> None:
                 print(f"\r{kills}/{arguments.kills} kills", end="", file=sys.stderr, flush=True)
             equal += digest == reference
         log = (root / "log").read_text(encoding="utf-8", errors="replace")
+    gc.unfreeze()
     seconds = time.monotonic() - started
     print(f"\n{'kills':<44}{kills}  ({ends['killed']} killed at once, {ends['exit 75']} left with 75 after SIGTERM)")
     print(f"{'attempts that went on from a checkpoint':<44}{log.count('going on from checkpoint')}")
