@@ -156,7 +156,13 @@ def _situations(
         everyone = infer_situations([d for d in dialogues if d.id in wanted], known, SituationsConfig())
         found = {**found, **{case: inferred for case, inferred in everyone.items() if case not in ours}}
     return [
-        InferredSituation(dialogue=case, situation=one.situation, turn=one.turn, probability=one.probability)
+        InferredSituation(
+            dialogue=case,
+            situation=one.situation,
+            turn=one.turn,
+            probability=one.probability,
+            otherwise=one.otherwise,
+        )
         for case, one in sorted(found.items())
     ]
 

@@ -105,12 +105,13 @@ class Quarantined(StrictModel):
 
 
 class InferredSituation(StrictModel):
-    """The situation that a dialogue's words tell, in which customer turn, and how probable it is."""
+    """The situation that a dialogue's words tell, in which customer turn, how probable it is, and the next probable."""
 
     dialogue: str
     situation: str
     turn: int
     probability: float
+    otherwise: str = ""
 
 
 class Duplicate(StrictModel):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
-from data_recipes.browse.differences import Change, CountRow, Difference, Section, TextChange, section, settings
+from data_recipes.browse.diff_datasets import SHOWN_ROWS, diff_datasets
+from data_recipes.browse.differences import (
+    Change,
+    CountRow,
+    Difference,
+    Section,
+    TextChange,
+    changed_texts,
+    section,
+    settings,
+    text_of,
+)
 from data_recipes.browse.knowledge import records
 from data_recipes.browse.pages import asset, render
 from data_recipes.clauses.compare import ClauseChange, compare, same_law
@@ -17,13 +27,10 @@ from data_recipes.clauses.parse import ParsedDocument, parse_clauses
 from data_recipes.errors import DataError
 from data_recipes.knowledge import DocumentInfo, QualityRule, Term
 from data_recipes.readers.rules import READERS
-from tianjing.dataset import SPLITS, stream_examples
-from tianjing.files import canonical_json, sha256_bytes
+from tianjing.files import sha256_bytes
 from tianjing.lineage import Manifest, read_manifest
-from tianjing.records import Clause, Dialogue, Example, Practice, Procedure
+from tianjing.records import Clause, Dialogue, Practice, Procedure
 
-SHOWN_ROWS = 2000
-"""Changed rows of a dataset whose texts are kept: the counts cover all of them."""
 Record = TypeVar("Record", bound=BaseModel)
 _KNOWN_KINDS = ("dataset", "knowledge")
 
@@ -48,7 +55,7 @@ def diff(old: Path, new: Path) -> Difference:
         raise DataError(
             f"{old} is '{before.kind}' and {new} is '{after.kind}'", "give two datasets, or two knowledge artefacts"
         )
-    compared = _datasets if before.kind == "dataset" else _knowledge
+    compared = diff_datasets if before.kind == "dataset" else _knowledge
     counts, sections = compared(old, new)
     return Difference(
         before.kind,
@@ -62,98 +69,6 @@ def diff(old: Path, new: Path) -> Difference:
 def diff_page(difference: Difference) -> str:
     """The difference as one HTML page, every change marked by character."""
     return render("diff.html.j2", difference=difference, style=asset("page.css"))
-
-
-class _Row(NamedTuple):
-    """What is kept of each row while two datasets are compared."""
-
-    digest: bytes
-    split: str
-    licence: str
-
-
-def _datasets(old: Path, new: Path) -> tuple[list[CountRow], list[Section]]:
-    before, old_counts = _rows(old)
-    after, new_counts = _rows(new)
-    added, removed = sorted(after.keys() - before.keys()), sorted(before.keys() - after.keys())
-    common = sorted(before.keys() & after.keys())
-    moved = [name for name in common if before[name].split != after[name].split]
-    relicensed = [name for name in common if before[name].licence != after[name].licence]
-    changed = [name for name in common if before[name].digest != after[name].digest]
-    shown = {name for names in (added, removed, changed) for name in names[:SHOWN_ROWS]}
-    olds, news = _texts(old, shown), _texts(new, shown)
-    counts = [
-        CountRow(f"{task}/{split}", old_counts[task, split], new_counts[task, split])
-        for task, split in sorted(old_counts.keys() | new_counts.keys())
-    ]
-    sections = [
-        _section("移动 moved between splits", "moved", moved, lambda n: _moved(n, before[n].split, after[n].split)),
-        _section(
-            "许可变化 licences changed",
-            "changed",
-            relicensed,
-            lambda n: Change("changed", n, (TextChange("licence", before[n].licence, after[n].licence),)),
-        ),
-        _section("内容变化 rows changed", "changed", changed, lambda n: _changed(n, olds[n], news[n])),
-        _section("新增 rows added", "added", added, lambda n: _one_sided("added", n, news[n])),
-        _section("移除 rows removed", "removed", removed, lambda n: _one_sided("removed", n, olds[n])),
-    ]
-    return counts, sections
-
-
-def _rows(folder: Path) -> tuple[dict[str, _Row], Counter[tuple[str, str]]]:
-    rows: dict[str, _Row] = {}
-    counts: Counter[tuple[str, str]] = Counter()
-    for row in _examples(folder):
-        counts[row.task, row.split] += 1
-        # What has a section of its own makes no row changed.
-        content = row.model_dump(mode="json", exclude={"split", "licence"})
-        rows[row.id] = _Row(bytes.fromhex(sha256_bytes(canonical_json(content).encode())), row.split, row.licence)
-    return rows, counts
-
-
-def _examples(folder: Path) -> Iterator[Example]:
-    for split in SPLITS:
-        yield from stream_examples(folder / f"{split}.parquet")
-
-
-def _texts(folder: Path, names: set[str]) -> dict[str, dict[str, str]]:
-    """The fields of the named rows as text, each message a field of its own."""
-    found = {}
-    for row in _examples(folder):
-        if row.id in names:
-            values = row.model_dump(mode="json", exclude={"id", "split", "licence", "messages"})
-            texts = {f"messages.{number}.{m.role}": m.content for number, m in enumerate(row.messages)}
-            found[row.id] = texts | {name: _text(value) for name, value in values.items()}
-    return found
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else canonical_json(value)
-
-
-def _section(title: str, kind: str, names: list[str], change: Callable[[str], Change]) -> Section:
-    return Section(title, {kind: len(names)} if names else {}, tuple(map(change, names[:SHOWN_ROWS])))
-
-
-def _moved(name: str, old: str, new: str) -> Change:
-    return Change("moved", name, notes=(f"{old} → {new}",))
-
-
-def _changed(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Change:
-    fields = [field for field in {**old, **new} if old.get(field, "") != new.get(field, "")]
-    return Change("changed", name, tuple(TextChange(field, old.get(field, ""), new.get(field, "")) for field in fields))
-
-
-def _one_sided(kind: Any, name: str, texts: Mapping[str, str]) -> Change:
-    shown = [
-        (field, text)
-        for field, text in texts.items()
-        if field.startswith("messages.") and not field.endswith(".system")
-    ]
-    if kind == "added":
-        return Change(kind, name, tuple(TextChange(field, "", text) for field, text in shown))
-    return Change(kind, name, tuple(TextChange(field, text, "") for field, text in shown))
 
 
 def _dropped(old: Manifest, new: Manifest) -> list[CountRow]:
@@ -200,7 +115,7 @@ def _named(old: Path, new: Path, name: str, title: str, model: type[Record], *ke
     before, after = (
         {
             " ".join(str(getattr(row, part)) for part in key): {
-                field: _text(value) for field, value in row.model_dump(mode="json").items() if field not in key
+                field: text_of(value) for field, value in row.model_dump(mode="json").items() if field not in key
             }
             for row in records(folder, name, model)
         }
@@ -209,7 +124,7 @@ def _named(old: Path, new: Path, name: str, title: str, model: type[Record], *ke
     changes = [Change("removed", one, notes=_notes(before[one])) for one in sorted(before.keys() - after.keys())]
     changes += [Change("added", one, notes=_notes(after[one])) for one in sorted(after.keys() - before.keys())]
     changes += [
-        _changed(one, before[one], after[one])
+        changed_texts(one, before[one], after[one])
         for one in sorted(before.keys() & after.keys())
         if before[one] != after[one]
     ]
@@ -235,7 +150,7 @@ def _dialogues(old: Path, new: Path) -> Section:
         for folder in (old, new)
     )
     changes = [
-        *(_changed(name, olds[name], news[name]) for name in changed[:SHOWN_ROWS]),
+        *(changed_texts(name, olds[name], news[name]) for name in changed[:SHOWN_ROWS]),
         *(Change("added", name) for name in added[:SHOWN_ROWS]),
         *(Change("removed", name) for name in removed[:SHOWN_ROWS]),
     ]
@@ -249,7 +164,7 @@ def _read_dialogues(folder: Path) -> Iterator[Dialogue]:
 def _dialogue_texts(row: Dialogue) -> dict[str, str]:
     values = row.model_dump(mode="json", exclude={"id", "turns"})
     turns = "\n".join(f"{turn.speaker}: {turn.text}" for turn in row.turns)
-    return {name: _text(value) for name, value in values.items()} | {"turns": turns}
+    return {name: text_of(value) for name, value in values.items()} | {"turns": turns}
 
 
 def _documents(old: Path, new: Path) -> Difference:

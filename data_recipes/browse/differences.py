@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from data_recipes.clauses.compare import Edit, edits
+from tianjing.files import canonical_json
 
 Kind = Literal["added", "removed", "changed", "moved", "renumbered", "split", "merged"]
 # Above, a character diff takes longer than a person would look at it.
@@ -105,6 +106,17 @@ class Difference:
 def section(title: str, changes: list[Change]) -> Section:
     """A section that holds all its changes."""
     return Section(title, dict(sorted(Counter(change.kind for change in changes).items())), tuple(changes))
+
+
+def changed_texts(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Change:
+    """A change of the record `name` with every field that differs."""
+    fields = [field for field in {**old, **new} if old.get(field, "") != new.get(field, "")]
+    return Change("changed", name, tuple(TextChange(field, old.get(field, ""), new.get(field, "")) for field in fields))
+
+
+def text_of(value: Any) -> str:
+    """A field's value as text: as it is, empty for none, JSON for what has parts."""
+    return value if isinstance(value, str) else "" if value is None else canonical_json(value)
 
 
 def settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> Section:

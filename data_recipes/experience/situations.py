@@ -59,11 +59,12 @@ class KnownReason:
 
 @dataclass(frozen=True)
 class Inferred:
-    """The most probable situation of a dialogue, and the index of the customer's turn that tells it."""
+    """The most probable situation of a dialogue, the index of the customer's turn that tells it, and the next one."""
 
     situation: str
     probability: float
     turn: int
+    otherwise: str
 
 
 def logged_reasons(
@@ -213,12 +214,13 @@ class _Judged:
         ends = [*self.calls.starts[1:], len(shares)]
         found: dict[str, Inferred] = {}
         for number, dialogue in enumerate(self.calls.dialogues):
-            best = int(by_dialogue[number].argmax())
+            best, second = np.argsort(-by_dialogue[number], kind="stable")[:2].tolist()
             probability = float(by_dialogue[number, best])
             if probability >= least:
                 first = self.calls.starts[number]
                 row = first + int(shares[first : ends[number], best].argmax())
-                found[dialogue.id] = Inferred(situations[best], round(probability, 6), int(self.calls.turns[row]))
+                turn = int(self.calls.turns[row])
+                found[dialogue.id] = Inferred(situations[best], round(probability, 6), turn, situations[second])
         return found
 
 

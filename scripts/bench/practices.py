@@ -51,7 +51,7 @@ from tianjing.simulation.agents import PLACEBO
 from tianjing.simulation.planted import ACTIVITIES, SITUATIONS, Surface
 
 CONFIG = PracticesConfig(situation="text")
-SIZES: dict[Surface, tuple[int, ...]] = {"both": (2000, 5000), "a": (2000,), "b": (2000,)}
+SIZES: dict[Surface, tuple[int, ...]] = {"both": (2000, 5000), "a": (2000, 5000), "b": (2000, 5000)}
 LABELLED = 10
 MAX_ERROR = {2000: 0.045, 5000: 0.03}
 NULL_SETS = 200
@@ -73,8 +73,8 @@ def material(seed: int, surface: Surface, size: int) -> Material:
     """The corpus of a seed; no case's own logged reason is used, and ten of each situation are known to learn from."""
     rows = _corpus(seed, surface)[:size]
     dialogues = [row.dialogue for row in rows]
-    found = infer_situations(dialogues, _known(rows), SituationsConfig(folds=2))
-    told = {case: Told(inferred.situation, inferred.turn) for case, inferred in found.items()}
+    found = infer_situations(dialogues, _known(rows), SituationsConfig())
+    told = {case: Told(one.situation, one.turn, one.probability, one.otherwise) for case, one in found.items()}
     right = fmean(row.dialogue.id in told and told[row.dialogue.id].situation == row.situation for row in rows)
     customers = {row.dialogue.customer: row.customer for row in rows}
     log = [event for row in rows for event in row.events]

@@ -27,7 +27,14 @@ from data_recipes.browse.view import Entry, Selection, Tab, View, even
 from data_recipes.cli import app
 from data_recipes.errors import DataError
 from tests.data_recipes.material import CONDUCT_HTML, RULES_MD
-from tianjing.dataset import SPLITS, read_examples, write_examples
+from tianjing.dataset import (
+    SPLITS,
+    preference_file,
+    read_examples,
+    read_preferences,
+    write_examples,
+    write_preferences,
+)
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -231,6 +238,23 @@ def test_two_datasets_differ_in_just_what_was_changed(dataset: Path, tmp_path: P
     (text,) = found.sections[2].changes[0].texts
     assert text.name == "messages.2.assistant" and list(text.runs())[-1] == ("added", "吧")
     assert "<ins>吧</ins>" in diff_page(found)
+
+
+def test_preference_pairs_of_two_datasets_are_compared(dataset: Path, tmp_path: Path) -> None:
+    new = _copy(dataset, tmp_path / "new")
+    path = new / preference_file("train")
+    changed, removed, *rest = read_preferences(path)
+    answer = changed.rejected[-1].model_copy(update={"content": changed.rejected[-1].content + "吧"})
+    write_preferences(path, [changed.model_copy(update={"rejected": (answer,)}), *rest])
+    found = diff(dataset, new)
+    assert [(one.title.split()[0], [(c.kind, c.name) for c in one.changes]) for one in found.sections] == [
+        ("偏好对内容变化", [("changed", changed.id)]),
+        ("偏好对移除", [("removed", removed.id)]),
+    ]
+    (text,) = found.sections[0].changes[0].texts
+    assert text.name == "messages.rejected" and list(text.runs())[-1] == ("added", "吧")
+    count = next(row for row in found.counts if row.name == "preferences next_reply/train")
+    assert (count.old, count.new) == (len(rest) + 2, len(rest) + 1)
 
 
 def test_two_knowledge_artefacts_are_compared_clause_by_clause(knowledge: Path, tmp_path: Path) -> None:

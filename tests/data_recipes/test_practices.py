@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -304,6 +305,47 @@ def test_what_mistaken_cases_of_another_situation_bring_along_is_not_believed() 
     borrowed = inferred["生病住院/offer_deferral"]
     assert borrowed.exploratory and borrowed.borrowed_from == "失业" and "situation" in borrowed.doubts
     assert not inferred["失业/offer_deferral"].exploratory and not inferred["失业/offer_deferral"].borrowed_from
+
+
+def _with_mistakes(seed: int, probability: float) -> list[Case]:
+    """Deferral works for the unemployed and is rare with the ill; one in five unemployed is taken for ill."""
+    rng = random.Random(seed)
+    found = []
+    for number in range(3000):
+        unemployed = rng.random() < 0.5
+        act = "offer_deferral" if rng.random() < (0.6 if unemployed else 0.1) else "explain_fees"
+        kept = rng.random() < 0.2 + (0.5 if unemployed and act == "offer_deferral" else 0.0)
+        mistaken = unemployed and rng.random() < 0.2
+        case = replace(_case(number, "M1", act, kept), situation="失业")
+        if mistaken or not unemployed:
+            case = replace(case, situation="生病住院", probability=probability, otherwise="失业")
+        found.append(case)
+    return found
+
+
+def test_the_interval_holds_what_mistaken_cases_may_have_brought_along() -> None:
+    """In truth deferral does nothing for the ill."""
+    held = Counter[float]()
+    for seed in range(20):
+        for probability in (1.0, 0.83):
+            practices = {p.id: p for p in mine(_with_mistakes(seed, probability), PracticesConfig(situation="text"))}
+            held[probability] += practices["生病住院/offer_deferral"].ci_low <= 0
+    assert held[1.0] < 5 and held[0.83] >= 16
+
+
+def test_the_doubt_of_a_situation_widens_the_interval_and_changes_no_other_figure() -> None:
+    config = PracticesConfig(situation="text")
+    sure, doubtful = (mine(_with_mistakes(1, probability), config) for probability in (1.0, 0.83))
+    for narrow, wide in zip(sure, doubtful, strict=True):
+        assert (wide.effect, wide.p, wide.q, wide.exploratory) == (
+            narrow.effect,
+            narrow.p,
+            narrow.q,
+            narrow.exploratory,
+        )
+        doubted = wide.situation == "生病住院"
+        assert (wide.ci_high - wide.ci_low > narrow.ci_high - narrow.ci_low) == doubted
+        assert wide.ci_low <= narrow.ci_low and wide.ci_high >= narrow.ci_high
 
 
 def test_what_works_in_two_situations_is_borrowed_from_neither() -> None:

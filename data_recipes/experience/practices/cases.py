@@ -17,10 +17,15 @@ from tianjing.records import Customer, Dialogue, Event, Outcome
 
 @dataclass(frozen=True)
 class Told:
-    """A situation, and the index of the customer turn that tells it."""
+    """A situation and the index of the customer turn that tells it.
+
+    `probability` is 1 where it is logged; what is left is that of `otherwise`, the next probable situation.
+    """
 
     situation: str
     turn: int
+    probability: float = 1.0
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class Case:
     """One dialogue with its situation, what the agent did in time, and what became of it.
 
     `reason_turn` is the index of the customer turn that tells the situation, `kept` None where the outcome is not
-    known; `stratum` holds the customer's fields that the configuration compares within.
+    known; `stratum` holds the customer's fields that the configuration compares within; `probability` and `otherwise`
+    are those of the situation (`Told`).
     """
 
     dialogue: Dialogue
@@ -37,6 +43,8 @@ class Case:
     exposures: tuple[Exposure, ...]
     kept: bool | None
     stratum: tuple[str, ...] = ()
+    probability: float = 1.0
+    otherwise: str = ""
 
     @property
     def id(self) -> str:
@@ -60,7 +68,7 @@ class Case:
 
 def told(rows: Iterable[InferredSituation]) -> dict[str, Told]:
     """Inferred situations by dialogue id, as `cases` takes them."""
-    return {row.dialogue: Told(row.situation, row.turn) for row in rows}
+    return {row.dialogue: Told(row.situation, row.turn, row.probability, row.otherwise) for row in rows}
 
 
 def cases(
@@ -111,6 +119,8 @@ def cases(
                 exposures=done,
                 kept=results.get(dialogue.id),
                 stratum=tuple(str(customer.field(name)) if customer else "" for name in config.strata),
+                probability=told.probability,
+                otherwise=told.otherwise,
             )
         )
     return found, dict(dropped)
