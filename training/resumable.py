@@ -52,9 +52,10 @@ class ResumableTrainer(SupervisedTokenTrainer):
             return super().create_optimizer(model)
         from peft.optimizers import create_loraplus_optimizer
 
-        optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        adapted: Any = self.model
+        optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, adapted)
         self.optimizer = create_loraplus_optimizer(
-            self.model,
+            adapted,
             optimizer_class,
             loraplus_lr_ratio=self.loraplus_ratio,
             loraplus_weight_decay=self.args.weight_decay,
@@ -109,7 +110,7 @@ class ResumableTrainer(SupervisedTokenTrainer):
         """
         total, tokens = 0.0, 0
         collate = SharedPrefix()
-        self.model.eval()
+        self.model_wrapped.eval()
         with torch.no_grad():
             for rows in batches(self.validation, self.args.per_device_train_batch_size):
                 inputs = self._prepare_inputs(collate(rows))

@@ -53,6 +53,7 @@ def main() -> None:
 
     prepare_process()
     import torch
+    import transformers
     from transformers import AutoTokenizer
 
     from tianjing.models.precision import precision
@@ -61,6 +62,7 @@ def main() -> None:
 
     torch.set_num_threads(1)  # no thread pool may exist when a process forks
     model = resolve("tiny").path
+    transformers.logging.disable_progress_bar()
     AutoTokenizer.from_pretrained(model)
     load_base(model, precision(on_gpu=False), None)
     gc.freeze()  # a collection in a fork would otherwise copy all the memory that it shares
@@ -97,6 +99,7 @@ def main() -> None:
                 print(f"\r{kills}/{arguments.kills} kills", end="", file=sys.stderr, flush=True)
             equal += digest == reference
         log = (root / "log").read_text(encoding="utf-8", errors="replace")
+    gc.unfreeze()
     seconds = time.monotonic() - started
     print(f"\n{'kills':<44}{kills}  ({ends['killed']} killed at once, {ends['exit 75']} left with 75 after SIGTERM)")
     print(f"{'attempts that went on from a checkpoint':<44}{log.count('going on from checkpoint')}")
