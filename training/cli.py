@@ -39,3 +39,31 @@ def merge(
     from training.merge import merge as merge_adapter
 
     merge_adapter(adapter, resolve(model).path, out)
+
+
+@app.command("parity", epilog="Example: tianjing train parity runs/demo/dataset --model embedded")
+def parity(
+    dataset: Annotated[Path, typer.Argument(help="Dataset artefact with train.parquet.")],
+    model: ModelOption = "embedded",
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with the fields of TrainConfig.")] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows to compare, evenly over the tasks.")] = 256,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", help="A running vLLM, http://HOST:PORT/v1: compare its prompts too.")
+    ] = None,
+    served_name: Annotated[
+        str | None, typer.Option("--served-name", help="The model's name at --endpoint; the first listed if not given.")
+    ] = None,
+    api_key: Annotated[
+        str, typer.Option("--api-key", envvar="VLLM_API_KEY", help="Key of --endpoint, if it asks for one.")
+    ] = "",
+) -> None:
+    """Compare what training sees with what serving will see, token by token; exit 1 where they differ."""
+    from tianjing.config import load
+    from tianjing.errors import EXIT_STAGE_FAILED
+    from tianjing.models import resolve
+    from training.config import TrainConfig
+    from training.parity_report import run_parity
+
+    found = run_parity(dataset, resolve(model).path, load(TrainConfig, config), rows, endpoint, served_name, api_key)
+    if not found:
+        raise typer.Exit(EXIT_STAGE_FAILED)
