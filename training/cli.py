@@ -67,3 +67,39 @@ def parity(
     found = run_parity(dataset, resolve(model).path, load(TrainConfig, config), rows, endpoint, served_name, api_key)
     if not found:
         raise typer.Exit(EXIT_STAGE_FAILED)
+
+
+@app.command("plan", epilog="Example: tianjing train plan runs/demo/dataset --model embedded --device cpu")
+def plan(
+    dataset: Annotated[Path, typer.Argument(help="Dataset artefact with train.parquet.")],
+    model: ModelOption = "embedded",
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with the fields of TrainConfig.")] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="cpu, h200, h100-80, a100-80, … or the GiB of an accelerator.")
+    ] = "cpu",
+    probe_steps: Annotated[
+        int, typer.Option("--probe-steps", min=0, help="Steps to measure where the device is here; 0 for none.")
+    ] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the plan to this file too.")] = None,
+) -> None:
+    """Tokens, batches, steps, memory by part and time of a run, before it runs; exit 1 where it does not fit."""
+    import json
+
+    from rich.console import Console
+
+    from tianjing.config import load
+    from tianjing.errors import EXIT_STAGE_FAILED
+    from tianjing.files import atomic_write
+    from tianjing.models import resolve
+    from training.config import TrainConfig
+    from training.plan import as_dict, make_plan
+    from training.plan_report import print_plan
+
+    settings, path = load(TrainConfig, config), resolve(model).path
+    with Console(stderr=True).status("planning") as status:
+        made = make_plan(dataset, path, settings, device, probe_steps, status.update)
+    if json_file:
+        atomic_write(json_file, json.dumps(as_dict(made), indent=2, ensure_ascii=False))
+    print_plan(made)
+    if not made.fits:
+        raise typer.Exit(EXIT_STAGE_FAILED)
