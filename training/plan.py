@@ -19,6 +19,8 @@ from training.probe import Probe, peak_bytes, probe
 from training.rows import TokenRows, choose, tokenize
 
 Report = Callable[[str], None]
+# Accelerators whose memory differs by less are taken for one kind.
+_SAME_MEMORY = 0.03
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,6 @@ def make_plan(
     """
     target = device(device_name)
     report("loading torch and transformers")
-    import torch
     from transformers import AutoConfig, AutoTokenizer
 
     # Imported for their size: the process that trains holds them too.
@@ -105,8 +106,7 @@ def make_plan(
 
     memory = peak(run, config)
     measured = None
-    here = target.is_cpu or torch.cuda.is_available()
-    if probe_steps and here and memory.peak <= target.capacity:
+    if probe_steps and is_here(target) and memory.peak <= target.capacity:
         report(f"{probe_steps} steps of the real trainer")
         measured = probe(
             examples,
@@ -132,6 +132,16 @@ def make_plan(
         report("looking for what fits")
         plan.remedies.extend(_remedies(plan, tokens, shape, config, peak))
     return plan
+
+
+def is_here(target: Device) -> bool:
+    """Whether training on this machine would run on the device: its accelerator, if any, of about that memory."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return target.is_cpu
+    total = torch.cuda.get_device_properties(0).total_memory
+    return not target.is_cpu and abs(total / target.capacity - 1) < _SAME_MEMORY
 
 
 def _seconds(measured: Probe | None, run: Epochs, memory: Memory) -> float | None:

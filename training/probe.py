@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,11 @@ from typing import Any
 from tianjing.dataset import write_examples
 from tianjing.lineage import artefact
 from tianjing.records import Example
-from training.audit import Epochs, MicroBatch, epochs
+from training.audit import Epochs, MicroBatch
 from training.config import TrainConfig
+from training.devices import CONTEXT_BYTES
 from training.errors import TrainingError
 from training.rows import TokenRow, choose
-
-# The order of the probe's rows is drawn; some draw in so many keeps the largest micro-batch whole.
-_SEEDS = 50
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Probe:
     trunk_seconds_per_token: float
     """Of keeping the states of frozen layers, where they are kept."""
     peak: int
-    """Largest resident size of the process."""
+    """Largest resident size of the process; on an accelerator what its allocator reserved, and the context."""
 
 
 def probe(
@@ -63,8 +61,13 @@ def probe(
     Raises:
         TrainingError: the training process failed; its last lines are in the message.
     """
-    chosen, settings = choose_batches(examples, rows, run, size, config, steps)
-    laid_out = _as_trained(chosen, rows, settings)
+    batches = choose_batches(run, size, steps * config.micro_batches)
+    ids = [rows[number].id for batch in batches for number in batch.rows]
+    chosen = [example for example in examples if example.id in set(ids)]
+    place_of = {example.id: place for place, example in enumerate(choose(chosen, None, config.seed))}
+    settings = config.model_copy(
+        update={"max_rows_per_task": None, "epochs": max(1.0, config.epochs), "save_every_steps": 1 << 30}
+    )
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         with artefact(place / "dataset", kind="dataset") as work:
@@ -75,6 +78,7 @@ def probe(
             "out": str(place / "adapter"),
             "config": settings.model_dump(mode="json"),
             "steps": steps,
+            "rows": [place_of[row] for row in ids],
             "result": str(place / "result.json"),
         }
         (place / "order.json").write_text(json.dumps(order), encoding="utf-8")
@@ -94,8 +98,8 @@ def probe(
         measured = json.loads((place / "result.json").read_text(encoding="utf-8"))
     seconds = measured["step_seconds"]
     per_step = [
-        sum(micro.tokens for micro in laid_out.all[start : start + config.micro_batches])
-        for start in range(0, len(laid_out.all), config.micro_batches)
+        sum(batch.tokens for batch in batches[start : start + config.micro_batches])
+        for start in range(0, len(batches), config.micro_batches)
     ][: len(seconds)]
     # The first step also allocates; a run of one step has no other.
     timed = slice(1, None) if len(seconds) > 1 else slice(None)
@@ -103,45 +107,24 @@ def probe(
         steps=len(seconds[timed]),
         seconds_per_token=sum(seconds[timed]) / sum(per_step[timed]),
         start_seconds=measured["start_seconds"],
-        trunk_seconds_per_token=measured["trunk_seconds"] / laid_out.row_tokens,
+        trunk_seconds_per_token=measured["trunk_seconds"]
+        / sum(len(row.input_ids) for row in rows if row.id in place_of),
         peak=measured["peak"],
     )
 
 
-def choose_batches(
-    examples: Sequence[Example],
-    rows: Sequence[TokenRow],
-    run: Epochs,
-    size: Callable[[MicroBatch], float],
-    config: TrainConfig,
-    steps: int,
-) -> tuple[list[Example], TrainConfig]:
-    """Rows for the probe, and a configuration under whose seed they lie as in the run."""
+def choose_batches(run: Epochs, size: Callable[[MicroBatch], float], count: int) -> list[MicroBatch]:
+    """Up to `count` micro-batches of one epoch: its largest, which is the run's, first; then evenly down to the smallest.
+
+    One of fewer rows than the others, the last of its epoch, comes last here too: the loader counts rows.
+    """
     epoch = max(run.micro, key=lambda micro: max(map(size, micro)))
     ordered = sorted(epoch, key=size, reverse=True)
-    wanted = min(steps * config.micro_batches, len(ordered))
+    wanted = min(count, len(ordered))
     places = sorted({round(n * (len(ordered) - 1) / max(1, wanted - 1)) for n in range(wanted)})
-    ids = {rows[number].id for place in places for number in ordered[place].rows}
-    chosen = [example for example in examples if example.id in ids]
-    largest = size(ordered[0])
-    plain = {"max_rows_per_task": None, "epochs": max(1.0, config.epochs), "save_every_steps": 1 << 30}
-    best: tuple[float, TrainConfig] | None = None
-    for seed in range(config.seed, config.seed + _SEEDS):
-        settings = config.model_copy(update=plain | {"seed": seed})
-        one = settings.model_copy(update={"epochs": 1.0})
-        found = max(map(size, _as_trained(chosen, rows, one).micro[0]))
-        if best is None or found > best[0]:
-            best = (found, settings)
-        if found >= largest:
-            break
-    assert best is not None
-    return chosen, best[1]
-
-
-def _as_trained(chosen: Sequence[Example], rows: Sequence[TokenRow], config: TrainConfig) -> Epochs:
-    """How the trainer will lay the chosen rows out."""
-    by_id = {row.id: row for row in rows}
-    return epochs([by_id[example.id] for example in choose(chosen, None, config.seed)], config)
+    chosen = [ordered[place] for place in places]
+    full = max(len(batch.rows) for batch in chosen)
+    return sorted(chosen, key=lambda batch: len(batch.rows) < full)
 
 
 def peak_bytes() -> int:
@@ -192,11 +175,20 @@ def _main(order: dict[str, Any]) -> None:
                 "peak": peak_bytes(),
             }
             if torch.cuda.is_available():
-                result["peak"] = torch.cuda.max_memory_reserved()
+                result["peak"] = torch.cuda.max_memory_reserved() + CONTEXT_BYTES
             Path(order["result"]).write_text(json.dumps(result), encoding="utf-8")
 
     import torch
 
+    import training.trainer
+
+    class Chosen(training.trainer.StratifiedRows):
+        """The probe's own rows, batch by batch, in place of the sampler's draw."""
+
+        def __iter__(self) -> Iterator[int]:
+            return iter(order["rows"])
+
+    training.trainer.StratifiedRows = Chosen  # type: ignore[misc]
     transformers.trainer.DEFAULT_CALLBACKS.append(Clock())
     train(Path(order["dataset"]), Path(order["model"]), Path(order["out"]), TrainConfig.model_validate(order["config"]))
 

@@ -21,19 +21,19 @@ from typing import Any
 # Name: base model, characters of the longest text, rows, fields of the configuration.
 SETTINGS: dict[str, tuple[str, int, int, dict[str, Any]]] = {
     "tiny": ("tiny", 300, 24, {}),
-    "small, 4 rows": ("small", 400, 32, {}),
-    "small, 8 rows": ("small", 400, 32, {"micro_rows": 8}),
-    "small, long rows": ("small", 1300, 16, {"max_length_tokens": 2048}),
-    "small, upper half": ("small", 400, 32, {"lora": {"top_layers": 6}, "epochs": 2}),
-    "embedded, upper half": ("embedded", 400, 12, {"lora": {"top_layers": 12}}),
-    "embedded, long rows": ("embedded", 700, 8, {"max_length_tokens": 1024}),
+    "small, 4 rows": ("small", 400, 8, {"micro_batches": 1}),
+    "small, 8 rows": ("small", 400, 16, {"micro_batches": 1, "micro_rows": 8}),
+    "small, long rows": ("small", 1300, 6, {"micro_batches": 1, "micro_rows": 2, "max_length_tokens": 2048}),
+    "small, upper half": ("small", 400, 8, {"micro_batches": 1, "lora": {"top_layers": 3}, "epochs": 2}),
+    "embedded, upper half": ("embedded", 400, 8, {"micro_batches": 1, "lora": {"top_layers": 12}}),
+    "embedded, all layers": ("embedded", 400, 8, {"micro_batches": 1}),
 }
 # Qwen3 in small: enough for a step to outweigh the libraries.
 SMALL: dict[str, Any] = {
-    "hidden_size": 768,
-    "intermediate_size": 2304,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
+    "hidden_size": 512,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 8,
     "num_key_value_heads": 4,
     "head_dim": 64,
     "vocab_size": 32768,
