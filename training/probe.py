@@ -114,7 +114,7 @@ def probe(
 
 
 def choose_batches(run: Epochs, size: Callable[[MicroBatch], float], count: int) -> list[MicroBatch]:
-    """Up to `count` micro-batches of one epoch: its largest, which is the run's, first; then evenly down to the smallest.
+    """Up to `count` micro-batches of one epoch: its largest, which is the run's, first; then evenly to the smallest.
 
     One of fewer rows than the others, the last of its epoch, comes last here too: the loader counts rows.
     """
