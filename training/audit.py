@@ -67,7 +67,7 @@ class Epochs:
     @property
     def all(self) -> list[MicroBatch]:
         """Micro-batches of all steps that are taken."""
-        taken = []
+        taken: list[MicroBatch] = []
         for number, epoch in enumerate(self.micro):
             steps = min(self.steps - number * self.steps_per_epoch, self.steps_per_epoch)
             taken += epoch[: steps * self.micro_batches]

@@ -181,14 +181,15 @@ def _main(order: dict[str, Any]) -> None:
     import torch
 
     import training.trainer
+    from training.batches import StratifiedRows
 
-    class Chosen(training.trainer.StratifiedRows):
+    class Chosen(StratifiedRows):
         """The probe's own rows, batch by batch, in place of the sampler's draw."""
 
         def __iter__(self) -> Iterator[int]:
             return iter(order["rows"])
 
-    training.trainer.StratifiedRows = Chosen  # type: ignore[misc]
+    vars(training.trainer)["StratifiedRows"] = Chosen
     transformers.trainer.DEFAULT_CALLBACKS.append(Clock())
     train(Path(order["dataset"]), Path(order["model"]), Path(order["out"]), TrainConfig.model_validate(order["config"]))
 
