@@ -44,8 +44,15 @@ def attend(
     """Attention output [1, T, H, K]. Without a `layout`, causal attention as transformers computes it.
 
     Raises:
-        TrainingError: a row is longer than the layer's sliding window.
+        TrainingError: a row is longer than the layer's sliding window, or the layer wants more than softmax attention.
     """
+    for name in ("s_aux", "softcap"):
+        if more.get(name) is not None:
+            raise TrainingError(
+                f"the model's attention has {'sinks' if name == 's_aux' else 'capped scores'} ({name}), which are not "
+                "computed here",
+                "use a model of plain softmax attention, such as Llama, Qwen3 or Gemma 3",
+            )
     if layout is None:
         return sdpa_attention_forward(
             module, query_1HTK, key_1GTK, value_1GTK, attention_mask, dropout=dropout, scaling=scaling, **more

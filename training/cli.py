@@ -1,4 +1,4 @@
-"""`tianjing train`: tune an adapter, and merge it."""
+"""`tianjing train`: plan a run, tune an adapter, merge it, hand it over."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ import typer
 
 app = typer.Typer(help="Tune a LoRA adapter on a dataset, and merge it.", no_args_is_help=True)
 
+DatasetArgument = Annotated[
+    Path | None, typer.Argument(help="Dataset artefact with train.parquet; default: the configuration's.")
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Base model: a folder, 'embedded', 'tiny' or a hub id; default: the configuration's, else embedded.",
+    ),
+]
 ModelOption = Annotated[str, typer.Option("--model", help="Base model: a folder, 'embedded', 'tiny' or a hub id.")]
 
 
 @app.command("run", epilog="Example: tianjing train run runs/demo/dataset --model embedded --out runs/demo/adapter")
 def run(
-    dataset: Annotated[
-        Path | None, typer.Argument(help="Dataset artefact with train.parquet; default: the configuration's.")
-    ] = None,
+    dataset: DatasetArgument = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the adapter artefact; default: the configuration's.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="Base model: a folder, 'embedded', 'tiny' or a hub id; default: the configuration's, else embedded.",
-        ),
-    ] = None,
+    model: BaseOption = None,
     config: Annotated[Path | None, typer.Option("--config", help="YAML with the fields of TrainConfig.")] = None,
     resume: Annotated[
         Literal["auto", "never", "must"],
@@ -40,19 +42,13 @@ def run(
     from tianjing.config import load
     from tianjing.models import resolve
     from training.config import TrainConfig
-    from training.errors import TrainingError
     from training.interruption import Interrupted
     from training.sft import train
 
     settings = load(TrainConfig, config)
-    data, target = dataset or settings.dataset, out or settings.out
-    if data is None or target is None:
-        missing = "dataset" if data is None else "out"
-        raise TrainingError(
-            f"no {missing} is given", f"name it on the command line, or as {missing}: in the file that --config names"
-        )
+    data, target = _given("dataset", dataset, settings.dataset), _given("out", out, settings.out)
     try:
-        train(Path(data), resolve(model or settings.model or "embedded").path, Path(target), settings, resume)
+        train(data, resolve(_base(model, settings.model)).path, target, settings, resume)
     except Interrupted as stopped:
         typer.echo(f"{stopped.message}; {stopped.remedy}", err=True)
         raise typer.Exit(stopped.exit_code) from None
@@ -98,3 +94,86 @@ def export(
     from training.export import export as export_weights
 
     export_weights(weights, out)
+
+
+@app.command("parity", epilog="Example: tianjing train parity runs/demo/dataset --model embedded")
+def parity(
+    dataset: DatasetArgument = None,
+    model: BaseOption = None,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with the fields of TrainConfig.")] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows to compare, evenly over the tasks.")] = 256,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", help="A running vLLM, http://HOST:PORT/v1: compare its prompts too.")
+    ] = None,
+    served_name: Annotated[
+        str | None, typer.Option("--served-name", help="The model's name at --endpoint; the first listed if not given.")
+    ] = None,
+    api_key: Annotated[
+        str, typer.Option("--api-key", envvar="VLLM_API_KEY", help="Key of --endpoint, if it asks for one.")
+    ] = "",
+) -> None:
+    """Compare what training sees with what serving will see, token by token; exit 1 where they differ."""
+    from tianjing.config import load
+    from tianjing.errors import EXIT_STAGE_FAILED
+    from tianjing.models import resolve
+    from training.config import TrainConfig
+    from training.parity_report import run_parity
+
+    settings = load(TrainConfig, config)
+    data, base = _given("dataset", dataset, settings.dataset), resolve(_base(model, settings.model)).path
+    found = run_parity(data, base, settings, rows, endpoint, served_name, api_key)
+    if not found:
+        raise typer.Exit(EXIT_STAGE_FAILED)
+
+
+@app.command("plan", epilog="Example: tianjing train plan train.yaml --dataset runs/demo/dataset --device h200")
+def plan(
+    config: Annotated[Path, typer.Argument(help="YAML with the fields of TrainConfig.")],
+    dataset: Annotated[
+        Path | None,
+        typer.Option("--dataset", help="Dataset artefact with train.parquet; default: the configuration's."),
+    ] = None,
+    model: BaseOption = None,
+    device: Annotated[
+        str, typer.Option("--device", help="cpu, h200, h100-80, a100-80, … or the GiB of an accelerator.")
+    ] = "cpu",
+    probe_steps: Annotated[
+        int, typer.Option("--probe-steps", min=0, help="Steps to measure where the device is here; 0 for none.")
+    ] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the plan to this file too.")] = None,
+) -> None:
+    """Tokens, batches, steps, memory by part and time of a run, before it runs; exit 1 where it does not fit."""
+    import json
+
+    from rich.console import Console
+
+    from tianjing.config import load
+    from tianjing.errors import EXIT_STAGE_FAILED
+    from tianjing.files import atomic_write
+    from tianjing.models import resolve
+    from training.config import TrainConfig
+    from training.plan import as_dict, make_plan
+    from training.plan_report import print_plan
+
+    settings = load(TrainConfig, config)
+    data, base = _given("dataset", dataset, settings.dataset), resolve(_base(model, settings.model)).path
+    with Console(stderr=True).status("planning") as status:
+        made = make_plan(data, base, settings, device, probe_steps, status.update)
+    if json_file:
+        atomic_write(json_file, json.dumps(as_dict(made), indent=2, ensure_ascii=False))
+    print_plan(made)
+    if not made.fits:
+        raise typer.Exit(EXIT_STAGE_FAILED)
+
+
+def _given(name: str, on_command_line: Path | None, in_file: str | None) -> Path:
+    """A path that the command line or the configuration gives; the command line wins."""
+    from training.errors import TrainingError
+
+    if on_command_line is None and in_file is None:
+        raise TrainingError(f"no {name} is given", f"name it on the command line, or as {name}: in the configuration")
+    return on_command_line or Path(str(in_file))
+
+
+def _base(on_command_line: str | None, in_file: str | None) -> str:
+    return on_command_line or in_file or "embedded"

@@ -23,6 +23,7 @@ from training.checkpoints import Checkpoints
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.interruption import Interrupted, Stop, stop_on_sigterm
+from training.parity import require_parity
 from training.ranks import Ranks, agreed, blank_row, leave
 from training.rows import TokenRow, TokenRows, choose, tokenize
 from training.workspace import Resume, claim, must_have, run_digest, run_parts
@@ -76,6 +77,7 @@ def _train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: R
     tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
     if not tokens.rows:
         raise _no_row(dataset / "train.parquet", len(examples), tokens)
+    require_parity(examples, tokenizer, model)
     validation = _validation_rows(dataset, tokenizer, config)
     _announce(tokens, validation, config)
     trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop)
@@ -243,12 +245,14 @@ def _trainer(
     from transformers import PrinterCallback
 
     from training.batches import SharedPrefix
+    from training.guard import check_model
     from training.progress import Evaluations, Meter, ProgressBar, StopAfterStep
     from training.resumable import ResumableTrainer
 
     dtype = precision(on_gpu=torch.cuda.is_available())
     console.print(f"computing in {dtype}")
     base = load_base(model, dtype, config.quantize)
+    check_model(base)
     meter = Meter()
     blank = ranks.blank_rows(len(tokens.rows), config.micro_rows)
     trainer = ResumableTrainer(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler
 
-from tests.training.samples import service_dataset
+from tests.training.material import example, make_dataset
 from training.batches import StratifiedRows
 from training.errors import TrainingError
 from training.ranks import Ranks
@@ -70,7 +70,9 @@ def losses(adapter: Path) -> list[float]:
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path: Path, tiny_model: Path) -> None:
-    data = service_dataset(tmp_path / "dataset", 29)  # the last step of an epoch is short, its last micro-batch too
+    data = make_dataset(
+        tmp_path / "dataset", [example(n) for n in range(29)]
+    )  # the last step of an epoch is short, its last micro-batch too
     config = tmp_path / "train.yaml"
     config.write_text("{epochs: 2, micro_rows: 3, micro_batches: 4, learning_rate: 5e-3, threads: 1}", encoding="utf-8")
     script = tmp_path / "run.py"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.samples import service_dataset
+from tests.training.material import example, make_dataset
 from tianjing.lineage import read_manifest, verify
 from training.launch.job import JobConfig
 from training.launch.render import render
@@ -32,7 +32,7 @@ printf '127.0.0.1\\n127.0.0.1\\n'
 
 @pytest.mark.slow
 def test_two_machines_train_one_adapter(tmp_path: Path, tiny_model: Path) -> None:
-    data = service_dataset(tmp_path / "数据 $(x)", 13)
+    data = make_dataset(tmp_path / "数据 $(x)", [example(n) for n in range(13)])
     config = tmp_path / "train.yaml"
     config.write_text("{epochs: 1, micro_rows: 2, micro_batches: 2, threads: 1}", encoding="utf-8")
     job = JobConfig(

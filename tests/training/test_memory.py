@@ -1,0 +1,147 @@
+"""The memory that is predicted is what autograd and the trainer really take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from training.attention import NAME, Layout
+from training.config import LINEAR_LAYERS, LoraSection, TrainConfig
+from training.memory import (
+    Precision,
+    Shape,
+    adapter_parameters,
+    head_buffers,
+    kept_states,
+    layer_activations,
+)
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 500,
+    "max_position_embeddings": 512,
+}
+
+
+def config_of(name: str, layers: int) -> Any:
+    import transformers
+
+    head = {} if name == "Qwen2Config" else {"head_dim": 24}
+    return getattr(transformers, name)(**SIZES, **head, num_hidden_layers=layers)
+
+
+def adapted(name: str, layers: int, dtype: Any, lora: LoraSection) -> Any:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config_of(name, layers), attn_implementation=NAME, dtype=dtype)
+        return get_peft_model(model, LoraConfig(r=lora.rank, target_modules=list(lora.targets), task_type="CAUSAL_LM"))
+
+
+def batch(prefix: int, own: tuple[int, ...]) -> dict[str, Any]:
+    from training.batches import SharedPrefix
+    from training.rows import IGNORED
+
+    rows = []
+    for number, length in enumerate(own):
+        ids = [*range(5, 5 + prefix), *(100 + 40 * number + n for n in range(length))]
+        labels = [IGNORED] * (len(ids) - 5) + ids[-5:]
+        rows.append({"input_ids": ids, "labels": labels, "loss_weights": [1.0] * len(ids)})
+    made = SharedPrefix()(rows)
+    assert made["layout"] == Layout(prefix, own)
+    return made
+
+
+def saved_bytes(model: Any, inputs: dict[str, Any], autocast: bool) -> int:
+    """Storage that autograd keeps of a forward pass, weights and buffers not counted."""
+    import torch
+
+    from training.trunk import run
+
+    known = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        place = tensor.untyped_storage().data_ptr()
+        if place not in known:
+            kept.setdefault(place, tensor)
+        return tensor
+
+    with (
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=autocast),
+    ):
+        states = run(model.get_base_model().get_decoder(), inputs)
+    total = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    del states
+    return total
+
+
+ALL = (40, (30, 22, 30), LINEAR_LAYERS)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "prefix", "own", "targets"),
+    [
+        *((name, *ALL) for name in ("Qwen3Config", "Qwen2Config", "LlamaConfig", "Gemma3TextConfig")),
+        ("Qwen3Config", 0, (60, 41), LINEAR_LAYERS),
+        ("Qwen2Config", 9, (50, 12), ("q_proj", "v_proj", "down_proj")),
+    ],
+)
+def test_a_layer_keeps_what_the_formula_says(
+    name: str, precision: str, prefix: int, own: tuple[int, ...], targets: tuple[str, ...]
+) -> None:
+    import torch
+
+    lora = LoraSection(rank=8, targets=targets)
+    inputs = batch(prefix, own)
+    dtype = getattr(torch, precision)
+    # Two models that differ by one layer: what stands once (rotary tables, last norm) falls out.
+    two, three = (saved_bytes(adapted(name, layers, dtype, lora), inputs, precision == "bfloat16") for layers in (2, 3))
+    shape = Shape.of(config_of(name, 2))
+    formula = layer_activations(shape, TrainConfig(lora=lora), Precision.named(precision), inputs["layout"])
+    assert formula == pytest.approx(three - two, rel=0.01)
+
+
+def test_the_adapter_is_counted_to_the_number() -> None:
+    import torch
+
+    lora = LoraSection(rank=8)
+    model = adapted("Qwen3Config", 3, torch.float32, lora)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    config = TrainConfig(lora=lora)
+    shape = Shape.of(config_of("Qwen3Config", 3))
+    assert adapter_parameters(shape, config) == trained
+    assert shape.parameters == sum(p.numel() for p in model.parameters()) - trained
+
+
+def test_head_buffers_are_those_of_the_head() -> None:
+    import torch
+
+    from training.head import SupervisedHead
+
+    shape = Shape.of(config_of("LlamaConfig", 1))
+    for count in (7, 1000):
+        head = SupervisedHead(torch.zeros(500, 64))
+        head(torch.zeros(count, 64), torch.zeros(count, dtype=torch.long), torch.ones(count))
+        assert head._buffers is not None
+        made = sum(buffer.untyped_storage().nbytes() for buffer in head._buffers)
+        assert head_buffers(shape, Precision.named("float32"), count) == made
+
+
+def test_states_are_kept_only_where_the_trainer_keeps_them() -> None:
+    shape = Shape.of(config_of("LlamaConfig", 4))
+    precision = Precision.named("bfloat16")
+    top = TrainConfig(lora=LoraSection(top_layers=2), epochs=2)
+    assert kept_states(shape, top, precision, 1000) == 1000 * 64 * 2
+    assert kept_states(shape, top, precision, 1 << 24) == 0  # more than the trainer's limit of 1 GiB
+    assert kept_states(shape, TrainConfig(epochs=2), precision, 1000) == 0
+    assert kept_states(shape, TrainConfig(lora=LoraSection(top_layers=2)), precision, 1000) == 0

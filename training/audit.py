@@ -1,0 +1,146 @@
+"""What a dataset is in tokens, under the model's own template, and what the real batches make of it.
+
+Shape suffixes: T tokens of a laid-out sequence (`training.batches`).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tianjing.records import Example
+from training.attention import Layout
+from training.batches import SharedPrefix, StratifiedRows
+from training.config import TrainConfig
+from training.rows import TokenRow, TokenRows
+
+
+@dataclass(frozen=True)
+class TaskTokens:
+    """Rows of one task that are trained on; lengths in tokens, `p95` by nearest rank."""
+
+    task: str
+    rows: int
+    tokens: int
+    supervised: int
+    shortest: int
+    median: int
+    p95: int
+    longest: int
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Rows of one forward pass, by number, and how they lie in one sequence."""
+
+    rows: tuple[int, ...]
+    layout: Layout
+    supervised: int
+
+    @property
+    def tokens(self) -> int:
+        """Length T of the sequence: what the decoder computes."""
+        return self.layout.prefix + sum(self.layout.lengths)
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """The micro-batches of every epoch, in the order of the real sampler, and what follows from them."""
+
+    micro: tuple[tuple[MicroBatch, ...], ...]
+    micro_batches: int
+    epochs: float
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of a whole epoch."""
+        return -(-len(self.micro[0]) // self.micro_batches)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the run, as transformers' Trainer counts them: a part of an epoch is rounded up."""
+        return math.ceil(self.epochs * self.steps_per_epoch)
+
+    @property
+    def all(self) -> list[MicroBatch]:
+        """Micro-batches of all steps that are taken."""
+        taken: list[MicroBatch] = []
+        for number, epoch in enumerate(self.micro):
+            steps = min(self.steps - number * self.steps_per_epoch, self.steps_per_epoch)
+            taken += epoch[: steps * self.micro_batches]
+        return taken
+
+    @property
+    def computed(self) -> int:
+        """Tokens that one epoch computes; a shared prefix counts once a micro-batch."""
+        return sum(micro.tokens for micro in self.micro[0])
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of the rows of one epoch."""
+        return sum(len(micro.rows) * micro.layout.prefix + sum(micro.layout.lengths) for micro in self.micro[0])
+
+    @property
+    def padded(self) -> int:
+        """Tokens that the same micro-batches would compute if each row were padded to the longest beside it."""
+        return sum(len(micro.rows) * (micro.layout.prefix + max(micro.layout.lengths)) for micro in self.micro[0])
+
+    @property
+    def attention_padding(self) -> float:
+        """Share of padding among the queries of the rows' own parts: attention alone pads them to the longest."""
+        real = sum(sum(micro.layout.lengths) for micro in self.micro[0])
+        given = sum(len(micro.rows) * max(micro.layout.lengths) for micro in self.micro[0])
+        return 1 - real / given
+
+
+def by_task(examples: Sequence[Example], tokens: TokenRows) -> list[TaskTokens]:
+    """Token statistics of each task's rows, those that are left out not counted."""
+    task_of = {example.id: example.task for example in examples}
+    rows: dict[str, list[TokenRow]] = defaultdict(list)
+    for row in tokens.rows:
+        rows[task_of[row.id]].append(row)
+    return [_task(task, rows[task]) for task in sorted(rows)]
+
+
+def epochs(rows: Sequence[TokenRow], config: TrainConfig, on_epoch: Callable[[int], None] = lambda n: None) -> Epochs:
+    """Lay out every epoch as the trainer will: the same sampler, the same seed, the same collator.
+
+    Args:
+        on_epoch: told each finished epoch, from 1.
+    """
+    sampler = StratifiedRows([row.input_ids for row in rows], config.micro_rows, config.micro_batches, config.seed)
+    collate = SharedPrefix()
+    made = []
+    for epoch in range(math.ceil(config.epochs)):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        micro = []
+        for start in range(0, len(order), config.micro_rows):
+            chosen = order[start : start + config.micro_rows]
+            batch = collate(
+                [
+                    {"row": n, "input_ids": rows[n].input_ids, "labels": rows[n].labels, "loss_weights": []}
+                    for n in chosen
+                ]
+            )
+            micro.append(MicroBatch(tuple(chosen), batch["layout"], sum(rows[n].supervised for n in chosen)))
+        made.append(tuple(micro))
+        on_epoch(epoch + 1)
+    return Epochs(tuple(made), config.micro_batches, config.epochs)
+
+
+def _task(task: str, rows: Sequence[TokenRow]) -> TaskTokens:
+    lengths = sorted(len(row.input_ids) for row in rows)
+    return TaskTokens(
+        task,
+        rows=len(rows),
+        tokens=sum(lengths),
+        supervised=sum(row.supervised for row in rows),
+        shortest=lengths[0],
+        median=round(statistics.median(lengths)),
+        p95=lengths[math.ceil(0.95 * len(lengths)) - 1],
+        longest=lengths[-1],
+    )

@@ -1,0 +1,226 @@
+"""Memory of a LoRA step by part, from the model's shape and a micro-batch's layout, before anything is loaded.
+
+What autograd keeps of a decoder layer is counted operation by operation, in the manner of Korthikanti et al. 2022
+(arXiv 2205.05198, section 4.1), for the layers that Llama, Qwen2, Qwen3 and Gemma 3 have: RMS norms in fp32 (Zhang and
+Sennrich 2019), grouped-query attention (`training.attention` lays prefix and rows side by side), a gated MLP, and LoRA
+pairs beside frozen matrices, which need their input where the frozen ones need none. `tests/training/test_memory.py`
+holds it against what autograd really saves.
+
+Shape suffixes: T tokens of the laid-out sequence, P of the prefix, R rows, L tokens of the longest own part, D model
+width, I width of the MLP, A query heads x head width, V vocabulary. All results are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from training.attention import Layout
+from training.audit import Epochs
+from training.config import TrainConfig
+from training.head import CHUNK
+from training.trunk import MAX_KEPT_BYTES
+
+_FP32 = 4
+# AdamW keeps two moments (Kingma and Ba 2015; Loshchilov and Hutter 2019), in the type of what it trains: fp32 here.
+_MOMENTS = 2
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the memory of a decoder depends on; counts are of numbers, not bytes."""
+
+    layers: int
+    width: int
+    mlp_width: int
+    query_width: int
+    """Query heads x head width."""
+    key_width: int
+    """Key-value heads x head width."""
+    heads: int
+    vocabulary: int
+    parameters: int
+    """A tied matrix once."""
+    wide_norms: int
+    """Norms of a layer over the model width: two, in Gemma four."""
+    head_norms: bool
+    """Whether queries and keys are normalised."""
+
+    @classmethod
+    def of(cls, config: Any) -> Shape:
+        """The shape of a transformers configuration; the model is built without memory and counted."""
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+        text = config.get_text_config()
+        heads = text.num_attention_heads
+        width = getattr(text, "head_dim", None) or text.hidden_size // heads
+        layer = model.get_decoder().layers[0]
+        norms = [module.weight.shape[0] for module in layer.modules() if "Norm" in type(module).__name__]
+        return cls(
+            layers=text.num_hidden_layers,
+            width=text.hidden_size,
+            mlp_width=text.intermediate_size,
+            query_width=heads * width,
+            key_width=text.num_key_value_heads * width,
+            heads=heads,
+            vocabulary=model.get_output_embeddings().weight.shape[0],
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            wide_norms=sum(size == text.hidden_size for size in norms),
+            head_norms=any(name.endswith("q_norm") for name, _ in layer.named_modules()),
+        )
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Bytes of a number: of the base weights and of what the layers compute in."""
+
+    weights: int
+    compute: int
+
+    @classmethod
+    def named(cls, name: str) -> Precision:
+        """`bfloat16`, under autocast, or `float32`."""
+        size = 2 if name == "bfloat16" else _FP32
+        return cls(size, size)
+
+
+def projections(shape: Shape) -> dict[str, tuple[int, int]]:
+    """(input, output) width of each linear layer that LoRA can stand beside."""
+    D, I, A, G = shape.width, shape.mlp_width, shape.query_width, shape.key_width  # noqa: E741
+    return {
+        "q_proj": (D, A),
+        "k_proj": (D, G),
+        "v_proj": (D, G),
+        "o_proj": (A, D),
+        "gate_proj": (D, I),
+        "up_proj": (D, I),
+        "down_proj": (I, D),
+    }
+
+
+def adapter_parameters(shape: Shape, config: TrainConfig) -> int:
+    """rank x (input + output) of every adapted matrix (Hu et al. 2021, arXiv 2106.09685)."""
+    widths = projections(shape)
+    layer = sum(config.lora.rank * sum(widths[name]) for name in config.lora.targets if name in widths)
+    return layer * adapted_layers(shape, config)
+
+
+def adapted_layers(shape: Shape, config: TrainConfig) -> int:
+    """Layers that hold an adapter; the backward pass ends at the first of them."""
+    return min(config.lora.top_layers or shape.layers, shape.layers)
+
+
+def kept_states(shape: Shape, config: TrainConfig, precision: Precision, row_tokens: int) -> int:
+    """States of the frozen layers of every row, where `training.trunk` keeps them."""
+    size = shape.width * precision.weights * row_tokens
+    kept = adapted_layers(shape, config) < shape.layers and config.epochs > 1 and size <= MAX_KEPT_BYTES
+    return size if kept else 0
+
+
+def layer_activations(shape: Shape, config: TrainConfig, precision: Precision, layout: Layout) -> int:
+    """What autograd keeps of one adapted layer between its forward and its backward pass."""
+    e, rank, targets = precision.compute, config.lora.rank, set(config.lora.targets)
+    T, P = layout.prefix + sum(layout.lengths), layout.prefix
+    R, L = len(layout.lengths), max(layout.lengths)
+    D, I, A = shape.width, shape.mlp_width, shape.query_width  # noqa: E741
+    norms = shape.wide_norms * (D + 1) * T * _FP32
+    if shape.head_norms:
+        norms += (A + shape.key_width + (A + shape.key_width) // (A // shape.heads)) * T * _FP32
+    # The prefix's pass keeps queries, and keys and values repeated for every query head; as views, which keep all T.
+    prefix = 3 * T * A * e + P * A * e + P * shape.heads * _FP32 if P else 0
+    # Then each row beside its own copy of the prefix.
+    attention = prefix + 2 * R * L * A * e + 2 * R * (P + L) * A * e + L * (P + L) * e + R * L * shape.heads * _FP32
+    mlp = 3 * T * I * e  # the gate before and after its activation, and what it is multiplied with
+    return norms + attention + mlp + _adapter_inputs(shape, targets, rank, T, e)
+
+
+def _adapter_inputs(shape: Shape, targets: set[str], rank: int, T: int, e: int) -> int:
+    """Inputs of LoRA's A and B. In fp32 neighbours share one tensor; autocast makes a copy for each, and of A and B."""
+    widths = {name: width for name, width in projections(shape).items() if name in targets}
+    low = len(widths) * T * rank * e
+    if e != _FP32:
+        casts = sum(rank * sum(width) for width in widths.values()) * e
+        return low + sum(T * width[0] for width in widths.values()) * e + casts
+    groups = ({"q_proj", "k_proj", "v_proj"}, {"o_proj"}, {"gate_proj", "up_proj"}, {"down_proj"})
+    shared = (widths[next(iter(group & set(widths)))][0] for group in groups if group & set(widths))
+    return low + sum(T * width for width in shared) * e
+
+
+def working_set(shape: Shape, precision: Precision, layout: Layout) -> int:
+    """What the backward pass of one layer needs beside what was kept: gradients of the MLP's parts, or of the
+    attention's, whichever is more."""
+    e, T = precision.compute, layout.prefix + sum(layout.lengths)
+    R, L = len(layout.lengths), max(layout.lengths)
+    mlp = 3 * T * shape.mlp_width * e
+    beside = (R * L + 2 * R * (layout.prefix + L)) * shape.query_width * e
+    return max(mlp, 2 * beside) + 2 * T * shape.width * e
+
+
+def head_buffers(shape: Shape, precision: Precision, supervised: int) -> int:
+    """The scores of a chunk of supervised tokens: in the matrix' own type, and twice in fp32 (`training.head`)."""
+    return min(CHUNK, supervised) * shape.vocabulary * (precision.weights + 2 * _FP32)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes by part, at the largest micro-batch of the run and while the weights are read."""
+
+    runtime: int
+    weights: int
+    adapter: int
+    gradients: int
+    optimiser: int
+    kept_states: int
+    activations: int
+    working_set: int
+    head: int
+    loading: int
+    """Beside the runtime, while the weights are read: they, and the mapped file where they are converted."""
+
+    @property
+    def step(self) -> int:
+        """What a step holds when its backward pass begins."""
+        return (
+            self.runtime + self.weights + self.adapter + self.gradients + self.optimiser
+            + self.kept_states + self.activations + self.working_set + self.head
+        )  # fmt: skip
+
+    @property
+    def peak(self) -> int:
+        """The most that is held at any time."""
+        return max(self.step, self.runtime + self.loading)
+
+
+def estimate(shape: Shape, config: TrainConfig, precision: Precision, run: Epochs, runtime: int, stored: int) -> Memory:
+    """Memory of a run.
+
+    Args:
+        run: its micro-batches.
+        runtime: bytes of the process, or of the device's context, before the model is there.
+        stored: bytes of the weights on disk.
+    """
+    micro = run.all
+    largest = max(micro, key=lambda batch: step_part(shape, config, precision, batch.layout)).layout
+    trained = adapter_parameters(shape, config) * _FP32
+    weights = shape.parameters * precision.weights
+    return Memory(
+        runtime=runtime,
+        weights=weights,
+        adapter=trained,
+        gradients=trained,
+        optimiser=_MOMENTS * trained,
+        kept_states=kept_states(shape, config, precision, run.row_tokens),
+        activations=adapted_layers(shape, config) * layer_activations(shape, config, precision, largest),
+        working_set=working_set(shape, precision, largest),
+        head=head_buffers(shape, precision, max(batch.supervised for batch in micro)),
+        loading=weights + (0 if weights == stored else stored),
+    )
+
+
+def step_part(shape: Shape, config: TrainConfig, precision: Precision, layout: Layout) -> int:
+    """The bytes that depend on the micro-batch: what orders micro-batches by their peak."""
+    layers = adapted_layers(shape, config)
+    return layers * layer_activations(shape, config, precision, layout) + working_set(shape, precision, layout)

@@ -1,0 +1,224 @@
+"""What a training run will take, before it takes it: tokens, batches, steps, memory and time, and whether it fits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tianjing.dataset import read_examples
+from tianjing.models.precision import precision
+from training.audit import Epochs, TaskTokens, by_task, epochs
+from training.config import TrainConfig
+from training.devices import CONTEXT_BYTES, Device, device
+from training.errors import TrainingError
+from training.memory import Memory, Precision, Shape, adapted_layers, estimate, step_part
+from training.probe import Probe, peak_bytes, probe
+from training.rows import TokenRows, choose, tokenize
+
+Report = Callable[[str], None]
+# Accelerators whose memory differs by less are taken for one kind.
+_SAME_MEMORY = 0.03
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change of the configuration, and the peak it leads to in bytes."""
+
+    change: str
+    peak: int
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is known before the first step; memory in bytes, time in seconds."""
+
+    tasks: list[TaskTokens]
+    dropped: dict[str, list[str]]
+    epochs: Epochs
+    device: Device
+    precision: str
+    memory: Memory
+    probe: Probe | None
+    """None where nothing was measured: no steps asked for, or the device is not here."""
+    seconds: float | None
+    """From the command to the last step, on this machine as busy as it was in the probe."""
+    remedies: list[Remedy]
+
+    @property
+    def peak(self) -> int:
+        """Predicted; where the probe held more, what it held."""
+        return max(self.memory.peak, self.probe.peak if self.probe else 0)
+
+    @property
+    def fits(self) -> bool:
+        return self.peak <= self.device.capacity
+
+
+def make_plan(
+    dataset: Path,
+    model: Path,
+    config: TrainConfig,
+    device_name: str = "cpu",
+    probe_steps: int = 5,
+    report: Report = lambda phase: None,
+) -> Plan:
+    """Plan `train(dataset, model, …, config)` on a device.
+
+    Args:
+        probe_steps: steps to measure with the real trainer where the device is here; the first warms up; 0 for none.
+        report: told what is being done.
+
+    Raises:
+        TrainingError: no row to train on, no such device, a model that this trainer would compute wrongly.
+    """
+    target = device(device_name)
+    report("loading torch and transformers")
+    from transformers import AutoConfig, AutoTokenizer
+
+    # Imported for their size: the process that trains holds them too.
+    import training.trainer  # noqa: F401
+    from training.guard import check_config
+
+    shape_config = AutoConfig.from_pretrained(model, local_files_only=True)
+    check_config(shape_config)
+    tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
+    report("tokenising")
+    examples = choose(read_examples(dataset / "train.parquet"), config.max_rows_per_task, config.seed)
+    tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
+    if not tokens.rows:
+        counts = {reason: len(ids) for reason, ids in tokens.dropped.items()}
+        raise TrainingError(f"{dataset}: no row to train on; left out: {counts}", "raise max_length_tokens")
+    run = epochs(tokens.rows, config, lambda done: report(f"laying out epoch {done}"))
+    runtime = resident_bytes() if target.is_cpu else CONTEXT_BYTES
+    shape = Shape.of(shape_config)
+    number_format = precision(on_gpu=not target.is_cpu)
+    size = Precision.named(number_format)
+    stored = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+
+    def peak(laid_out: Epochs, settings: TrainConfig) -> Memory:
+        # On an accelerator the file is read piece by piece; on a CPU it is mapped into the process.
+        at_rest = stored if target.is_cpu else shape.parameters * size.weights
+        return estimate(shape, settings, size, laid_out, runtime, at_rest)
+
+    memory = peak(run, config)
+    measured = None
+    if probe_steps and is_here(target) and memory.peak <= target.capacity:
+        report(f"{probe_steps} steps of the real trainer")
+        measured = probe(
+            examples,
+            tokens.rows,
+            run,
+            lambda micro: step_part(shape, config, size, micro.layout),
+            model,
+            config,
+            probe_steps,
+        )
+    plan = Plan(
+        tasks=by_task(examples, tokens),
+        dropped=tokens.dropped,
+        epochs=run,
+        device=target,
+        precision=number_format,
+        memory=memory,
+        probe=measured,
+        seconds=_seconds(measured, run, memory),
+        remedies=[],
+    )
+    if not plan.fits:
+        report("looking for what fits")
+        plan.remedies.extend(_remedies(plan, tokens, shape, config, peak))
+    return plan
+
+
+def is_here(target: Device) -> bool:
+    """Whether training on this machine would run on the device: its accelerator, if any, of about that memory."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return target.is_cpu
+    total = torch.cuda.get_device_properties(0).total_memory
+    return not target.is_cpu and abs(total / target.capacity - 1) < _SAME_MEMORY
+
+
+def _seconds(measured: Probe | None, run: Epochs, memory: Memory) -> float | None:
+    if measured is None:
+        return None
+    steps = measured.seconds_per_token * sum(micro.tokens for micro in run.all)
+    trunk = measured.trunk_seconds_per_token * run.row_tokens if memory.kept_states else 0.0
+    return measured.start_seconds + trunk + steps
+
+
+def _remedies(
+    plan: Plan,
+    tokens: TokenRows,
+    shape: Shape,
+    config: TrainConfig,
+    peak: Callable[[Epochs, TrainConfig], Memory],
+) -> list[Remedy]:
+    """Changes that lower the peak, each by itself, in the order of what they cost the result."""
+    remedies = []
+
+    def offer(change: str, settings: TrainConfig, rows: Sequence[Any]) -> None:
+        if not rows:
+            return
+        found = peak(epochs(rows, settings.model_copy(update={"epochs": 1.0})), settings).peak
+        if found < plan.memory.peak:
+            remedies.append(Remedy(change, found, found <= plan.device.capacity))
+
+    micro_rows = config.micro_rows // 2
+    while micro_rows >= 1:
+        micro_batches = -(-config.batch_rows // micro_rows)
+        change = {"micro_rows": micro_rows, "micro_batches": micro_batches}
+        offer(
+            f"micro_rows: {micro_rows} with micro_batches: {micro_batches}",
+            config.model_copy(update=change),
+            tokens.rows,
+        )
+        micro_rows //= 2
+    if (half := adapted_layers(shape, config) // 2) >= 1:
+        lora = config.lora.model_copy(update={"top_layers": half})
+        offer(f"lora.top_layers: {half}", config.model_copy(update={"lora": lora}), tokens.rows)
+    limit = max(task.p95 for task in plan.tasks)
+    short = [row for row in tokens.rows if len(row.input_ids) <= limit]
+    if len(short) < len(tokens.rows):
+        lost = len(tokens.rows) - len(short)
+        offer(f"max_length_tokens: {limit} (leaves out {lost} rows more)", config, short)
+    return remedies
+
+
+def resident_bytes() -> int:
+    """Resident size of this process now, as Linux gives it; elsewhere its largest so far."""
+    status = Path("/proc/self/statm")
+    if status.is_file():
+        return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return peak_bytes()
+
+
+def as_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON can hold it."""
+    run = plan.epochs
+    return {
+        "device": asdict(plan.device),
+        "precision": plan.precision,
+        "tasks": [asdict(task) for task in plan.tasks],
+        "left_out": plan.dropped,
+        "epoch": {
+            "rows": sum(task.rows for task in plan.tasks),
+            "row_tokens": run.row_tokens,
+            "computed_tokens": run.computed,
+            "padded_tokens": run.padded,
+            "attention_padding": round(run.attention_padding, 4),
+            "steps": run.steps_per_epoch,
+        },
+        "steps": run.steps,
+        "memory": asdict(plan.memory) | {"peak": plan.memory.peak},
+        "probe": asdict(plan.probe) if plan.probe else None,
+        "seconds": plan.seconds,
+        "peak": plan.peak,
+        "fits": plan.fits,
+        "remedies": [asdict(remedy) for remedy in plan.remedies],
+    }
