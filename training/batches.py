@@ -41,10 +41,19 @@ class StratifiedRows(Sampler[int]):
     optimiser step takes one of every stratum, so that no step teaches one kind of row alone. (Sorting by length, as
     transformers' `group_by_length` does, teaches a small dataset one task after another.)
 
-    The last `blank` rows teach nothing (`training.ranks`) and end every epoch.
+    The last `blank` rows teach nothing (`training.ranks`) and end every epoch. With `order`, epochs have those rows.
     """
 
-    def __init__(self, rows: Sequence[Sequence[int]], micro_rows: int, micro_batches: int, seed: int, blank: int = 0):
+    def __init__(
+        self,
+        rows: Sequence[Sequence[int]],
+        micro_rows: int,
+        micro_batches: int,
+        seed: int,
+        blank: int = 0,
+        order: Sequence[int] | None = None,
+    ):
+        self._order = order
         self._lengths = [len(row) for row in rows]
         self._taught = len(rows) - blank
         self._openings = by_opening(rows[: self._taught])
@@ -61,6 +70,9 @@ class StratifiedRows(Sampler[int]):
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
+        return iter(self._order) if self._order is not None else self._drawn()
+
+    def _drawn(self) -> Iterator[int]:
         draw = random.Random(f"{self._seed}:{self._epoch}")
         micro: list[list[int]] = []
         left_over: list[int] = []

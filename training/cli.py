@@ -128,7 +128,7 @@ def parity(
 
 @app.command("plan", epilog="Example: tianjing train plan train.yaml --dataset runs/demo/dataset --device h200")
 def plan(
-    config: Annotated[Path, typer.Argument(help="YAML with the fields of TrainConfig.")],
+    config: Annotated[Path | None, typer.Argument(help="YAML with the fields of TrainConfig.")] = None,
     dataset: Annotated[
         Path | None,
         typer.Option("--dataset", help="Dataset artefact with train.parquet; default: the configuration's."),

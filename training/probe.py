@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,10 +149,9 @@ def peak_bytes() -> int:
 def _main(order: dict[str, Any]) -> None:
     """Train as ordered, and write down when the steps ended."""
     started = time.perf_counter()
-    from training.sft import prepare_process, train
+    from training.sft import Measured, prepare_process, train
 
     prepare_process()
-    import transformers.trainer
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
@@ -186,18 +185,8 @@ def _main(order: dict[str, Any]) -> None:
 
     import torch
 
-    import training.trainer
-    from training.batches import StratifiedRows
-
-    class Chosen(StratifiedRows):
-        """The probe's own rows, batch by batch, in place of the sampler's draw."""
-
-        def __iter__(self) -> Iterator[int]:
-            return iter(order["rows"])
-
-    vars(training.trainer)["StratifiedRows"] = Chosen
-    transformers.trainer.DEFAULT_CALLBACKS.append(Clock())
-    train(Path(order["dataset"]), Path(order["model"]), Path(order["out"]), TrainConfig.model_validate(order["config"]))
+    places = Path(order["dataset"]), Path(order["model"]), Path(order["out"])
+    train(*places, TrainConfig.model_validate(order["config"]), measured=Measured(order["rows"], [Clock()]))
 
 
 if __name__ == "__main__":

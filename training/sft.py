@@ -8,6 +8,8 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,30 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
 
-def train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: Resume = "auto") -> None:
+@dataclass(frozen=True)
+class Measured:
+    """A run that is taken to be measured: its rows in a given order, in place of the draw, and what looks on."""
+
+    order: Sequence[int]
+    """Numbers of the chosen rows, micro-batch by micro-batch."""
+    callbacks: Sequence[Any]
+    """transformers' TrainerCallbacks."""
+
+
+def train(
+    dataset: Path,
+    model: Path,
+    out: Path,
+    config: TrainConfig,
+    resume: Resume = "auto",
+    measured: Measured | None = None,
+) -> None:
     """Train an adapter on `dataset/train.parquet` and write it as an artefact to `out`.
 
     Args:
         resume: `auto` goes on from the last sound checkpoint when dataset, base model and configuration are the same,
             and starts afresh otherwise; `never` starts afresh; `must` refuses to.
+        measured: for a probe (`training.probe`).
 
     Raises:
         TrainingError: the dataset leaves no row to train on; the configuration asks for what the model or the machine
@@ -49,10 +69,18 @@ def train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: Re
         TianjingError: the dataset or the model is missing.
     """
     with stop_on_sigterm() as stop:
-        _train(dataset, model, out, config, resume, stop)
+        _train(dataset, model, out, config, resume, measured, stop)
 
 
-def _train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: Resume, stop: Stop) -> None:
+def _train(
+    dataset: Path,
+    model: Path,
+    out: Path,
+    config: TrainConfig,
+    resume: Resume,
+    measured: Measured | None,
+    stop: Stop,
+) -> None:
     ranks = Ranks.from_environment()
     ranks.share(config.micro_batches)
     console.quiet = not ranks.writes
@@ -80,7 +108,7 @@ def _train(dataset: Path, model: Path, out: Path, config: TrainConfig, resume: R
     require_parity(examples, tokenizer, model)
     validation = _validation_rows(dataset, tokenizer, config)
     _announce(tokens, validation, config)
-    trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop)
+    trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop, measured)
     try:
         seconds = _run(trainer, checkpoints, config, resume, stop)
     finally:
@@ -240,6 +268,7 @@ def _trainer(
     config: TrainConfig,
     ranks: Ranks,
     stop: Stop,
+    measured: Measured | None,
 ) -> Any:
     import torch
     from transformers import PrinterCallback
@@ -266,8 +295,10 @@ def _trainer(
             *([ProgressBar(meter)] if ranks.writes else []),
             *([Evaluations(config.evaluation)] if config.evaluation else []),
             StopAfterStep(stop),
+            *(measured.callbacks if measured else ()),
         ],
     )
+    trainer.order = measured.order if measured else None
     trainer.blank_rows = blank
     trainer.checkpoints, trainer.meter = checkpoints, meter
     trainer.row_ids = [row.id for row in tokens.rows]

@@ -5,7 +5,7 @@ Shape suffixes: B rows, T tokens, D model width, S supervised tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,9 @@ class SupervisedTokenTrainer(SFTTrainer):
 
     blank_rows: int = 0
     """Rows at the end of the dataset that teach nothing (`training.ranks`)."""
+
+    order: Sequence[int] | None = None
+    """Numbers of the rows of an epoch in their order, in place of the draw."""
 
     _head: SupervisedHead | None = None
 
@@ -68,6 +71,7 @@ class SupervisedTokenTrainer(SFTTrainer):
             micro_batches,
             self.args.seed,
             self.blank_rows,
+            self.order,
         )
 
     def compute_loss(
