@@ -18,7 +18,7 @@ of calls measures.
 `numbers`: the same tables by statsmodels' StratifiedTable, where installed, and AIPW with scikit-learn's models.
 
 Peers on the same pairs: Fisher's exact test at p < 0.05, the same with Benjamini-Hochberg, and logistic regression of
-the outcome on the act alone (Wald). Seeds 1 to 10 were used while building, 101 to 120 for the figures of
+the outcome on the act alone (Wald). Seeds 1 to 10 were used while building, 121 to 140 for the figures of
 docs/benchmarks.md. Needs scikit-learn (`dev`). Exit 1 where a target is missed.
 """
 
