@@ -265,7 +265,7 @@ def test_kill_9_and_sigterm_at_random_moments_of_a_real_process(
         time.sleep(draw.uniform(0.0, 3.0))
         process.send_signal(kind)
         status = process.wait(timeout=300)
-        if status == 0:
+        if (out / "manifest.json").exists():
             break  # the run was quicker than the chosen moment
         assert status == (-signal.SIGKILL if kind == signal.SIGKILL else 75), log.read_text(errors="replace")
     else:
