@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,8 +81,6 @@ def make_plan(
     report("loading torch and transformers")
     from transformers import AutoConfig, AutoTokenizer
 
-    # Imported for their size: the process that trains holds them too.
-    import training.trainer  # noqa: F401
     from training.guard import check_config
 
     shape_config = AutoConfig.from_pretrained(model, local_files_only=True)
@@ -93,7 +93,7 @@ def make_plan(
         counts = {reason: len(ids) for reason, ids in tokens.dropped.items()}
         raise TrainingError(f"{dataset}: no row to train on; left out: {counts}", "raise max_length_tokens")
     run = epochs(tokens.rows, config, lambda done: report(f"laying out epoch {done}"))
-    runtime = resident_bytes() if target.is_cpu else CONTEXT_BYTES
+    runtime = runtime_bytes() if target.is_cpu else CONTEXT_BYTES
     shape = Shape.of(shape_config)
     number_format = precision(on_gpu=not target.is_cpu)
     size = Precision.named(number_format)
@@ -188,6 +188,21 @@ def _remedies(
         lost = len(tokens.rows) - len(short)
         offer(f"max_length_tokens: {limit} (leaves out {lost} rows more)", config, short)
     return remedies
+
+
+def runtime_bytes() -> int:
+    """Resident size of a process that has loaded what training loads, and nothing else.
+
+    Measured in a process of its own: the one that plans may hold more, as a notebook does.
+    """
+    loads = (
+        "import training.trainer, transformers, peft; from training.plan import resident_bytes; print(resident_bytes())"
+    )
+    child = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=False)
+    if child.returncode != 0:
+        last = child.stderr.strip().splitlines()[-1:]
+        raise TrainingError(f"what training loads cannot be loaded: {' '.join(last)}", "pip install 'tianjing[train]'")
+    return int(child.stdout.split()[-1])
 
 
 def resident_bytes() -> int:
