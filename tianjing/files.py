@@ -47,6 +47,23 @@ def atomic_write(path: Path, data: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def flush_folder(folder: Path) -> None:
+    """Flush every file and folder below `folder`, and itself, to disk: what a rename then puts in place is whole."""
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            flush(Path(inside) / name)
+        flush(Path(inside))
+
+
+def flush(path: Path) -> None:
+    """Flush one file, or one folder's entries, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
     """Write one JSON object a line; returns the number of rows. Field order is the record's own."""
     count = 0

@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tianjing.config import StrictModel
-from tianjing.files import atomic_write, canonical_json, sha256_bytes, sha256_file, validate_row
+from tianjing.files import (
+    atomic_write,
+    canonical_json,
+    flush,
+    flush_folder,
+    sha256_bytes,
+    sha256_file,
+    validate_row,
+)
 
 RECORD = "digests.json"
 _FOLDER = re.compile(r"checkpoint-(\d+)")
@@ -75,15 +83,12 @@ class Checkpoints:
         record = CheckpointRecord(step=step, world_size=world_size, run=self.run, files=files)
         record = record.model_copy(update={"digest": record.own_digest()})
         atomic_write(written / RECORD, record.model_dump_json(indent=2))
-        for name in files:
-            _flush(written / name)
-        for inside, _, _ in os.walk(written):
-            _flush(Path(inside))
+        flush_folder(written)
         place = self.path(step)
         if place.exists():  # one that was not used, or the same step saved twice
             shutil.rmtree(place)
         os.rename(written, place)
-        _flush(self.folder)
+        flush(self.folder)
         shutil.rmtree(self.staging)
         return place
 
@@ -145,11 +150,3 @@ class Checkpoints:
             match = _FOLDER.fullmatch(path.name)
             if match:
                 yield int(match[1])
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

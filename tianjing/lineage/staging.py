@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tianjing.files import flush, flush_folder
 from tianjing.lineage.errors import LineageError
 
 
@@ -36,7 +37,7 @@ def staged(path: Path) -> Iterator[Path]:
         raise _explained(error, target) from error
     try:
         yield temporary
-        _flush_all(temporary)
+        flush_folder(temporary)
         with _locked(target.parent):
             old = _swap(temporary, target)
         if old is not None:
@@ -63,7 +64,7 @@ def _swap(temporary: Path, target: Path) -> Path | None:
         if old is not None:
             os.rename(old, target)
         raise
-    _flush(target.parent)
+    flush(target.parent)
     return old
 
 
@@ -111,21 +112,6 @@ def _locked(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # as above
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _flush_all(folder: Path) -> None:
-    for inside, _, names in os.walk(folder):
-        for name in names:
-            _flush(Path(inside) / name)
-        _flush(Path(inside))
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

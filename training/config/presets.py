@@ -13,31 +13,23 @@ Preset = Literal["cpu", "gpu-1", "gpu-node", "fsdp2"]
 
 # A learning rate of 2e-4 and a short warm-up are what TRL's guide "LoRA without regret" found for batches of this size;
 # lengths and micro-batches are sized for 80 GB and a base of 8B parameters, and are not measured yet.
+_ONE_BASE_A_GPU: dict[str, Any] = {
+    "lora": {"rank": 32, "alpha": 64},
+    "learning_rate": 2e-4,
+    "schedule": "cosine",
+    "warmup_ratio": 0.03,
+    "max_length_tokens": 4096,
+    "micro_rows": 8,
+    "save_every_steps": 50,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     # The fields' own defaults: short rows, small batches, a high rate for runs of a hundred steps.
     "cpu": {},
     # One GPU: long rows, 32 to a step.
-    "gpu-1": {
-        "lora": {"rank": 32, "alpha": 64},
-        "learning_rate": 2e-4,
-        "schedule": "cosine",
-        "warmup_ratio": 0.03,
-        "max_length_tokens": 4096,
-        "micro_rows": 8,
-        "micro_batches": 4,
-        "save_every_steps": 50,
-    },
+    "gpu-1": {**_ONE_BASE_A_GPU, "micro_batches": 4},
     # The GPUs of one node, the base whole on each: 64 rows to a step, one forward pass each on 8 GPUs.
-    "gpu-node": {
-        "lora": {"rank": 32, "alpha": 64},
-        "learning_rate": 2e-4,
-        "schedule": "cosine",
-        "warmup_ratio": 0.03,
-        "max_length_tokens": 4096,
-        "micro_rows": 8,
-        "micro_batches": 8,
-        "save_every_steps": 50,
-    },
+    "gpu-node": {**_ONE_BASE_A_GPU, "micro_batches": 8},
     # The base in shards over all GPUs, for bases that one GPU does not hold: fewer rows at once, on up to 32 GPUs.
     "fsdp2": {
         "lora": {"rank": 16, "alpha": 32},
