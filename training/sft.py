@@ -19,15 +19,14 @@ from tianjing.dataset import read_examples
 from tianjing.files import atomic_write, write_jsonl
 from tianjing.lineage import artefact, artefact_digest
 from tianjing.models.precision import precision
-from tianjing.order import order_key
 from training.base import check_context, check_requirements, load_base
 from training.checkpoints import Checkpoints
 from training.config import TrainConfig
-from training.errors import TrainingError
 from training.interruption import Interrupted, Stop, stop_on_sigterm
 from training.parity import require_parity
 from training.ranks import Ranks, agreed, blank_row, leave
 from training.rows import TokenRow, TokenRows, choose, tokenize
+from training.selection import announce, no_row, validation_rows
 from training.workspace import Resume, claim, must_have, run_digest, run_parts
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -104,10 +103,10 @@ def _train(
     tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
     tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
     if not tokens.rows:
-        raise _no_row(dataset / "train.parquet", len(examples), tokens)
+        raise no_row(dataset / "train.parquet", len(examples), tokens)
     require_parity(examples, tokenizer, model)
-    validation = _validation_rows(dataset, tokenizer, config)
-    _announce(tokens, validation, config)
+    validation = validation_rows(dataset, tokenizer, config)
+    announce(tokens, validation, config, console.print)
     trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop, measured)
     try:
         seconds = _run(trainer, checkpoints, config, resume, stop)
@@ -208,54 +207,6 @@ def prepare_process() -> None:
         if hasattr(libc, "mallopt"):
             libc.mallopt(_M_MMAP_MAX, 0)
             libc.mallopt(_M_TRIM_THRESHOLD, -1)
-
-
-def _no_row(file: Path, read: int, tokens: TokenRows) -> TrainingError:
-    """Why nothing is left to train on."""
-    counts = {reason: len(ids) for reason, ids in tokens.dropped.items()}
-    if counts.get("no_assistant_answer") == read:
-        return TrainingError(
-            f"{file}: none of its {read} rows ends with an assistant's turn, so there is nothing to learn from",
-            "give a dataset whose last message has the role assistant, as tianjing data build writes it",
-        )
-    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-    return TrainingError(
-        f"{file}: no row to train on; left out: {reasons or 'none, the file is empty'}",
-        "raise max_length_tokens, or rebuild the dataset",
-    )
-
-
-def _validation_rows(dataset: Path, tokenizer: Any, config: TrainConfig) -> list[TokenRow]:
-    """Rows of the validation split that the configuration asks for.
-
-    Raises:
-        TrainingError: there is none that can be used.
-    """
-    if config.evaluation is None:
-        return []
-    file = dataset / "validation.parquet"
-    examples = sorted(read_examples(file), key=lambda row: order_key(config.seed, row.id))
-    chosen = examples[: config.evaluation.max_rows]
-    rows = tokenize(chosen, tokenizer, config.max_length_tokens, config.decision_weight).rows
-    if not rows:
-        raise TrainingError(
-            f"{file}: no row to take the validation loss on ({len(examples)} read)",
-            "build the dataset with a validation split (data.extract.split.validation_fraction), or leave evaluation "
-            "out",
-        )
-    return rows
-
-
-def _announce(tokens: TokenRows, validation: list[TokenRow], config: TrainConfig) -> None:
-    total = sum(len(row.input_ids) for row in tokens.rows)
-    supervised = sum(row.supervised for row in tokens.rows)
-    held_out = f", validation on {len(validation)} rows" if validation else ""
-    console.print(
-        f"{len(tokens.rows)} rows, {total} tokens ({supervised} supervised), "
-        f"{config.epochs:g} epochs in batches of {config.batch_rows}, seed {config.seed}{held_out}"
-    )
-    for reason, ids in tokens.dropped.items():
-        console.print(f"left out {len(ids)} rows ({reason}): {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}")
 
 
 def _trainer(
