@@ -28,6 +28,16 @@ class Layout:
 
     prefix: int
     lengths: tuple[int, ...]
+    forks: tuple[tuple[int, int], ...] = ()
+    """Where in each row's own part its two branches begin; neither sees the other. Empty: no row has branches."""
+
+    @property
+    def reach(self) -> int:
+        """The most tokens that one token sees, itself included."""
+        if not self.forks:
+            return self.prefix + max(self.lengths)
+        branches = zip(self.forks, self.lengths, strict=True)
+        return self.prefix + max(max(second, first + length - second) for (first, second), length in branches)
 
 
 def attend(
@@ -59,9 +69,9 @@ def attend(
         )
     longest = max(layout.lengths)
     window = more.get("sliding_window")
-    if window is not None and layout.prefix + longest > window:
+    if window is not None and layout.reach > window:
         raise TrainingError(
-            f"a row of {layout.prefix + longest} tokens is longer than the model's sliding window of {window}",
+            f"a row of {layout.reach} tokens is longer than the model's sliding window of {window}",
             f"set max_length_tokens to at most {window}",
         )
     groups = query_1HTK.shape[1] // key_1GTK.shape[1]
@@ -85,12 +95,22 @@ def attend(
         )
     # Padding stands after a row's own tokens, where its causal part never looks.
     own_LL = torch.full((longest, longest), float("-inf"), dtype=query_1HTK.dtype, device=query_1HTK.device).triu(1)
-    mask = functional.pad(own_LL, (layout.prefix, 0))
+    mask = functional.pad(_apart(own_LL, layout), (layout.prefix, 0))
     own_RHLK = functional.scaled_dot_product_attention(
         rows(queries), beside(keys), beside(values), attn_mask=mask, dropout_p=dropout, scale=scaling
     )
     out += [own_RHLK[row : row + 1, :, :length] for row, length in enumerate(layout.lengths)]
     return torch.cat(out, dim=2).transpose(1, 2).contiguous(), None
+
+
+def _apart(own_LL: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """The mask of the rows' own parts; where rows have branches one for each row, [R, 1, L, L]."""
+    if not layout.forks:
+        return own_LL
+    own_RLL = own_LL.repeat(len(layout.forks), 1, 1)
+    for row, (first, second) in enumerate(layout.forks):
+        own_RLL[row, second:, first:second] = float("-inf")
+    return own_RLL[:, None]
 
 
 AttentionInterface.register(NAME, attend)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tianjing.records import Example
+from tianjing.records import Example, Preference
 from training.attention import Layout
 from training.batches import SharedPrefix, StratifiedRows
 from training.config import TrainConfig
@@ -20,7 +20,8 @@ from training.rows import TokenRow, TokenRows
 
 @dataclass(frozen=True)
 class TaskTokens:
-    """Rows of one task that are trained on; lengths in tokens, `p95` by nearest rank."""
+    """Rows of one task that are trained on; lengths in tokens, of a pair that of its longer conversation; `p95` by
+    nearest rank."""
 
     task: str
     rows: int
@@ -96,7 +97,7 @@ class Epochs:
         return 1 - real / given
 
 
-def by_task(examples: Sequence[Example], tokens: TokenRows) -> list[TaskTokens]:
+def by_task(examples: Sequence[Example | Preference], tokens: TokenRows) -> list[TaskTokens]:
     """Token statistics of each task's rows, those that are left out not counted."""
     task_of = {example.id: example.task for example in examples}
     rows: dict[str, list[TokenRow]] = defaultdict(list)
@@ -120,12 +121,7 @@ def epochs(rows: Sequence[TokenRow], config: TrainConfig, on_epoch: Callable[[in
         micro = []
         for start in range(0, len(order), config.micro_rows):
             chosen = order[start : start + config.micro_rows]
-            batch = collate(
-                [
-                    {"row": n, "input_ids": rows[n].input_ids, "labels": rows[n].labels, "loss_weights": []}
-                    for n in chosen
-                ]
-            )
+            batch = collate([rows[n].item(n) for n in chosen])
             micro.append(MicroBatch(tuple(chosen), batch["layout"], sum(rows[n].supervised for n in chosen)))
         made.append(tuple(micro))
         on_epoch(epoch + 1)
@@ -133,11 +129,11 @@ def epochs(rows: Sequence[TokenRow], config: TrainConfig, on_epoch: Callable[[in
 
 
 def _task(task: str, rows: Sequence[TokenRow]) -> TaskTokens:
-    lengths = sorted(len(row.input_ids) for row in rows)
+    lengths = sorted(row.longest for row in rows)
     return TaskTokens(
         task,
         rows=len(rows),
-        tokens=sum(lengths),
+        tokens=sum(len(row.input_ids) for row in rows),
         supervised=sum(row.supervised for row in rows),
         shortest=lengths[0],
         median=round(statistics.median(lengths)),

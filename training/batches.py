@@ -98,7 +98,7 @@ class StratifiedRows(Sampler[int]):
 
 @dataclass(frozen=True)
 class SharedPrefix:
-    """Collator: rows {row, input_ids, labels, loss_weights} to one sequence of batch size 1.
+    """Collator: rows {row, input_ids, labels, loss_weights, perhaps fork} to one sequence of batch size 1.
 
     Gives input_ids, position_ids, labels, loss_weights of shape [1, T], the numbers of the rows, and the layout, which
     `training.attention` reads; with `states` (one [length, D] for each row of the dataset, which `row` counts) also
@@ -112,20 +112,24 @@ class SharedPrefix:
         ids = list(rows[0]["input_ids"][:prefix])
         labels, weights = [IGNORED] * prefix, [0.0] * prefix
         positions = list(range(prefix))
-        lengths = []
+        lengths, forks = [], []
         for row in rows:
-            rest = len(row["input_ids"]) - prefix
+            end = len(row["input_ids"])
+            rest = end - prefix
+            first, second = row.get("fork") or (end, end)
             ids += row["input_ids"][prefix:]
             labels += row["labels"][prefix:]
             weights += row["loss_weights"][prefix:]
-            positions += range(prefix, prefix + rest)
+            # The second branch stands behind the first, and goes on from where the first began.
+            positions += (*range(prefix, second), *range(first, first + end - second))
             lengths.append(rest)
+            forks.append((first - prefix, second - prefix))
         batch: dict[str, Any] = {
             "input_ids": torch.tensor([ids]),
             "position_ids": torch.tensor([positions]),
             "labels": torch.tensor([labels]),
             "loss_weights": torch.tensor([weights]),
-            "layout": Layout(prefix, tuple(lengths)),
+            "layout": Layout(prefix, tuple(lengths), tuple(forks) if any(row.get("fork") for row in rows) else ()),
             "rows": tuple(row["row"] for row in rows if "row" in row),
         }
         if self.states is not None:

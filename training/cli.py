@@ -22,7 +22,22 @@ BaseOption = Annotated[
 ModelOption = Annotated[str, typer.Option("--model", help="Base model: a folder, 'embedded', 'tiny' or a hub id.")]
 
 
-@app.command("run", epilog="Example: tianjing train run runs/demo/dataset --model embedded --out runs/demo/adapter")
+SceneOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scene",
+        metavar="NAME",
+        help="Train this scene's tasks alone, into OUT/NAME; repeatable. Default: the configuration's scenes, if any.",
+    ),
+]
+
+
+@app.command(
+    "run",
+    epilog="Examples: tianjing train run runs/demo/dataset --model embedded --out runs/demo/adapter; preferences: "
+    "tianjing train run --config examples/training/dpo.yaml; an adapter for each scene: tianjing train run "
+    "runs/demo/dataset --out runs/demo/adapters --scene service --scene mediation",
+)
 def run(
     dataset: DatasetArgument = None,
     out: Annotated[
@@ -34,8 +49,9 @@ def run(
         Literal["auto", "never", "must"],
         typer.Option("--resume", help="Go on from a checkpoint of this run: if there is one, never, or else fail."),
     ] = "auto",
+    scene: SceneOption = None,
 ) -> None:
-    """Train a LoRA adapter with TRL; the same command goes on after an interruption.
+    """Train a LoRA adapter with TRL, on answers or on preferences; the same command goes on after an interruption.
 
     Exit status: 0 finished, 2 bad input, 75 stopped by SIGTERM after a finished and saved step, 130 interrupted.
     """
@@ -43,12 +59,18 @@ def run(
     from tianjing.models import resolve
     from training.config import TrainConfig
     from training.interruption import Interrupted
+    from training.scenes import scenes_of, train_scenes
     from training.sft import train
 
     settings = load(TrainConfig, config)
+    scenes = scenes_of(settings, scene or ())
     data, target = _given("dataset", dataset, settings.dataset), _given("out", out, settings.out)
+    base = resolve(_base(model, settings.model)).path
     try:
-        train(data, resolve(_base(model, settings.model)).path, target, settings, resume)
+        if scenes:
+            train_scenes(data, base, target, settings, scenes, resume)
+        else:
+            train(data, base, target, settings, resume)
     except Interrupted as stopped:
         typer.echo(f"{stopped.message}; {stopped.remedy}", err=True)
         raise typer.Exit(stopped.exit_code) from None
@@ -141,6 +163,7 @@ def plan(
         int, typer.Option("--probe-steps", min=0, help="Steps to measure where the device is here; 0 for none.")
     ] = 5,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the plan to this file too.")] = None,
+    scene: Annotated[str | None, typer.Option("--scene", metavar="NAME", help="The scene to plan.")] = None,
 ) -> None:
     """Tokens, batches, steps, memory by part and time of a run, before it runs; exit 1 where it does not fit."""
     import json
@@ -154,11 +177,15 @@ def plan(
     from training.config import TrainConfig
     from training.plan import as_dict, make_plan
     from training.plan_report import print_plan
+    from training.scenes import of_scene, one_scene
 
     settings = load(TrainConfig, config)
+    planned = one_scene(settings, scene)
+    if planned is not None:
+        settings = of_scene(settings, planned)
     data, base = _given("dataset", dataset, settings.dataset), resolve(_base(model, settings.model)).path
     with Console(stderr=True).status("planning") as status:
-        made = make_plan(data, base, settings, device, probe_steps, status.update)
+        made = make_plan(data, base, settings, device, probe_steps, status.update, planned)
     if json_file:
         atomic_write(json_file, json.dumps(as_dict(made), indent=2, ensure_ascii=False))
     print_plan(made)

@@ -19,12 +19,17 @@ CHUNK = 256
 
 
 class HeadLoss(NamedTuple):
-    """Weighted sum of the token losses (differentiable); of each token the prediction's entropy in nats, and whether
-    its first choice was the target."""
+    """Of each token its weighted loss (differentiable), the prediction's entropy in nats, and whether its first choice
+    was the target."""
 
-    total: torch.Tensor
+    loss_S: torch.Tensor
     entropy_S: torch.Tensor
     correct_S: torch.Tensor
+
+    @property
+    def total(self) -> torch.Tensor:
+        """Sum of the losses."""
+        return self.loss_S.sum()
 
 
 class SupervisedHead:
@@ -41,7 +46,7 @@ class SupervisedHead:
         self._buffers: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     def __call__(self, hidden_SD: torch.Tensor, targets_S: torch.Tensor, weights_S: torch.Tensor) -> HeadLoss:
-        """Sum over tokens of weight x cross-entropy, in fp32."""
+        """Weight x cross-entropy of every token, in fp32."""
         return HeadLoss(*_Loss.apply(hidden_SD, targets_S, weights_S, self))
 
     def buffers(self, rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -60,7 +65,7 @@ class _Loss(torch.autograd.Function):
         ctx: Any, hidden_SD: torch.Tensor, targets_S: torch.Tensor, weights_S: torch.Tensor, head: SupervisedHead
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         matrix_VD = head.matrix_VD
-        total = torch.zeros((), device=hidden_SD.device)
+        loss_S = torch.empty(len(targets_S), device=hidden_SD.device)
         gradient_SD = torch.empty_like(hidden_SD)
         entropy_S = torch.empty(len(targets_S), device=hidden_SD.device)
         correct_S = torch.empty(len(targets_S), device=hidden_SD.device, dtype=torch.bool)
@@ -75,19 +80,21 @@ class _Loss(torch.autograd.Function):
             torch.exp(scores_CV, out=p_CV)
             sum_C = p_CV.sum(-1)
             log_sum_C = sum_C.log()
-            total += (weight_C * (log_sum_C - scores_CV.gather(1, target_C1)[:, 0])).sum()
+            loss_S[part] = weight_C * (log_sum_C - scores_CV.gather(1, target_C1)[:, 0])
             correct_S[part] = (choice_C1 == target_C1)[:, 0]
             scores_CV *= p_CV
             entropy_S[part] = log_sum_C - scores_CV.sum(-1) / sum_C
+            if not ctx.needs_input_grad[0]:
+                continue
             p_CV *= (weight_C / sum_C)[:, None]
             p_CV.scatter_add_(1, target_C1, -weight_C[:, None])
             own_CV.copy_(p_CV)
             gradient_SD[part] = (own_CV @ matrix_VD).to(gradient_SD.dtype)
         ctx.save_for_backward(gradient_SD)
         ctx.mark_non_differentiable(entropy_S, correct_S)
-        return total, entropy_S, correct_S
+        return loss_S, entropy_S, correct_S
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[torch.Tensor | None, ...]:
         (gradient_SD,) = ctx.saved_tensors
-        return gradient_SD * gradients[0].to(gradient_SD.dtype), None, None, None
+        return gradient_SD * gradients[0][:, None].to(gradient_SD.dtype), None, None, None

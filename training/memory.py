@@ -131,8 +131,9 @@ def layer_activations(shape: Shape, config: TrainConfig, precision: Precision, l
         norms += (A + shape.key_width + (A + shape.key_width) // (A // shape.heads)) * T * _FP32
     # The prefix's pass keeps queries, and keys and values repeated for every query head; as views, which keep all T.
     prefix = 3 * T * A * e + P * A * e + P * shape.heads * _FP32 if P else 0
-    # Then each row beside its own copy of the prefix.
-    attention = prefix + 2 * R * L * A * e + 2 * R * (P + L) * A * e + L * (P + L) * e + R * L * shape.heads * _FP32
+    # Then each row beside its own copy of the prefix, under one mask, or one for each row with branches.
+    masks = (R if layout.forks else 1) * L * (P + L) * e
+    attention = prefix + 2 * R * L * A * e + 2 * R * (P + L) * A * e + masks + R * L * shape.heads * _FP32
     mlp = 3 * T * I * e  # the gate before and after its activation, and what it is multiplied with
     return norms + attention + mlp + _adapter_inputs(shape, targets, rank, T, e)
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from tianjing.dataset import read_examples
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.parity import check_parity, sample, stop_tokens
-from training.rows import choose
+from training.selection import choose_rows
 
 console = Console(stderr=True, highlight=False)
 _SHOWN = 5
@@ -32,11 +31,9 @@ def run_parity(
         Whether training and serving agree.
 
     Raises:
-        TrainingError: no row holds an answer, or the server at `endpoint` cannot be asked.
+        TrainingError: no row holds an answer or no pair is there, or the server at `endpoint` cannot be asked.
     """
-    examples = sample(
-        choose(read_examples(dataset / "train.parquet"), config.max_rows_per_task, config.seed), rows, config.seed
-    )
+    examples = sample(choose_rows(dataset, config).conversations(), rows, config.seed)
     if not examples:
         raise TrainingError(f"{dataset}: no row ends with an answer of the assistant", "rebuild the dataset")
     with console.status("loading the tokenizer"):

@@ -10,15 +10,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tianjing.dataset import read_examples
 from tianjing.models.precision import precision
 from training.audit import Epochs, TaskTokens, by_task, epochs
 from training.config import TrainConfig
+from training.continued import inherit
 from training.devices import CONTEXT_BYTES, Device, device
 from training.errors import TrainingError
 from training.memory import Memory, Precision, Shape, adapted_layers, estimate, step_part
 from training.probe import Probe, peak_bytes, probe
-from training.rows import TokenRows, choose, tokenize
+from training.rows import TokenRows
+from training.selection import Scene, choose_rows, tokenize_rows
 
 Report = Callable[[str], None]
 # Accelerators whose memory differs by less are taken for one kind.
@@ -67,15 +68,18 @@ def make_plan(
     device_name: str = "cpu",
     probe_steps: int = 5,
     report: Report = lambda phase: None,
+    scene: Scene | None = None,
 ) -> Plan:
     """Plan `train(dataset, model, …, config)` on a device.
 
     Args:
         probe_steps: steps to measure with the real trainer where the device is here; the first warms up; 0 for none.
         report: told what is being done.
+        scene: of the adapter that is planned.
 
     Raises:
-        TrainingError: no row to train on, no such device, a model that this trainer would compute wrongly.
+        TrainingError: no row to train on, an adapter that cannot be gone on from, no such device, a model that this
+            trainer would compute wrongly.
     """
     target = device(device_name)
     report("loading torch and transformers")
@@ -87,11 +91,9 @@ def make_plan(
     check_config(shape_config)
     tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
     report("tokenising")
-    examples = choose(read_examples(dataset / "train.parquet"), config.max_rows_per_task, config.seed)
-    tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
-    if not tokens.rows:
-        counts = {reason: len(ids) for reason, ids in tokens.dropped.items()}
-        raise TrainingError(f"{dataset}: no row to train on; left out: {counts}", "raise max_length_tokens")
+    config = inherit(config, model)
+    chosen = choose_rows(dataset, config, scene)
+    tokens = tokenize_rows(chosen, tokenizer, config)
     run = epochs(tokens.rows, config, lambda done: report(f"laying out epoch {done}"))
     runtime = runtime_bytes() if target.is_cpu else CONTEXT_BYTES
     shape = Shape.of(shape_config)
@@ -109,7 +111,7 @@ def make_plan(
     if probe_steps and is_here(target) and memory.peak <= target.capacity:
         report(f"{probe_steps} steps of the real trainer")
         measured = probe(
-            examples,
+            chosen.rows,
             tokens.rows,
             run,
             lambda micro: step_part(shape, config, size, micro.layout),
@@ -118,14 +120,14 @@ def make_plan(
             probe_steps,
         )
     plan = Plan(
-        tasks=by_task(examples, tokens),
+        tasks=by_task(chosen.rows, tokens),
         dropped=tokens.dropped,
         epochs=run,
         device=target,
         precision=number_format,
         memory=memory,
         probe=measured,
-        seconds=_seconds(measured, run, memory),
+        seconds=_seconds(measured, run, once=bool(memory.kept_states) or config.method != "sft"),
         remedies=[],
     )
     if not plan.fits:
@@ -144,12 +146,13 @@ def is_here(target: Device) -> bool:
     return not target.is_cpu and abs(total / target.capacity - 1) < _SAME_MEMORY
 
 
-def _seconds(measured: Probe | None, run: Epochs, memory: Memory) -> float | None:
+def _seconds(measured: Probe | None, run: Epochs, once: bool) -> float | None:
+    """Start, what is computed `once` for every row where there is such, and steps."""
     if measured is None:
         return None
     steps = measured.seconds_per_token * sum(micro.tokens for micro in run.all)
-    trunk = measured.trunk_seconds_per_token * run.row_tokens if memory.kept_states else 0.0
-    return measured.start_seconds + trunk + steps
+    before = measured.once_seconds_per_token * run.row_tokens if once else 0.0
+    return measured.start_seconds + before + steps
 
 
 def _remedies(
@@ -183,7 +186,7 @@ def _remedies(
         lora = config.lora.model_copy(update={"top_layers": half})
         offer(f"lora.top_layers: {half}", config.model_copy(update={"lora": lora}), tokens.rows)
     limit = max(task.p95 for task in plan.tasks)
-    short = [row for row in tokens.rows if len(row.input_ids) <= limit]
+    short = [row for row in tokens.rows if row.longest <= limit]
     if len(short) < len(tokens.rows):
         lost = len(tokens.rows) - len(short)
         offer(f"max_length_tokens: {limit} (leaves out {lost} rows more)", config, short)

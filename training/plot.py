@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from training.validation import losses
+from training.validation import MARGIN, losses
 
 _WIDTH, _LEFT, _RIGHT = 760, 76, 16
 _TOP, _LOSS_HEIGHT, _RATE_HEIGHT, _GAP, _BOTTOM = 34, 260, 90, 24, 46
@@ -73,7 +73,8 @@ def loss_plot(history: Sequence[dict[str, Any]]) -> str:
     upper = _Panel(_TOP, _LOSS_HEIGHT, steps, _range([loss for _, loss in training + validation]))
     lower = _Panel(_TOP + _LOSS_HEIGHT + _GAP, _RATE_HEIGHT, steps, _range([value for _, value in rate], floor=0))
 
-    parts = [*upper.frame("loss (nats per supervised token)", lambda tick: f"{tick:g}")]
+    of_what = "a preference pair" if any(MARGIN in entry for entry in history) else "nats per supervised token"
+    parts = [*upper.frame(f"loss ({of_what})", lambda tick: f"{tick:g}")]
     parts += lower.frame("learning rate", lambda tick: f"{tick:.1e}" if tick else "0", count=2)
     parts += [upper.line(training, "raw"), upper.line(_smooth(training), "loss"), lower.line(rate, "rate")]
     if validation:

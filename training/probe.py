@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tianjing.dataset import write_examples
+from tianjing.dataset import preference_file, write_examples, write_preferences
 from tianjing.lineage import artefact
-from tianjing.records import Example
+from tianjing.records import Example, Preference
 from training.audit import Epochs, MicroBatch
 from training.config import TrainConfig
 from training.devices import CONTEXT_BYTES
@@ -38,14 +38,14 @@ class Probe:
     """Of a step, for each token that the decoder computes."""
     start_seconds: float
     """From the start of the process to a trainer that could begin."""
-    trunk_seconds_per_token: float
-    """Of keeping the states of frozen layers, where they are kept."""
+    once_seconds_per_token: float
+    """Of what is computed once before the first step: the states of frozen layers, the reference of preferences."""
     peak: int
     """Largest resident size of the process; on an accelerator what its allocator reserved, and the context."""
 
 
 def probe(
-    examples: Sequence[Example],
+    examples: Sequence[Example] | Sequence[Preference],
     rows: Sequence[TokenRow],
     run: Epochs,
     size: Callable[[MicroBatch], float],
@@ -63,13 +63,15 @@ def probe(
     """
     batches = choose_batches(run, size, steps * config.micro_batches)
     ids = [rows[number].id for batch in batches for number in batch.rows]
-    chosen = [example for example in examples if example.id in set(ids)]
+    wanted = set(ids)
+    chosen: list[Any] = [example for example in examples if example.id in wanted]
     place_of = {example.id: place for place, example in enumerate(choose(chosen, None, config.seed))}
     settings = config.model_copy(
         update={
             "max_rows_per_task": None,
             "epochs": max(1.0, config.epochs),
             "evaluation": None,
+            "replay": None,  # its rows are among the chosen
             "report_to": "none",
             "save_every_steps": 1 << 30,
         }
@@ -77,7 +79,10 @@ def probe(
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         with artefact(place / "dataset", kind="dataset") as work:
-            write_examples(work.dir / "train.parquet", chosen)
+            if config.method == "sft":
+                write_examples(work.dir / "train.parquet", chosen)
+            else:
+                write_preferences(work.dir / preference_file("train"), chosen)
         order = {
             "dataset": str(place / "dataset"),
             "model": str(model),
@@ -113,8 +118,7 @@ def probe(
         steps=len(seconds[timed]),
         seconds_per_token=sum(seconds[timed]) / sum(per_step[timed]),
         start_seconds=measured["start_seconds"],
-        trunk_seconds_per_token=measured["trunk_seconds"]
-        / sum(len(row.input_ids) for row in rows if row.id in place_of),
+        once_seconds_per_token=measured["once_seconds"] / sum(len(row.input_ids) for row in rows if row.id in place_of),
         peak=measured["peak"],
     )
 
@@ -175,7 +179,7 @@ def _main(order: dict[str, Any]) -> None:
             times = [self.began, *self.ends]
             result = {
                 "start_seconds": self.built - started,
-                "trunk_seconds": self.began - self.built,
+                "once_seconds": self.began - self.built,
                 "step_seconds": [end - begin for begin, end in itertools.pairwise(times)],
                 "peak": peak_bytes(),
             }

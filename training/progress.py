@@ -14,7 +14,7 @@ from training.attention import Layout
 from training.config import EvaluationSection
 from training.interruption import Stop
 from training.ranks import any_rank
-from training.validation import VALIDATION_LOSS, exhausted
+from training.validation import MARGIN, VALIDATION_LOSS, exhausted
 
 # A log file gets a line this often; a terminal gets a live bar.
 _LINE_EVERY_STEPS = 5
@@ -90,9 +90,12 @@ class ProgressBar(TrainerCallback):
             return
         if "loss" in logs:
             self._loss = f"{float(logs['loss']):.3f}"
+            if MARGIN in logs:  # of preference pairs: by how much the chosen answers are ahead
+                self._loss += f", margin {float(logs[MARGIN]):+.3f}"
             self._progress.update(self._bar, loss=self._loss)
         if VALIDATION_LOSS in logs:
-            self._console.print(f"step {state.global_step}: validation loss {logs[VALIDATION_LOSS]:.4f}")
+            ahead = f", margin {logs[f'eval_{MARGIN}']:+.4f}" if f"eval_{MARGIN}" in logs else ""
+            self._console.print(f"step {state.global_step}: validation loss {logs[VALIDATION_LOSS]:.4f}{ahead}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.close()

@@ -41,6 +41,9 @@ class ResumableTrainer(SupervisedTokenTrainer):
     loraplus_ratio: float | None = None
     """LoRA+: learning rate of B over that of A."""
 
+    validation_collator: SharedPrefix = SharedPrefix()
+    """Lays out the rows of `validation`."""
+
     meter: Meter
     """Counts what has been trained on; set before training."""
 
@@ -103,22 +106,21 @@ class ResumableTrainer(SupervisedTokenTrainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Mean weighted loss of the supervised tokens of `validation`, by the same head as in training.
+        """Mean weighted loss of what `validation` holds, by the same head as in training.
 
         Raises:
             TrainingError: it is not a finite number.
         """
-        total, tokens = 0.0, 0
-        collate = SharedPrefix()
+        total, items = 0.0, 0
         self.model_wrapped.eval()
         with torch.no_grad():
             for rows in batches(self.validation, self.args.per_device_train_batch_size):
-                inputs = self._prepare_inputs(collate(rows))
+                inputs = self._prepare_inputs(self.validation_collator(rows))
                 # Every process evaluates all rows: the loss comes scaled for an average over the processes.
                 loss = self.compute_loss(self.model_wrapped, inputs, num_items_in_batch=1)
                 total += loss.item() / self.accelerator.num_processes
-                tokens += int((inputs["labels"][:, 1:] != IGNORED).sum())
-        metrics = {VALIDATION_LOSS: total / tokens}
+                items += self._items(inputs)
+        metrics = {VALIDATION_LOSS: total / items}
         if not metrics[VALIDATION_LOSS] < float("inf"):
             raise TrainingError(
                 f"step {self.state.global_step}: the validation loss is {metrics[VALIDATION_LOSS]:g}",
@@ -127,6 +129,10 @@ class ResumableTrainer(SupervisedTokenTrainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _items(self, inputs: dict[str, Any]) -> int:
+        """What the loss of a batch is a mean over: its supervised tokens."""
+        return int((inputs["labels"][:, 1:] != IGNORED).sum())
 
     def restore(self, step: int) -> None:
         """Weights of the checkpoint of `step`; the state of the run stays.

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tianjing.order import order_key
-from tianjing.records import Example
+from tianjing.records import Example, Preference
 from tianjing.tasks import TASKS
 from training.errors import TrainingError
 
 IGNORED = -100
+Record = TypeVar("Record", Example, Preference)
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,26 @@ class TokenRow:
     input_ids: list[int]
     labels: list[int]
     loss_weights: list[float]
+    fork: tuple[int, int] | None = None
+    """Where the two answers of a preference pair begin (`training.pairs`); None for a conversation."""
 
     @property
     def supervised(self) -> int:
         """Number of tokens that carry a loss."""
         return sum(label != IGNORED for label in self.labels)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the conversation; of a pair, of the longer of its two."""
+        if self.fork is None:
+            return len(self.input_ids)
+        first, second = self.fork
+        return max(second, first + len(self.input_ids) - second)
+
+    def item(self, number: int) -> dict[str, Any]:
+        """What the collator takes (`training.batches`); `number` is the row's place in its dataset."""
+        values = {"row": number, "input_ids": self.input_ids, "labels": self.labels, "loss_weights": self.loss_weights}
+        return values if self.fork is None else values | {"fork": self.fork}
 
 
 @dataclass(frozen=True)
@@ -41,15 +57,15 @@ class TokenRows:
     dropped: dict[str, list[str]]
 
 
-def choose(examples: Sequence[Example], per_task: int | dict[str, int] | None, seed: int) -> list[Example]:
+def choose(examples: Sequence[Record], per_task: int | dict[str, int] | None, seed: int) -> list[Record]:
     """At most `per_task` rows of each task (one number, or one by task), drawn with `seed`.
 
     The draw is a hash of the row's id: a row more or less in the dataset changes one row of it, not all.
     """
-    by_task: dict[str, list[Example]] = defaultdict(list)
+    by_task: dict[str, list[Record]] = defaultdict(list)
     for example in examples:
         by_task[example.task].append(example)
-    chosen = []
+    chosen: list[Record] = []
     for task in sorted(by_task):
         rows = sorted(by_task[task], key=lambda row: order_key(seed, row.id))
         chosen += rows[: per_task.get(task) if isinstance(per_task, dict) else per_task]
@@ -104,7 +120,7 @@ def _tokenize_one(
         return "no_supervised_token"
     if len(ids) > max_length_tokens:
         return "too_long"
-    first, last = _decisive_span(example, text)
+    first, last = _decisive_span(example, text) if decision_weight != 1.0 else (0, 0)
     weights = [
         example.weight * (decision_weight if start < last and stop > first else 1.0)
         for start, stop in encoded["offset_mapping"][: len(ids)]

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: dataset to LoRA adapter, resumable at the last sound checkpoint."""
+"""Dataset to LoRA adapter, by whatever method, resumable at the last sound checkpoint."""
 
 from __future__ import annotations
 
@@ -15,19 +15,27 @@ from typing import Any
 
 from rich.console import Console
 
-from tianjing.dataset import read_examples
 from tianjing.files import atomic_write, write_jsonl
 from tianjing.lineage import artefact, artefact_digest
 from tianjing.models.precision import precision
 from training.base import check_context, check_requirements, load_base
 from training.checkpoints import Checkpoints
 from training.config import TrainConfig
+from training.continued import inherit, load_adapter
 from training.interruption import Interrupted, Stop, stop_on_sigterm
 from training.parity import require_parity
 from training.ranks import Ranks, agreed, blank_row, leave
-from training.rows import TokenRow, TokenRows, choose, tokenize
-from training.selection import announce, no_row, validation_rows
-from training.workspace import Resume, claim, must_have, run_digest, run_parts
+from training.rows import TokenRow, TokenRows
+from training.selection import Scene, announce, choose_rows, tokenize_rows, validation_rows
+from training.workspace import (
+    Resume,
+    claim,
+    must_have,
+    run_digest,
+    run_inputs,
+    run_parameters,
+    run_parts,
+)
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -53,13 +61,15 @@ def train(
     config: TrainConfig,
     resume: Resume = "auto",
     measured: Measured | None = None,
+    scene: Scene | None = None,
 ) -> None:
-    """Train an adapter on `dataset/train.parquet` and write it as an artefact to `out`.
+    """Train an adapter on the training split of `dataset` and write it as an artefact to `out`.
 
     Args:
         resume: `auto` goes on from the last sound checkpoint when dataset, base model and configuration are the same,
             and starts afresh otherwise; `never` starts afresh; `must` refuses to.
         measured: for a probe (`training.probe`).
+        scene: what the adapter is for; rows of other tasks are left out.
 
     Raises:
         TrainingError: the dataset leaves no row to train on; the configuration asks for what the model or the machine
@@ -68,7 +78,7 @@ def train(
         TianjingError: the dataset or the model is missing.
     """
     with stop_on_sigterm() as stop:
-        _train(dataset, model, out, config, resume, measured, stop)
+        _train(dataset, model, out, config, resume, measured, scene, stop)
 
 
 def _train(
@@ -78,15 +88,19 @@ def _train(
     config: TrainConfig,
     resume: Resume,
     measured: Measured | None,
+    scene: Scene | None,
     stop: Stop,
 ) -> None:
     ranks = Ranks.from_environment()
     ranks.share(config.micro_batches)
     console.quiet = not ranks.writes
     check_requirements(config)
-    examples = choose(read_examples(dataset / "train.parquet"), config.max_rows_per_task, config.seed)
+    config = inherit(config, model)
+    chosen = choose_rows(dataset, config, scene)
     work = out.parent / ".work" / out.name
-    parts = run_parts(artefact_digest(dataset), artefact_digest(model), config.result_fields())
+    inputs = run_inputs(dataset, model, config)
+    parameters = run_parameters(config, scene)
+    parts = run_parts({name: artefact_digest(path) for name, path in inputs.items()}, parameters)
     if ranks.writes:  # the others touch nothing before torch's process group, which all must join, stands
         claim(work, parts, resume, console.print)
     checkpoints = Checkpoints(work, run_digest(parts), config.keep_checkpoints)
@@ -101,12 +115,10 @@ def _train(
     torch.set_num_threads(config.threads or ranks.threads)
     check_context(model, config.max_length_tokens)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
-    tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
-    if not tokens.rows:
-        raise no_row(dataset / "train.parquet", len(examples), tokens)
-    require_parity(examples, tokenizer, model)
-    validation = validation_rows(dataset, tokenizer, config)
-    announce(tokens, validation, config, console.print)
+    tokens = tokenize_rows(chosen, tokenizer, config)
+    require_parity(chosen.conversations(), tokenizer, model)
+    validation = validation_rows(dataset, tokenizer, config, scene)
+    announce(chosen, tokens, validation, config, console.print)
     trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop, measured)
     try:
         seconds = _run(trainer, checkpoints, config, resume, stop)
@@ -117,7 +129,7 @@ def _train(
 
     best = _take_best(trainer, config)
     history = trainer.state.log_history
-    with artefact(out, kind="adapter", inputs=[dataset, model], parameters=config.result_fields()) as result:
+    with artefact(out, kind="adapter", inputs=list(inputs.values()), parameters=parameters) as result:
         from training.plot import loss_plot
 
         trainer.model.save_pretrained(result.dir)
@@ -134,6 +146,10 @@ def _train(
         if best is not None:
             result.count("validation_rows", len(validation))
             result.count("best_step", best)
+        for task, rows in chosen.replayed.items():
+            result.count(f"replayed/{task}", rows)
+        if chosen.other_scenes:
+            result.drop("of_another_scene", chosen.other_scenes)
         for reason, ids in tokens.dropped.items():
             result.drop(reason, len(ids))
     shutil.rmtree(work)
@@ -226,7 +242,9 @@ def _trainer(
 
     from training.batches import SharedPrefix
     from training.guard import check_model
+    from training.preference import PreferenceTrainer
     from training.progress import Evaluations, Meter, ProgressBar, StopAfterStep
+    from training.reference import take_reference
     from training.resumable import ResumableTrainer
 
     dtype = precision(on_gpu=torch.cuda.is_available())
@@ -234,14 +252,18 @@ def _trainer(
     base = load_base(model, dtype, config.quantize)
     check_model(base)
     meter = Meter()
+    layers = base.config.num_hidden_layers
+    if config.adapter is not None:
+        base = load_adapter(base, Path(config.adapter), config.lora.dropout)
     blank = ranks.blank_rows(len(tokens.rows), config.micro_rows)
-    trainer = ResumableTrainer(
+    kind = ResumableTrainer if config.method == "sft" else PreferenceTrainer
+    trainer = kind(
         model=base,
         args=_arguments(checkpoints.folder, out, config, ranks),
         train_dataset=_training_rows(tokens, blank),
         data_collator=SharedPrefix(),
         processing_class=tokenizer,
-        peft_config=_lora(base.config.num_hidden_layers, config),
+        peft_config=_lora(layers, config) if config.adapter is None else None,
         callbacks=[
             *([ProgressBar(meter)] if ranks.writes else []),
             *([Evaluations(config.evaluation)] if config.evaluation else []),
@@ -257,9 +279,13 @@ def _trainer(
     trainer.loraplus_ratio = config.lora.loraplus_ratio
     # TRL adds a callback that prints every log line; the bar above shows the same.
     trainer.remove_callback(PrinterCallback)
-    layers, top = base.config.num_hidden_layers, config.lora.top_layers
+    if isinstance(trainer, PreferenceTrainer):
+        trainer.learn(tokens.rows, config)
+    top = config.lora.top_layers
     if top and top < layers and config.epochs > 1 and not config.lora.trains_base:
         _keep_trunk(trainer, layers - top, len(tokens.rows))
+    if isinstance(trainer, PreferenceTrainer):
+        take_reference(trainer, checkpoints.folder, console)
     return trainer
 
 
@@ -317,10 +343,7 @@ def _training_rows(tokens: TokenRows, blank: int) -> Any:
 
     disable_progress_bars()
     return Dataset.from_list(
-        [
-            {"row": number, "input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights}
-            for number, row in enumerate(tokens.rows)
-        ]
+        [row.item(number) for number, row in enumerate(tokens.rows)]
         + [blank_row(len(tokens.rows) + number, tokens.rows[0].input_ids) for number in range(blank)]
     )
 
@@ -352,7 +375,10 @@ def _settle_config(path: Path, base: str) -> None:
 
 
 def _losses(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    keys = ("loss", "mean_token_accuracy", "learning_rate", "grad_norm", "eval_loss", "eval_mean_token_accuracy")
+    from training.preference import METRICS
+
+    keys = ["loss", "mean_token_accuracy", "learning_rate", "grad_norm", *METRICS]
+    keys += [f"eval_{key}" for key in ("loss", "mean_token_accuracy", *METRICS)]
     return [
         {"step": entry["step"], **{key: round(float(entry[key]), 8) for key in keys if key in entry}}
         for entry in history

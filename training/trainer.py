@@ -5,8 +5,9 @@ Shape suffixes: B rows, T tokens, D model width, S supervised tokens.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from trl import SFTTrainer
@@ -56,7 +57,8 @@ class SupervisedTokenTrainer(SFTTrainer):
             whole = run(decoder, SharedPrefix()(probe))
         if not torch.allclose(in_parts, whole, rtol=0.02, atol=0.02):
             return False
-        self.data_collator = SharedPrefix(trunk.states(rows, group, self.accelerator.autocast, on_rows))
+        states = trunk.states(rows, group, self.accelerator.autocast, on_rows)
+        self.data_collator = dataclasses.replace(cast(SharedPrefix, self.data_collator), states=states)
         self.upper = trunk.upper
         return True
 
@@ -89,6 +91,14 @@ class SupervisedTokenTrainer(SFTTrainer):
 
     def _loss(self, inner: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
         """This process' part of the loss; `inner` is the adapted model without what wraps it for several processes."""
+        loss = self._score(inner, inputs)
+        count = torch.as_tensor(num_items_in_batch if num_items_in_batch is not None else loss.loss_S.numel())
+        self._record(loss, inputs["input_ids"].numel())
+        # A batch without a label reduces to a finite zero rather than 0 / 0.
+        return loss.total / count.clamp(min=1)
+
+    def _score(self, inner: Any, inputs: dict[str, Any]) -> HeadLoss:
+        """The losses of the supervised tokens of one laid-out batch."""
         causal = inner.get_base_model()
         decoder = self.upper if "inputs_embeds" in inputs else causal.get_decoder()
         with self.accelerator.autocast():
@@ -99,11 +109,7 @@ class SupervisedTokenTrainer(SFTTrainer):
         weights_S = inputs["loss_weights"][:, 1:][supervised_BT]
         if self._head is None:
             self._head = SupervisedHead(causal.lm_head.weight)
-        loss = self._head(hidden_BTD[:, :-1][supervised_BT], targets_S, weights_S)
-        count = torch.as_tensor(num_items_in_batch if num_items_in_batch is not None else targets_S.numel())
-        self._record(loss, inputs["input_ids"].numel())
-        # A batch without a label reduces to a finite zero rather than 0 / 0.
-        return loss.total / count.clamp(min=1)
+        return self._head(hidden_BTD[:, :-1][supervised_BT], targets_S, weights_S)
 
     def _record(self, loss: HeadLoss, tokens: int) -> None:
         """The metrics that TRL logs under the same names."""

@@ -14,6 +14,8 @@ from training.rows import TokenRow
 
 # The name under which transformers and every tracker know it.
 VALIDATION_LOSS = "eval_loss"
+# TRL's name for the reward of the chosen answers over that of the rejected ones; only preference training logs it.
+MARGIN = "rewards/margins"
 
 
 def batches(rows: Sequence[TokenRow], size: int) -> Iterator[list[dict[str, Any]]]:
@@ -21,10 +23,7 @@ def batches(rows: Sequence[TokenRow], size: int) -> Iterator[list[dict[str, Any]
     for members in by_opening([row.input_ids for row in rows]):
         members = sorted(members, key=lambda index: len(rows[index].input_ids))
         for start in range(0, len(members), size):
-            yield [
-                {"input_ids": row.input_ids, "labels": row.labels, "loss_weights": row.loss_weights}
-                for row in (rows[index] for index in members[start : start + size])
-            ]
+            yield [rows[index].item(index) for index in members[start : start + size]]
 
 
 def losses(history: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:

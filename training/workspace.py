@@ -9,25 +9,38 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tianjing.files import atomic_write, canonical_json, sha256_bytes
+from training.config import TrainConfig
 from training.errors import TrainingError
+from training.selection import Scene
 
 Resume = Literal["auto", "never", "must"]
 
 _RUN = "run.json"
 
 
-def run_parts(dataset: str, base: str, fields: dict[str, Any]) -> dict[str, str]:
+def run_inputs(dataset: Path, model: Path, config: TrainConfig) -> dict[str, Path]:
+    """What a run reads, by name, in the order in which a manifest names it (`training.origin`)."""
+    inputs = {"dataset": dataset, "base model": model}
+    if config.adapter is not None:
+        inputs["adapter to go on from"] = Path(config.adapter)
+    if config.replay is not None:
+        inputs["replayed dataset"] = Path(config.replay.dataset)
+    return inputs
+
+
+def run_parameters(config: TrainConfig, scene: Scene | None) -> dict[str, Any]:
+    """What the result depends on beside the inputs: the parameters of the artefact."""
+    fields = config.result_fields()
+    return fields if scene is None else fields | {"scene": scene.as_json()}
+
+
+def run_parts(digests: dict[str, str], parameters: dict[str, Any]) -> dict[str, str]:
     """What makes a run this one, part by part, so that a difference can be named.
 
     Args:
-        dataset, base: their digests.
-        fields: those of the configuration that the result depends on (`TrainConfig.result_fields`).
+        digests: of `run_inputs`.
     """
-    return {
-        "dataset": dataset,
-        "base model": base,
-        "configuration": sha256_bytes(canonical_json(fields).encode()),
-    }
+    return {**digests, "configuration": sha256_bytes(canonical_json(parameters).encode())}
 
 
 def run_digest(parts: dict[str, str]) -> str:
@@ -44,7 +57,8 @@ def claim(work: Path, parts: dict[str, str], resume: Resume, tell: Callable[[str
     if work.exists() and resume == "never":
         shutil.rmtree(work)
     standing = _standing(work)
-    other = [name for name in parts if standing is not None and standing.get(name) != parts[name]]
+    names = dict.fromkeys((*parts, *(standing or {})))
+    other = [name for name in names if standing is not None and standing.get(name) != parts.get(name)]
     if resume == "must" and (standing is None or other):
         whose = f"those there are of another {' and '.join(other)}" if other else "there are none"
         raise TrainingError(f"--resume must: no checkpoint of this run in {work}: {whose}", *_MUST_REMEDY)

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
-from tianjing.dataset import write_examples
+from tianjing.dataset import preference_file, write_examples, write_preferences
 from tianjing.lineage import artefact
-from tianjing.records import Example, Message
+from tianjing.records import Example, Message, Preference
 from tianjing.records.raw import Split
 from tianjing.tasks import TASKS, conversation
 
@@ -36,6 +36,33 @@ def unanswered(number: int) -> Example:
     """A row that ends with the customer."""
     row = example(number)
     return row.model_copy(update={"messages": (*row.messages, Message(role="user", content="好的。"))})
+
+
+def preference(number: int, split: Split = "train", weight: float = 1.0) -> Preference:
+    """A pair of the prompt of row `number`: its answer, and a worse one of another length."""
+    row = example(number, split)
+    worse = "你不还就起诉你。" * (1 + number % 3)
+    return Preference(
+        id=f"pair-{split}-{number}",
+        task=row.task,
+        group=row.group,
+        split=split,
+        prompt=row.messages[:-1],
+        chosen=row.messages[-1:],
+        rejected=(Message(role="assistant", content=f"【失业：施压】{worse}"),),
+        weight=weight,
+        why="breach",
+        rules=("threat",),
+    )
+
+
+def make_pairs(out: Path, pairs: list[Preference], validation: int = 4) -> Path:
+    """A dataset artefact with preference pairs."""
+    with artefact(out, kind="dataset") as work:
+        write_preferences(work.dir / preference_file("train"), pairs)
+        held_out = [preference(n, "validation") for n in range(validation)]
+        write_preferences(work.dir / preference_file("validation"), held_out)
+    return out
 
 
 def make_dataset(out: Path, rows: list[Example], validation: int = 8) -> Path:

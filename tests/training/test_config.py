@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tianjing.config import load, parse
 from tianjing.errors import TianjingError
+from tianjing.tasks import SCENES, TASKS
 from training.config import PRESETS, TrainConfig, unserved
 
 
@@ -61,10 +62,54 @@ def test_an_unknown_preset_names_the_known_ones_and_the_line(tmp_path: Path) -> 
         read("epochs: 1\npreset: gpu-9\n", tmp_path)
 
 
-@pytest.mark.parametrize("method", ["dpo", "kto"])
-def test_preference_training_is_refused(method: str, tmp_path: Path) -> None:
-    with pytest.raises(TianjingError, match=r"train\.yaml:1: 'method': preference training is not part.*use 'sft'"):
-        read(f"method: {method}\n", tmp_path)
+MISPLACED = {
+    "a section without its method": (
+        "preference: {beta: 0.2}",
+        r":1: 'preference': belongs to preference training; set method: dpo or kto",
+    ),
+    "KTO's field": (
+        "method: dpo\npreference: {desirable_weight: 2}",
+        r":2: 'preference.desirable_weight': is of method",
+    ),
+    "DPO's field": ("method: kto\npreference:\n  loss: ipo", r":3: 'preference.loss': is of method dpo"),
+    "smoothing alone": ("method: dpo\npreference: {label_smoothing: 0.1}", r":2: .*goes with loss: robust"),
+    "robust alone": ("method: dpo\npreference: {loss: robust}", r":2: .*needs it \(0.1"),
+    "replay": ("method: dpo\nreplay: {dataset: d, share: 0.2}", r":2: 'replay': mixes .*sft_weight"),
+    "token weights": ("method: dpo\ndecision_weight: 3", r":2: 'decision_weight': .*between whole answers"),
+    "dropout": ("method: kto\nlora: {dropout: 0.1}", r":2: 'lora.dropout': .*leave it out"),
+    "two measures": ("replay: {dataset: d, share: 0.2, rows: 3}", r":1: 'replay': needs share or rows, and not both"),
+    "an unknown scene": (
+        "scenes: [service, sales]",
+        r":1: 'scenes': no scene 'sales' is known; use service, post_loan",
+    ),
+    "an unknown task": ("scenes: {mine: [policy_qa, chat]}", r":1: 'scenes': scene mine: no task 'chat' is known"),
+    "a name that is no folder": ("scenes: {../x: [policy_qa]}", r":1: 'scenes"),
+    "no scene": ("scenes: {}", r":1: 'scenes': names no scene"),
+}
+
+
+@pytest.mark.parametrize("what", MISPLACED)
+def test_what_a_method_would_not_look_at_is_refused_by_line(what: str, tmp_path: Path) -> None:
+    text, message = MISPLACED[what]
+    with pytest.raises(TianjingError, match=rf"train\.yaml{message}"):
+        read(text + "\n", tmp_path)
+
+
+@pytest.mark.parametrize("preset", ["cpu", "gpu-1"])
+def test_preferences_are_learned_at_a_lower_rate_unless_the_file_gives_one(preset: str, tmp_path: Path) -> None:
+    assert read(f"preset: {preset}\nmethod: dpo\n", tmp_path).learning_rate == 1e-5
+    assert read(f"preset: {preset}\nmethod: dpo\nlearning_rate: 3.0e-5\n", tmp_path).learning_rate == 3e-5
+    assert read(f"preset: {preset}\n", tmp_path).learning_rate >= 2e-4
+
+
+def test_a_configuration_that_was_written_out_reads_the_same() -> None:
+    for fields in ({"method": "kto"}, {"method": "dpo", "preference": {"beta": 0.2}}, {"scenes": ["mediation"]}):
+        config = parse(TrainConfig, fields, "t")
+        assert TrainConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_every_task_has_a_scene_of_its_own() -> None:
+    assert sorted(task for tasks in SCENES.values() for task in tasks) == sorted(TASKS)
 
 
 REFUSED = {
@@ -116,7 +161,7 @@ def test_places_and_bookkeeping_are_no_part_of_what_the_weights_depend_on() -> N
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "examples" / "training").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_shipped_training_configuration_loads(path: Path) -> None:
-    assert load(TrainConfig, path).method == "sft"
+    assert load(TrainConfig, path).method == ("dpo" if path.name == "dpo.yaml" else "sft")
 
 
 ADAPTERS: dict[str, dict[str, Any]] = {

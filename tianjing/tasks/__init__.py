@@ -11,6 +11,7 @@ from tianjing.tasks.negotiation import Negotiation
 from tianjing.tasks.next_reply import NextReply
 from tianjing.tasks.policy_qa import PolicyQA
 from tianjing.tasks.quality_inspection import QualityInspection
+from tianjing.tasks.scenes import SCENES
 
 _ALL: tuple[Task, ...] = (
     PolicyQA(),
@@ -26,4 +27,4 @@ _ALL: tuple[Task, ...] = (
 )
 TASKS: dict[str, Task] = {task.id: task for task in _ALL}
 
-__all__ = ["TASKS", "Fields", "Reading", "Reference", "Task", "conversation", "prompt"]
+__all__ = ["SCENES", "TASKS", "Fields", "Reading", "Reference", "Task", "conversation", "prompt"]

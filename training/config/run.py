@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tianjing.config import StrictModel
+from tianjing.tasks import SCENES, TASKS
 from training.config.lora import LoraSection
+from training.config.preference import PREFERENCE_VALUES, Method, PreferenceSection, misplaced
 from training.config.presets import PRESETS, Preset, beneath
 from training.config.serving import unserved
 
 # What may differ between two starts of the same run: places, and what is kept or shown on the way.
-_BESIDE_THE_RESULT = frozenset(
-    ("preset", "model", "dataset", "out", "report_to", "keep_checkpoints", "save_every_steps")
-)
+# (Of what `adapter` and `replay` name, the digest stands among the inputs.)
+_BESIDE_THE_RESULT: dict[str, Any] = {
+    **dict.fromkeys(
+        ("preset", "model", "dataset", "out", "adapter", "scenes", "report_to", "keep_checkpoints", "save_every_steps"),
+        True,
+    ),
+    "replay": {"dataset"},
+}
 _FIELD_OF_SECTION = {"r": "rank"}
+# A folder's name, and a server's name for the adapter (vLLM's --lora-modules NAME=PATH).
+SceneName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 class EvaluationSection(StrictModel):
@@ -36,14 +46,37 @@ class EvaluationSection(StrictModel):
     """A loss counts as lower only by more than this many nats per supervised token."""
 
 
+class ReplaySection(StrictModel):
+    """Rows of an older dataset among the new ones, so that what they taught is not forgotten (experience replay)."""
+
+    dataset: str
+    """Older dataset artefact, relative to the working directory."""
+
+    share: float | None = Field(None, gt=0.0, lt=1.0)
+    """Share of all rows that are the older dataset's: 0.2 is one replayed row to four new ones."""
+
+    rows: PositiveInt | None = None
+    """Number of replayed rows, in place of a share."""
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> ReplaySection:
+        if (self.share is None) == (self.rows is None):
+            raise ValueError("needs share or rows, and not both")
+        return self
+
+
 class TrainConfig(StrictModel):
-    """Supervised fine-tuning of a LoRA adapter; defaults are the preset `cpu`."""
+    """Training of a LoRA adapter on answers or on preferences; defaults are the preset `cpu`."""
 
     preset: Preset | None = None
     """Values taken beneath this file's own fields: `cpu`, `gpu-1`, `gpu-node` or `fsdp2` (training.config.presets)."""
 
-    method: Literal["sft", "dpo", "kto"] = "sft"
-    """Supervised fine-tuning. Preference training on pairs (`dpo`, `kto`) is refused by this version."""
+    method: Method = "sft"
+    """Supervised fine-tuning on train.parquet; `dpo` and `kto` learn from the pairs of preferences-train.parquet. These
+    two take a learning_rate of 1e-5 where the file gives none."""
+
+    preference: PreferenceSection | None = None
+    """Of `dpo` and `kto`; None there takes the section's defaults."""
 
     model: str | None = None
     """Base model: a folder, `embedded`, `tiny` or a hub id. The command line's wins; None there too is `embedded`."""
@@ -53,6 +86,17 @@ class TrainConfig(StrictModel):
 
     out: str | None = None
     """Folder of the adapter artefact, relative to the working directory. The command line's wins."""
+
+    adapter: str | None = None
+    """Adapter artefact to go on from, relative to the working directory; with scenes, the folder that holds one for
+    each. It gives `lora` but for dropout and loraplus_ratio. None begins a fresh one."""
+
+    replay: ReplaySection | None = None
+    """Rows of an older dataset mixed in, with method sft. None trains on the new ones alone."""
+
+    scenes: dict[SceneName, tuple[str, ...]] | None = None
+    """One adapter for each scene, in OUT/NAME: a mapping of names to tasks, or a list of the scenes that are known
+    (tianjing.tasks.SCENES). None trains one adapter on all tasks."""
 
     lora: LoraSection = LoraSection()
     """The adapter."""
@@ -71,13 +115,13 @@ class TrainConfig(StrictModel):
 
     decision_weight: float = Field(1.0, gt=0)
     """Loss weight of the tokens that carry an answer's decision (rule id, clause, act) and of its stop token; the
-    wording around them has 1. More makes a short run learn what to answer before how to word it."""
+    wording around them has 1. More makes a short run learn what to answer before how to word it. Of sft alone."""
 
     epochs: float = Field(1.0, gt=0)
     """Passes over the chosen rows."""
 
     micro_rows: int = Field(4, ge=1)
-    """Rows of one forward pass, of like length; more rows need more memory and pad more."""
+    """Rows (of `dpo` and `kto` pairs) of one forward pass, of like length; more rows need more memory and pad more."""
 
     micro_batches: int = Field(2, ge=1)
     """Forward passes of one optimiser step, from short to long rows: a step has micro_rows x micro_batches rows."""
@@ -119,16 +163,65 @@ class TrainConfig(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _over_its_preset(cls, value: Any) -> Any:
-        preset = value.get("preset") if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return value
+        preset = value.get("preset")
         # An unknown name is left to the field, whose error lists the known ones.
-        return beneath(PRESETS[preset], value) if isinstance(preset, str) and preset in PRESETS else value
+        under = dict(PRESETS[preset]) if isinstance(preset, str) and preset in PRESETS else {}
+        if value.get("method") in ("dpo", "kto"):
+            under |= PREFERENCE_VALUES
+        if value.get("adapter") is not None:
+            under.pop("lora", None)  # the adapter's own stands
+        return beneath(under, value)
 
-    @field_validator("method")
+    @field_validator("scenes", mode="before")
     @classmethod
-    def _supervised(cls, value: str) -> str:
-        if value != "sft":
-            raise ValueError("preference training is not part of this version; use 'sft'")
+    def _known_scenes(cls, value: Any) -> Any:
+        """A list of names to what is known of them."""
+        if not isinstance(value, list):
+            return value
+        unknown = [name for name in value if name not in SCENES]
+        if unknown:
+            raise ValueError(
+                f"no scene {unknown[0]!r} is known; use {', '.join(SCENES)}, or a mapping of names to tasks"
+            )
+        return {name: SCENES[name] for name in value}
+
+    @field_validator("scenes")
+    @classmethod
+    def _known_tasks(cls, value: dict[str, tuple[str, ...]] | None) -> dict[str, tuple[str, ...]] | None:
+        for name, tasks in (value or {}).items():
+            unknown = [task for task in tasks if task not in TASKS]
+            if unknown or not tasks:
+                what = f"no task {unknown[0]!r} is known" if unknown else "has no task"
+                raise ValueError(f"scene {name}: {what}; tasks are {', '.join(TASKS)}")
+        if value == {}:
+            raise ValueError("names no scene; leave it out, or name one")
         return value
+
+    @model_validator(mode="after")
+    def _fits_its_method(self) -> TrainConfig:
+        """Refused with the field's own place, so that the message names its line."""
+        found = [
+            _problem(("preference", name) if name else ("preference",), why, "")
+            for name, why in misplaced(self.method, self.preference)
+        ]
+        if self.method != "sft":
+            found += [_problem(place, why, value) for place, why, value in self._of_sft_alone()]
+        if found:
+            raise ValidationError.from_exception_data("TrainConfig", found)
+        return self
+
+    def _of_sft_alone(self) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+        if self.replay is not None:
+            why = "mixes conversations into method sft; sft_weight holds the chosen answers in dpo"
+            yield ("replay",), why, ""
+        if self.decision_weight != 1.0:
+            why = "weighs tokens in method sft alone: a preference is between whole answers; leave it out"
+            yield ("decision_weight",), why, self.decision_weight
+        if self.lora.dropout > 0:
+            why = "would move the policy away from its reference by chance; leave it out with dpo and kto"
+            yield ("lora", "dropout"), why, self.lora.dropout
 
     @model_validator(mode="after")
     def _can_be_served(self) -> TrainConfig:
@@ -146,7 +239,16 @@ class TrainConfig(StrictModel):
 
     def result_fields(self) -> dict[str, Any]:
         """What the adapter's weights depend on: the fields that a manifest records and a resumed run must share."""
-        return self.model_dump(mode="json", exclude=set(_BESIDE_THE_RESULT))
+        return self.model_dump(mode="json", exclude=_BESIDE_THE_RESULT)
+
+    @property
+    def preferences(self) -> PreferenceSection:
+        """The section, or its defaults."""
+        return self.preference or PreferenceSection()
+
+
+def _problem(location: tuple[str, ...], why: str, value: Any) -> InitErrorDetails:
+    return InitErrorDetails(type=PydanticCustomError("misplaced", "{why}", {"why": why}), loc=location, input=value)
 
 
 def _refused(lora: LoraSection, location: tuple[str, ...], why: str) -> InitErrorDetails:
