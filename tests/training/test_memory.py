@@ -45,7 +45,8 @@ def adapted(name: str, layers: int, dtype: Any, lora: LoraSection) -> Any:
         return get_peft_model(model, LoraConfig(r=lora.rank, target_modules=list(lora.targets), task_type="CAUSAL_LM"))
 
 
-def batch(prefix: int, own: tuple[int, ...]) -> dict[str, Any]:
+def batch(prefix: int, own: tuple[int, ...], forked: bool = False) -> dict[str, Any]:
+    """Rows behind a common prefix; `forked`, each with two branches from its fourth own token on."""
     from training.batches import SharedPrefix
     from training.rows import IGNORED
 
@@ -53,9 +54,10 @@ def batch(prefix: int, own: tuple[int, ...]) -> dict[str, Any]:
     for number, length in enumerate(own):
         ids = [*range(5, 5 + prefix), *(100 + 40 * number + n for n in range(length))]
         labels = [IGNORED] * (len(ids) - 5) + ids[-5:]
-        rows.append({"input_ids": ids, "labels": labels, "loss_weights": [1.0] * len(ids)})
+        row = {"input_ids": ids, "labels": labels, "loss_weights": [1.0] * len(ids)}
+        rows.append(row | ({"fork": (prefix + 3, prefix + 7)} if forked else {}))
     made = SharedPrefix()(rows)
-    assert made["layout"] == Layout(prefix, own)
+    assert made["layout"] == Layout(prefix, own, ((3, 7),) * len(own) if forked else ())
     return made
 
 
@@ -108,6 +110,17 @@ def test_a_layer_keeps_what_the_formula_says(
     two, three = (saved_bytes(adapted(name, layers, dtype, lora), inputs, precision == "bfloat16") for layers in (2, 3))
     shape = Shape.of(config_of(name, 2))
     formula = layer_activations(shape, TrainConfig(lora=lora), Precision.named(precision), inputs["layout"])
+    assert formula == pytest.approx(three - two, rel=0.01)
+
+
+def test_branches_take_a_mask_for_each_row() -> None:
+    import torch
+
+    lora = LoraSection(rank=8)
+    inputs = batch(40, (30, 22, 30), forked=True)
+    two, three = (saved_bytes(adapted("Qwen3Config", n, torch.float32, lora), inputs, False) for n in (2, 3))
+    shape = Shape.of(config_of("Qwen3Config", 2))
+    formula = layer_activations(shape, TrainConfig(lora=lora), Precision.named("float32"), inputs["layout"])
     assert formula == pytest.approx(three - two, rel=0.01)
 
 
