@@ -48,7 +48,7 @@ def run(
     settings = load(TrainConfig, config)
     data, target = _given("dataset", dataset, settings.dataset), _given("out", out, settings.out)
     try:
-        train(data, resolve(_base(model, settings.model)).path, target, settings, resume)
+        train(data, resolve(_base(model, settings.model)).path, target, settings, resume, ends_process=True)
     except Interrupted as stopped:
         typer.echo(f"{stopped.message}; {stopped.remedy}", err=True)
         raise typer.Exit(stopped.exit_code) from None

@@ -44,6 +44,19 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# Beneath a file that says `tune: full`, in place of the preset's own: its `lora`, and a learning rate that suits an
+# adapter. 2e-5 is the rate that TRL's SFTConfig has for all weights.
+FULL: dict[str, Any] = {"learning_rate": 2e-5}
+
+
+def under(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's own fields over those of the preset that it names, and of full tuning."""
+    preset = PRESETS.get(str(value.get("preset")), {})
+    if value.get("tune") == "full":
+        preset = {name: field for name, field in preset.items() if name != "lora"} | FULL
+    return beneath(preset, value)
+
+
 def beneath(preset: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """The preset's values with `own` laid over them, section by section."""
     merged = dict(preset) | dict(own)

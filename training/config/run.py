@@ -9,13 +9,14 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tianjing.config import StrictModel
 from training.config.lora import LoraSection
-from training.config.presets import PRESETS, Preset, beneath
+from training.config.presets import Preset, under
 from training.config.serving import unserved
 
 # What may differ between two starts of the same run: places, and what is kept or shown on the way.
 _BESIDE_THE_RESULT = frozenset(
     ("preset", "model", "dataset", "out", "report_to", "keep_checkpoints", "save_every_steps")
 )
+_OF_AN_ADAPTER = frozenset(("lora", "quantize", "serve_with"))
 _FIELD_OF_SECTION = {"r": "rank"}
 
 
@@ -37,7 +38,7 @@ class EvaluationSection(StrictModel):
 
 
 class TrainConfig(StrictModel):
-    """Supervised fine-tuning of a LoRA adapter; defaults are the preset `cpu`."""
+    """Supervised fine-tuning of a LoRA adapter, or of all weights; defaults are the preset `cpu`."""
 
     preset: Preset | None = None
     """Values taken beneath this file's own fields: `cpu`, `gpu-1`, `gpu-node` or `fsdp2` (training.config.presets)."""
@@ -53,6 +54,11 @@ class TrainConfig(StrictModel):
 
     out: str | None = None
     """Folder of the adapter artefact, relative to the working directory. The command line's wins."""
+
+    tune: Literal["lora", "full"] = "lora"
+    """What is trained: an adapter beside the frozen base, or all weights, which are then kept in float32 with AdamW's two
+    moments: 16 bytes for each parameter in memory, 12 in each checkpoint. For small models, and for more than an adapter
+    can hold; `tianjing train plan` tells whether it fits."""
 
     lora: LoraSection = LoraSection()
     """The adapter."""
@@ -83,7 +89,8 @@ class TrainConfig(StrictModel):
     """Forward passes of one optimiser step, from short to long rows: a step has micro_rows x micro_batches rows."""
 
     learning_rate: float = Field(5e-4, gt=0)
-    """Peak of the schedule; LoRA wants about ten times the rate of full fine-tuning."""
+    """Peak of the schedule; LoRA wants about ten times the rate of full fine-tuning. With `tune: full` the default is
+    2e-5."""
 
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     """Decay after warm-up."""
@@ -119,9 +126,8 @@ class TrainConfig(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _over_its_preset(cls, value: Any) -> Any:
-        preset = value.get("preset") if isinstance(value, dict) else None
         # An unknown name is left to the field, whose error lists the known ones.
-        return beneath(PRESETS[preset], value) if isinstance(preset, str) and preset in PRESETS else value
+        return under(value) if isinstance(value, dict) else value
 
     @field_validator("method")
     @classmethod
@@ -129,6 +135,19 @@ class TrainConfig(StrictModel):
         if value != "sft":
             raise ValueError("preference training is not part of this version; use 'sft'")
         return value
+
+    @model_validator(mode="after")
+    def _nothing_of_an_adapter(self) -> TrainConfig:
+        """Full tuning has no adapter, and no frozen weights to quantise; refused at the field's own place."""
+        if self.tune == "full":
+            found: list[tuple[str, ...]] = []
+            if "lora" in self.model_fields_set:
+                found += [("lora", name) for name in sorted(self.lora.model_fields_set)] or [("lora",)]
+            if self.quantize is not None:
+                found.append(("quantize",))
+            if found:
+                raise ValidationError.from_exception_data("TrainConfig", [_not_of_full(self, each) for each in found])
+        return self
 
     @model_validator(mode="after")
     def _can_be_served(self) -> TrainConfig:
@@ -145,8 +164,9 @@ class TrainConfig(StrictModel):
         return self.micro_rows * self.micro_batches
 
     def result_fields(self) -> dict[str, Any]:
-        """What the adapter's weights depend on: the fields that a manifest records and a resumed run must share."""
-        return self.model_dump(mode="json", exclude=set(_BESIDE_THE_RESULT))
+        """What the trained weights depend on: the fields that a manifest records and a resumed run must share."""
+        beside = _BESIDE_THE_RESULT | (_OF_AN_ADAPTER if self.tune == "full" else frozenset())
+        return self.model_dump(mode="json", exclude=set(beside))
 
 
 def _refused(lora: LoraSection, location: tuple[str, ...], why: str) -> InitErrorDetails:
@@ -158,3 +178,11 @@ def _refused(lora: LoraSection, location: tuple[str, ...], why: str) -> InitErro
         loc=("lora", name, *inner),
         input=value[".".join(inner)] if inner else value,
     )
+
+
+def _not_of_full(config: TrainConfig, location: tuple[str, ...]) -> InitErrorDetails:
+    why = "is of an adapter, and 'tune: full' trains all weights without one; leave it out, or set tune: lora"
+    value: Any = config
+    for name in location:
+        value = getattr(value, name)
+    return InitErrorDetails(type=PydanticCustomError("not_full", "{why}", {"why": why}), loc=location, input=value)
