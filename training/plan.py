@@ -16,6 +16,7 @@ from training.audit import Epochs, TaskTokens, by_task, epochs
 from training.config import TrainConfig
 from training.devices import CONTEXT_BYTES, Device, device
 from training.errors import TrainingError
+from training.full import disk_bytes
 from training.memory import Memory, Precision, Shape, adapted_layers, estimate, step_part
 from training.probe import Probe, peak_bytes, probe
 from training.rows import TokenRows, choose, tokenize
@@ -49,6 +50,8 @@ class Plan:
     seconds: float | None
     """From the command to the last step, on this machine as busy as it was in the probe."""
     remedies: list[Remedy]
+    disk: int
+    """The most that checkpoints and artefact of full tuning take; 0 for an adapter, whose are small."""
 
     @property
     def peak(self) -> int:
@@ -96,13 +99,14 @@ def make_plan(
     runtime = runtime_bytes() if target.is_cpu else CONTEXT_BYTES
     shape = Shape.of(shape_config)
     number_format = precision(on_gpu=not target.is_cpu)
-    size = Precision.named(number_format)
+    size = Precision.named(number_format, config.tune == "full")
     stored = sum(file.stat().st_size for file in model.glob("*.safetensors"))
 
     def peak(laid_out: Epochs, settings: TrainConfig) -> Memory:
+        own = Precision.named(number_format, settings.tune == "full")
         # On an accelerator the file is read piece by piece; on a CPU it is mapped into the process.
-        at_rest = stored if target.is_cpu else shape.parameters * size.weights
-        return estimate(shape, settings, size, laid_out, runtime, at_rest)
+        at_rest = stored if target.is_cpu else shape.parameters * own.weights
+        return estimate(shape, settings, own, laid_out, runtime, at_rest)
 
     memory = peak(run, config)
     measured = None
@@ -127,6 +131,7 @@ def make_plan(
         probe=measured,
         seconds=_seconds(measured, run, memory),
         remedies=[],
+        disk=disk_bytes(shape.parameters, config) if config.tune == "full" else 0,
     )
     if not plan.fits:
         report("looking for what fits")
@@ -179,7 +184,9 @@ def _remedies(
             tokens.rows,
         )
         micro_rows //= 2
-    if (half := adapted_layers(shape, config) // 2) >= 1:
+    if config.tune == "full":
+        offer("tune: lora", config.model_copy(update={"tune": "lora"}), tokens.rows)
+    elif (half := adapted_layers(shape, config) // 2) >= 1:
         lora = config.lora.model_copy(update={"top_layers": half})
         offer(f"lora.top_layers: {half}", config.model_copy(update={"lora": lora}), tokens.rows)
     limit = max(task.p95 for task in plan.tasks)
@@ -234,6 +241,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "probe": asdict(plan.probe) if plan.probe else None,
         "seconds": plan.seconds,
         "peak": plan.peak,
+        "disk": plan.disk,
         "fits": plan.fits,
         "remedies": [asdict(remedy) for remedy in plan.remedies],
     }
