@@ -10,8 +10,8 @@ from rich.markup import escape
 from tianjing.dataset import read_examples
 from training.config import TrainConfig
 from training.errors import TrainingError
-from training.parity import check_parity, sample, stop_tokens
-from training.rows import choose
+from training.parity import check_parity, sample
+from training.rows import choose, stop_tokens
 
 console = Console(stderr=True, highlight=False)
 _SHOWN = 5

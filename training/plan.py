@@ -19,7 +19,7 @@ from training.errors import TrainingError
 from training.full import disk_bytes
 from training.memory import Memory, Precision, Shape, adapted_layers, estimate, step_part
 from training.probe import Probe, peak_bytes, probe
-from training.rows import TokenRows, choose, tokenize
+from training.rows import TokenRows, choose, stop_tokens, tokenize
 
 Report = Callable[[str], None]
 # Accelerators whose memory differs by less are taken for one kind.
@@ -91,7 +91,8 @@ def make_plan(
     tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
     report("tokenising")
     examples = choose(read_examples(dataset / "train.parquet"), config.max_rows_per_task, config.seed)
-    tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
+    stops = stop_tokens(tokenizer, model)
+    tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight, stops)
     if not tokens.rows:
         counts = {reason: len(ids) for reason, ids in tokens.dropped.items()}
         raise TrainingError(f"{dataset}: no row to train on; left out: {counts}", "raise max_length_tokens")

@@ -27,7 +27,7 @@ from training.errors import TrainingError
 from training.interruption import Interrupted, Stop, stop_on_sigterm
 from training.parity import require_parity
 from training.ranks import Ranks, agreed, blank_row, leave
-from training.rows import TokenRow, TokenRows, choose, tokenize
+from training.rows import TokenRow, TokenRows, choose, stop_tokens, tokenize
 from training.workspace import Resume, claim, must_have, run_digest, run_parts
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -107,11 +107,12 @@ def _train(
     if config.tune == "full" and ranks.writes and measured is None:
         full.check_disk(work, model, config)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
-    tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight)
+    stops = stop_tokens(tokenizer, model)
+    tokens = tokenize(examples, tokenizer, config.max_length_tokens, config.decision_weight, stops)
     if not tokens.rows:
         raise _no_row(dataset / "train.parquet", len(examples), tokens)
     require_parity(examples, tokenizer, model)
-    validation = _validation_rows(dataset, tokenizer, config)
+    validation = _validation_rows(dataset, tokenizer, config, stops)
     _announce(tokens, validation, config)
     trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop, measured)
     try:
@@ -232,7 +233,7 @@ def _no_row(file: Path, read: int, tokens: TokenRows) -> TrainingError:
     )
 
 
-def _validation_rows(dataset: Path, tokenizer: Any, config: TrainConfig) -> list[TokenRow]:
+def _validation_rows(dataset: Path, tokenizer: Any, config: TrainConfig, stops: frozenset[int]) -> list[TokenRow]:
     """Rows of the validation split that the configuration asks for.
 
     Raises:
@@ -243,7 +244,7 @@ def _validation_rows(dataset: Path, tokenizer: Any, config: TrainConfig) -> list
     file = dataset / "validation.parquet"
     examples = sorted(read_examples(file), key=lambda row: order_key(config.seed, row.id))
     chosen = examples[: config.evaluation.max_rows]
-    rows = tokenize(chosen, tokenizer, config.max_length_tokens, config.decision_weight).rows
+    rows = tokenize(chosen, tokenizer, config.max_length_tokens, config.decision_weight, stops).rows
     if not rows:
         raise TrainingError(
             f"{file}: no row to take the validation loss on ({len(examples)} read)",
@@ -365,6 +366,7 @@ def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
         logging_steps=1,
         disable_tqdm=True,
         report_to=config.report_to,
+        project="tianjing",  # of trackio; the others have their own variables
         seed=config.seed,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,

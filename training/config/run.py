@@ -56,9 +56,9 @@ class TrainConfig(StrictModel):
     """Folder of the adapter artefact, relative to the working directory. The command line's wins."""
 
     tune: Literal["lora", "full"] = "lora"
-    """What is trained: an adapter beside the frozen base, or all weights, which are then kept in float32 with AdamW's two
-    moments: 16 bytes for each parameter in memory, 12 in each checkpoint. For small models, and for more than an adapter
-    can hold; `tianjing train plan` tells whether it fits."""
+    """What is trained: an adapter beside the frozen base, or all weights, which are then kept in float32 with gradients
+    and AdamW's two moments: 16 bytes for each parameter in memory, 12 in each checkpoint. For small models, and for
+    more than an adapter can hold; `tianjing train plan` tells whether it fits."""
 
     lora: LoraSection = LoraSection()
     """The adapter."""

@@ -20,7 +20,7 @@ console = Console(stderr=True)
 
 
 def export(weights: Path, out: Path) -> None:
-    """Copy an adapter, merged weights or a model tuned in full to `out` with a card, a bill of materials and their lineage.
+    """Copy an adapter, merged weights or a model tuned in full to `out`, with card, bill of materials and lineage.
 
     Every file is first compared with its digest: papers on other bytes would be worse than none.
 
