@@ -109,8 +109,8 @@ def gate(
     evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),
     out: Path = typer.Option(..., help="File for the signed release (release.json)."),
     base: str = typer.Option(..., help="Model before tuning: a folder, 'embedded', 'tiny' or a hub id."),
-    adapter: Path = typer.Option(..., help="Adapter folder."),
-    merged: Path = typer.Option(..., help="Merged model folder: what would be served."),
+    adapter: Path | None = typer.Option(None, help="Adapter folder; none for a model tuned in full."),
+    merged: Path = typer.Option(..., help="Model folder, merged or tuned in full: what would be served."),
     dataset: Path = typer.Option(..., help="Dataset folder."),
     config: Path | None = typer.Option(
         None, "--config", help="YAML file with the gate policy; its defaults without one."
@@ -129,7 +129,9 @@ def gate(
     from tianjing.models import resolve
 
     policy = load(GatePolicy, config)
-    contents = {"base": resolve(base).path, "adapter": adapter, "merged": merged, "dataset": dataset}
+    contents = {"base": resolve(base).path, "merged": merged, "dataset": dataset}
+    if adapter is not None:
+        contents["adapter"] = adapter
     verdict, findings = decide_and_sign(evals, out, contents, policy)
     console = Console(highlight=False)
     colours = {"PROMOTE": "green", "BLOCK": "red", "INCONCLUSIVE": "yellow", "INVALID": "red"}

@@ -15,6 +15,9 @@ from evals.run import KIND, SUMMARY
 from tianjing.files import atomic_write, canonical_json, sha256_bytes
 from tianjing.lineage import artefact_digest, is_artefact, read_manifest, sign_release, verify
 
+# Kind of the artefact that `tianjing train run` writes with `tune: full`.
+_IN_FULL = "full"
+
 
 def decide_and_sign(
     evals: Path, out: Path, contents: Mapping[str, Path], policy: GatePolicy, now: datetime | None = None
@@ -22,14 +25,16 @@ def decide_and_sign(
     """Check the evidence, apply the policy, and write the signed decision, whatever it is, to `out`.
 
     Args:
-        contents: folders of `base`, `adapter`, `merged` and `dataset`, whose digests the release names.
+        contents: folders of `base`, `adapter`, `merged` and `dataset`, whose digests the release names; without
+            `adapter`, `merged` is a model tuned in full.
 
     Raises:
-        EvalError: `evals` is no evaluation, or the policy names a task that was not evaluated.
+        EvalError: `evals` is no evaluation, the policy names a task that was not evaluated, or an adapter is missing.
         TianjingError: one of the folders is missing, or the key cannot be used.
     """
     if read_manifest(evals).kind != KIND:
         raise EvalError(f"{evals}: no evaluation", "give the folder that 'tianjing eval run' wrote")
+    _check_adapter(contents)
     summary = json.loads((evals / SUMMARY).read_text(encoding="utf-8"))
     digests = {name: artefact_digest(path) for name, path in contents.items()}
     verdict, findings = decide(summary, policy, _broken(evals, contents, digests, summary))
@@ -39,6 +44,16 @@ def decide_and_sign(
     release = sign_release(body, policy.signing_key)
     atomic_write(out, json.dumps(release, ensure_ascii=False, indent=2) + "\n")
     return verdict, findings
+
+
+def _check_adapter(contents: Mapping[str, Path]) -> None:
+    """A release leaves no part unnamed: merged weights have an adapter, weights tuned in full have none."""
+    merged = contents["merged"]
+    in_full = is_artefact(merged) and read_manifest(merged).kind == _IN_FULL
+    if in_full and "adapter" in contents:
+        raise EvalError(f"{merged}: was tuned in full, without an adapter", "leave --adapter out")
+    if not in_full and "adapter" not in contents:
+        raise EvalError(f"{merged}: was not tuned in full, and no adapter is given", "give --adapter FOLDER")
 
 
 def _temperature(summary: Mapping[str, Any]) -> float:
@@ -73,6 +88,6 @@ def _broken(
         problems += [
             f"{merged} was not made from {contents[name]}"
             for name in ("adapter", "base")
-            if digests[name] not in made_from
+            if name in contents and digests[name] not in made_from
         ]
     return problems

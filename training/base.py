@@ -70,7 +70,7 @@ def check_adapter_base(adapter: Path, model: Path) -> None:
 
 
 def load_base(model: Path, dtype: Precision, quantize: str | None) -> Any:
-    """The frozen base in `dtype`, or in 4 bits, with the attention of shared prefixes."""
+    """The base in `dtype`, or in 4 bits, with the attention of shared prefixes."""
     import torch
     from transformers import AutoModelForCausalLM
 

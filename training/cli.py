@@ -68,9 +68,9 @@ def run(
     base = resolve(_base(model, settings.model)).path
     try:
         if scenes:
-            train_scenes(data, base, target, settings, scenes, resume)
+            train_scenes(data, base, target, settings, scenes, resume, ends_process=True)
         else:
-            train(data, base, target, settings, resume)
+            train(data, base, target, settings, resume, ends_process=True)
     except Interrupted as stopped:
         typer.echo(f"{stopped.message}; {stopped.remedy}", err=True)
         raise typer.Exit(stopped.exit_code) from None

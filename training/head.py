@@ -1,9 +1,10 @@
-"""Cross-entropy of supervised tokens against a frozen vocabulary matrix, loss and gradient in one pass.
+"""Cross-entropy of supervised tokens against the vocabulary matrix, loss and gradients in one pass.
 
-The matrix is not trained, so the gradient of the loss with respect to the hidden states is all that the backward pass
-needs: (softmax - target) times the matrix. It is made while the scores of a chunk are at hand, in buffers that are
-used again for the next one. (Autograd keeps and walks several fresh copies of tokens x vocabulary; with the 151,936
-entries of the embedded model that took a third of a training step on two cores.)
+The gradient of the loss with respect to the hidden states is (softmax - target) times the matrix; with respect to the
+matrix, where it is trained, (softmax - target) transposed times the hidden states, summed in fp32. Both are made while
+the scores of a chunk are at hand, in buffers that are used again for the next one. (Autograd keeps and walks several
+fresh copies of tokens x vocabulary; with the 151,936 entries of the embedded model that took a third of a training step
+on two cores.) A matrix that is the embedding too gets that part of its gradient from autograd, which sums them.
 
 Shape suffixes: S supervised tokens, C of them in a chunk, D model width, V vocabulary.
 """
@@ -33,27 +34,29 @@ class HeadLoss(NamedTuple):
 
 
 class SupervisedHead:
-    """The loss under `matrix_VD`, which gets no gradient.
+    """The loss under `matrix_VD`; its gradient is made only where it is trained, and gradients are wanted at all.
 
-    Raises:
-        ValueError: the matrix is trained.
+    Args:
+        compute: type of the scores, None for the matrix' own. A trained matrix is fp32; its scores under autocast are
+            not.
     """
 
-    def __init__(self, matrix_VD: torch.Tensor):
-        if matrix_VD.requires_grad:
-            raise ValueError("the vocabulary matrix is trained; its gradient is not computed here")
+    def __init__(self, matrix_VD: torch.Tensor, compute: torch.dtype | None = None):
         self.matrix_VD = matrix_VD
+        self.compute = compute or matrix_VD.dtype
         self._buffers: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     def __call__(self, hidden_SD: torch.Tensor, targets_S: torch.Tensor, weights_S: torch.Tensor) -> HeadLoss:
         """Weight x cross-entropy of every token, in fp32."""
-        return HeadLoss(*_Loss.apply(hidden_SD, targets_S, weights_S, self))
+        # Without gradients autograd would still take the matrix for one that wants its own.
+        matrix_VD = self.matrix_VD if torch.is_grad_enabled() else self.matrix_VD.detach()
+        return HeadLoss(*_Loss.apply(hidden_SD, matrix_VD, targets_S, weights_S, self))
 
     def buffers(self, rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Room for `rows` x V numbers: one in the matrix' own type, two in fp32."""
+        """Room for `rows` x V numbers: one in the type of the scores, two in fp32."""
         if self._buffers is None or len(self._buffers[0]) < rows:
             shape, device = (rows, len(self.matrix_VD)), self.matrix_VD.device
-            own = torch.empty(shape, dtype=self.matrix_VD.dtype, device=device)
+            own = torch.empty(shape, dtype=self.compute, device=device)
             self._buffers = (own, torch.empty(shape, device=device), torch.empty(shape, device=device))
         own, scores, p = (buffer[:rows] for buffer in self._buffers)
         return own, scores, p
@@ -62,18 +65,24 @@ class SupervisedHead:
 class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_SD: torch.Tensor, targets_S: torch.Tensor, weights_S: torch.Tensor, head: SupervisedHead
+        ctx: Any,
+        hidden_SD: torch.Tensor,
+        trained_VD: torch.Tensor,
+        targets_S: torch.Tensor,
+        weights_S: torch.Tensor,
+        head: SupervisedHead,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        matrix_VD = head.matrix_VD
+        matrix_VD = trained_VD.to(head.compute)
         loss_S = torch.empty(len(targets_S), device=hidden_SD.device)
         gradient_SD = torch.empty_like(hidden_SD)
+        gradient_VD = torch.zeros_like(trained_VD, dtype=torch.float32) if trained_VD.requires_grad else None
         entropy_S = torch.empty(len(targets_S), device=hidden_SD.device)
         correct_S = torch.empty(len(targets_S), device=hidden_SD.device, dtype=torch.bool)
         for start in range(0, len(targets_S), CHUNK):
             part = slice(start, start + CHUNK)
             target_C1, weight_C = targets_S[part, None], weights_S[part]
             own_CV, scores_CV, p_CV = head.buffers(len(weight_C))
-            torch.mm(hidden_SD[part].to(matrix_VD.dtype), matrix_VD.T, out=own_CV)
+            torch.mm(hidden_SD[part].to(head.compute), matrix_VD.T, out=own_CV)
             scores_CV.copy_(own_CV)
             largest_C1, choice_C1 = scores_CV.max(dim=-1, keepdim=True)
             scores_CV -= largest_C1
@@ -90,11 +99,21 @@ class _Loss(torch.autograd.Function):
             p_CV.scatter_add_(1, target_C1, -weight_C[:, None])
             own_CV.copy_(p_CV)
             gradient_SD[part] = (own_CV @ matrix_VD).to(gradient_SD.dtype)
+            if gradient_VD is not None:
+                gradient_VD.addmm_(p_CV.T, hidden_SD[part].float())
         ctx.save_for_backward(gradient_SD)
+        ctx.gradient_VD = gradient_VD
         ctx.mark_non_differentiable(entropy_S, correct_S)
         return loss_S, entropy_S, correct_S
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[torch.Tensor | None, ...]:
         (gradient_SD,) = ctx.saved_tensors
-        return gradient_SD * gradients[0][:, None].to(gradient_SD.dtype), None, None, None
+        (scale_S, *_) = gradients
+        # In place, and handed on: a second one of vocabulary x width would be the largest tensor of many a step.
+        gradient_VD, ctx.gradient_VD = ctx.gradient_VD, None
+        if gradient_VD is not None and len(scale_S):
+            if not torch.equal(scale_S, scale_S[:1].expand_as(scale_S)):
+                raise ValueError("the gradient of a trained matrix is that of a sum of the losses, and of nothing else")
+            gradient_VD *= scale_S[0]
+        return gradient_SD * scale_S[:, None].to(gradient_SD.dtype), gradient_VD, None, None, None

@@ -47,8 +47,14 @@ class Stop:
 
 
 @contextlib.contextmanager
-def stop_on_sigterm() -> Iterator[Stop]:
-    """Handle SIGTERM for as long as the context lasts; outside the main thread signals stay as they are."""
+def stop_on_sigterm(ends_process: bool = False) -> Iterator[Stop]:
+    """Handle SIGTERM for as long as the context lasts; outside the main thread signals stay as they are.
+
+    Args:
+        ends_process: the exit status is settled when the context ends. SIGTERM is ignored from then on: while the
+            interpreter shuts down it would end the process by the signal, and a finished run would look like a failed
+            one.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -57,4 +63,5 @@ def stop_on_sigterm() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        # Python itself sets its own handlers, but not this one, back to the system's as it shuts down.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if ends_process else before)

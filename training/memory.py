@@ -1,10 +1,10 @@
-"""Memory of a LoRA step by part, from the model's shape and a micro-batch's layout, before anything is loaded.
+"""Memory of a training step by part, from the model's shape and a micro-batch's layout, before anything is loaded.
 
 What autograd keeps of a decoder layer is counted operation by operation, in the manner of Korthikanti et al. 2022
 (arXiv 2205.05198, section 4.1), for the layers that Llama, Qwen2, Qwen3 and Gemma 3 have: RMS norms in fp32 (Zhang and
 Sennrich 2019), grouped-query attention (`training.attention` lays prefix and rows side by side), a gated MLP, and LoRA
-pairs beside frozen matrices, which need their input where the frozen ones need none. `tests/training/test_memory.py`
-holds it against what autograd really saves.
+pairs beside frozen matrices, which need their input where the frozen ones need none; or matrices and norms that are all
+trained. `tests/training/test_memory.py` holds it against what autograd really saves.
 
 Shape suffixes: T tokens of the laid-out sequence, P of the prefix, R rows, L tokens of the longest own part, D model
 width, I width of the MLP, A query heads x head width, V vocabulary. All results are bytes.
@@ -81,10 +81,10 @@ class Precision:
     compute: int
 
     @classmethod
-    def named(cls, name: str) -> Precision:
-        """`bfloat16`, under autocast, or `float32`."""
+    def named(cls, name: str, in_full: bool = False) -> Precision:
+        """`bfloat16`, under autocast, or `float32`; weights that are all trained are float32."""
         size = 2 if name == "bfloat16" else _FP32
-        return cls(size, size)
+        return cls(_FP32 if in_full else size, size)
 
 
 def projections(shape: Shape) -> dict[str, tuple[int, int]]:
@@ -108,8 +108,13 @@ def adapter_parameters(shape: Shape, config: TrainConfig) -> int:
     return layer * adapted_layers(shape, config)
 
 
+def trained_parameters(shape: Shape, config: TrainConfig) -> int:
+    """What has a gradient and AdamW's moments: the adapter, or every weight."""
+    return shape.parameters if config.tune == "full" else adapter_parameters(shape, config)
+
+
 def adapted_layers(shape: Shape, config: TrainConfig) -> int:
-    """Layers that hold an adapter; the backward pass ends at the first of them."""
+    """Layers that hold an adapter, or all; the backward pass ends at the first of them."""
     return min(config.lora.top_layers or shape.layers, shape.layers)
 
 
@@ -121,8 +126,9 @@ def kept_states(shape: Shape, config: TrainConfig, precision: Precision, row_tok
 
 
 def layer_activations(shape: Shape, config: TrainConfig, precision: Precision, layout: Layout) -> int:
-    """What autograd keeps of one adapted layer between its forward and its backward pass."""
-    e, rank, targets = precision.compute, config.lora.rank, set(config.lora.targets)
+    """What autograd keeps of one trained layer between its forward and its backward pass."""
+    e = precision.compute
+    in_full = config.tune == "full"
     T, P = layout.prefix + sum(layout.lengths), layout.prefix
     R, L = len(layout.lengths), max(layout.lengths)
     D, I, A = shape.width, shape.mlp_width, shape.query_width  # noqa: E741
@@ -130,12 +136,28 @@ def layer_activations(shape: Shape, config: TrainConfig, precision: Precision, l
     if shape.head_norms:
         norms += (A + shape.key_width + (A + shape.key_width) // (A // shape.heads)) * T * _FP32
     # The prefix's pass keeps queries, and keys and values repeated for every query head; as views, which keep all T.
-    prefix = 3 * T * A * e + P * A * e + P * shape.heads * _FP32 if P else 0
+    # Where float32 weights make the rotary embedding float32, autocast copies queries and keys of the prefix alone.
+    views = T + 2 * P if in_full and e != _FP32 else 3 * T
+    prefix = views * A * e + P * A * e + P * shape.heads * _FP32 if P else 0
     # Then each row beside its own copy of the prefix, under one mask, or one for each row with branches.
     masks = (R if layout.forks else 1) * L * (P + L) * e
     attention = prefix + 2 * R * L * A * e + 2 * R * (P + L) * A * e + masks + R * L * shape.heads * _FP32
     mlp = 3 * T * I * e  # the gate before and after its activation, and what it is multiplied with
-    return norms + attention + mlp + _adapter_inputs(shape, targets, rank, T, e)
+    if in_full:
+        return norms + attention + mlp + _trained_weights(shape, T, e)
+    return norms + attention + mlp + _adapter_inputs(shape, set(config.lora.targets), config.lora.rank, T, e)
+
+
+def _trained_weights(shape: Shape, T: int, e: int) -> int:
+    """What gradients of the weights need: inputs of the matrices, normalised states, and autocast's copies of the
+    matrices."""
+    kept = _adapter_inputs(shape, set(projections(shape)), 0, T, e) + shape.wide_norms * shape.width * T * _FP32
+    if shape.head_norms:
+        own = _FP32 if shape.wide_norms > 2 else e  # Gemma's norms stay in fp32 up to their weight
+        kept += (shape.query_width + shape.key_width) * T * own
+    if e != _FP32:
+        kept += sum(first * last for first, last in projections(shape).values()) * e
+    return kept
 
 
 def _adapter_inputs(shape: Shape, targets: set[str], rank: int, T: int, e: int) -> int:
@@ -160,9 +182,16 @@ def working_set(shape: Shape, precision: Precision, layout: Layout) -> int:
     return max(mlp, 2 * beside) + 2 * T * shape.width * e
 
 
-def head_buffers(shape: Shape, precision: Precision, supervised: int) -> int:
-    """The scores of a chunk of supervised tokens: in the matrix' own type, and twice in fp32 (`training.head`)."""
-    return min(CHUNK, supervised) * shape.vocabulary * (precision.weights + 2 * _FP32)
+def head_buffers(shape: Shape, config: TrainConfig, precision: Precision, supervised: int) -> int:
+    """The scores of a chunk of supervised tokens: in the type of the scores, and twice in fp32 (`training.head`).
+
+    Beside them, of a trained matrix: its gradient, and its copy in the type of the scores.
+    """
+    scores = min(CHUNK, supervised) * shape.vocabulary * (precision.compute + 2 * _FP32)
+    if config.tune != "full":
+        return scores
+    copy = 0 if precision.compute == precision.weights else precision.compute
+    return scores + shape.vocabulary * shape.width * (_FP32 + copy)
 
 
 @dataclass(frozen=True)
@@ -205,18 +234,23 @@ def estimate(shape: Shape, config: TrainConfig, precision: Precision, run: Epoch
     """
     micro = run.all
     largest = max(micro, key=lambda batch: step_part(shape, config, precision, batch.layout)).layout
-    trained = adapter_parameters(shape, config) * _FP32
+    trained = trained_parameters(shape, config) * _FP32
     weights = shape.parameters * precision.weights
+    activations = adapted_layers(shape, config) * layer_activations(shape, config, precision, largest)
+    working = working_set(shape, precision, largest)
+    if config.tune == "full":
+        # The gradient of the embeddings comes last, when the activations are gone.
+        working = max(working, shape.vocabulary * shape.width * _FP32 - activations)
     return Memory(
         runtime=runtime,
         weights=weights,
-        adapter=trained,
+        adapter=0 if config.tune == "full" else trained,
         gradients=trained,
         optimiser=_MOMENTS * trained,
         kept_states=kept_states(shape, config, precision, run.row_tokens),
-        activations=adapted_layers(shape, config) * layer_activations(shape, config, precision, largest),
-        working_set=working_set(shape, precision, largest),
-        head=head_buffers(shape, precision, max(batch.supervised for batch in micro)),
+        activations=activations,
+        working_set=working,
+        head=head_buffers(shape, config, precision, max(batch.supervised for batch in micro)),
         loading=weights + (0 if weights == stored else stored),
     )
 

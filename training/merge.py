@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tianjing.lineage import artefact
+from tianjing.lineage import artefact, read_manifest
+from training import full
 from training.base import check_adapter_base
 from training.errors import TrainingError
 
@@ -21,9 +22,14 @@ def merge(adapter: Path, model: Path, out: Path) -> None:
     """Write `base + adapter` as a plain model folder that any server loads.
 
     Raises:
-        TrainingError: the adapter was trained on another base; merged and adapted model disagree beyond
-            `MAX_LOGIT_DIFFERENCE` on a probe.
+        TrainingError: `adapter` is a whole model already, or was trained on another base; merged and adapted model
+            disagree beyond `MAX_LOGIT_DIFFERENCE` on a probe.
     """
+    if read_manifest(adapter).kind == full.KIND:
+        raise TrainingError(
+            f"{adapter}: was tuned in full and is a whole model, with no adapter to merge",
+            f"evaluate, serve or export it as it is: tianjing serve run {adapter}",
+        )
     check_adapter_base(adapter, model)
     with console.status("merging the adapter into the base"):
         import torch

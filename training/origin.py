@@ -1,4 +1,4 @@
-"""What an adapter was made from, as its manifest says: the dataset, the base model, and what they were made from."""
+"""What weights were made from, as manifests say: the dataset, the base model, and what they were made from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from tianjing.errors import TianjingError
 from tianjing.lineage import InputRecord, Manifest, artefact_digest, is_artefact, read_manifest
 from tianjing.lineage.verification import locate
+from training import adapter as adapters
+from training import full
 from training.errors import TrainingError
 
 # The order in which training and merging name their inputs.
@@ -48,40 +50,50 @@ class Origin:
 
     directory: Path
     manifest: Manifest
-    """Of the weights: kind adapter or merged."""
-    adapter_directory: Path
-    adapter: Manifest
-    """The same manifest for an adapter."""
+    """Of the weights: kind adapter, merged or full."""
+    run_directory: Path
+    run: Manifest
+    """Of what the training run wrote: the adapter, or the same manifest for weights that were tuned in full."""
     dataset: Source
     base: Source
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the weights are a model by themselves, not an adapter beside one."""
+        return self.manifest.kind != adapters.KIND
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter was trained, be it merged since."""
+        return self.run.kind == adapters.KIND
+
 
 def read_origin(directory: Path) -> Origin:
-    """Walk from an adapter, or from merged weights, to the dataset and the base.
+    """Walk from an adapter, from merged weights, or from a model tuned in full, to the dataset and the base.
 
     Raises:
-        TrainingError: it is neither; or the adapter that was merged is not here any more, or is another one.
+        TrainingError: it is none of them; or the adapter that was merged is not here any more, or is another one.
         LineageError: there is no manifest.
     """
     manifest = read_manifest(directory)
-    adapter_directory, adapter = directory, manifest
+    run_directory, run = directory, manifest
     if manifest.kind == "merged":
         record = manifest.inputs[_ADAPTER]
-        adapter_directory = locate(directory, record)
-        if not is_artefact(adapter_directory) or artefact_digest(adapter_directory) != record.sha256:
+        run_directory = locate(directory, record)
+        if not is_artefact(run_directory) or artefact_digest(run_directory) != record.sha256:
             raise TrainingError(
-                f"{directory}: the adapter that was merged (sha256 {record.sha256[:16]}…) is not at "
-                f"{adapter_directory}",
+                f"{directory}: the adapter that was merged (sha256 {record.sha256[:16]}…) is not at {run_directory}",
                 "put it back, or merge again: what the weights learned from stands in the adapter's manifest",
             )
-        adapter = read_manifest(adapter_directory)
-    if adapter.kind != "adapter" or len(adapter.inputs) <= _BASE:
+        run = read_manifest(run_directory)
+    if run.kind not in (adapters.KIND, full.KIND) or len(run.inputs) <= _BASE:
         raise TrainingError(
-            f"{directory}: an artefact of kind '{manifest.kind}', not an adapter or merged weights",
+            f"{directory}: an artefact of kind '{manifest.kind}', not an adapter, merged weights or a model tuned in "
+            "full",
             "give the folder that `tianjing train run` or `tianjing train merge` wrote",
         )
-    dataset, base = (_source(adapter_directory, adapter.inputs[place]) for place in (_DATASET, _BASE))
-    return Origin(directory, manifest, adapter_directory, adapter, dataset, base)
+    dataset, base = (_source(run_directory, run.inputs[place]) for place in (_DATASET, _BASE))
+    return Origin(directory, manifest, run_directory, run, dataset, base)
 
 
 def _source(directory: Path, record: InputRecord, above: frozenset[Path] = frozenset()) -> Source:

@@ -33,10 +33,13 @@ def conversations(pairs: Sequence[Preference]) -> list[Example]:
     ]
 
 
-def tokenize_pairs(pairs: Sequence[Preference], tokenizer: Any, max_length_tokens: int) -> TokenRows:
+def tokenize_pairs(
+    pairs: Sequence[Preference], tokenizer: Any, max_length_tokens: int, stops: frozenset[int] = frozenset()
+) -> TokenRows:
     """One row for each pair, rendered as it will be served; what one answer fails in leaves out the pair.
 
-    `max_length_tokens` bounds the prompt with either answer. A loss weight is the pair's weight.
+    `max_length_tokens` bounds the prompt with either answer. A loss weight is the pair's weight. `stops` are those of
+    `training.rows.tokenize`.
 
     Raises:
         TrainingError: as `training.rows.tokenize`.
@@ -44,7 +47,7 @@ def tokenize_pairs(pairs: Sequence[Preference], tokenizer: Any, max_length_token
     rows: list[TokenRow] = []
     dropped: dict[str, list[str]] = defaultdict(list)
     for pair in pairs:
-        two = tokenize(conversations([pair]), tokenizer, max_length_tokens)
+        two = tokenize(conversations([pair]), tokenizer, max_length_tokens, stops=stops)
         if two.dropped:
             dropped[next(iter(two.dropped))].append(pair.id)
             continue

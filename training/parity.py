@@ -10,7 +10,6 @@ The server's side is rendered here from the message lists alone, not taken from 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ from typing import Any
 
 from tianjing.records import Example, Message
 from training.errors import TrainingError
-from training.rows import IGNORED, TokenRow, choose, tokenize
+from training.rows import IGNORED, TokenRow, choose, stop_tokens, tokenize
 
 # Tokens shown on either side of a difference.
 _CONTEXT_TOKENS = 8
@@ -67,16 +66,6 @@ class Turn:
     answer: list[int]
 
 
-def stop_tokens(tokenizer: Any, model: Path) -> frozenset[int]:
-    """Ids at which a server stops: the tokenizer's end of sequence and those of generation_config.json."""
-    found = {tokenizer.eos_token_id}
-    path = model / "generation_config.json"
-    if path.is_file():
-        ends = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
-        found |= set(ends if isinstance(ends, list) else [ends])
-    return frozenset(token for token in found if token is not None)
-
-
 def sample(examples: Sequence[Example], rows: int, seed: int = 0) -> list[Example]:
     """About `rows` rows, evenly over the tasks; rows that hold no answer are not trained on and not compared."""
     answered = _answered(examples)
@@ -102,7 +91,7 @@ def check_parity(examples: Sequence[Example], tokenizer: Any, stops: frozenset[i
         for number, place in enumerate(places, start=1):
             # Each answer in its turn, as the row that ends with it; the last one is the row as it is trained.
             turn = example.model_copy(update={"messages": example.messages[: place + 1]})
-            row = _row(turn, tokenizer)
+            row = _row(turn, tokenizer, stops)
             differences += check_row(turn, row, tokenizer, stops) if row else _unlike(turn, number, tokenizer)
         if row and _rewrites(example, row, tokenizer, stops):
             rewritten.append(example.id)
@@ -215,10 +204,10 @@ def _answered(examples: Sequence[Example]) -> list[Example]:
     return [example for example in examples if example.messages[-1].role == "assistant"]
 
 
-def _row(example: Example, tokenizer: Any) -> TokenRow | None:
+def _row(example: Example, tokenizer: Any, stops: frozenset[int]) -> TokenRow | None:
     """The row that training makes of a conversation of any length; None where it can make none."""
     try:
-        rows = tokenize([example], tokenizer, max_length_tokens=1 << 40).rows
+        rows = tokenize([example], tokenizer, max_length_tokens=1 << 40, stops=stops).rows
     except TrainingError:
         return None
     return rows[0] if rows else None

@@ -9,7 +9,8 @@ from rich.markup import escape
 
 from training.config import TrainConfig
 from training.errors import TrainingError
-from training.parity import check_parity, sample, stop_tokens
+from training.parity import check_parity, sample
+from training.rows import stop_tokens
 from training.selection import choose_rows
 
 console = Console(stderr=True, highlight=False)

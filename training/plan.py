@@ -16,9 +16,10 @@ from training.config import TrainConfig
 from training.continued import inherit
 from training.devices import CONTEXT_BYTES, Device, device
 from training.errors import TrainingError
+from training.full import disk_bytes
 from training.memory import Memory, Precision, Shape, adapted_layers, estimate, step_part
 from training.probe import Probe, peak_bytes, probe
-from training.rows import TokenRows
+from training.rows import TokenRows, stop_tokens
 from training.selection import Scene, choose_rows, tokenize_rows
 
 Report = Callable[[str], None]
@@ -50,6 +51,8 @@ class Plan:
     seconds: float | None
     """From the command to the last step, on this machine as busy as it was in the probe."""
     remedies: list[Remedy]
+    disk: int
+    """The most that checkpoints and artefact of full tuning take; 0 for an adapter, whose are small."""
 
     @property
     def peak(self) -> int:
@@ -93,18 +96,19 @@ def make_plan(
     report("tokenising")
     config = inherit(config, model)
     chosen = choose_rows(dataset, config, scene)
-    tokens = tokenize_rows(chosen, tokenizer, config)
+    tokens = tokenize_rows(chosen, tokenizer, config, stop_tokens(tokenizer, model))
     run = epochs(tokens.rows, config, lambda done: report(f"laying out epoch {done}"))
     runtime = runtime_bytes() if target.is_cpu else CONTEXT_BYTES
     shape = Shape.of(shape_config)
     number_format = precision(on_gpu=not target.is_cpu)
-    size = Precision.named(number_format)
+    size = Precision.named(number_format, config.tune == "full")
     stored = sum(file.stat().st_size for file in model.glob("*.safetensors"))
 
     def peak(laid_out: Epochs, settings: TrainConfig) -> Memory:
+        own = Precision.named(number_format, settings.tune == "full")
         # On an accelerator the file is read piece by piece; on a CPU it is mapped into the process.
-        at_rest = stored if target.is_cpu else shape.parameters * size.weights
-        return estimate(shape, settings, size, laid_out, runtime, at_rest)
+        at_rest = stored if target.is_cpu else shape.parameters * own.weights
+        return estimate(shape, settings, own, laid_out, runtime, at_rest)
 
     memory = peak(run, config)
     measured = None
@@ -129,6 +133,7 @@ def make_plan(
         probe=measured,
         seconds=_seconds(measured, run, once=bool(memory.kept_states) or config.method != "sft"),
         remedies=[],
+        disk=disk_bytes(shape.parameters, config) if config.tune == "full" else 0,
     )
     if not plan.fits:
         report("looking for what fits")
@@ -182,7 +187,9 @@ def _remedies(
             tokens.rows,
         )
         micro_rows //= 2
-    if (half := adapted_layers(shape, config) // 2) >= 1:
+    if config.tune == "full":
+        offer("tune: lora", config.model_copy(update={"tune": "lora"}), tokens.rows)
+    elif (half := adapted_layers(shape, config) // 2) >= 1:
         lora = config.lora.model_copy(update={"top_layers": half})
         offer(f"lora.top_layers: {half}", config.model_copy(update={"lora": lora}), tokens.rows)
     limit = max(task.p95 for task in plan.tasks)
@@ -237,6 +244,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "probe": asdict(plan.probe) if plan.probe else None,
         "seconds": plan.seconds,
         "peak": plan.peak,
+        "disk": plan.disk,
         "fits": plan.fits,
         "remedies": [asdict(remedy) for remedy in plan.remedies],
     }

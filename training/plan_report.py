@@ -13,7 +13,7 @@ from training.plan import Plan
 _IDS_SHOWN = 8
 _PARTS = {
     "runtime": "runtime (Python, torch, tokens, or the device's context)",
-    "weights": "weights of the base",
+    "weights": "weights of the model",
     "adapter": "adapter",
     "gradients": "gradients",
     "optimiser": "optimiser states",
@@ -51,6 +51,8 @@ def print_plan(plan: Plan) -> None:
     memory.add_row("largest step", f"{plan.memory.step / GIB:.3f}", style="bold")
     memory.add_row("while the weights are read", f"{(plan.memory.runtime + plan.memory.loading) / GIB:.3f}")
     print_table(memory)
+    if plan.disk:
+        out.print(f"checkpoints and artefact: up to {plan.disk / GIB:.1f} GiB of disk")
     if plan.probe is not None:
         out.print(
             f"\nprobe: {plan.probe.steps} steps after a warm-up, {1 / plan.probe.seconds_per_token:.0f} computed "

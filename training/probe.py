@@ -87,7 +87,7 @@ def probe(
             "dataset": str(place / "dataset"),
             "model": str(model),
             "out": str(place / "adapter"),
-            "config": settings.model_dump(mode="json"),
+            "config": settings.model_dump(mode="json", exclude_unset=True),
             "steps": steps,
             "rows": [place_of[row] for row in ids],
             "result": str(place / "result.json"),

@@ -5,9 +5,11 @@ Shapes: `input_ids` and `labels` are lists of length T; `labels` is -100 whereve
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from tianjing.order import order_key
@@ -72,22 +74,43 @@ def choose(examples: Sequence[Record], per_task: int | dict[str, int] | None, se
     return chosen
 
 
+def stop_tokens(tokenizer: Any, model: Path) -> frozenset[int]:
+    """Ids at which a server stops: the tokenizer's end of sequence and those of generation_config.json."""
+    found = {tokenizer.eos_token_id}
+    path = model / "generation_config.json"
+    if path.is_file():
+        ends = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+        found |= set(ends if isinstance(ends, list) else [ends])
+    return frozenset(token for token in found if token is not None)
+
+
 def tokenize(
-    examples: Sequence[Example], tokenizer: Any, max_length_tokens: int, decision_weight: float = 1.0
+    examples: Sequence[Example],
+    tokenizer: Any,
+    max_length_tokens: int,
+    decision_weight: float = 1.0,
+    stops: frozenset[int] = frozenset(),
 ) -> TokenRows:
     """Render each conversation as it will be served, and supervise the answer up to its stop token.
 
+    An answer that the template ends without one is kept whole: `training.parity`, which looks before every run, refuses
+    such a template and says so.
+
     A token's loss weight is its row's weight, times `decision_weight` where the answer carries its decision, and at the
     stop token: when to end is decided too, and a short run that leaves it light repeats its last words.
+
+    Args:
+        stops: where the model stops (`stop_tokens`), beside the tokenizer's own end of sequence.
 
     Raises:
         TrainingError: the template does not render the prompt as a prefix of the conversation, so that
             training and serving would see different tokens.
     """
     rows: list[TokenRow] = []
+    stops |= {tokenizer.eos_token_id}
     dropped: dict[str, list[str]] = defaultdict(list)
     for example in examples:
-        row = _tokenize_one(example, tokenizer, max_length_tokens, decision_weight)
+        row = _tokenize_one(example, tokenizer, max_length_tokens, decision_weight, stops)
         if isinstance(row, TokenRow):
             rows.append(row)
         else:
@@ -96,7 +119,7 @@ def tokenize(
 
 
 def _tokenize_one(
-    example: Example, tokenizer: Any, max_length_tokens: int, decision_weight: float
+    example: Example, tokenizer: Any, max_length_tokens: int, decision_weight: float, stops: frozenset[int]
 ) -> TokenRow | Literal["no_assistant_answer", "no_supervised_token", "too_long"]:
     """One row, or why it is left out."""
     messages = [message.model_dump() for message in example.messages]
@@ -112,10 +135,8 @@ def _tokenize_one(
             "use a base model whose template does; training would differ from serving",
         )
     # Templates add a newline after the stop token; the served model never sees it.
-    end = len(full) - 1
-    while end > len(prompt) and full[end] != tokenizer.eos_token_id:
-        end -= 1
-    ids = full[: end + 1]
+    ends = (at for at in range(len(full) - 1, len(prompt) - 1, -1) if full[at] in stops)
+    ids = full[: next(ends, len(full) - 1) + 1]
     if len(ids) <= len(prompt):
         return "no_supervised_token"
     if len(ids) > max_length_tokens:

@@ -65,9 +65,18 @@ def of_scene(config: TrainConfig, scene: Scene) -> TrainConfig:
 
 
 def train_scenes(
-    dataset: Path, model: Path, out: Path, config: TrainConfig, scenes: Sequence[Scene], resume: Resume = "auto"
+    dataset: Path,
+    model: Path,
+    out: Path,
+    config: TrainConfig,
+    scenes: Sequence[Scene],
+    resume: Resume = "auto",
+    ends_process: bool = False,
 ) -> None:
     """Train each scene that is not finished yet into `out / NAME`.
+
+    Args:
+        ends_process: as `train`, after the last scene.
 
     Raises:
         TrainingError: a scene has no row in the dataset; several processes are to train several scenes; or as `train`.
@@ -87,7 +96,8 @@ def train_scenes(
         if resume != "never" and _finished(target, dataset, model, settings, scene):
             console.print(f"{target}: is finished, and stays as it is")
             continue
-        train(dataset, model, target, settings, resume, None, scene)
+        last = number == len(scenes)
+        train(dataset, model, target, settings, resume, scene=scene, ends_process=ends_process and last)
 
 
 def _check_rows(dataset: Path, config: TrainConfig, scenes: Sequence[Scene]) -> None:

@@ -75,20 +75,28 @@ def tasks_of(dataset: Path, config: TrainConfig) -> Counter[str]:
     return Counter(pair.task for pair in _read_pairs(dataset / preference_file("train"), config))
 
 
-def tokenize_rows(chosen: Chosen, tokenizer: Any, config: TrainConfig) -> TokenRows:
+def tokenize_rows(chosen: Chosen, tokenizer: Any, config: TrainConfig, stops: frozenset[int]) -> TokenRows:
     """The chosen rows as tokens; a pair is one row.
+
+    Args:
+        stops: where the model stops (`training.rows.stop_tokens`).
 
     Raises:
         TrainingError: nothing is left; or as `training.rows.tokenize`.
     """
-    tokens = _tokenize(chosen.rows, tokenizer, config)
+    tokens = _tokenize(chosen.rows, tokenizer, config, stops)
     if not tokens.rows:
         raise _no_row(chosen, tokens)
     return tokens
 
 
-def validation_rows(dataset: Path, tokenizer: Any, config: TrainConfig, scene: Scene | None = None) -> list[TokenRow]:
+def validation_rows(
+    dataset: Path, tokenizer: Any, config: TrainConfig, stops: frozenset[int], scene: Scene | None = None
+) -> list[TokenRow]:
     """Rows of the validation split that the configuration asks for.
+
+    Args:
+        stops: as for `tokenize_rows`.
 
     Raises:
         TrainingError: there is none that can be used.
@@ -100,7 +108,7 @@ def validation_rows(dataset: Path, tokenizer: Any, config: TrainConfig, scene: S
     read: Sequence[Any] = read_examples(file) if config.method == "sft" else _read_pairs(file, config)
     of_scene, _ = _of_scene(read, scene)
     ordered = sorted(of_scene, key=lambda row: order_key(config.seed, row.id))
-    rows = _tokenize(ordered[: config.evaluation.max_rows], tokenizer, config).rows
+    rows = _tokenize(ordered[: config.evaluation.max_rows], tokenizer, config, stops).rows
     if not rows:
         raise TrainingError(
             f"{file}: no row to take the validation loss on ({len(read)} read)",
@@ -129,10 +137,10 @@ def announce(
         tell(f"left out {len(ids)} rows ({reason}): {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}")
 
 
-def _tokenize(rows: Sequence[Any], tokenizer: Any, config: TrainConfig) -> TokenRows:
+def _tokenize(rows: Sequence[Any], tokenizer: Any, config: TrainConfig, stops: frozenset[int]) -> TokenRows:
     if config.method == "sft":
-        return tokenize(rows, tokenizer, config.max_length_tokens, config.decision_weight)
-    return tokenize_pairs(rows, tokenizer, config.max_length_tokens)
+        return tokenize(rows, tokenizer, config.max_length_tokens, config.decision_weight, stops)
+    return tokenize_pairs(rows, tokenizer, config.max_length_tokens, stops)
 
 
 def _of_scene(rows: Sequence[Any], scene: Scene | None) -> tuple[list[Any], int]:

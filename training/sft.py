@@ -1,9 +1,8 @@
-"""Dataset to LoRA adapter, by whatever method, resumable at the last sound checkpoint."""
+"""Dataset to LoRA adapter or to new weights, by whatever method, resumable at the last sound checkpoint."""
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import shutil
 import sys
@@ -15,9 +14,10 @@ from typing import Any
 
 from rich.console import Console
 
-from tianjing.files import atomic_write, write_jsonl
+from tianjing.files import write_jsonl
 from tianjing.lineage import artefact, artefact_digest
 from tianjing.models.precision import precision
+from training import adapter, full
 from training.base import check_context, check_requirements, load_base
 from training.checkpoints import Checkpoints
 from training.config import TrainConfig
@@ -25,7 +25,7 @@ from training.continued import inherit, load_adapter
 from training.interruption import Interrupted, Stop, stop_on_sigterm
 from training.parity import require_parity
 from training.ranks import Ranks, agreed, blank_row, leave
-from training.rows import TokenRow, TokenRows
+from training.rows import TokenRow, TokenRows, stop_tokens
 from training.selection import Scene, announce, choose_rows, tokenize_rows, validation_rows
 from training.workspace import (
     Resume,
@@ -62,22 +62,25 @@ def train(
     resume: Resume = "auto",
     measured: Measured | None = None,
     scene: Scene | None = None,
+    ends_process: bool = False,
 ) -> None:
-    """Train an adapter on the training split of `dataset` and write it as an artefact to `out`.
+    """Train an adapter, or all weights, on the training split of `dataset` and write it as an artefact to `out`.
 
     Args:
         resume: `auto` goes on from the last sound checkpoint when dataset, base model and configuration are the same,
             and starts afresh otherwise; `never` starts afresh; `must` refuses to.
         measured: for a probe (`training.probe`).
         scene: what the adapter is for; rows of other tasks are left out.
+        ends_process: nothing comes after this in the process, so that a late SIGTERM changes nothing any more.
 
     Raises:
         TrainingError: the dataset leaves no row to train on; the configuration asks for what the model or the machine
-            does not have; a loss is not a finite number; a checkpoint cannot be written; nothing to resume from.
+            does not have; a loss is not a finite number; a checkpoint cannot be written; nothing to resume from; the
+            disk cannot hold the checkpoints of full tuning.
         Interrupted: SIGTERM came; the running step was finished and saved.
         TianjingError: the dataset or the model is missing.
     """
-    with stop_on_sigterm() as stop:
+    with stop_on_sigterm(ends_process) as stop:
         _train(dataset, model, out, config, resume, measured, scene, stop)
 
 
@@ -114,10 +117,13 @@ def _train(
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(config.threads or ranks.threads)
     check_context(model, config.max_length_tokens)
+    if config.tune == "full" and ranks.writes and measured is None:
+        full.check_disk(work, model, config)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
-    tokens = tokenize_rows(chosen, tokenizer, config)
+    stops = stop_tokens(tokenizer, model)
+    tokens = tokenize_rows(chosen, tokenizer, config, stops)
     require_parity(chosen.conversations(), tokenizer, model)
-    validation = validation_rows(dataset, tokenizer, config, scene)
+    validation = validation_rows(dataset, tokenizer, config, stops, scene)
     announce(chosen, tokens, validation, config, console.print)
     trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop, measured)
     try:
@@ -129,13 +135,15 @@ def _train(
 
     best = _take_best(trainer, config)
     history = trainer.state.log_history
-    with artefact(out, kind="adapter", inputs=list(inputs.values()), parameters=parameters) as result:
+    kind = full.KIND if config.tune == "full" else adapter.KIND
+    with artefact(out, kind=kind, inputs=list(inputs.values()), parameters=parameters) as result:
         from training.plot import loss_plot
 
-        trainer.model.save_pretrained(result.dir)
-        (result.dir / "README.md").unlink(missing_ok=True)  # peft's empty model card; the manifest says more
-        _settle_config(result.dir / "adapter_config.json", model.name)
-        tokenizer.save_pretrained(result.dir)
+        if config.tune == "full":
+            difference = full.save(trainer.model, tokenizer, result.dir)
+            console.print(f"written in bfloat16; logits differ by {difference:.2%} from those of the trained weights")
+        else:
+            adapter.save(trainer.model, tokenizer, result.dir, model.name)
         write_jsonl(result.dir / "loss.jsonl", _losses(history))
         (result.dir / "loss.svg").write_text(loss_plot(history), encoding="utf-8")
         result.count("rows", len(tokens.rows))
@@ -248,8 +256,9 @@ def _trainer(
     from training.resumable import ResumableTrainer
 
     dtype = precision(on_gpu=torch.cuda.is_available())
-    console.print(f"computing in {dtype}")
-    base = load_base(model, dtype, config.quantize)
+    in_full = config.tune == "full"
+    console.print(f"computing in {dtype}" + (", all weights trained in float32" if in_full else ""))
+    base = load_base(model, "float32" if in_full else dtype, config.quantize)
     check_model(base)
     meter = Meter()
     layers = base.config.num_hidden_layers
@@ -263,7 +272,7 @@ def _trainer(
         train_dataset=_training_rows(tokens, blank),
         data_collator=SharedPrefix(),
         processing_class=tokenizer,
-        peft_config=_lora(layers, config) if config.adapter is None else None,
+        peft_config=None if in_full or config.adapter is not None else _lora(layers, config),
         callbacks=[
             *([ProgressBar(meter)] if ranks.writes else []),
             *([Evaluations(config.evaluation)] if config.evaluation else []),
@@ -271,6 +280,8 @@ def _trainer(
             *(measured.callbacks if measured else ()),
         ],
     )
+    if in_full:
+        full.check_distribution(trainer)
     trainer.order = measured.order if measured else None
     trainer.blank_rows = blank
     trainer.checkpoints, trainer.meter = checkpoints, meter
@@ -332,6 +343,7 @@ def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
         logging_steps=1,
         disable_tqdm=True,
         report_to=config.report_to,
+        project="tianjing",  # of trackio; the others have their own variables
         seed=config.seed,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
@@ -360,18 +372,6 @@ def _keep_trunk(trainer: Any, first_adapted: int, rows: int) -> None:
         if kept
         else f"the {first_adapted} frozen layers are computed in every epoch: their states cannot be kept"
     )
-
-
-def _settle_config(path: Path, base: str) -> None:
-    """Make the adapter's configuration the same wherever, and however often, it is trained.
-
-    The base stands in it by name, not by a path of this machine, and its layers in order: peft keeps them as a set,
-    whose order changes from process to process and with it the adapter's digest.
-    """
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = base
-    config["target_modules"] = sorted(config["target_modules"])
-    atomic_write(path, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False))
 
 
 def _losses(history: list[dict[str, Any]]) -> list[dict[str, Any]]:

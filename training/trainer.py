@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
+from accelerate.utils import is_peft_model
 from trl import SFTTrainer
 
 from training.batches import SharedPrefix, StratifiedRows
@@ -42,7 +43,7 @@ class SupervisedTokenTrainer(SFTTrainer):
             Whether it was kept; not if it is too large, or if the model does more than pass states from layer to layer.
         """
         dataset: Any = self.train_dataset
-        decoder = self.accelerator.unwrap_model(self.model).get_base_model().get_decoder()
+        decoder = _causal(self.accelerator.unwrap_model(self.model)).get_decoder()
         width = decoder.config.hidden_size * torch.finfo(decoder.dtype).bits // 8
         if width * sum(len(ids) for ids in dataset["input_ids"]) > MAX_KEPT_BYTES:
             return False
@@ -90,7 +91,7 @@ class SupervisedTokenTrainer(SFTTrainer):
         return loss * self.accelerator.num_processes
 
     def _loss(self, inner: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
-        """This process' part of the loss; `inner` is the adapted model without what wraps it for several processes."""
+        """This process' part of the loss; `inner` is the model without what wraps it for several processes."""
         loss = self._score(inner, inputs)
         count = torch.as_tensor(num_items_in_batch if num_items_in_batch is not None else loss.loss_S.numel())
         self._record(loss, inputs["input_ids"].numel())
@@ -99,7 +100,7 @@ class SupervisedTokenTrainer(SFTTrainer):
 
     def _score(self, inner: Any, inputs: dict[str, Any]) -> HeadLoss:
         """The losses of the supervised tokens of one laid-out batch."""
-        causal = inner.get_base_model()
+        causal = _causal(inner)
         decoder = self.upper if "inputs_embeds" in inputs else causal.get_decoder()
         with self.accelerator.autocast():
             hidden_BTD = run(decoder, inputs)
@@ -108,7 +109,7 @@ class SupervisedTokenTrainer(SFTTrainer):
         targets_S = labels_BT[supervised_BT]
         weights_S = inputs["loss_weights"][:, 1:][supervised_BT]
         if self._head is None:
-            self._head = SupervisedHead(causal.lm_head.weight)
+            self._head = SupervisedHead(causal.lm_head.weight, torch.bfloat16 if self.args.bf16 else None)
         return self._head(hidden_BTD[:, :-1][supervised_BT], targets_S, weights_S)
 
     def _record(self, loss: HeadLoss, tokens: int) -> None:
@@ -128,6 +129,11 @@ class SupervisedTokenTrainer(SFTTrainer):
         own = torch.tensor([float(number) for number in numbers], device=self.accelerator.device)
         summed: Any = self.accelerator.reduce(own, "sum")
         return [float(number) for number in summed]
+
+
+def _causal(model: Any) -> Any:
+    """The causal model itself, where an adapter stands around it."""
+    return model.get_base_model() if is_peft_model(model) else model
 
 
 def _through(wrapped: Any, inner: Any, compute: Callable[[], torch.Tensor]) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from evals.gate import decide
 from evals.release import policy_digest
 from evals.run import evaluate
 from tests.evals.conftest import World
-from tianjing.lineage import artefact_digest, read_release, verify_release
+from tianjing.lineage import artefact, artefact_digest, read_release, verify_release
 
 
 def make_task(difference: float, low: float | None, high: float | None) -> dict[str, Any]:
@@ -195,6 +196,26 @@ def test_a_merged_model_of_another_adapter_is_invalid(world: World) -> None:
     (world.adapter / "weights.bin").write_text("another adapter")
     status, output, _ = gate(world, "--strict")
     assert status == 3 and "was not made from" in output
+
+
+def test_a_model_tuned_in_full_is_released_without_an_adapter_and_merged_weights_are_not(world: World) -> None:
+    evaluated(world)
+    out = world.out.parent / "release.json"
+    given = [f"--base={world.base}", f"--dataset={world.dataset}", f"--out={out}"]
+    result = CliRunner().invoke(app, ["gate", str(world.out), *given, f"--merged={world.tuned}"])
+    assert isinstance(result.exception, EvalError) and "give --adapter FOLDER" in str(result.exception)
+    assert not out.exists()
+
+    shutil.rmtree(world.tuned)
+    shutil.rmtree(world.out)
+    with artefact(world.tuned, kind="full", inputs=[world.dataset, world.base]) as work:
+        (work.dir / "weights.bin").write_text("merged")
+    evaluated(world)
+    result = CliRunner().invoke(app, ["gate", str(world.out), *given, f"--merged={world.tuned}"])
+    assert result.exit_code == 0 and "PROMOTE" in result.output, result.output
+    release = verify_release(out)
+    assert release.verdict == "promote" and release.adapter is None
+    assert release.merged == artefact_digest(world.tuned)
 
 
 def test_a_policy_typo_is_named(world: World) -> None:

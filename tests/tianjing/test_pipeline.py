@@ -157,3 +157,17 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
         locked(tmp_path),
     ):
         raise AssertionError("the second run started")
+
+
+def test_weights_that_are_tuned_in_full_are_not_merged_but_evaluated_released_and_served(tmp_path: Path) -> None:
+    def commands(train: dict[str, str]) -> dict[str, tuple[str, ...]]:
+        found = stages(PipelineConfig(name="p", train=train), tmp_path, tmp_path / "base", tmp_path / "out", "stop")
+        assert {stage.name for stage in found} >= {"train", "evaluate", "gate", "serve_check"}
+        return {stage.name: stage.arguments for stage in found}
+
+    adapted, whole = commands({}), commands({"tune": "full"})
+    assert "merge" in adapted and "merge" not in whole
+    tuned = str(tmp_path / "out" / "tuned")
+    for name in ("train", "evaluate", "gate", "serve_check"):
+        assert tuned in whole[name] and tuned not in adapted[name]
+    assert "--adapter" in adapted["gate"] and "--adapter" not in whole["gate"]

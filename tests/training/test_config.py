@@ -203,3 +203,21 @@ def test_the_engine_refuses_and_serves_what_this_table_says() -> None:
         except ValueError:
             served = False
         assert (unserved(fields) == []) == served, name
+
+
+def test_full_tuning_takes_nothing_of_an_adapter_and_names_each_field_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(TianjingError) as failure:
+        read("preset: gpu-1\ntune: full\nlora:\n  rank: 8\n  top_layers: 4\nquantize: nf4\n", tmp_path)
+    message = str(failure.value)
+    for line, field in ((4, "lora.rank"), (5, "lora.top_layers"), (6, "quantize")):
+        assert f"train.yaml:{line}: '{field}': is of an adapter, and 'tune: full' trains all weights" in message
+
+
+@pytest.mark.parametrize("name", [None, *PRESETS])
+def test_full_tuning_has_a_learning_rate_of_its_own_whatever_the_preset_has_for_adapters(name: str | None) -> None:
+    fields = {"tune": "full"} | ({"preset": name} if name else {})
+    config = parse(TrainConfig, fields, "t")
+    assert config.learning_rate == 2e-5
+    assert config.micro_rows == PRESETS[name or "cpu"].get("micro_rows", 4)
+    assert parse(TrainConfig, {**fields, "learning_rate": 1e-4}, "t").learning_rate == 1e-4
+    assert parse(TrainConfig, config.model_dump(exclude_unset=True), "again") == config

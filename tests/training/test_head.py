@@ -30,10 +30,51 @@ def test_loss_and_gradient_are_those_of_cross_entropy(chunk: int, monkeypatch: p
     assert torch.equal(result.correct_S, logits.argmax(-1) == targets)
 
 
-def test_a_trained_matrix_is_refused() -> None:
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("chunk", [4, 256])
+def test_a_trained_matrix_gets_autograds_gradient_also_where_it_is_the_embedding_too(
+    chunk: int, tied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from training import head
+
+    monkeypatch.setattr(head, "CHUNK", chunk)
+    torch.manual_seed(0)
+    first, last = torch.randn(97, 12), torch.randn(97, 12)
+    ids, targets, weights = torch.randint(0, 97, (11,)), torch.randint(0, 97, (11,)), torch.rand(11) * 3
+    found = []
+    for ours in (True, False):
+        embedding = first.clone().requires_grad_()
+        matrix = embedding if tied else last.clone().requires_grad_()
+        for share in (5, 7):  # the second micro-batch adds up
+            hidden = embedding[ids].tanh()
+            if ours:
+                loss = head.SupervisedHead(matrix)(hidden, targets, weights).total
+            else:
+                logits = torch.nn.functional.linear(hidden, matrix)
+                loss = (torch.nn.functional.cross_entropy(logits, targets, reduction="none") * weights).sum()
+            (loss / share).backward()
+        found.append((loss.detach(), embedding.grad, matrix.grad))
+    for one, other in zip(*found, strict=True):
+        assert one is not None and other is not None and torch.allclose(one, other, atol=1e-5)
+
+
+def test_no_gradient_of_the_matrix_is_made_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     from training.head import SupervisedHead
 
-    with pytest.raises(ValueError, match="trained"):
-        SupervisedHead(torch.randn(5, 4, requires_grad=True))
+    made = []
+    real = torch.zeros_like
+    monkeypatch.setattr(torch, "zeros_like", lambda *given, **more: made.append(given) or real(*given, **more))
+    batch = (torch.randn(3, 4), torch.tensor([0, 1, 2]), torch.ones(3))
+    SupervisedHead(torch.randn(5, 4))(*batch)
+    trained = SupervisedHead(torch.randn(5, 4, requires_grad=True))
+    with torch.no_grad():
+        trained(*batch)
+    assert made == []
+    assert trained(*batch).total.requires_grad and len(made) == 1
+    blank = trained(torch.randn(0, 4, requires_grad=True), torch.zeros(0, dtype=torch.long), torch.ones(0))
+    blank.total.backward()  # a process whose batch teaches nothing takes part in the exchange all the same
+    assert trained.matrix_VD.grad is not None and not trained.matrix_VD.grad.any()

@@ -45,6 +45,16 @@ def adapted(name: str, layers: int, dtype: Any, lora: LoraSection) -> Any:
         return get_peft_model(model, LoraConfig(r=lora.rank, target_modules=list(lora.targets), task_type="CAUSAL_LM"))
 
 
+def tuned_in_full(name: str, layers: int) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = config_of(name, layers)
+        return AutoModelForCausalLM.from_config(config, attn_implementation=NAME, dtype=torch.float32)
+
+
 def batch(prefix: int, own: tuple[int, ...], forked: bool = False) -> dict[str, Any]:
     """Rows behind a common prefix; `forked`, each with two branches from its fourth own token on."""
     from training.batches import SharedPrefix
@@ -65,6 +75,7 @@ def saved_bytes(model: Any, inputs: dict[str, Any], autocast: bool) -> int:
     """Storage that autograd keeps of a forward pass, weights and buffers not counted."""
     import torch
 
+    from training.trainer import _causal
     from training.trunk import run
 
     known = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
@@ -80,7 +91,7 @@ def saved_bytes(model: Any, inputs: dict[str, Any], autocast: bool) -> int:
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=autocast),
     ):
-        states = run(model.get_base_model().get_decoder(), inputs)
+        states = run(_causal(model).get_decoder(), inputs)
     total = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     del states
     return total
@@ -124,6 +135,42 @@ def test_branches_take_a_mask_for_each_row() -> None:
     assert formula == pytest.approx(three - two, rel=0.01)
 
 
+FULL = TrainConfig(tune="full")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "prefix", "own"),
+    [
+        *((name, 40, (30, 22, 30)) for name in ("Qwen3Config", "Qwen2Config", "LlamaConfig", "Gemma3TextConfig")),
+        ("Qwen3Config", 0, (60, 41)),
+    ],
+)
+def test_a_layer_whose_weights_are_all_trained_keeps_what_the_formula_says(
+    name: str, precision: str, prefix: int, own: tuple[int, ...]
+) -> None:
+    inputs = batch(prefix, own)
+    two, three = (saved_bytes(tuned_in_full(name, layers), inputs, precision == "bfloat16") for layers in (2, 3))
+    shape = Shape.of(config_of(name, 2))
+    formula = layer_activations(shape, FULL, Precision.named(precision, in_full=True), inputs["layout"])
+    assert formula == pytest.approx(three - two, rel=0.01)
+
+
+def test_full_tuning_holds_weights_gradients_and_two_moments_in_float32() -> None:
+    from training.audit import epochs
+    from training.memory import estimate
+    from training.rows import IGNORED, TokenRow
+
+    shape = Shape.of(config_of("Qwen3Config", 3))
+    rows = [TokenRow(f"r{n}", [5, 6, 7, n], [IGNORED, IGNORED, 7, n], [1.0] * 4) for n in range(8)]
+    memory = estimate(shape, FULL, Precision.named("bfloat16", in_full=True), epochs(rows, FULL), 0, 0)
+    counted = sum(p.numel() for p in tuned_in_full("Qwen3Config", 3).parameters())
+    assert (memory.weights, memory.adapter) == (4 * counted, 0)
+    assert (memory.gradients, memory.optimiser) == (4 * counted, 8 * counted)
+    assert memory.head >= 4 * shape.vocabulary * shape.width  # the gradient of the vocabulary matrix
+    assert memory.activations + memory.working_set >= 4 * shape.vocabulary * shape.width  # and of the embeddings
+
+
 def test_the_adapter_is_counted_to_the_number() -> None:
     import torch
 
@@ -147,7 +194,7 @@ def test_head_buffers_are_those_of_the_head() -> None:
         head(torch.zeros(count, 64), torch.zeros(count, dtype=torch.long), torch.ones(count))
         assert head._buffers is not None
         made = sum(buffer.untyped_storage().nbytes() for buffer in head._buffers)
-        assert head_buffers(shape, Precision.named("float32"), count) == made
+        assert head_buffers(shape, TrainConfig(), Precision.named("float32"), count) == made
 
 
 def test_states_are_kept_only_where_the_trainer_keeps_them() -> None:

@@ -17,8 +17,8 @@ from tianjing.models.tiny import CHATML
 from tianjing.records import Example, Message
 from training.cli import app
 from training.errors import TrainingError
-from training.parity import check_parity, check_row, require_parity, sample, stop_tokens
-from training.rows import IGNORED, TokenRow
+from training.parity import check_parity, check_row, require_parity, sample
+from training.rows import IGNORED, TokenRow, stop_tokens
 from training.served_prompts import check_server
 
 THINKING = "<think>\n先看逾期天数\n</think>\n\n"

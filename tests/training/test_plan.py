@@ -165,12 +165,33 @@ def test_more_rows_and_more_layers_take_more(tiny_model: Path, tmp_path: Path) -
     assert parts(lora=LoraSection(rank=32)).optimiser == 2 * plain.optimiser == 4 * plain.gradients
 
 
+def test_full_tuning_tells_its_disk_and_offers_an_adapter_where_it_does_not_fit(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import plan as planning
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(planning, "CONTEXT_BYTES", 0)
+    folder = dataset(tmp_path / "dataset", [example(n) for n in range(8)])
+    adapted = planning.make_plan(folder, tiny_model, TrainConfig(), "24", 0)
+    assert adapted.disk == 0
+    config = tmp_path / "train.yaml"
+    config.write_text("{tune: full, micro_rows: 1, micro_batches: 8}", encoding="utf-8")
+    tight = f"{adapted.memory.peak / GIB:.9f}"
+    places = ["--dataset", str(folder), "--model", str(tiny_model), "--device", tight]
+    result = CliRunner().invoke(app, ["plan", str(config), *places])
+    assert result.exit_code == 1, result.output
+    assert "checkpoints and artefact: up to 0.0 GiB of disk" in result.output
+    assert "→ tune: lora" in result.output and "top_layers" not in result.output
+
+
 @pytest.mark.slow
-def test_the_probe_measures_the_real_trainer(tiny_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [TrainConfig(), TrainConfig(tune="full")], ids=["lora", "full"])
+def test_the_probe_measures_the_real_trainer(config: TrainConfig, tiny_model: Path, tmp_path: Path) -> None:
     from training.plan import make_plan
 
     folder = dataset(tmp_path / "dataset", [example(n, 20 + 10 * n) for n in range(40)])
-    plan = make_plan(folder, tiny_model, TrainConfig(), "cpu", probe_steps=3)
+    plan = make_plan(folder, tiny_model, config, "cpu", probe_steps=3)
     assert plan.probe is not None and plan.seconds is not None
     assert plan.probe.steps == 2
     assert plan.seconds > plan.probe.start_seconds > 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.training.material import command, example, make_dataset, start
 from tianjing.errors import EXIT_RESUMABLE, TianjingError
 from tianjing.files import sha256_file
@@ -116,6 +119,46 @@ def test_once_steps_are_taken_a_request_waits() -> None:
     stop.keep_until_a_step_is_done()
     stop.request(signal.SIGTERM, None)
     assert stop.requested
+
+
+# The command, whose training is over at once, with SIGTERM coming as its interpreter shuts down: while Python still
+# runs, and when its own handlers are gone.
+_TERMINATED_LATE = """
+import atexit, os, signal, sys
+import training.sft
+from tianjing.cli import main
+from training.interruption import Interrupted
+
+def train(*_):
+    if end == "interrupted":
+        raise Interrupted("saved")
+
+class Last:
+    kill, process, number = os.kill, os.getpid(), signal.SIGTERM
+
+    def __del__(self):
+        self.kill(self.process, self.number)
+
+end, model, out = sys.argv[1:]
+training.sft._train = train
+atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+sys.last = Last()
+sys.argv[1:] = ["train", "run", "data", "--model", model, "--out", out]
+main()
+"""
+
+
+@pytest.mark.parametrize(("end", "status"), [("finished", 0), ("interrupted", EXIT_RESUMABLE)])
+def test_a_sigterm_while_the_interpreter_shuts_down_changes_no_exit_status(
+    end: str, status: int, tiny_model: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(_TERMINATED_LATE, encoding="utf-8")
+    command = [sys.executable, str(script), end, str(tiny_model), str(tmp_path / "out")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": "."}
+    )
+    assert done.returncode == status, done.stderr
 
 
 def interrupted(dataset: Path, model: Path, out: Path, in_step: Callable[[Step], None], step: int = 3) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from tianjing.records import Example
 from tianjing.tasks import TASKS, conversation
-from training.rows import IGNORED, choose, tokenize
+from training.rows import IGNORED, choose, stop_tokens, tokenize
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +77,21 @@ def test_a_row_less_in_the_dataset_leaves_the_draw_of_the_others() -> None:
     rows = [example(number) for number in range(300)]
     chosen = {row.id for row in choose(rows, 120, seed=0)}
     assert len(chosen & {row.id for row in choose(rows[1:], 120, seed=0)}) >= 119
+
+
+def test_an_answer_ends_at_any_token_at_which_the_model_stops(tiny_model: Path) -> None:
+    """As base models have it whose tokenizer ends texts with another token than their template ends turns with."""
+    from transformers import AutoTokenizer
+
+    usual = AutoTokenizer.from_pretrained(tiny_model, local_files_only=True)
+    (expected,) = tokenize([example(1)], usual, 512).rows
+    other = AutoTokenizer.from_pretrained(tiny_model, local_files_only=True)
+    other.eos_token = "<|endoftext|>"
+    stops = stop_tokens(other, tiny_model)
+    assert stops == set(usual.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"]))
+    assert tokenize([example(1)], other, 512, stops=stops).rows == [expected]
+
+    # A template without any: nothing is cut, and parity names it.
+    (whole,) = tokenize([example(1)], other, 512).rows
+    assert usual.decode(whole.input_ids).endswith("您可以申请延期还款。<|im_end|>\n")
+    assert whole.labels[-len(expected.labels) :] != expected.labels and whole.supervised == expected.supervised + 1

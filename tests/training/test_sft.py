@@ -8,8 +8,9 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from tests.training.material import example, make_dataset
+from training.adapter import settle_config
 from training.config import TrainConfig
-from training.sft import _settle_config, train
+from training.sft import train
 
 
 def test_the_adapters_configuration_is_the_same_in_every_process_and_on_every_machine(tmp_path: Path) -> None:
@@ -18,7 +19,7 @@ def test_the_adapters_configuration_is_the_same_in_every_process_and_on_every_ma
         path = tmp_path / "adapter_config.json"
         config = {"base_model_name_or_path": f"{machine}/base", "target_modules": layers, "r": 8}
         path.write_text(json.dumps(config), encoding="utf-8")
-        _settle_config(path, "base")
+        settle_config(path, "base")
         written.append(path.read_bytes())
     assert written[0] == written[1]
     assert json.loads(written[0]) == {

@@ -29,8 +29,10 @@ class Release(StrictModel):
     kind: Literal["release"] = "release"
     schema_version: Literal[1] = 1
     base: str = Field(pattern=SHA256_PATTERN)
-    adapter: str = Field(pattern=SHA256_PATTERN)
+    adapter: str | None = Field(None, pattern=SHA256_PATTERN)
+    """None where all weights were tuned."""
     merged: str = Field(pattern=SHA256_PATTERN)
+    """The model that may be served: base and adapter in one, or tuned in full."""
     dataset: str = Field(pattern=SHA256_PATTERN)
     evaluation: str = Field(pattern=SHA256_PATTERN)
     policy: str = Field(pattern=SHA256_PATTERN)

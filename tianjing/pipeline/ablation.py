@@ -23,7 +23,7 @@ from tianjing.lineage import read_manifest
 from tianjing.models import resolve
 from tianjing.pipeline.config import DataSection, check_sections
 from tianjing.pipeline.run import check_forced, console, fetch_model, resumable, run_stage
-from tianjing.pipeline.stages import Stage
+from tianjing.pipeline.stages import Stage, tuning, weights
 from tianjing.pipeline.state import Finished
 
 EXPERIENCE, CONTROL, BASE = "experience", "control", "base"
@@ -88,7 +88,7 @@ def ablation_stages(config: AblationConfig, raw: Path, model: Path, out: Path) -
     Both datasets come first: arms of unlike size fail before anything is trained.
     """
     knowledge, talks = out / "knowledge", out / "negotiations"
-    arms = {**{arm: out / arm / "merged" for arm in TUNED}, BASE: model}
+    arms = {**{arm: weights(config.train, out / arm) for arm in TUNED}, BASE: model}
     named = [part for arm, folder in arms.items() for part in ("--arm", f"{arm}={folder}")]
     asked = out / EXPERIENCE / "dataset"
     return [
@@ -120,15 +120,8 @@ def _build(arm: str, config: AblationConfig, out: Path) -> Stage:
     return Stage(f"build_{arm}", "data_recipes", arguments, (knowledge,), dataset, config.build(arm))
 
 
-def _tune(arm: str, config: AblationConfig, model: Path, out: Path) -> tuple[Stage, Stage]:
-    dataset, adapter, merged = (out / arm / name for name in ("dataset", "adapter", "merged"))
-    base = ("--model", str(model))
-    train = ("train", "run", str(dataset), *base, "--out", str(adapter))
-    merge = ("train", "merge", str(adapter), *base, "--out", str(merged))
-    return (
-        Stage(f"train_{arm}", "training", train, (dataset, model), adapter, config.train),
-        Stage(f"merge_{arm}", "training", merge, (adapter, model), merged, None),
-    )
+def _tune(arm: str, config: AblationConfig, model: Path, out: Path) -> tuple[Stage, ...]:
+    return tuning(config.train, out / arm / "dataset", model, out / arm, f"_{arm}")[0]
 
 
 def run_ablation(config: AblationConfig, raw: Path, out: Path, *, model: str, force: Sequence[str] = ()) -> int:
@@ -154,13 +147,14 @@ def _run(config: AblationConfig, raw: Path, out: Path, model: str, force: Sequen
         done[stage.name] = finished
         if stage.name == f"build_{CONTROL}":
             _check_alike(out)
+    trained = {stage.name: stage.output for stage in todo}
     result = json.loads((out / "negotiations" / "ablation.json").read_text(encoding="utf-8"))
     summary = {
         "name": config.name,
         "model": model,
         **{key: result[key] for key in ("arms", "candidate", "differences")},
         "rows": {arm: _rows(out / arm / "dataset") for arm in TUNED},
-        "tokens": {arm: read_manifest(out / arm / "adapter").counts["tokens"] for arm in TUNED},
+        "tokens": {arm: read_manifest(trained[f"train_{arm}"]).counts["tokens"] for arm in TUNED},
         "stages": {name: {"seconds": record.seconds, "skipped": skipped} for name, (record, skipped) in done.items()},
         "wall_seconds": round(time.monotonic() - started, 1),
         "cores": len(os.sched_getaffinity(0)),

@@ -29,7 +29,7 @@ from tianjing.lineage import artefact_digest
 from tianjing.models import resolve
 from tianjing.pipeline import process
 from tianjing.pipeline.config import PipelineConfig
-from tianjing.pipeline.stages import Stage, stages
+from tianjing.pipeline.stages import Stage, stages, weights
 from tianjing.pipeline.state import Finished, locked, read_finished, stage_key, write_finished
 
 console = Console(stderr=True, highlight=False)
@@ -67,7 +67,7 @@ def _run(config: PipelineConfig, raw: Path, out: Path, model: str, force: Sequen
         done[stage.name] = finished
     summary = _summary(config, model, out, done, fetched, time.monotonic() - started)
     atomic_write(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    _print(summary, out)
+    _print(summary, out, weights(config.train, out))
     if config.require_release and summary["verdict"] != "promote":
         return EXIT_NOT_RELEASED
     return 0
@@ -173,7 +173,7 @@ def _summary(
     }
 
 
-def _print(summary: dict[str, Any], out: Path) -> None:
+def _print(summary: dict[str, Any], out: Path, served: Path) -> None:
     table = Table(title="Held-out customers: base against tuned", title_justify="left")
     for column in ("task", "n", "base", "format only", "tuned", "difference", "95% CI", "pass^4", "agreement"):
         table.add_column(column, justify="left" if column == "task" else "right")
@@ -203,7 +203,7 @@ def _print(summary: dict[str, Any], out: Path) -> None:
     stdout.print(f"gate: [bold {colour}]{summary['verdict'].upper()}[/]   wall time: {summary['wall_seconds']:.0f} s")
     stdout.print(f"report: {out / 'report.html'}", soft_wrap=True)
     if summary["verdict"] == "promote":
-        stdout.print(f"serve it: tianjing serve run {out / 'merged'} --release {out / 'release.json'}", soft_wrap=True)
+        stdout.print(f"serve it: tianjing serve run {served} --release {out / 'release.json'}", soft_wrap=True)
 
 
 def _interval(task: dict[str, Any]) -> str:

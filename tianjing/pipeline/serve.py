@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tianjing.engine import require_free_port
 from tianjing.pipeline.config import PipelineConfig
+from tianjing.pipeline.stages import weights
 
 
 def check_port(port: int) -> None:
@@ -16,8 +17,8 @@ def check_port(port: int) -> None:
 
 
 def serve_result(config: PipelineConfig, out: Path, port: int) -> int:
-    """Serve `out/merged` in the foreground until Ctrl-C; returns the endpoint's exit status."""
-    command = [sys.executable, "-m", "tianjing", "serve", "run", str(out / "merged")]
+    """Serve the tuned model in the foreground until Ctrl-C; returns the endpoint's exit status."""
+    command = [sys.executable, "-m", "tianjing", "serve", "run", str(weights(config.train, out))]
     command += ["--release", str(out / "release.json"), "--port", str(port)]
     command += ["--config", str(out / ".state" / "serve_check.yaml")]
     if not config.require_release:

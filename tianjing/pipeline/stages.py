@@ -31,12 +31,34 @@ class Stage:
         return [sys.executable, "-m", "tianjing", *self.arguments, *config]
 
 
+def weights(train: Mapping[str, Any], folder: Path) -> Path:
+    """Where the model stands that is evaluated and served: tuned in full, or merged with its adapter."""
+    return folder / ("tuned" if train.get("tune") == "full" else "merged")
+
+
+def tuning(
+    train: Mapping[str, Any], dataset: Path, model: Path, folder: Path, suffix: str = ""
+) -> tuple[tuple[Stage, ...], Path | None]:
+    """The stages from a dataset to `weights`, and the adapter between them; None where all weights are tuned."""
+    whole = weights(train, folder)
+    base = ("--model", str(model))
+    adapter = None if train.get("tune") == "full" else folder / "adapter"
+    trained = adapter or whole
+    command = ("train", "run", str(dataset), *base, "--out", str(trained))
+    run = Stage(f"train{suffix}", "training", command, (dataset, model), trained, train)
+    if adapter is None:
+        return (run,), None
+    command = ("train", "merge", str(adapter), *base, "--out", str(whole))
+    return (run, Stage(f"merge{suffix}", "training", command, (adapter, model), whole, None)), adapter
+
+
 def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: OnError) -> list[Stage]:
     """The stages in order, for resolved paths of the raw folder and the base model."""
-    knowledge, dataset, adapter = out / "knowledge", out / "dataset", out / "adapter"
-    merged, evals, release = out / "merged", out / "evals", out / "release.json"
+    knowledge, dataset, evals, release = out / "knowledge", out / "dataset", out / "evals", out / "release.json"
     unreleased = () if config.require_release else ("--allow-unreleased",)
-    base = ("--model", str(model))
+    tune, adapter = tuning(config.train, dataset, model, out)
+    merged = weights(config.train, out)
+    adapters = (adapter,) if adapter else ()
     return [
         Stage(
             "extract",
@@ -54,22 +76,7 @@ def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: 
             dataset,
             config.data.build,
         ),
-        Stage(
-            "train",
-            "training",
-            ("train", "run", str(dataset), *base, "--out", str(adapter)),
-            (dataset, model),
-            adapter,
-            config.train,
-        ),
-        Stage(
-            "merge",
-            "training",
-            ("train", "merge", str(adapter), *base, "--out", str(merged)),
-            (adapter, model),
-            merged,
-            None,
-        ),
+        *tune,
         Stage(
             "evaluate",
             "evals",
@@ -83,9 +90,10 @@ def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: 
             "evals",
             (
                 *("eval", "gate", str(evals), "--out", str(release), "--base", str(model)),
-                *("--adapter", str(adapter), "--merged", str(merged), "--dataset", str(dataset)),
+                *(part for folder in adapters for part in ("--adapter", str(folder))),
+                *("--merged", str(merged), "--dataset", str(dataset)),
             ),
-            (evals, model, adapter, merged, dataset),
+            (evals, model, *adapters, merged, dataset),
             release,
             config.gate,
         ),

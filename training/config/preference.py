@@ -5,17 +5,13 @@ The losses are those of TRL's DPOTrainer and KTOTrainer, under TRL's names where
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from tianjing.config import StrictModel
 
 Method = Literal["sft", "dpo", "kto"]
-
-# Laid over a preset, beneath the file's own fields: a rate that suits imitation drives preferences apart within steps.
-# TRL's guide to DPO takes this one for adapters.
-PREFERENCE_VALUES: dict[str, Any] = {"learning_rate": 1e-5}
 
 _ONLY_DPO = ("loss", "label_smoothing", "sft_weight")
 _ONLY_KTO = ("desirable_weight", "undesirable_weight")

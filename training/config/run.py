@@ -11,8 +11,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from tianjing.config import StrictModel
 from tianjing.tasks import SCENES, TASKS
 from training.config.lora import LoraSection
-from training.config.preference import PREFERENCE_VALUES, Method, PreferenceSection, misplaced
-from training.config.presets import PRESETS, Preset, beneath
+from training.config.preference import Method, PreferenceSection, misplaced
+from training.config.presets import Preset, under
 from training.config.serving import unserved
 
 # What may differ between two starts of the same run: places, and what is kept or shown on the way.
@@ -24,6 +24,7 @@ _BESIDE_THE_RESULT: dict[str, Any] = {
     ),
     "replay": {"dataset"},
 }
+_OF_AN_ADAPTER = ("lora", "quantize", "serve_with")
 _FIELD_OF_SECTION = {"r": "rank"}
 # A folder's name, and a server's name for the adapter (vLLM's --lora-modules NAME=PATH).
 SceneName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -66,7 +67,7 @@ class ReplaySection(StrictModel):
 
 
 class TrainConfig(StrictModel):
-    """Training of a LoRA adapter on answers or on preferences; defaults are the preset `cpu`."""
+    """Training of a LoRA adapter, or of all weights, on answers or on preferences; defaults are the preset `cpu`."""
 
     preset: Preset | None = None
     """Values taken beneath this file's own fields: `cpu`, `gpu-1`, `gpu-node` or `fsdp2` (training.config.presets)."""
@@ -98,6 +99,11 @@ class TrainConfig(StrictModel):
     """One adapter for each scene, in OUT/NAME: a mapping of names to tasks, or a list of the scenes that are known
     (tianjing.tasks.SCENES). None trains one adapter on all tasks."""
 
+    tune: Literal["lora", "full"] = "lora"
+    """What is trained: an adapter beside the frozen base, or all weights, which are then kept in float32 with gradients
+    and AdamW's two moments: 16 bytes for each parameter in memory, 12 in each checkpoint. For small models, and for
+    more than an adapter can hold; `tianjing train plan` tells whether it fits."""
+
     lora: LoraSection = LoraSection()
     """The adapter."""
 
@@ -127,7 +133,8 @@ class TrainConfig(StrictModel):
     """Forward passes of one optimiser step, from short to long rows: a step has micro_rows x micro_batches rows."""
 
     learning_rate: float = Field(5e-4, gt=0)
-    """Peak of the schedule; LoRA wants about ten times the rate of full fine-tuning."""
+    """Peak of the schedule; LoRA wants about ten times the rate of full fine-tuning. With `tune: full` the default is
+    2e-5."""
 
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     """Decay after warm-up."""
@@ -163,16 +170,8 @@ class TrainConfig(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _over_its_preset(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        preset = value.get("preset")
         # An unknown name is left to the field, whose error lists the known ones.
-        under = dict(PRESETS[preset]) if isinstance(preset, str) and preset in PRESETS else {}
-        if value.get("method") in ("dpo", "kto"):
-            under |= PREFERENCE_VALUES
-        if value.get("adapter") is not None:
-            under.pop("lora", None)  # the adapter's own stands
-        return beneath(under, value)
+        return under(value) if isinstance(value, dict) else value
 
     @field_validator("scenes", mode="before")
     @classmethod
@@ -219,9 +218,23 @@ class TrainConfig(StrictModel):
         if self.decision_weight != 1.0:
             why = "weighs tokens in method sft alone: a preference is between whole answers; leave it out"
             yield ("decision_weight",), why, self.decision_weight
+        if self.tune == "full":
+            yield ("tune",), "goes with method sft; dpo and kto train an adapter (tune: lora)", self.tune
         if self.lora.dropout > 0:
             why = "would move the policy away from its reference by chance; leave it out with dpo and kto"
             yield ("lora", "dropout"), why, self.lora.dropout
+
+    @model_validator(mode="after")
+    def _nothing_of_an_adapter(self) -> TrainConfig:
+        """Full tuning has no adapter, and no frozen weights to quantise; refused at the field's own place."""
+        if self.tune == "full":
+            found: list[tuple[str, ...]] = []
+            if "lora" in self.model_fields_set:
+                found += [("lora", name) for name in sorted(self.lora.model_fields_set)] or [("lora",)]
+            found += [(name,) for name in ("quantize", "adapter", "scenes") if getattr(self, name) is not None]
+            if found:
+                raise ValidationError.from_exception_data("TrainConfig", [_not_of_full(self, each) for each in found])
+        return self
 
     @model_validator(mode="after")
     def _can_be_served(self) -> TrainConfig:
@@ -238,8 +251,9 @@ class TrainConfig(StrictModel):
         return self.micro_rows * self.micro_batches
 
     def result_fields(self) -> dict[str, Any]:
-        """What the adapter's weights depend on: the fields that a manifest records and a resumed run must share."""
-        return self.model_dump(mode="json", exclude=_BESIDE_THE_RESULT)
+        """What the trained weights depend on: the fields that a manifest records and a resumed run must share."""
+        beside = _BESIDE_THE_RESULT | (dict.fromkeys(_OF_AN_ADAPTER, True) if self.tune == "full" else {})
+        return self.model_dump(mode="json", exclude=beside)
 
     @property
     def preferences(self) -> PreferenceSection:
@@ -260,3 +274,11 @@ def _refused(lora: LoraSection, location: tuple[str, ...], why: str) -> InitErro
         loc=("lora", name, *inner),
         input=value[".".join(inner)] if inner else value,
     )
+
+
+def _not_of_full(config: TrainConfig, location: tuple[str, ...]) -> InitErrorDetails:
+    why = "is of an adapter, and 'tune: full' trains all weights without one; leave it out, or set tune: lora"
+    value: Any = config
+    for name in location:
+        value = getattr(value, name)
+    return InitErrorDetails(type=PydanticCustomError("not_full", "{why}", {"why": why}), loc=location, input=value)

@@ -1,4 +1,4 @@
-"""The card (README.md) of an adapter or of merged weights, for people and for hubs."""
+"""The card (README.md) of an adapter or of a whole model, for people and for hubs."""
 
 from __future__ import annotations
 
@@ -32,28 +32,31 @@ def card(facts: Facts) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _merged(facts: Facts) -> bool:
-    return facts.origin.manifest.kind == "merged"
-
-
 def _title(facts: Facts) -> str:
-    return f"{facts.base_name}, tuned" if _merged(facts) else f"LoRA adapter for {facts.base_name}"
+    return f"{facts.base_name}, tuned" if facts.origin.is_whole else f"LoRA adapter for {facts.base_name}"
 
 
 def _front_matter(facts: Facts) -> str:
+    origin = facts.origin
     found: dict[str, Any] = {"base_model": facts.base_name, "pipeline_tag": "text-generation", "language": ["zh"]}
-    found["library_name"] = "transformers" if _merged(facts) else "peft"
-    found["base_model_relation"] = "finetune" if _merged(facts) else "adapter"
-    found["tags"] = ["tianjing", "finance", "lora"]
+    found["library_name"] = "transformers" if origin.is_whole else "peft"
+    found["base_model_relation"] = "finetune" if origin.is_whole else "adapter"
+    found["tags"] = ["tianjing", "finance", *(["lora"] if origin.has_adapter else [])]
     return "---\n" + yaml.safe_dump(found, sort_keys=False, allow_unicode=True) + "---"
 
 
 def _what(facts: Facts) -> str:
-    lora = facts.origin.adapter.parameters.get("lora", {})
-    kind = f"LoRA of rank {lora.get('rank')}, alpha {lora.get('alpha')}" if lora else "LoRA"
+    origin = facts.origin
+    lora = origin.run.parameters.get("lora", {})
+    if not origin.has_adapter:
+        kind, what = "All weights tuned", "This folder is the tuned model"
+    else:
+        kind = f"LoRA of rank {lora.get('rank')}, alpha {lora.get('alpha')}" if lora else "LoRA"
+        merged = "This folder is the base with the adapter merged into its weights"
+        what = merged if origin.is_whole else "The adapter alone"
     licence = f"licence {facts.base_licence}" if facts.base_licence else "its folder states no licence"
-    what = "This folder is the base with the adapter merged into its weights" if _merged(facts) else "The adapter alone"
-    return f"{kind} on {facts.base_name} ({licence}; sha256 `{facts.origin.base.sha256}`). {what}."
+    joined = "on" if origin.has_adapter else "from"
+    return f"{kind} {joined} {facts.base_name} ({licence}; sha256 `{origin.base.sha256}`). {what}."
 
 
 def _data(facts: Facts) -> str:
@@ -75,12 +78,12 @@ def _data(facts: Facts) -> str:
 
 
 def _training(facts: Facts) -> str:
-    adapter = facts.origin.adapter
-    counts = {name: n for name, n in adapter.counts.items() if isinstance(n, int)}
+    run = facts.origin.run
+    counts = {name: n for name, n in run.counts.items() if isinstance(n, int)}
     steps = f"{counts.get('steps', 0)} optimiser steps on {counts.get('rows', 0)} rows"
     tokens = f"{counts.get('tokens', 0)} tokens, {counts.get('supervised_tokens', 0)} of them supervised"
     lines = [f"{steps} ({tokens})."]
-    dropped = adapter.counts.get("dropped")
+    dropped = run.counts.get("dropped")
     if isinstance(dropped, dict) and dropped:
         lines.append("Rows left out: " + ", ".join(f"{n} {reason}" for reason, n in dropped.items()) + ".")
     if facts.losses:
@@ -90,10 +93,10 @@ def _training(facts: Facts) -> str:
             f"Loss, mean of the first and of the last {len(first)} steps: {mean_first:.3f} and {mean_last:.3f} "
             "(on the rows it was trained on)."
         )
-    machine = ", ".join(adapter.compute.accelerators) or adapter.compute.processor
+    machine = ", ".join(run.compute.accelerators) or run.compute.processor
     made_with = ", ".join(f"{library.name} {library.version}" for library in facts.libraries)
     lines.append(f"Trained on: {machine}. With: {made_with}.")
-    parameters = yaml.safe_dump(adapter.parameters, sort_keys=True, allow_unicode=True).strip()
+    parameters = yaml.safe_dump(run.parameters, sort_keys=True, allow_unicode=True).strip()
     return "\n".join(lines) + f"\n\n```yaml\n{parameters}\n```"
 
 
@@ -119,8 +122,8 @@ def _limits(facts: Facts) -> str:
 def _lineage(facts: Facts) -> str:
     origin = facts.origin
     rows = [("weights", origin.manifest.kind, origin.manifest.digest)]
-    if _merged(facts):
-        rows.append(("adapter", "adapter", origin.adapter.digest))
+    if origin.run is not origin.manifest:
+        rows.append(("adapter", "adapter", origin.run.digest))
     rows += [
         (origin.base.name, "base model", origin.base.sha256),
         (origin.dataset.name, "dataset", origin.dataset.sha256),

@@ -20,7 +20,7 @@ console = Console(stderr=True)
 
 
 def export(weights: Path, out: Path) -> None:
-    """Copy an adapter or merged weights to `out` with a card, a bill of materials and their lineage.
+    """Copy an adapter, merged weights or a model tuned in full to `out`, with card, bill of materials and lineage.
 
     Every file is first compared with its digest: papers on other bytes would be worse than none.
 
@@ -38,7 +38,7 @@ def export(weights: Path, out: Path) -> None:
     facts = gather(origin)
     lineage = {
         "weights": {"kind": origin.manifest.kind, "sha256": origin.manifest.digest},
-        "adapter": {"sha256": origin.adapter.digest},
+        **({"adapter": {"sha256": origin.run.digest}} if origin.has_adapter else {}),
         "base": origin.base.as_json(),
         "dataset": origin.dataset.as_json(),
     }

@@ -61,7 +61,7 @@ def gather(origin: Origin) -> Facts:
         counts = dataset.manifest.counts
         rows = {name.removesuffix("/train"): n for name, n in counts.items() if name.endswith("/train")}
         tasks = {name: n for name, n in rows.items() if isinstance(n, int)} or None
-    lines = (origin.adapter_directory / "loss.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (origin.run_directory / "loss.jsonl").read_text(encoding="utf-8").splitlines()
     return Facts(
         origin=origin,
         base_name=source.get("model") or base.name,
@@ -69,7 +69,7 @@ def gather(origin: Origin) -> Facts:
         architecture=next(iter(config.get("architectures") or ()), None),
         ledger=ledger,
         tasks=tasks,
-        losses=tuple(json.loads(line)["loss"] for line in lines),
+        losses=tuple(entry["loss"] for entry in map(json.loads, lines) if "loss" in entry),
         libraries=tuple(
             Library(name, version, _licence(name, version))
             for name, version in origin.manifest.versions.items()

@@ -45,11 +45,17 @@ def render(config: Path, job: JobConfig, target: Target, folder: Path) -> Render
     The configuration is copied, so that a later edit does not change a queued job.
 
     Raises:
-        TrainingError: the processes cannot share a step evenly, or the target lacks what it needs.
+        TrainingError: the processes cannot share a step evenly, all weights are trained in shards, or the target
+            lacks what it needs.
         TianjingError: the configuration is wrong.
     """
     training = load(TrainConfig, config)
     Ranks(0, job.world, job.processes).share(training.micro_batches)
+    if training.tune == "full" and job.distribution == "fsdp2":
+        raise TrainingError(
+            f"job '{job.name}': tune: full writes whole weights, and fsdp2 leaves each process a shard of them",
+            "set distribution: ddp, or train an adapter (tune: lora)",
+        )
     job = _complete(job, training, target)
     folder = folder.absolute()
     shared = {CONFIG: config.read_text(encoding="utf-8")}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tianjing.config import load, parse
 from tianjing.errors import TianjingError
 from training.errors import TrainingError
@@ -89,3 +90,34 @@ def test_every_field_says_what_it_is() -> None:
                 if isinstance(field, ast.AnnAssign):
                     said = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
                     assert said, f"{kind.name}.{ast.unparse(field.target)}"
+
+
+JOBS = {
+    path.name: load(JobConfig, path)
+    for path in sorted((REPOSITORY / "scripts" / "cluster").glob("*.yaml"))
+    if path.name.startswith("job")
+}
+EXAMPLES = sorted((REPOSITORY / "examples" / "training").glob("*.yaml"))
+# What does not train on a GPU has a job of its own.
+ON_CPUS = {"cpu.yaml": "job-cpu.yaml"}
+
+
+@pytest.mark.parametrize("target", ["local", "slurm", "kubernetes", "ray", "skypilot"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_every_shipped_configuration_can_be_launched_with_the_shipped_job(
+    example: Path, target: Target, tmp_path: Path
+) -> None:
+    job = JOBS[ON_CPUS.get(example.name, "job.yaml")].model_copy(update={"image": "registry/a:1"})
+    if target == "local":
+        job = job.model_copy(update={"nodes": 1})
+    result = render(example, job, target, tmp_path / "jobs")
+    assert all((result.folder / name).read_text(encoding="utf-8") for name in result.files)
+
+
+def test_weights_that_are_all_trained_are_not_cut_into_shards(tmp_path: Path) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text("{tune: full, micro_batches: 8}\n", encoding="utf-8")
+    job = JobConfig(gpus_per_node=8, distribution="fsdp2", dataset="/d", out="/o")
+    with pytest.raises(TrainingError, match=r"tune: full(.|\n)*set distribution: ddp"):
+        render(config, job, "slurm", tmp_path / "jobs")
+    render(config, job.model_copy(update={"distribution": "ddp"}), "slurm", tmp_path / "jobs")
