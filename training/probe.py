@@ -84,7 +84,7 @@ def probe(
             "out": str(place / "adapter"),
             "config": settings.model_dump(mode="json"),
             "steps": steps,
-            "rows": [place_of[row] for row in ids],
+            "batches": [[place_of[rows[number].id] for number in batch.rows] for batch in batches],
             "result": str(place / "result.json"),
         }
         (place / "order.json").write_text(json.dumps(order), encoding="utf-8")
@@ -186,7 +186,7 @@ def _main(order: dict[str, Any]) -> None:
     import torch
 
     places = Path(order["dataset"]), Path(order["model"]), Path(order["out"])
-    train(*places, TrainConfig.model_validate(order["config"]), measured=Measured(order["rows"], [Clock()]))
+    train(*places, TrainConfig.model_validate(order["config"]), measured=Measured(order["batches"], [Clock()]))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,9 +16,10 @@ from tianjing.files import atomic_write
 from training.batches import SharedPrefix
 from training.checkpoints import Checkpoints
 from training.errors import TrainingError
+from training.packing import PackedBatch, pack
 from training.plot import loss_plot
 from training.progress import Meter
-from training.rows import IGNORED, TokenRow
+from training.rows import TokenRow
 from training.trainer import SupervisedTokenTrainer
 from training.validation import VALIDATION_LOSS, batches, best_step
 
@@ -44,7 +46,10 @@ class ResumableTrainer(SupervisedTokenTrainer):
     meter: Meter
     """Counts what has been trained on; set before training."""
 
-    _step_rows: tuple[int, ...] = ()
+    def __init__(self, *args: Any, **more: Any):
+        super().__init__(*args, **more)
+        # Loss and rows of each micro-batch of the running step.
+        self._step: list[tuple[torch.Tensor, tuple[int, ...]]] = []
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW, with two learning rates under LoRA+."""
@@ -64,25 +69,28 @@ class ResumableTrainer(SupervisedTokenTrainer):
         return self.optimizer
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """Loss of one micro-batch, with its gradient added up.
-
-        Raises:
-            TrainingError: the loss is not a finite number; names the step and the rows.
-        """
+        """Loss of one micro-batch, with its gradient added up."""
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
-            raise self._not_finite(f"the loss is {loss.item():g}", inputs["rows"])
-        self._step_rows += inputs["rows"]
+        self._step.append((loss, inputs["rows"]))
         self.meter.count(inputs["layout"])
         return loss
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        """The last look before the optimiser: a gradient that is no number would stay in the weights for good."""
+        """The last look before the optimiser: what is no number would stay in the weights for good.
+
+        Once a step, not once a micro-batch: to look at a number waits for all that is queued on the device.
+
+        Raises:
+            TrainingError: a loss or the gradient is not a finite number; names the step and the rows.
+        """
         norm = super()._clip_grad_norm(model)
-        rows, self._step_rows = self._step_rows, ()
-        value = float(norm)
-        if not value < float("inf"):
-            raise self._not_finite(f"the norm of the gradient is {value:g}", rows)
+        step, self._step = self._step, []
+        *losses, value = torch.stack([*(loss.float() for loss, _ in step), torch.as_tensor(norm).float()]).tolist()
+        for loss, (_, rows) in zip(losses, step, strict=True):
+            if not math.isfinite(loss):
+                raise self._not_finite(f"the loss is {loss:g}", rows)
+        if not math.isfinite(value):
+            raise self._not_finite(f"the norm of the gradient is {value:g}", [row for _, rows in step for row in rows])
         return norm
 
     def _not_finite(self, what: str, rows: Sequence[int]) -> TrainingError:
@@ -108,16 +116,16 @@ class ResumableTrainer(SupervisedTokenTrainer):
         Raises:
             TrainingError: it is not a finite number.
         """
-        total, tokens = 0.0, 0
-        collate = SharedPrefix()
+        losses: list[torch.Tensor] = []
+        tokens = 0
         self.model_wrapped.eval()
         with torch.no_grad():
-            for rows in batches(self.validation, self.args.per_device_train_batch_size):
-                inputs = self._prepare_inputs(collate(rows))
+            for batch in self._validation_batches():
+                inputs = self._prepare_inputs(batch)
                 # Every process evaluates all rows: the loss comes scaled for an average over the processes.
-                loss = self.compute_loss(self.model_wrapped, inputs, num_items_in_batch=1)
-                total += loss.item() / self.accelerator.num_processes
-                tokens += int((inputs["labels"][:, 1:] != IGNORED).sum())
+                losses.append(self.compute_loss(self.model_wrapped, inputs, num_items_in_batch=1).double())
+                tokens += len(inputs["predicting"])
+        total = torch.stack(losses).sum().item() / self.accelerator.num_processes
         metrics = {VALIDATION_LOSS: total / tokens}
         if not metrics[VALIDATION_LOSS] < float("inf"):
             raise TrainingError(
@@ -127,6 +135,15 @@ class ResumableTrainer(SupervisedTokenTrainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _validation_batches(self) -> Iterator[dict[str, Any]]:
+        """All rows of `validation`, laid out as those of the training set."""
+        if not isinstance(self.data_collator, PackedBatch):
+            yield from map(SharedPrefix(), batches(self.validation, self.args.per_device_train_batch_size))
+            return
+        ids, labels = [row.input_ids for row in self.validation], [row.labels for row in self.validation]
+        for rows in pack(ids, labels, self.data_collator.room):
+            yield self.data_collator([vars(self.validation[row]) for row in rows])
 
     def restore(self, step: int) -> None:
         """Weights of the checkpoint of `step`; the state of the run stays.

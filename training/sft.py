@@ -41,8 +41,8 @@ _M_MMAP_MAX = -4
 class Measured:
     """A run that is taken to be measured: its rows in a given order, in place of the draw, and what looks on."""
 
-    order: Sequence[int]
-    """Numbers of the chosen rows, micro-batch by micro-batch."""
+    order: Sequence[Sequence[int]]
+    """Numbers of the chosen rows, of each micro-batch."""
     callbacks: Sequence[Any]
     """transformers' TrainerCallbacks."""
 
@@ -249,10 +249,12 @@ def _validation_rows(dataset: Path, tokenizer: Any, config: TrainConfig) -> list
 def _announce(tokens: TokenRows, validation: list[TokenRow], config: TrainConfig) -> None:
     total = sum(len(row.input_ids) for row in tokens.rows)
     supervised = sum(row.supervised for row in tokens.rows)
+    packed = config.pack_tokens
+    size = f"up to {config.micro_batches * packed} tokens" if packed else str(config.batch_rows)
     held_out = f", validation on {len(validation)} rows" if validation else ""
     console.print(
         f"{len(tokens.rows)} rows, {total} tokens ({supervised} supervised), "
-        f"{config.epochs:g} epochs in batches of {config.batch_rows}, seed {config.seed}{held_out}"
+        f"{config.epochs:g} epochs in batches of {size}, seed {config.seed}{held_out}"
     )
     for reason, ids in tokens.dropped.items():
         console.print(f"left out {len(ids)} rows ({reason}): {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}")
@@ -275,7 +277,8 @@ def _trainer(
 
     from training.batches import SharedPrefix
     from training.guard import check_model
-    from training.progress import Evaluations, Meter, ProgressBar, StopAfterStep
+    from training.packing import PackedBatch
+    from training.progress import EpochOrder, Evaluations, Meter, ProgressBar, StopAfterStep
     from training.resumable import ResumableTrainer
 
     dtype = precision(on_gpu=torch.cuda.is_available())
@@ -283,17 +286,18 @@ def _trainer(
     base = load_base(model, dtype, config.quantize)
     check_model(base)
     meter = Meter()
-    blank = ranks.blank_rows(len(tokens.rows), config.micro_rows)
+    blank = _blank(tokens, config, ranks)
     trainer = ResumableTrainer(
         model=base,
         args=_arguments(checkpoints.folder, out, config, ranks),
         train_dataset=_training_rows(tokens, blank),
-        data_collator=SharedPrefix(),
+        data_collator=PackedBatch(config.pack_tokens) if config.pack_tokens else SharedPrefix(),
         processing_class=tokenizer,
         peft_config=_lora(base.config.num_hidden_layers, config),
         callbacks=[
             *([ProgressBar(meter)] if ranks.writes else []),
             *([Evaluations(config.evaluation)] if config.evaluation else []),
+            EpochOrder(),
             StopAfterStep(stop),
             *(measured.callbacks if measured else ()),
         ],
@@ -307,9 +311,19 @@ def _trainer(
     # TRL adds a callback that prints every log line; the bar above shows the same.
     trainer.remove_callback(PrinterCallback)
     layers, top = base.config.num_hidden_layers, config.lora.top_layers
-    if top and top < layers and config.epochs > 1 and not config.lora.trains_base:
+    if top and top < layers and config.epochs > 1 and not config.lora.trains_base and not config.pack_tokens:
         _keep_trunk(trainer, layers - top, len(tokens.rows))
     return trainer
+
+
+def _blank(tokens: TokenRows, config: TrainConfig, ranks: Ranks) -> int:
+    """Rows that teach nothing, so that every process has as many micro-batches."""
+    if config.pack_tokens is None:
+        return ranks.blank_rows(len(tokens.rows), config.micro_rows)
+    from training.packing import pack
+
+    ids, labels = [row.input_ids for row in tokens.rows], [row.labels for row in tokens.rows]
+    return ranks.blank_bins(len(pack(ids, labels, config.pack_tokens)))
 
 
 def _lora(layers: int, config: TrainConfig) -> Any:
@@ -329,13 +343,14 @@ def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
     import torch
     from trl import SFTConfig
 
+    on_gpu = torch.cuda.is_available()
     # Beside the artefact: the work folder goes when the run is finished.
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.parent / "tensorboard" / out.name))
     return SFTConfig(
         output_dir=str(work),
         run_name=out.name,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=precision(on_gpu=torch.cuda.is_available()) == "bfloat16",
+        use_cpu=not on_gpu,
+        bf16=precision(on_gpu=on_gpu) == "bfloat16",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.micro_rows,
         gradient_accumulation_steps=ranks.share(config.micro_batches),
@@ -345,8 +360,10 @@ def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
         warmup_steps=config.warmup_ratio,
         weight_decay=config.weight_decay,
         max_length=config.max_length_tokens,
-        # Rows share their common prefix instead (training.batches).
+        # Rows share their common prefix instead (training.batches), in bins of our own (training.packing).
         packing=False,
+        # A loss that is no number ends the run; to look at each here would wait for the device.
+        logging_nan_inf_filter=False,
         gradient_checkpointing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
@@ -357,7 +374,9 @@ def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
         report_to=config.report_to,
         seed=config.seed,
         dataloader_num_workers=0,
-        dataloader_pin_memory=False,
+        # Bins differ in their rows, and blank ones make them even (training.ranks).
+        accelerator_config={"even_batches": config.pack_tokens is None, "non_blocking": on_gpu},
+        dataloader_pin_memory=on_gpu,
     )
 
 

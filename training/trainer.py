@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 from trl import SFTTrainer
 
 from training.batches import SharedPrefix, StratifiedRows
 from training.head import HeadLoss, SupervisedHead
-from training.rows import IGNORED
+from training.packing import PackedBatch, PackedRows
 from training.trunk import MAX_KEPT_BYTES, OnRows, Trunk, run
 
 
@@ -29,10 +30,16 @@ class SupervisedTokenTrainer(SFTTrainer):
     blank_rows: int = 0
     """Rows at the end of the dataset that teach nothing (`training.ranks`)."""
 
-    order: Sequence[int] | None = None
-    """Numbers of the rows of an epoch in their order, in place of the draw."""
+    order: Sequence[Sequence[int]] | None = None
+    """Numbers of the rows of each micro-batch of an epoch, in place of the draw."""
 
     _head: SupervisedHead | None = None
+
+    def __init__(self, *args: Any, **more: Any):
+        super().__init__(*args, **more)
+        # Of each micro-batch since the last log: sums of entropy and of correct choices [2], supervised tokens, tokens.
+        # The sums stay on the device: reading one would wait for all that is queued there.
+        self._unread: dict[str, list[tuple[torch.Tensor, int, int]]] = {"train": [], "eval": []}
 
     def keep_trunk(self, first_adapted: int, on_rows: OnRows) -> bool:
         """Compute everything below layer `first_adapted` now, once, for every row.
@@ -71,8 +78,28 @@ class SupervisedTokenTrainer(SFTTrainer):
             micro_batches,
             self.args.seed,
             self.blank_rows,
+            [row for rows in self.order for row in rows] if self.order is not None else None,
+        )
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Micro-batches of so many rows, or of so many tokens where the collator packs."""
+        if not isinstance(self.data_collator, PackedBatch):
+            return super().get_train_dataloader()
+        dataset: Any = self.train_dataset
+        bins = PackedRows(
+            list(dataset["input_ids"]),
+            list(dataset["labels"]),
+            self.data_collator.room,
+            self.args.gradient_accumulation_steps * self.args.world_size,
+            self.args.seed,
+            self.blank_rows,
             self.order,
         )
+        loader: Any = DataLoader(
+            dataset, batch_sampler=bins, collate_fn=self.data_collator, pin_memory=self.args.dataloader_pin_memory
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -93,35 +120,42 @@ class SupervisedTokenTrainer(SFTTrainer):
         decoder = self.upper if "inputs_embeds" in inputs else causal.get_decoder()
         with self.accelerator.autocast():
             hidden_BTD = run(decoder, inputs)
-        labels_BT = inputs["labels"][:, 1:]
-        supervised_BT = labels_BT != IGNORED
-        targets_S = labels_BT[supervised_BT]
-        weights_S = inputs["loss_weights"][:, 1:][supervised_BT]
+        # Told by the collator: to look for the labels here would wait for the device.
+        places_S = inputs["predicting"]
+        targets_S = inputs["labels"][0].index_select(0, places_S + 1)
+        weights_S = inputs["loss_weights"][0].index_select(0, places_S + 1)
         if self._head is None:
             self._head = SupervisedHead(causal.lm_head.weight)
-        loss = self._head(hidden_BTD[:, :-1][supervised_BT], targets_S, weights_S)
+        loss = self._head(hidden_BTD[0].index_select(0, places_S), targets_S, weights_S)
         count = torch.as_tensor(num_items_in_batch if num_items_in_batch is not None else targets_S.numel())
         self._record(loss, inputs["input_ids"].numel())
         # A batch without a label reduces to a finite zero rather than 0 / 0.
         return loss.total / count.clamp(min=1)
 
     def _record(self, loss: HeadLoss, tokens: int) -> None:
-        """The metrics that TRL logs under the same names."""
+        """Keep what TRL logs of a micro-batch, unread."""
         mode = "train" if self.model is not None and self.model.training else "eval"
-        entropy, correct, supervised, all_tokens = self._over_processes(
-            loss.entropy_S.sum(), loss.correct_S.sum(), loss.correct_S.numel(), tokens
-        )
-        self._metrics[mode]["entropy"].append(entropy / max(1, supervised))
-        self._metrics[mode]["mean_token_accuracy"].append(correct / max(1, supervised))
-        if mode == "train":
-            self._total_train_tokens += int(all_tokens)
-        self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
+        sums = torch.stack([loss.entropy_S.sum(), loss.correct_S.sum()])
+        self._unread[mode].append((sums, loss.correct_S.numel(), tokens))
 
-    def _over_processes(self, *numbers: Any) -> list[float]:
-        """Each number summed over the processes."""
-        own = torch.tensor([float(number) for number in numbers], device=self.accelerator.device)
-        summed: Any = self.accelerator.reduce(own, "sum")
-        return [float(number) for number in summed]
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """With the metrics that TRL logs, under its names: means over the micro-batches since the last log."""
+        for mode, unread in self._unread.items():
+            if unread:
+                self._read(mode, unread)
+                unread.clear()
+        super().log(logs, start_time)
+
+    def _read(self, mode: str, unread: list[tuple[torch.Tensor, int, int]]) -> None:
+        sums = torch.stack([sums for sums, *_ in unread]).double()
+        counts = torch.tensor([counts for _, *counts in unread], dtype=sums.dtype, device=sums.device)
+        summed: Any = self.accelerator.reduce(torch.cat([sums, counts], dim=1), "sum")
+        for entropy, correct, supervised, tokens in summed.tolist():
+            self._metrics[mode]["entropy"].append(entropy / max(1, supervised))
+            self._metrics[mode]["mean_token_accuracy"].append(correct / max(1, supervised))
+            if mode == "train":
+                self._total_train_tokens += int(tokens)
+            self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
 
 
 def _through(wrapped: Any, inner: Any, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
