@@ -26,7 +26,7 @@ _ATTENTION = (
 _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 
 
-def set_up(model: Any, checkpointing: Checkpointing, compiled: bool) -> None:
+def set_up(model: Any, checkpointing: Checkpointing, compiled: bool, backend: str = "inductor") -> None:
     """Settle how each layer of an adapted model's decoder is run.
 
     Args:
@@ -35,6 +35,7 @@ def set_up(model: Any, checkpointing: Checkpointing, compiled: bool) -> None:
             al. 2016, arXiv 1604.06174); `selective` keeps what is dear to compute, the products with frozen weights and
             the attention, and computes again what is cheap (Korthikanti et al. 2022, arXiv 2205.05198).
         compiled: for shapes that stay the same from batch to batch.
+        backend: of torch.compile.
     """
     _spare_casts(model)
     decoder = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
@@ -43,7 +44,7 @@ def set_up(model: Any, checkpointing: Checkpointing, compiled: bool) -> None:
         if checkpointing != "none":
             layer.forward = _recomputed(layer.forward, context)
         if compiled:
-            layer.compile(dynamic=False)
+            layer.compile(dynamic=False, backend=backend)
 
 
 def largest_rank(model: Any) -> int:

@@ -159,9 +159,9 @@ def working_set(shape: Shape, precision: Precision, layout: Layout) -> int:
     return max(mlp, 2 * beside) + 2 * T * shape.width * e
 
 
-def head_buffers(shape: Shape, precision: Precision, supervised: int) -> int:
+def head_buffers(shape: Shape, precision: Precision, supervised: int, chunk: int = CHUNK) -> int:
     """The scores of a chunk of supervised tokens: in the matrix' own type, and twice in fp32 (`training.head`)."""
-    return min(CHUNK, supervised) * shape.vocabulary * (precision.weights + 2 * _FP32)
+    return min(chunk, supervised) * shape.vocabulary * (precision.weights + 2 * _FP32)
 
 
 @dataclass(frozen=True)

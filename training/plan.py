@@ -149,7 +149,7 @@ def _seconds(measured: Probe | None, run: Epochs, memory: Memory) -> float | Non
         return None
     steps = measured.seconds_per_token * sum(micro.tokens for micro in run.all)
     trunk = measured.trunk_seconds_per_token * run.row_tokens if memory.kept_states else 0.0
-    return measured.start_seconds + trunk + steps
+    return measured.start_seconds + measured.warm_up_seconds + trunk + steps
 
 
 def _remedies(

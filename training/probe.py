@@ -38,6 +38,8 @@ class Probe:
     """Of a step, for each token that the decoder computes."""
     start_seconds: float
     """From the start of the process to a trainer that could begin."""
+    warm_up_seconds: float
+    """By how much the first step took longer than its tokens: memory, and compilation where layers are compiled."""
     trunk_seconds_per_token: float
     """Of keeping the states of frozen layers, where they are kept."""
     peak: int
@@ -109,10 +111,12 @@ def probe(
     ][: len(seconds)]
     # The first step also allocates; a run of one step has no other.
     timed = slice(1, None) if len(seconds) > 1 else slice(None)
+    seconds_per_token = sum(seconds[timed]) / sum(per_step[timed])
     return Probe(
         steps=len(seconds[timed]),
-        seconds_per_token=sum(seconds[timed]) / sum(per_step[timed]),
+        seconds_per_token=seconds_per_token,
         start_seconds=measured["start_seconds"],
+        warm_up_seconds=max(0.0, seconds[0] - seconds_per_token * per_step[0]),
         trunk_seconds_per_token=measured["trunk_seconds"]
         / sum(len(row.input_ids) for row in rows if row.id in place_of),
         peak=measured["peak"],

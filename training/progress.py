@@ -72,14 +72,21 @@ class ProgressBar(TrainerCallback):
             "train", total=state.max_steps, completed=state.global_step, loss="–", speed="–", padding="–"
         )
         self._first_step, self._started = state.global_step, time.monotonic()
+        self._warm = self._started
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         assert self._progress is not None
-        elapsed = time.monotonic() - self._started
+        now = time.monotonic()
+        elapsed = now - self._started
+        if state.global_step == self._first_step + 1:
+            self._warm = now
         speed, padding = f"{self._meter.tokens / max(elapsed, 1e-9):.0f}", f"{self._meter.padding:.0%}"
         self._progress.update(self._bar, completed=state.global_step, speed=speed, padding=padding)
         if not self._console.is_terminal and state.global_step % _LINE_EVERY_STEPS == 0:
-            left = elapsed / (state.global_step - self._first_step) * (state.max_steps - state.global_step)
+            # The first step also warms up (and compiles), which no other does again.
+            done = state.global_step - self._first_step
+            each = (now - self._warm) / (done - 1) if done > 1 else elapsed
+            left = each * (state.max_steps - state.global_step)
             self._console.print(
                 f"train {state.global_step}/{state.max_steps} loss {self._loss} {speed} tok/s, padding {padding}, "
                 f"{left:.0f} s left"

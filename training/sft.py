@@ -277,6 +277,7 @@ def _trainer(
 
     from training.batches import SharedPrefix
     from training.guard import check_model
+    from training.layers import set_up
     from training.packing import PackedBatch
     from training.progress import EpochOrder, Evaluations, Meter, ProgressBar, StopAfterStep
     from training.resumable import ResumableTrainer
@@ -302,6 +303,7 @@ def _trainer(
             *(measured.callbacks if measured else ()),
         ],
     )
+    set_up(trainer.model, config.checkpointing, config.compile)
     trainer.order = measured.order if measured else None
     trainer.blank_rows = blank
     trainer.checkpoints, trainer.meter = checkpoints, meter
@@ -364,7 +366,7 @@ def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
         packing=False,
         # A loss that is no number ends the run; to look at each here would wait for the device.
         logging_nan_inf_filter=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=False,  # ours keeps what is dear (training.layers)
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
         save_strategy="steps",

@@ -1,6 +1,6 @@
 """TRL's SFTTrainer with a head that meets the vocabulary matrix only where a label stands.
 
-Shape suffixes: B rows, T tokens, D model width, S supervised tokens.
+Shape suffixes: S supervised tokens.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from trl import SFTTrainer
 from training.batches import SharedPrefix, StratifiedRows
 from training.head import HeadLoss, SupervisedHead
 from training.packing import PackedBatch, PackedRows
+from training.step import batch_loss
 from training.trunk import MAX_KEPT_BYTES, OnRows, Trunk, run
 
 
@@ -116,21 +117,21 @@ class SupervisedTokenTrainer(SFTTrainer):
 
     def _loss(self, inner: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
         """This process' part of the loss; `inner` is the adapted model without what wraps it for several processes."""
-        causal = inner.get_base_model()
-        decoder = self.upper if "inputs_embeds" in inputs else causal.get_decoder()
-        with self.accelerator.autocast():
-            hidden_BTD = run(decoder, inputs)
-        # Told by the collator: to look for the labels here would wait for the device.
-        places_S = inputs["predicting"]
-        targets_S = inputs["labels"][0].index_select(0, places_S + 1)
-        weights_S = inputs["loss_weights"][0].index_select(0, places_S + 1)
-        if self._head is None:
-            self._head = SupervisedHead(causal.lm_head.weight)
-        loss = self._head(hidden_BTD[0].index_select(0, places_S), targets_S, weights_S)
-        count = torch.as_tensor(num_items_in_batch if num_items_in_batch is not None else targets_S.numel())
+        loss = self._score(inner, inputs)
+        supervised = loss.correct_S.numel()
+        count = torch.as_tensor(num_items_in_batch if num_items_in_batch is not None else supervised)
         self._record(loss, inputs["input_ids"].numel())
         # A batch without a label reduces to a finite zero rather than 0 / 0.
         return loss.total / count.clamp(min=1)
+
+    def _score(self, inner: Any, inputs: dict[str, Any]) -> HeadLoss:
+        """The losses of the supervised tokens of one laid-out batch."""
+        causal = inner.get_base_model()
+        decoder = self.upper if "inputs_embeds" in inputs else causal.get_decoder()
+        # The weight is another tensor after its shards were gathered anew.
+        if self._head is None or self._head.matrix_VD is not causal.lm_head.weight:
+            self._head = SupervisedHead(causal.lm_head.weight)
+        return batch_loss(decoder, self._head, inputs, self.accelerator.autocast())
 
     def _record(self, loss: HeadLoss, tokens: int) -> None:
         """Keep what TRL logs of a micro-batch, unread."""

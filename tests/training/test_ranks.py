@@ -69,12 +69,16 @@ def losses(adapter: Path) -> list[float]:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(tmp_path: Path, tiny_model: Path) -> None:
+@pytest.mark.parametrize(
+    ("batches", "steps"),
+    [("micro_rows: 3, micro_batches: 4", 3), ("max_length_tokens: 256, pack_tokens: 384, micro_batches: 4", 4)],
+)
+def test_two_processes_learn_what_one_does(batches: str, steps: int, tmp_path: Path, tiny_model: Path) -> None:
     data = make_dataset(
         tmp_path / "dataset", [example(n) for n in range(29)]
     )  # the last step of an epoch is short, its last micro-batch too
     config = tmp_path / "train.yaml"
-    config.write_text("{epochs: 2, micro_rows: 3, micro_batches: 4, learning_rate: 5e-3, threads: 1}", encoding="utf-8")
+    config.write_text(f"{{epochs: 2, {batches}, learning_rate: 5e-3, threads: 1}}", encoding="utf-8")
     script = tmp_path / "run.py"
     script.write_text(_RUN_IN_FP32, encoding="utf-8")
 
@@ -86,7 +90,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, tiny_model: Path) -> 
     one, two = tmp_path / "one", tmp_path / "two"
     run(one)
     run(two, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    assert len(losses(one)) == 6
+    assert len(losses(one)) == 2 * steps
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
     assert losses(one)[-1] < losses(one)[0]
     assert not (tmp_path / ".work" / "two").exists()

@@ -21,6 +21,7 @@ _ONE_BASE_A_GPU: dict[str, Any] = {
     "warmup_ratio": 0.03,
     "max_length_tokens": 4096,
     "pack_tokens": 4096,
+    "compile": True,
     "save_every_steps": 50,
 }
 
@@ -39,6 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "warmup_ratio": 0.03,
         "max_length_tokens": 4096,
         "pack_tokens": 4096,
+        "compile": True,
         "micro_batches": 32,
         "save_every_steps": 25,
     },

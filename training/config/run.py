@@ -87,6 +87,15 @@ class TrainConfig(StrictModel):
     micro_rows; at least max_length_tokens. A step then has micro_batches x pack_tokens tokens. For GPUs, which want
     every pass full and of one shape. None, for CPUs, where rows side by side are faster; by kernel blocks of 128."""
 
+    compile: bool = False
+    """Compile the decoder's layers (torch.compile): fewer and larger kernels, for a cold start of a minute or more. For
+    GPUs, and with pack_tokens alone: each other shape of a batch would be compiled anew."""
+
+    checkpointing: Literal["none", "selective", "full"] = "none"
+    """What is computed again in the backward pass to save memory: `selective` what is cheap, between the matrix
+    products and the attention; `full` every layer, half as much again of the arithmetic of LoRA. For what does not fit
+    otherwise."""
+
     learning_rate: float = Field(5e-4, gt=0)
     """Peak of the schedule; LoRA wants about ten times the rate of full fine-tuning."""
 
@@ -136,16 +145,30 @@ class TrainConfig(StrictModel):
         return value
 
     @model_validator(mode="after")
+    def _compiles_one_shape(self) -> TrainConfig:
+        if self.compile and self.pack_tokens is None:
+            why = "compiles each shape anew, and rows side by side have many; set pack_tokens, or compile: false"
+            raise self._refused("compile", why)
+        if self.checkpointing == "selective" and self.pack_tokens is not None and not self.compile:
+            why = "cannot look into the kernel of packed rows unless it is compiled with its layer; set compile: true"
+            raise self._refused("checkpointing", why)
+        return self
+
+    @model_validator(mode="after")
     def _every_row_fits_a_bin(self) -> TrainConfig:
         if self.pack_tokens is not None and self.pack_tokens < self.max_length_tokens:
             why = (
                 f"less than max_length_tokens ({self.max_length_tokens}): a row must fit one forward pass; raise the "
                 "one or lower the other"
             )
-            problem = PydanticCustomError("bin", "{why}", {"why": why})
-            found = InitErrorDetails(type=problem, loc=("pack_tokens",), input=self.pack_tokens)
-            raise ValidationError.from_exception_data("TrainConfig", [found])
+            raise self._refused("pack_tokens", why)
         return self
+
+    def _refused(self, field: str, why: str) -> ValidationError:
+        """With the field's own place, so that the message names its line."""
+        problem = PydanticCustomError("refused", "{why}", {"why": why})
+        found = InitErrorDetails(type=problem, loc=(field,), input=getattr(self, field))
+        return ValidationError.from_exception_data("TrainConfig", [found])
 
     @model_validator(mode="after")
     def _can_be_served(self) -> TrainConfig:
