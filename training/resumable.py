@@ -6,10 +6,12 @@ import contextlib
 import math
 import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import Trainer, TrainerState
 
 from tianjing.files import atomic_write
@@ -20,10 +22,12 @@ from training.packing import PackedBatch, pack
 from training.plot import loss_plot
 from training.progress import Meter
 from training.rows import TokenRow
+from training.shards import is_sharded, load_adapter, load_state, whole, whole_adapter, whole_state
 from training.trainer import SupervisedTokenTrainer
 from training.validation import VALIDATION_LOSS, batches, best_step
 
-_STATE = "trainer_state.json"
+# Names that transformers gives the files of a checkpoint.
+_STATE, _OPTIMISER, _SCHEDULE = "trainer_state.json", "optimizer.pt", "scheduler.pt"
 _NAMED_ROWS = 12
 
 
@@ -85,7 +89,9 @@ class ResumableTrainer(SupervisedTokenTrainer):
         """
         norm = super()._clip_grad_norm(model)
         step, self._step = self._step, []
-        *losses, value = torch.stack([*(loss.float() for loss, _ in step), torch.as_tensor(norm).float()]).tolist()
+        *losses, value = torch.stack(
+            [*(loss.float() for loss, _ in step), torch.as_tensor(whole(norm)).float()]
+        ).tolist()
         for loss, (_, rows) in zip(losses, step, strict=True):
             if not math.isfinite(loss):
                 raise self._not_finite(f"the loss is {loss:g}", rows)
@@ -182,6 +188,38 @@ class ResumableTrainer(SupervisedTokenTrainer):
                 self.checkpoints.retain(best_step(self.state.log_history))
                 atomic_write(self.checkpoints.folder / "loss.svg", loss_plot(self.state.log_history))
             self.accelerator.wait_for_everyone()
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """The adapter, whole also where its weights lie in shards."""
+        if not is_sharded(self.model):  # type: ignore[arg-type]
+            super().save_model(output_dir, _internal_call)
+            return
+        weights = whole_adapter(self.model)
+        if self.args.should_save:
+            self._save(output_dir, state_dict=weights)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not is_sharded(self.model):  # type: ignore[arg-type]
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        state = whole_state(self.optimizer)
+        if self.args.should_save:
+            torch.save(state, Path(output_dir) / _OPTIMISER)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / _SCHEDULE)  # type: ignore[union-attr]
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if not is_sharded(self.model):  # type: ignore[arg-type]
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        load_adapter(self.model, load_file(Path(resume_from_checkpoint) / "adapter_model.safetensors"))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or not is_sharded(self.model):  # type: ignore[arg-type]
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        load_state(self.optimizer, torch.load(Path(checkpoint) / _OPTIMISER, map_location="cpu", weights_only=True))
+        schedule: Any = self.lr_scheduler
+        schedule.load_state_dict(torch.load(Path(checkpoint) / _SCHEDULE, weights_only=True))
 
     @contextlib.contextmanager
     def _explained_failure(self) -> Iterator[None]:

@@ -97,6 +97,8 @@ def _train(
         import torch
         import transformers
 
+        from training.shards import is_sharded, whole_adapter
+
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(config.threads or ranks.threads)
@@ -111,17 +113,20 @@ def _train(
     trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop, measured)
     try:
         seconds = _run(trainer, checkpoints, config, resume, stop)
+        # Where the weights lie in shards, every process has a part in what the first one writes.
+        sharded = is_sharded(trainer.model)
+        best = _take_best(trainer, config) if ranks.writes or sharded else None
+        weights = whole_adapter(trainer.model) if sharded else None
     finally:
         leave()
     if not ranks.writes:
         return
 
-    best = _take_best(trainer, config)
     history = trainer.state.log_history
     with artefact(out, kind="adapter", inputs=[dataset, model], parameters=config.result_fields()) as result:
         from training.plot import loss_plot
 
-        trainer.model.save_pretrained(result.dir)
+        trainer.model.save_pretrained(result.dir, state_dict=weights)
         (result.dir / "README.md").unlink(missing_ok=True)  # peft's empty model card; the manifest says more
         _settle_config(result.dir / "adapter_config.json", model.name)
         tokenizer.save_pretrained(result.dir)
