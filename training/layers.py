@@ -26,7 +26,9 @@ _ATTENTION = (
 _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 
 
-def set_up(model: Any, checkpointing: Checkpointing, compiled: bool, backend: str = "inductor") -> None:
+def set_up(
+    model: Any, checkpointing: Checkpointing, compiled: bool, backend: str | Callable[..., Any] = "inductor"
+) -> None:
     """Settle how each layer of an adapted model's decoder is run.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from tianjing.dataset import read_examples
 from tianjing.models.precision import precision
 from training.audit import Epochs, TaskTokens, by_task, epochs
 from training.config import TrainConfig
+from training.config.run import BLOCK
 from training.devices import CONTEXT_BYTES, Device, device
 from training.errors import TrainingError
-from training.memory import Memory, Precision, Shape, adapted_layers, estimate, step_part
+from training.head import ACCELERATOR_CHUNK, CHUNK
+from training.memory import Memory, Precision, Shape, adapted_layers, base_weights, estimate, step_part
 from training.probe import Probe, peak_bytes, probe
 from training.rows import TokenRows, choose, tokenize
 
@@ -101,8 +103,10 @@ def make_plan(
 
     def peak(laid_out: Epochs, settings: TrainConfig) -> Memory:
         # On an accelerator the file is read piece by piece; on a CPU it is mapped into the process.
-        at_rest = stored if target.is_cpu else shape.parameters * size.weights
-        return estimate(shape, settings, size, laid_out, runtime, at_rest)
+        at_rest = stored if target.is_cpu else base_weights(shape, settings, size)
+        return estimate(
+            shape, settings, size, laid_out, runtime, at_rest, CHUNK if target.is_cpu else ACCELERATOR_CHUNK
+        )
 
     memory = peak(run, config)
     measured = None
@@ -169,16 +173,13 @@ def _remedies(
         if found < plan.memory.peak:
             remedies.append(Remedy(change, found, found <= plan.device.capacity))
 
-    micro_rows = config.micro_rows // 2
-    while micro_rows >= 1:
-        micro_batches = -(-config.batch_rows // micro_rows)
-        change = {"micro_rows": micro_rows, "micro_batches": micro_batches}
+    for change in _smaller_micro_batches(config):
+        text = " with ".join(f"{field}: {value}" for field, value in change.items())
+        offer(text, config.model_copy(update=change), tokens.rows)
+    for checkpointing in _more_checkpointing(config):
         offer(
-            f"micro_rows: {micro_rows} with micro_batches: {micro_batches}",
-            config.model_copy(update=change),
-            tokens.rows,
+            f"checkpointing: {checkpointing}", config.model_copy(update={"checkpointing": checkpointing}), tokens.rows
         )
-        micro_rows //= 2
     if (half := adapted_layers(shape, config) // 2) >= 1:
         lora = config.lora.model_copy(update={"top_layers": half})
         offer(f"lora.top_layers: {half}", config.model_copy(update={"lora": lora}), tokens.rows)
@@ -188,6 +189,23 @@ def _remedies(
         lost = len(tokens.rows) - len(short)
         offer(f"max_length_tokens: {limit} (leaves out {lost} rows more)", config, short)
     return remedies
+
+
+def _smaller_micro_batches(config: TrainConfig) -> Iterator[dict[str, int]]:
+    """Changes that halve the micro-batch again and again and leave the step as it is."""
+    field, size, least = "micro_rows", config.micro_rows, 1
+    if config.pack_tokens is not None:
+        field, size, least = "pack_tokens", config.pack_tokens, config.max_length_tokens
+    step = size * config.micro_batches
+    while (size := size // 2) >= least and (field == "micro_rows" or size % BLOCK == 0):
+        yield {field: size, "micro_batches": -(-step // size)}
+
+
+def _more_checkpointing(config: TrainConfig) -> list[str]:
+    """Kinds that keep less than the configuration's, where they can be had."""
+    kinds = ["none", "selective", "full"]
+    less = kinds[kinds.index(config.checkpointing) + 1 :]
+    return [kind for kind in less if kind == "full" or config.compile or config.pack_tokens is None]
 
 
 def runtime_bytes() -> int:

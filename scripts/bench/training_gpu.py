@@ -465,7 +465,7 @@ def measure_peer(shape: str, attention: str, name: str, sequence: int, options: 
         trainer = Trainer(
             model=model,
             args=arguments,
-            train_dataset=[one_sequence(members) for members in bins],  # type: ignore[arg-type]
+            train_dataset=[one_sequence(members) for members in bins],
             data_collator=lambda items: {key: torch.tensor([items[0][key]]) for key in items[0]},
             callbacks=[Clock()],
         )

@@ -83,9 +83,10 @@ def test_selective_checkpointing_computes_no_wide_product_again(monkeypatch: pyt
             return operation(*args, **(kwargs or {}))
 
     counts = {}
-    for checkpointing in ("none", "selective", "full"):
+    kinds: tuple[Checkpointing, ...] = ("none", "selective", "full")
+    for checkpointing in kinds:
         model = adapted()
-        layers.set_up(model, checkpointing, compiled=False)  # type: ignore[arg-type]
+        layers.set_up(model, checkpointing, compiled=False)
         with Products() as products:
             step(model, PackedBatch(160)(ROWS))
         counts[checkpointing] = products.count

@@ -77,13 +77,17 @@ def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 ROWS = [row(0, 9, 1), row(1, 14, 2), row(0, 25, 3), row(2, 7, 4), row(0, 12, 5)]
 
 
+def separate(model: Any) -> torch.Tensor:
+    return torch.stack([alone(model, one) for one in ROWS]).sum()
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_packed_rows_have_the_logits_loss_and_gradients_of_separate_rows(name: str) -> None:
     model = model_of(name)
     batch = PackedBatch(160)(ROWS)
     assert batch["input_ids"].shape == (1, 160)
     assert [group.prefix for group in batch["layout"].groups] == [20, 30, 23]  # shared; for one row all but the last
-    loss, expected = packed(model, batch), sum(alone(model, one) for one in ROWS)
+    loss, expected = packed(model, batch), separate(model)
     assert loss.item() == pytest.approx(expected.item(), abs=1e-4)
     ours, theirs = gradients(model, loss), gradients(model, expected)
     assert ours.keys() == theirs.keys()
@@ -95,7 +99,7 @@ def test_a_sliding_window_is_kept_within_packed_rows() -> None:
     model = model_of("Gemma3TextConfig", sliding_window=8, layer_types=["sliding_attention", "full_attention"])
     reference = model_of("Gemma3TextConfig", sliding_window=8, layer_types=["sliding_attention", "full_attention"])
     reference.set_attn_implementation("eager")
-    expected = sum(alone(reference, one) for one in ROWS)
+    expected = separate(reference)
     loss = packed(model, PackedBatch(160)(ROWS))
     assert loss.item() == pytest.approx(expected.item(), abs=1e-4)
     wider = model_of("Gemma3TextConfig", sliding_window=40, layer_types=["sliding_attention", "full_attention"])
@@ -117,13 +121,13 @@ def test_the_kernel_of_a_gpu_computes_what_the_mask_of_a_cpu_does(
     config = model_of("Gemma3TextConfig", sliding_window=window or 99).config
     config.layer_types = ["sliding_attention" if window else "full_attention"]
     torch.manual_seed(1)
-    states = [torch.randn(1, heads, 256, 16, requires_grad=True) for heads in (4, 2, 2)]
+    query, key, value = (torch.randn(1, heads, 256, 16, requires_grad=True) for heads in (4, 2, 2))
     towards = torch.randn(1, 256, 4, 16)
     made = []
     for blocks in (True, False):
         mask = flex.masks(batch, config, torch.device("cpu"), blocks)[window]
-        out = flex.attend_packed(*states, mask, 0.0, 0.3)
-        made.append((out, *torch.autograd.grad((out * towards).sum(), states)))
+        out = flex.attend_packed(query, key, value, mask, 0.0, 0.3)
+        made.append((out, *torch.autograd.grad((out * towards).sum(), (query, key, value))))
     for kernel, dense in zip(*made, strict=True):
         assert torch.allclose(kernel, dense, atol=1e-5)
 
@@ -253,7 +257,7 @@ def test_a_resumed_epoch_of_several_processes_has_its_own_order() -> None:
     def loader(sampler: Any, rank: int) -> Any:
         packed = isinstance(sampler, PackedRows)
         how: dict[str, Any] = {"batch_sampler": sampler} if packed else {"batch_size": 4, "sampler": sampler}
-        made = DataLoader(ids, collate_fn=list, **how)  # type: ignore[arg-type]
+        made: Any = DataLoader(ids, collate_fn=list, **how)
         return prepare_data_loader(
             made, num_processes=2, process_index=rank, put_on_device=False, even_batches=not packed
         )

@@ -16,6 +16,8 @@ from training.config.serving import unserved
 _BESIDE_THE_RESULT = frozenset(
     ("preset", "model", "dataset", "out", "report_to", "keep_checkpoints", "save_every_steps")
 )
+# Tokens of a block of attention scores, which a kernel computes or leaves out as a whole.
+BLOCK = 128
 _FIELD_OF_SECTION = {"r": "rank"}
 
 
@@ -82,7 +84,7 @@ class TrainConfig(StrictModel):
     micro_batches: int = Field(2, ge=1)
     """Forward passes of one optimiser step, from short to long rows: a step has micro_rows x micro_batches rows."""
 
-    pack_tokens: int | None = Field(None, ge=128, multiple_of=128)
+    pack_tokens: int | None = Field(None, ge=BLOCK, multiple_of=BLOCK)
     """Fill each forward pass with rows up to this many tokens, a prefix that rows share counted once, in place of
     micro_rows; at least max_length_tokens. A step then has micro_batches x pack_tokens tokens. For GPUs, which want
     every pass full and of one shape. None, for CPUs, where rows side by side are faster; by kernel blocks of 128."""
