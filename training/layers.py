@@ -23,6 +23,7 @@ _ATTENTION = (
     "_scaled_dot_product_cudnn_attention",
     "_scaled_dot_product_flash_attention_for_cpu",
 )
+_GRAPHS = 32
 _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 
 
@@ -42,6 +43,10 @@ def set_up(
     _spare_casts(model)
     decoder = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
     context = _keeping_products(largest_rank(model)) if checkpointing == "selective" else None
+    if compiled:
+        # Kinds of layers, with an adapter or without, times training and evaluation: more than torch allows a function
+        # by default, after which it would run uncompiled without a word.
+        torch._dynamo.config.recompile_limit = max(_GRAPHS, torch._dynamo.config.recompile_limit)
     for layer in decoder.layers:
         if checkpointing != "none":
             layer.forward = _recomputed(layer.forward, context)

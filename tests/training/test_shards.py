@@ -38,7 +38,7 @@ def adapted(sharded):
     model = get_peft_model(
         model_of("Qwen3Config"), LoraConfig(r=3, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
     )
-    layers.set_up(model, "full", compiled=False)
+    layers.set_up(model, "full", compiled=sharded, backend="eager")
     if sharded:
         for layer in model.get_base_model().get_decoder().layers:
             fully_shard(layer)
