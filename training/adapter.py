@@ -11,9 +11,13 @@ from tianjing.files import atomic_write
 KIND = "adapter"
 
 
-def save(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
-    """Write the adapter of `model`, tuned on the base of that name, with the tokenizer."""
-    model.save_pretrained(folder)
+def save(model: Any, tokenizer: Any, folder: Path, base: str, weights: dict[str, Any] | None) -> None:
+    """Write the adapter of `model`, tuned on the base of that name, with the tokenizer.
+
+    Args:
+        weights: the whole tensors, where each process holds shards of them.
+    """
+    model.save_pretrained(folder, state_dict=weights)
     (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card; the manifest says more
     settle_config(folder / "adapter_config.json", base)
     tokenizer.save_pretrained(folder)

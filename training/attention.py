@@ -18,6 +18,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from training.errors import TrainingError
+from training.flex import Masks, attend_packed
 
 NAME = "shared_prefix"
 
@@ -39,6 +40,31 @@ class Layout:
         branches = zip(self.forks, self.lengths, strict=True)
         return self.prefix + max(max(second, first + length - second) for (first, second), length in branches)
 
+    @property
+    def tokens(self) -> int:
+        """Length T of the sequence: what the decoder computes."""
+        return self.prefix + self.own
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of the rows, each in full."""
+        return len(self.lengths) * self.prefix + self.own
+
+    @property
+    def own(self) -> int:
+        """Tokens behind the prefix."""
+        return sum(self.lengths)
+
+    @property
+    def room(self) -> int:
+        """Places in which the attention computes them: every row is padded to the longest."""
+        return len(self.lengths) * max(self.lengths)
+
+    @property
+    def padded(self) -> int:
+        """Tokens of the same rows where each is padded to the longest and nothing is shared."""
+        return len(self.lengths) * self.prefix + self.room
+
 
 def attend(
     module: torch.nn.Module,
@@ -48,10 +74,13 @@ def attend(
     attention_mask: torch.Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    layout: Layout | None = None,
+    layout: Layout | Masks | None = None,
     **more: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention output [1, T, H, K]. Without a `layout`, causal attention as transformers computes it.
+
+    Args:
+        layout: of one micro-batch; the masks of `training.flex` where its rows are packed.
 
     Raises:
         TrainingError: a row is longer than the layer's sliding window, or the layer wants more than softmax attention.
@@ -67,6 +96,9 @@ def attend(
         return sdpa_attention_forward(
             module, query_1HTK, key_1GTK, value_1GTK, attention_mask, dropout=dropout, scaling=scaling, **more
         )
+    if isinstance(layout, dict):
+        window = more.get("sliding_window")
+        return attend_packed(query_1HTK, key_1GTK, value_1GTK, layout[window], dropout, scaling), None
     longest = max(layout.lengths)
     window = more.get("sliding_window")
     if window is not None and layout.reach > window:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from tianjing.records import Example, Preference
 from training.attention import Layout
-from training.batches import SharedPrefix, StratifiedRows
+from training.batches import StratifiedRows, lay_out
 from training.config import TrainConfig
+from training.packing import PackedLayout, PackedRows, packed_layout
 from training.rows import TokenRow, TokenRows
 
 
@@ -38,13 +39,13 @@ class MicroBatch:
     """Rows of one forward pass, by number, and how they lie in one sequence."""
 
     rows: tuple[int, ...]
-    layout: Layout
+    layout: Layout | PackedLayout
     supervised: int
 
     @property
     def tokens(self) -> int:
         """Length T of the sequence: what the decoder computes."""
-        return self.layout.prefix + sum(self.layout.lengths)
+        return self.layout.tokens
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,19 @@ class Epochs:
     @property
     def row_tokens(self) -> int:
         """Tokens of the rows of one epoch."""
-        return sum(len(micro.rows) * micro.layout.prefix + sum(micro.layout.lengths) for micro in self.micro[0])
+        return sum(micro.layout.row_tokens for micro in self.micro[0])
 
     @property
     def padded(self) -> int:
         """Tokens that the same micro-batches would compute if each row were padded to the longest beside it."""
-        return sum(len(micro.rows) * (micro.layout.prefix + max(micro.layout.lengths)) for micro in self.micro[0])
+        return sum(micro.layout.padded for micro in self.micro[0])
 
     @property
     def attention_padding(self) -> float:
-        """Share of padding among the queries of the rows' own parts: attention alone pads them to the longest."""
-        real = sum(sum(micro.layout.lengths) for micro in self.micro[0])
-        given = sum(len(micro.rows) * max(micro.layout.lengths) for micro in self.micro[0])
+        """Share of padding among the queries of the rows' own parts, which attention pads to the longest; of packed
+        rows, among all tokens."""
+        real = sum(micro.layout.own for micro in self.micro[0])
+        given = sum(micro.layout.room for micro in self.micro[0])
         return 1 - real / given
 
 
@@ -112,20 +114,31 @@ def epochs(rows: Sequence[TokenRow], config: TrainConfig, on_epoch: Callable[[in
     Args:
         on_epoch: told each finished epoch, from 1.
     """
-    sampler = StratifiedRows([row.input_ids for row in rows], config.micro_rows, config.micro_batches, config.seed)
-    collate = SharedPrefix()
+    ids, labels = [row.input_ids for row in rows], [row.labels for row in rows]
+    sampler: StratifiedRows | PackedRows
+    if config.pack_tokens is None:
+        sampler = StratifiedRows(ids, config.micro_rows, config.micro_batches, config.seed)
+    else:
+        sampler = PackedRows(ids, labels, config.pack_tokens, config.micro_batches, config.seed)
     made = []
     for epoch in range(math.ceil(config.epochs)):
         sampler.set_epoch(epoch)
-        order = list(sampler)
-        micro = []
-        for start in range(0, len(order), config.micro_rows):
-            chosen = order[start : start + config.micro_rows]
-            batch = collate([rows[n].item(n) for n in chosen])
-            micro.append(MicroBatch(tuple(chosen), batch["layout"], sum(rows[n].supervised for n in chosen)))
-        made.append(tuple(micro))
+        made.append(tuple(_laid_out(chosen, rows, config) for chosen in _micro_batches(sampler, config.micro_rows)))
         on_epoch(epoch + 1)
     return Epochs(tuple(made), config.micro_batches, config.epochs)
+
+
+def _micro_batches(sampler: StratifiedRows | PackedRows, micro_rows: int) -> list[list[int]]:
+    if isinstance(sampler, PackedRows):
+        return list(sampler)
+    order = list(sampler)
+    return [order[start : start + micro_rows] for start in range(0, len(order), micro_rows)]
+
+
+def _laid_out(chosen: list[int], rows: Sequence[TokenRow], config: TrainConfig) -> MicroBatch:
+    given = [rows[n].item(n) for n in chosen]
+    layout = lay_out(given).layout if config.pack_tokens is None else packed_layout(given, config.pack_tokens)
+    return MicroBatch(tuple(chosen), layout, sum(rows[n].supervised for n in chosen))
 
 
 def _task(task: str, rows: Sequence[TokenRow]) -> TaskTokens:

@@ -5,7 +5,7 @@ task that is most of the tokens. A causal model computes the same states for the
 is laid out as one sequence, prefix once, then each row's own rest, which attends to the prefix and to itself
 alone (`training.attention`). Loss and gradients are those of the separate rows.
 
-Shape suffixes: T tokens of the laid-out sequence, P tokens of the common prefix.
+Shape suffixes: T tokens of the laid-out sequence, P tokens of the common prefix, S supervised tokens.
 """
 
 from __future__ import annotations
@@ -100,36 +100,23 @@ class StratifiedRows(Sampler[int]):
 class SharedPrefix:
     """Collator: rows {row, input_ids, labels, loss_weights, perhaps fork} to one sequence of batch size 1.
 
-    Gives input_ids, position_ids, labels, loss_weights of shape [1, T], the numbers of the rows, and the layout, which
-    `training.attention` reads; with `states` (one [length, D] for each row of the dataset, which `row` counts) also
-    inputs_embeds [1, T, D].
+    Gives input_ids, position_ids, labels, loss_weights of shape [1, T], predicting [S], the numbers of the rows, and
+    the layout, which `training.attention` reads; with `states` (one [length, D] for each row of the dataset, which
+    `row` counts) also inputs_embeds [1, T, D].
     """
 
     states: Sequence[torch.Tensor] | None = None
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        prefix = _common_prefix([row["input_ids"] for row in rows], [row["labels"] for row in rows])
-        ids = list(rows[0]["input_ids"][:prefix])
-        labels, weights = [IGNORED] * prefix, [0.0] * prefix
-        positions = list(range(prefix))
-        lengths, forks = [], []
-        for row in rows:
-            end = len(row["input_ids"])
-            rest = end - prefix
-            first, second = row.get("fork") or (end, end)
-            ids += row["input_ids"][prefix:]
-            labels += row["labels"][prefix:]
-            weights += row["loss_weights"][prefix:]
-            # The second branch stands behind the first, and goes on from where the first began.
-            positions += (*range(prefix, second), *range(first, first + end - second))
-            lengths.append(rest)
-            forks.append((first - prefix, second - prefix))
+        laid = lay_out(rows)
+        prefix = laid.layout.prefix
         batch: dict[str, Any] = {
-            "input_ids": torch.tensor([ids]),
-            "position_ids": torch.tensor([positions]),
-            "labels": torch.tensor([labels]),
-            "loss_weights": torch.tensor([weights]),
-            "layout": Layout(prefix, tuple(lengths), tuple(forks) if any(row.get("fork") for row in rows) else ()),
+            "input_ids": torch.tensor([laid.ids]),
+            "position_ids": torch.tensor([laid.positions]),
+            "labels": torch.tensor([laid.labels]),
+            "loss_weights": torch.tensor([laid.weights]),
+            "predicting": predicting(laid.labels),
+            "layout": laid.layout,
             "rows": tuple(row["row"] for row in rows if "row" in row),
         }
         if self.states is not None:
@@ -138,7 +125,50 @@ class SharedPrefix:
         return batch
 
 
-def _common_prefix(ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> int:
+@dataclass(frozen=True)
+class LaidOut:
+    """Rows in one sequence; every list has its length T."""
+
+    ids: list[int]
+    labels: list[int]
+    weights: list[float]
+    positions: list[int]
+    layout: Layout
+
+
+def lay_out(rows: Sequence[dict[str, Any]]) -> LaidOut:
+    """The common prefix of `rows` once, then each row's own part; positions are those of the row alone."""
+    prefix = common_prefix([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+    ends = [len(row["input_ids"]) for row in rows]
+    forks = [row.get("fork") or (end, end) for row, end in zip(rows, ends, strict=True)]
+    forked = any(row.get("fork") for row in rows)
+    laid = LaidOut(
+        ids=list(rows[0]["input_ids"][:prefix]),
+        labels=[IGNORED] * prefix,
+        weights=[0.0] * prefix,
+        positions=list(range(prefix)),
+        layout=Layout(
+            prefix,
+            tuple(end - prefix for end in ends),
+            tuple((first - prefix, second - prefix) for first, second in forks) if forked else (),
+        ),
+    )
+    for row, end, (first, second) in zip(rows, ends, forks, strict=True):
+        laid.ids.extend(row["input_ids"][prefix:])
+        laid.labels.extend(row["labels"][prefix:])
+        laid.weights.extend(row["loss_weights"][prefix:])
+        # The second branch stands behind the first, and goes on from where the first began.
+        laid.positions.extend((*range(prefix, second), *range(first, first + end - second)))
+    return laid
+
+
+def predicting(labels: Sequence[int]) -> torch.Tensor:
+    """Places [S] of the tokens that predict a supervised one: each stands before it."""
+    places = [place - 1 for place, label in enumerate(labels) if place and label != IGNORED]
+    return torch.tensor(places, dtype=torch.long)
+
+
+def common_prefix(ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> int:
     """Length P of what all rows open with; it ends before the last prompt token of every row.
 
     That token predicts the row's first supervised one, so it must stand in the row's own part.

@@ -17,6 +17,8 @@ import torch
 
 # Tokens at a time: 256 rows of 151,936 scores are 156 MB in fp32. Smaller chunks are slower on two cores.
 CHUNK = 256
+# An accelerator reads the whole matrix for each chunk, which 256 rows do not outweigh; 1,024 take 1.6 GB there.
+ACCELERATOR_CHUNK = 1024
 
 
 class HeadLoss(NamedTuple):
@@ -44,6 +46,7 @@ class SupervisedHead:
     def __init__(self, matrix_VD: torch.Tensor, compute: torch.dtype | None = None):
         self.matrix_VD = matrix_VD
         self.compute = compute or matrix_VD.dtype
+        self.chunk = CHUNK if matrix_VD.device.type == "cpu" else ACCELERATOR_CHUNK
         self._buffers: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     def __call__(self, hidden_SD: torch.Tensor, targets_S: torch.Tensor, weights_S: torch.Tensor) -> HeadLoss:
@@ -78,8 +81,8 @@ class _Loss(torch.autograd.Function):
         gradient_VD = torch.zeros_like(trained_VD, dtype=torch.float32) if trained_VD.requires_grad else None
         entropy_S = torch.empty(len(targets_S), device=hidden_SD.device)
         correct_S = torch.empty(len(targets_S), device=hidden_SD.device, dtype=torch.bool)
-        for start in range(0, len(targets_S), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(targets_S), head.chunk):
+            part = slice(start, start + head.chunk)
             target_C1, weight_C = targets_S[part, None], weights_S[part]
             own_CV, scores_CV, p_CV = head.buffers(len(weight_C))
             torch.mm(hidden_SD[part].to(head.compute), matrix_VD.T, out=own_CV)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from typing import Any
 from tianjing.models.precision import precision
 from training.audit import Epochs, TaskTokens, by_task, epochs
 from training.config import TrainConfig
+from training.config.run import BLOCK
 from training.continued import inherit
 from training.devices import CONTEXT_BYTES, Device, device
 from training.errors import TrainingError
 from training.full import disk_bytes
-from training.memory import Memory, Precision, Shape, adapted_layers, estimate, step_part
+from training.head import ACCELERATOR_CHUNK, CHUNK
+from training.memory import Memory, Precision, Shape, adapted_layers, base_weights, estimate, step_part
 from training.probe import Probe, peak_bytes, probe
 from training.rows import TokenRows, stop_tokens
 from training.selection import Scene, choose_rows, tokenize_rows
@@ -107,8 +109,9 @@ def make_plan(
     def peak(laid_out: Epochs, settings: TrainConfig) -> Memory:
         own = Precision.named(number_format, settings.tune == "full")
         # On an accelerator the file is read piece by piece; on a CPU it is mapped into the process.
-        at_rest = stored if target.is_cpu else shape.parameters * own.weights
-        return estimate(shape, settings, own, laid_out, runtime, at_rest)
+        at_rest = stored if target.is_cpu else base_weights(shape, settings, own)
+        chunk = CHUNK if target.is_cpu else ACCELERATOR_CHUNK
+        return estimate(shape, settings, own, laid_out, runtime, at_rest, chunk)
 
     memory = peak(run, config)
     measured = None
@@ -157,7 +160,7 @@ def _seconds(measured: Probe | None, run: Epochs, once: bool) -> float | None:
         return None
     steps = measured.seconds_per_token * sum(micro.tokens for micro in run.all)
     before = measured.once_seconds_per_token * run.row_tokens if once else 0.0
-    return measured.start_seconds + before + steps
+    return measured.start_seconds + measured.warm_up_seconds + before + steps
 
 
 def _remedies(
@@ -177,16 +180,13 @@ def _remedies(
         if found < plan.memory.peak:
             remedies.append(Remedy(change, found, found <= plan.device.capacity))
 
-    micro_rows = config.micro_rows // 2
-    while micro_rows >= 1:
-        micro_batches = -(-config.batch_rows // micro_rows)
-        change = {"micro_rows": micro_rows, "micro_batches": micro_batches}
+    for change in _smaller_micro_batches(config):
+        text = " with ".join(f"{field}: {value}" for field, value in change.items())
+        offer(text, config.model_copy(update=change), tokens.rows)
+    for checkpointing in _more_checkpointing(config):
         offer(
-            f"micro_rows: {micro_rows} with micro_batches: {micro_batches}",
-            config.model_copy(update=change),
-            tokens.rows,
+            f"checkpointing: {checkpointing}", config.model_copy(update={"checkpointing": checkpointing}), tokens.rows
         )
-        micro_rows //= 2
     if config.tune == "full":
         offer("tune: lora", config.model_copy(update={"tune": "lora"}), tokens.rows)
     elif (half := adapted_layers(shape, config) // 2) >= 1:
@@ -198,6 +198,23 @@ def _remedies(
         lost = len(tokens.rows) - len(short)
         offer(f"max_length_tokens: {limit} (leaves out {lost} rows more)", config, short)
     return remedies
+
+
+def _smaller_micro_batches(config: TrainConfig) -> Iterator[dict[str, int]]:
+    """Changes that halve the micro-batch again and again and leave the step as it is."""
+    field, size, least = "micro_rows", config.micro_rows, 1
+    if config.pack_tokens is not None:
+        field, size, least = "pack_tokens", config.pack_tokens, config.max_length_tokens
+    step = size * config.micro_batches
+    while (size := size // 2) >= least and (field == "micro_rows" or size % BLOCK == 0):
+        yield {field: size, "micro_batches": -(-step // size)}
+
+
+def _more_checkpointing(config: TrainConfig) -> list[str]:
+    """Kinds that keep less than the configuration's, where they can be had."""
+    kinds = ["none", "selective", "full"]
+    less = kinds[kinds.index(config.checkpointing) + 1 :]
+    return [kind for kind in less if kind == "full" or config.compile or config.pack_tokens is None]
 
 
 def runtime_bytes() -> int:

@@ -135,31 +135,27 @@ class PreferenceTrainer(ResumableTrainer):
         inputs: dict[str, Any],
         kl: torch.Tensor | None,
     ) -> None:
-        """The metrics that TRL logs under the same names; token accuracy is that of the chosen answers."""
+        """Keep the metrics that TRL logs under the same names; token accuracy is that of the chosen answers."""
         rewards_N2 = self.section.beta * (logps_N2 - reference_N2)
         margins_N = rewards_N2[:, 0] - rewards_N2[:, 1]
         lengths = [length for pair in inputs["answers"] for length in pair]
-        chosen = tokens.correct_S.split(lengths)[::2] if lengths else ()
+        answered = sum(lengths[::2])
+        of_chosen = [place % 2 == 0 for place, length in enumerate(lengths) for _ in range(length)]
+        correct_S = tokens.correct_S & torch.tensor(of_chosen, dtype=torch.bool, device=tokens.correct_S.device)
         sums = [*rewards_N2.sum(0), margins_N.sum(), (margins_N > 0).sum(), *logps_N2.sum(0)]
         sums += [] if kl is None else [kl * len(logps_N2)]
-        pairs, entropy, supervised, correct, answered, all_tokens, *means = self._over_processes(
-            len(logps_N2),
-            tokens.entropy_S.sum(),
-            tokens.entropy_S.numel(),
-            sum(part.sum() for part in chosen),
-            sum(part.numel() for part in chosen),
-            inputs["input_ids"].numel(),
-            *sums,
+        self._keep(
+            [tokens.entropy_S.sum(), correct_S.sum(), *sums],
+            [len(logps_N2), tokens.entropy_S.numel(), answered, inputs["input_ids"].numel()],
         )
-        training = self.model is not None and self.model.training
-        metrics = self._metrics["train" if training else "eval"]
-        if training:
-            self._total_train_tokens += int(all_tokens)
-        metrics["num_tokens"] = [self._total_train_tokens]
+
+    def _add_metrics(self, mode: str, values: list[float]) -> None:
+        (entropy, correct, *sums), (pairs, supervised, answered, tokens) = values[:-4], values[-4:]
+        self._count_tokens(mode, tokens)
         if not pairs:
             return
-        values = {name: total / pairs for name, total in zip(METRICS, means, strict=kl is not None)}
+        means = {name: total / pairs for name, total in zip(METRICS, sums, strict=False)}
         for name, value in (
-            values | {"entropy": entropy / supervised, "mean_token_accuracy": correct / answered}
+            means | {"entropy": entropy / supervised, "mean_token_accuracy": correct / answered}
         ).items():
-            metrics[name].append(value)
+            self._metrics[mode][name].append(value)

@@ -40,6 +40,8 @@ class Probe:
     """From the start of the process to a trainer that could begin."""
     once_seconds_per_token: float
     """Of what is computed once before the first step: the states of frozen layers, the reference of preferences."""
+    warm_up_seconds: float
+    """By how much the first step took longer than its tokens: memory, and compilation where layers are compiled."""
     peak: int
     """Largest resident size of the process; on an accelerator what its allocator reserved, and the context."""
 
@@ -89,7 +91,7 @@ def probe(
             "out": str(place / "adapter"),
             "config": settings.model_dump(mode="json", exclude_unset=True),
             "steps": steps,
-            "rows": [place_of[row] for row in ids],
+            "batches": [[place_of[rows[number].id] for number in batch.rows] for batch in batches],
             "result": str(place / "result.json"),
         }
         (place / "order.json").write_text(json.dumps(order), encoding="utf-8")
@@ -114,11 +116,13 @@ def probe(
     ][: len(seconds)]
     # The first step also allocates; a run of one step has no other.
     timed = slice(1, None) if len(seconds) > 1 else slice(None)
+    seconds_per_token = sum(seconds[timed]) / sum(per_step[timed])
     return Probe(
         steps=len(seconds[timed]),
-        seconds_per_token=sum(seconds[timed]) / sum(per_step[timed]),
+        seconds_per_token=seconds_per_token,
         start_seconds=measured["start_seconds"],
         once_seconds_per_token=measured["once_seconds"] / sum(len(row.input_ids) for row in rows if row.id in place_of),
+        warm_up_seconds=max(0.0, seconds[0] - seconds_per_token * per_step[0]),
         peak=measured["peak"],
     )
 
@@ -190,7 +194,7 @@ def _main(order: dict[str, Any]) -> None:
     import torch
 
     places = Path(order["dataset"]), Path(order["model"]), Path(order["out"])
-    train(*places, TrainConfig.model_validate(order["config"]), measured=Measured(order["rows"], [Clock()]))
+    train(*places, TrainConfig.model_validate(order["config"]), measured=Measured(order["batches"], [Clock()]))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from training.attention import Layout
 from training.config import EvaluationSection
 from training.interruption import Stop
+from training.packing import PackedLayout
 from training.ranks import any_rank
 from training.validation import MARGIN, VALIDATION_LOSS, exhausted
 
@@ -27,20 +28,19 @@ class Meter:
     tokens: int = 0
     """Of all rows, each in full, also where a shared prompt is computed once."""
     own: int = 0
-    """Of these, behind the shared prompts."""
+    """What fills `room`: the tokens behind the shared prompts; of packed rows, all that are computed."""
     room: int = 0
-    """Places in which the attention computes them: every row of a batch is padded to its longest."""
+    """Places in which the attention computes those: every row of a batch is padded to its longest, a bin to its end."""
 
-    def count(self, layout: Layout) -> None:
+    def count(self, layout: Layout | PackedLayout) -> None:
         """Add one micro-batch."""
-        rows = len(layout.lengths)
-        self.tokens += rows * layout.prefix + sum(layout.lengths)
-        self.own += sum(layout.lengths)
-        self.room += rows * max(layout.lengths)
+        self.tokens += layout.row_tokens
+        self.own += layout.own
+        self.room += layout.room
 
     @property
     def padding(self) -> float:
-        """Share of padding in the attention of the rows' own parts, 0 to 1."""
+        """Share of padding in `room`, 0 to 1."""
         return 1 - self.own / self.room if self.room else 0.0
 
 
@@ -72,14 +72,21 @@ class ProgressBar(TrainerCallback):
             "train", total=state.max_steps, completed=state.global_step, loss="–", speed="–", padding="–"
         )
         self._first_step, self._started = state.global_step, time.monotonic()
+        self._warm = self._started
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         assert self._progress is not None
-        elapsed = time.monotonic() - self._started
+        now = time.monotonic()
+        elapsed = now - self._started
+        if state.global_step == self._first_step + 1:
+            self._warm = now
         speed, padding = f"{self._meter.tokens / max(elapsed, 1e-9):.0f}", f"{self._meter.padding:.0%}"
         self._progress.update(self._bar, completed=state.global_step, speed=speed, padding=padding)
         if not self._console.is_terminal and state.global_step % _LINE_EVERY_STEPS == 0:
-            left = elapsed / (state.global_step - self._first_step) * (state.max_steps - state.global_step)
+            # The first step also warms up (and compiles), which no other does again.
+            done = state.global_step - self._first_step
+            each = (now - self._warm) / (done - 1) if done > 1 else elapsed
+            left = each * (state.max_steps - state.global_step)
             self._console.print(
                 f"train {state.global_step}/{state.max_steps} loss {self._loss} {speed} tok/s, padding {padding}, "
                 f"{left:.0f} s left"
@@ -104,6 +111,17 @@ class ProgressBar(TrainerCallback):
         """Give the terminal back, also when training ends by an exception."""
         if self._progress is not None and self._console.is_terminal:
             self._progress.stop()
+
+
+class EpochOrder(TrainerCallback):
+    """Tells the sampler which epoch begins, also where a resumed run of several processes skips what it has seen.
+
+    accelerate's loader does not reach the sampler through its own wrappers for both; that epoch would then have the
+    order of the first.
+    """
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **_: Any) -> None:
+        train_dataloader.set_epoch(int(state.epoch or 0))
 
 
 class StopAfterStep(TrainerCallback):

@@ -61,6 +61,10 @@ class Ranks:
         """
         return -rows % (micro_rows * self.world) if self.world > 1 else 0
 
+    def blank_bins(self, bins: int) -> int:
+        """Bins without a label, of one blank row each, that let every process have as many (`training.packing`)."""
+        return -bins % self.world
+
 
 _VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"))
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import Trainer, TrainerState
 
 from tianjing.files import atomic_write
 from training.batches import SharedPrefix
 from training.checkpoints import Checkpoints
 from training.errors import TrainingError
+from training.packing import PackedBatch, pack
 from training.plot import loss_plot
 from training.progress import Meter
-from training.rows import IGNORED, TokenRow
+from training.rows import TokenRow
+from training.shards import is_sharded, load_adapter, load_state, whole, whole_adapter, whole_state
 from training.trainer import SupervisedTokenTrainer
 from training.validation import VALIDATION_LOSS, batches, best_step
 
-_STATE = "trainer_state.json"
+# Names that transformers gives the files of a checkpoint.
+_STATE, _OPTIMISER, _SCHEDULE = "trainer_state.json", "optimizer.pt", "scheduler.pt"
 _NAMED_ROWS = 12
 
 
@@ -41,13 +47,16 @@ class ResumableTrainer(SupervisedTokenTrainer):
     loraplus_ratio: float | None = None
     """LoRA+: learning rate of B over that of A."""
 
-    validation_collator: SharedPrefix = SharedPrefix()
+    validation_collator: SharedPrefix | PackedBatch = SharedPrefix()
     """Lays out the rows of `validation`."""
 
     meter: Meter
     """Counts what has been trained on; set before training."""
 
-    _step_rows: tuple[int, ...] = ()
+    def __init__(self, *args: Any, **more: Any):
+        super().__init__(*args, **more)
+        # Loss and rows of each micro-batch of the running step.
+        self._step: list[tuple[torch.Tensor, tuple[int, ...]]] = []
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW, with two learning rates under LoRA+."""
@@ -67,25 +76,30 @@ class ResumableTrainer(SupervisedTokenTrainer):
         return self.optimizer
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """Loss of one micro-batch, with its gradient added up.
-
-        Raises:
-            TrainingError: the loss is not a finite number; names the step and the rows.
-        """
+        """Loss of one micro-batch, with its gradient added up."""
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
-            raise self._not_finite(f"the loss is {loss.item():g}", inputs["rows"])
-        self._step_rows += inputs["rows"]
+        self._step.append((loss, inputs["rows"]))
         self.meter.count(inputs["layout"])
         return loss
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        """The last look before the optimiser: a gradient that is no number would stay in the weights for good."""
+        """The last look before the optimiser: what is no number would stay in the weights for good.
+
+        Once a step, not once a micro-batch: to look at a number waits for all that is queued on the device.
+
+        Raises:
+            TrainingError: a loss or the gradient is not a finite number; names the step and the rows.
+        """
         norm = super()._clip_grad_norm(model)
-        rows, self._step_rows = self._step_rows, ()
-        value = float(norm)
-        if not value < float("inf"):
-            raise self._not_finite(f"the norm of the gradient is {value:g}", rows)
+        step, self._step = self._step, []
+        *losses, value = torch.stack(
+            [*(loss.float() for loss, _ in step), torch.as_tensor(whole(norm)).float()]
+        ).tolist()
+        for loss, (_, rows) in zip(losses, step, strict=True):
+            if not math.isfinite(loss):
+                raise self._not_finite(f"the loss is {loss:g}", rows)
+        if not math.isfinite(value):
+            raise self._not_finite(f"the norm of the gradient is {value:g}", [row for _, rows in step for row in rows])
         return norm
 
     def _not_finite(self, what: str, rows: Sequence[int]) -> TrainingError:
@@ -111,15 +125,16 @@ class ResumableTrainer(SupervisedTokenTrainer):
         Raises:
             TrainingError: it is not a finite number.
         """
-        total, items = 0.0, 0
+        losses: list[torch.Tensor] = []
+        items = 0
         self.model_wrapped.eval()
         with torch.no_grad():
-            for rows in batches(self.validation, self.args.per_device_train_batch_size):
-                inputs = self._prepare_inputs(self.validation_collator(rows))
+            for batch in self._validation_batches():
+                inputs = self._prepare_inputs(batch)
                 # Every process evaluates all rows: the loss comes scaled for an average over the processes.
-                loss = self.compute_loss(self.model_wrapped, inputs, num_items_in_batch=1)
-                total += loss.item() / self.accelerator.num_processes
+                losses.append(self.compute_loss(self.model_wrapped, inputs, num_items_in_batch=1).double())
                 items += self._items(inputs)
+        total = torch.stack(losses).sum().item() / self.accelerator.num_processes
         metrics = {VALIDATION_LOSS: total / items}
         if not metrics[VALIDATION_LOSS] < float("inf"):
             raise TrainingError(
@@ -132,7 +147,17 @@ class ResumableTrainer(SupervisedTokenTrainer):
 
     def _items(self, inputs: dict[str, Any]) -> int:
         """What the loss of a batch is a mean over: its supervised tokens."""
-        return int((inputs["labels"][:, 1:] != IGNORED).sum())
+        return len(inputs["predicting"])
+
+    def _validation_batches(self) -> Iterator[dict[str, Any]]:
+        """All rows of `validation`, laid out as those of the training set."""
+        collate = self.validation_collator
+        if not isinstance(collate, PackedBatch):
+            yield from map(collate, batches(self.validation, self.args.per_device_train_batch_size))
+            return
+        ids, labels = [row.input_ids for row in self.validation], [row.labels for row in self.validation]
+        for rows in pack(ids, labels, collate.room):
+            yield collate([self.validation[row].item(row) for row in rows])
 
     def restore(self, step: int) -> None:
         """Weights of the checkpoint of `step`; the state of the run stays.
@@ -171,6 +196,38 @@ class ResumableTrainer(SupervisedTokenTrainer):
                 self.checkpoints.retain(best_step(self.state.log_history))
                 atomic_write(self.checkpoints.folder / "loss.svg", loss_plot(self.state.log_history))
             self.accelerator.wait_for_everyone()
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """The adapter, whole also where its weights lie in shards."""
+        if not is_sharded(self.model):  # type: ignore[arg-type]
+            super().save_model(output_dir, _internal_call)
+            return
+        weights = whole_adapter(self.model)
+        if self.args.should_save:
+            self._save(output_dir, state_dict=weights)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not is_sharded(self.model):  # type: ignore[arg-type]
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        state = whole_state(self.optimizer)
+        if self.args.should_save:
+            torch.save(state, Path(output_dir) / _OPTIMISER)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / _SCHEDULE)  # type: ignore[union-attr]
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if not is_sharded(self.model):  # type: ignore[arg-type]
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        load_adapter(self.model, load_file(Path(resume_from_checkpoint) / "adapter_model.safetensors"))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or not is_sharded(self.model):  # type: ignore[arg-type]
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        load_state(self.optimizer, torch.load(Path(checkpoint) / _OPTIMISER, map_location="cpu", weights_only=True))
+        schedule: Any = self.lr_scheduler
+        schedule.load_state_dict(torch.load(Path(checkpoint) / _SCHEDULE, weights_only=True))
 
     @contextlib.contextmanager
     def _explained_failure(self) -> Iterator[None]:

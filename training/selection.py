@@ -125,10 +125,12 @@ def announce(
     total = sum(len(row.input_ids) for row in tokens.rows)
     supervised = sum(row.supervised for row in tokens.rows)
     held_out = f", validation on {len(validation)} rows" if validation else ""
+    packed = config.pack_tokens
+    size = f"up to {config.micro_batches * packed} tokens" if packed else str(config.batch_rows)
     what = "rows" if config.method == "sft" else f"preference pairs ({config.method})"
     tell(
         f"{len(tokens.rows)} {what}, {total} tokens ({supervised} supervised), "
-        f"{config.epochs:g} epochs in batches of {config.batch_rows}, seed {config.seed}{held_out}"
+        f"{config.epochs:g} epochs in batches of {size}, seed {config.seed}{held_out}"
     )
     if chosen.replayed:
         by_task = ", ".join(f"{task} {count}" for task, count in sorted(chosen.replayed.items()))

@@ -48,8 +48,8 @@ _M_MMAP_MAX = -4
 class Measured:
     """A run that is taken to be measured: its rows in a given order, in place of the draw, and what looks on."""
 
-    order: Sequence[int]
-    """Numbers of the chosen rows, micro-batch by micro-batch."""
+    order: Sequence[Sequence[int]]
+    """Numbers of the chosen rows, of each micro-batch."""
     callbacks: Sequence[Any]
     """transformers' TrainerCallbacks."""
 
@@ -113,6 +113,8 @@ def _train(
         import torch
         import transformers
 
+        from training.shards import is_sharded, whole_adapter
+
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(config.threads or ranks.threads)
@@ -128,12 +130,15 @@ def _train(
     trainer = _trainer(model, tokenizer, tokens, validation, checkpoints, out, config, ranks, stop, measured)
     try:
         seconds = _run(trainer, checkpoints, config, resume, stop)
+        # Where the weights lie in shards, every process has a part in what the first one writes.
+        sharded = is_sharded(trainer.model)
+        best = _take_best(trainer, config) if ranks.writes or sharded else None
+        weights = whole_adapter(trainer.model) if sharded else None
     finally:
         leave()
     if not ranks.writes:
         return
 
-    best = _take_best(trainer, config)
     history = trainer.state.log_history
     kind = full.KIND if config.tune == "full" else adapter.KIND
     with artefact(out, kind=kind, inputs=list(inputs.values()), parameters=parameters) as result:
@@ -143,7 +148,7 @@ def _train(
             difference = full.save(trainer.model, tokenizer, result.dir)
             console.print(f"written in bfloat16; logits differ by {difference:.2%} from those of the trained weights")
         else:
-            adapter.save(trainer.model, tokenizer, result.dir, model.name)
+            adapter.save(trainer.model, tokenizer, result.dir, model.name, weights)
         write_jsonl(result.dir / "loss.jsonl", _losses(history))
         (result.dir / "loss.svg").write_text(loss_plot(history), encoding="utf-8")
         result.count("rows", len(tokens.rows))
@@ -250,8 +255,10 @@ def _trainer(
 
     from training.batches import SharedPrefix
     from training.guard import check_model
+    from training.layers import set_up
+    from training.packing import PackedBatch
     from training.preference import PreferenceTrainer
-    from training.progress import Evaluations, Meter, ProgressBar, StopAfterStep
+    from training.progress import EpochOrder, Evaluations, Meter, ProgressBar, StopAfterStep
     from training.reference import take_reference
     from training.resumable import ResumableTrainer
 
@@ -264,40 +271,53 @@ def _trainer(
     layers = base.config.num_hidden_layers
     if config.adapter is not None:
         base = load_adapter(base, Path(config.adapter), config.lora.dropout)
-    blank = ranks.blank_rows(len(tokens.rows), config.micro_rows)
+    blank = _blank(tokens, config, ranks)
+    collate = PackedBatch(config.pack_tokens) if config.pack_tokens else SharedPrefix()
     kind = ResumableTrainer if config.method == "sft" else PreferenceTrainer
     trainer = kind(
         model=base,
         args=_arguments(checkpoints.folder, out, config, ranks),
         train_dataset=_training_rows(tokens, blank),
-        data_collator=SharedPrefix(),
+        data_collator=collate,
         processing_class=tokenizer,
         peft_config=None if in_full or config.adapter is not None else _lora(layers, config),
         callbacks=[
             *([ProgressBar(meter)] if ranks.writes else []),
             *([Evaluations(config.evaluation)] if config.evaluation else []),
+            EpochOrder(),
             StopAfterStep(stop),
             *(measured.callbacks if measured else ()),
         ],
     )
     if in_full:
         full.check_distribution(trainer)
+    set_up(trainer.model, config.checkpointing, config.compile)
     trainer.order = measured.order if measured else None
     trainer.blank_rows = blank
     trainer.checkpoints, trainer.meter = checkpoints, meter
     trainer.row_ids = [row.id for row in tokens.rows]
-    trainer.validation = validation
+    trainer.validation, trainer.validation_collator = validation, collate
     trainer.loraplus_ratio = config.lora.loraplus_ratio
     # TRL adds a callback that prints every log line; the bar above shows the same.
     trainer.remove_callback(PrinterCallback)
     if isinstance(trainer, PreferenceTrainer):
         trainer.learn(tokens.rows, config)
     top = config.lora.top_layers
-    if top and top < layers and config.epochs > 1 and not config.lora.trains_base:
+    if top and top < layers and config.epochs > 1 and not config.lora.trains_base and not config.pack_tokens:
         _keep_trunk(trainer, layers - top, len(tokens.rows))
     if isinstance(trainer, PreferenceTrainer):
         take_reference(trainer, checkpoints.folder, console)
     return trainer
+
+
+def _blank(tokens: TokenRows, config: TrainConfig, ranks: Ranks) -> int:
+    """Rows that teach nothing, so that every process has as many micro-batches."""
+    if config.pack_tokens is None:
+        return ranks.blank_rows(len(tokens.rows), config.micro_rows)
+    from training.packing import pack
+
+    ids, labels = [row.input_ids for row in tokens.rows], [row.labels for row in tokens.rows]
+    return ranks.blank_bins(len(pack(ids, labels, config.pack_tokens)))
 
 
 def _lora(layers: int, config: TrainConfig) -> Any:
@@ -317,13 +337,14 @@ def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
     import torch
     from trl import SFTConfig
 
+    on_gpu = torch.cuda.is_available()
     # Beside the artefact: the work folder goes when the run is finished.
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.parent / "tensorboard" / out.name))
     return SFTConfig(
         output_dir=str(work),
         run_name=out.name,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=precision(on_gpu=torch.cuda.is_available()) == "bfloat16",
+        use_cpu=not on_gpu,
+        bf16=precision(on_gpu=on_gpu) == "bfloat16",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.micro_rows,
         gradient_accumulation_steps=ranks.share(config.micro_batches),
@@ -333,9 +354,11 @@ def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
         warmup_steps=config.warmup_ratio,
         weight_decay=config.weight_decay,
         max_length=config.max_length_tokens,
-        # Rows share their common prefix instead (training.batches).
+        # Rows share their common prefix instead (training.batches), in bins of our own (training.packing).
         packing=False,
-        gradient_checkpointing=False,
+        # A loss that is no number ends the run; to look at each here would wait for the device.
+        logging_nan_inf_filter=False,
+        gradient_checkpointing=False,  # ours keeps what is dear (training.layers)
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
         save_strategy="steps",
@@ -346,7 +369,9 @@ def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:
         project="tianjing",  # of trackio; the others have their own variables
         seed=config.seed,
         dataloader_num_workers=0,
-        dataloader_pin_memory=False,
+        # Bins differ in their rows, and blank ones make them even (training.ranks).
+        accelerator_config={"even_batches": config.pack_tokens is None, "non_blocking": on_gpu},
+        dataloader_pin_memory=on_gpu,
     )
 
 

@@ -1,6 +1,6 @@
 """TRL's SFTTrainer with a head that meets the vocabulary matrix only where a label stands.
 
-Shape suffixes: B rows, T tokens, D model width, S supervised tokens.
+Shape suffixes: S supervised tokens.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import Any, cast
 
 import torch
 from accelerate.utils import is_peft_model
+from torch.utils.data import DataLoader
 from trl import SFTTrainer
 
 from training.batches import SharedPrefix, StratifiedRows
 from training.head import HeadLoss, SupervisedHead
-from training.rows import IGNORED
+from training.packing import PackedBatch, PackedRows
+from training.step import batch_loss
 from training.trunk import MAX_KEPT_BYTES, OnRows, Trunk, run
 
 
@@ -31,10 +33,16 @@ class SupervisedTokenTrainer(SFTTrainer):
     blank_rows: int = 0
     """Rows at the end of the dataset that teach nothing (`training.ranks`)."""
 
-    order: Sequence[int] | None = None
-    """Numbers of the rows of an epoch in their order, in place of the draw."""
+    order: Sequence[Sequence[int]] | None = None
+    """Numbers of the rows of each micro-batch of an epoch, in place of the draw."""
 
     _head: SupervisedHead | None = None
+
+    def __init__(self, *args: Any, **more: Any):
+        super().__init__(*args, **more)
+        # Of each micro-batch since the last log: sums, which stay on the device, where reading one would wait for all
+        # that is queued there; and counts.
+        self._unread: dict[str, list[tuple[torch.Tensor, list[int]]]] = {"train": [], "eval": []}
 
     def keep_trunk(self, first_adapted: int, on_rows: OnRows) -> bool:
         """Compute everything below layer `first_adapted` now, once, for every row.
@@ -74,8 +82,28 @@ class SupervisedTokenTrainer(SFTTrainer):
             micro_batches,
             self.args.seed,
             self.blank_rows,
+            [row for rows in self.order for row in rows] if self.order is not None else None,
+        )
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Micro-batches of so many rows, or of so many tokens where the collator packs."""
+        if not isinstance(self.data_collator, PackedBatch):
+            return super().get_train_dataloader()
+        dataset: Any = self.train_dataset
+        bins = PackedRows(
+            list(dataset["input_ids"]),
+            list(dataset["labels"]),
+            self.data_collator.room,
+            self.args.gradient_accumulation_steps * self.args.world_size,
+            self.args.seed,
+            self.blank_rows,
             self.order,
         )
+        loader: Any = DataLoader(
+            dataset, batch_sampler=bins, collate_fn=self.data_collator, pin_memory=self.args.dataloader_pin_memory
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -93,7 +121,8 @@ class SupervisedTokenTrainer(SFTTrainer):
     def _loss(self, inner: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
         """This process' part of the loss; `inner` is the model without what wraps it for several processes."""
         loss = self._score(inner, inputs)
-        count = torch.as_tensor(num_items_in_batch if num_items_in_batch is not None else loss.loss_S.numel())
+        supervised = loss.correct_S.numel()
+        count = torch.as_tensor(num_items_in_batch if num_items_in_batch is not None else supervised)
         self._record(loss, inputs["input_ids"].numel())
         # A batch without a label reduces to a finite zero rather than 0 / 0.
         return loss.total / count.clamp(min=1)
@@ -102,33 +131,43 @@ class SupervisedTokenTrainer(SFTTrainer):
         """The losses of the supervised tokens of one laid-out batch."""
         causal = _causal(inner)
         decoder = self.upper if "inputs_embeds" in inputs else causal.get_decoder()
-        with self.accelerator.autocast():
-            hidden_BTD = run(decoder, inputs)
-        labels_BT = inputs["labels"][:, 1:]
-        supervised_BT = labels_BT != IGNORED
-        targets_S = labels_BT[supervised_BT]
-        weights_S = inputs["loss_weights"][:, 1:][supervised_BT]
-        if self._head is None:
+        # The weight is another tensor after its shards were gathered anew.
+        if self._head is None or self._head.matrix_VD is not causal.lm_head.weight:
             self._head = SupervisedHead(causal.lm_head.weight, torch.bfloat16 if self.args.bf16 else None)
-        return self._head(hidden_BTD[:, :-1][supervised_BT], targets_S, weights_S)
+        return batch_loss(decoder, self._head, inputs, self.accelerator.autocast())
 
     def _record(self, loss: HeadLoss, tokens: int) -> None:
-        """The metrics that TRL logs under the same names."""
+        """Keep what TRL logs of a micro-batch."""
+        self._keep([loss.entropy_S.sum(), loss.correct_S.sum()], [loss.correct_S.numel(), tokens])
+
+    def _keep(self, sums: Sequence[torch.Tensor], counts: Sequence[int]) -> None:
+        """Keep numbers of a micro-batch, unread, for `_add_metrics`."""
         mode = "train" if self.model is not None and self.model.training else "eval"
-        entropy, correct, supervised, all_tokens = self._over_processes(
-            loss.entropy_S.sum(), loss.correct_S.sum(), loss.correct_S.numel(), tokens
-        )
+        self._unread[mode].append((torch.stack([each.float() for each in sums]), list(counts)))
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """With the metrics that TRL logs, under its names: means over the micro-batches since the last log."""
+        for mode, unread in self._unread.items():
+            if unread:
+                sums = torch.stack([sums for sums, _ in unread]).double()
+                counts = torch.tensor([counts for _, counts in unread], dtype=sums.dtype, device=sums.device)
+                summed: Any = self.accelerator.reduce(torch.cat([sums, counts], dim=1), "sum")
+                for values in summed.tolist():
+                    self._add_metrics(mode, values)
+                unread.clear()
+        super().log(logs, start_time)
+
+    def _add_metrics(self, mode: str, values: list[float]) -> None:
+        """What a micro-batch, over all processes, adds to the metrics: its sums and counts as they were kept."""
+        entropy, correct, supervised, tokens = values
         self._metrics[mode]["entropy"].append(entropy / max(1, supervised))
         self._metrics[mode]["mean_token_accuracy"].append(correct / max(1, supervised))
-        if mode == "train":
-            self._total_train_tokens += int(all_tokens)
-        self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
+        self._count_tokens(mode, tokens)
 
-    def _over_processes(self, *numbers: Any) -> list[float]:
-        """Each number summed over the processes."""
-        own = torch.tensor([float(number) for number in numbers], device=self.accelerator.device)
-        summed: Any = self.accelerator.reduce(own, "sum")
-        return [float(number) for number in summed]
+    def _count_tokens(self, mode: str, tokens: float) -> None:
+        if mode == "train":
+            self._total_train_tokens += int(tokens)
+        self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
 
 
 def _causal(model: Any) -> Any:

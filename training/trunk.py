@@ -20,6 +20,8 @@ from torch import nn
 
 from training.attention import NAME as SHARED_PREFIX
 from training.batches import SharedPrefix, by_opening
+from training.flex import masks
+from training.packing import PackedLayout
 
 # States beyond this are not kept: the trunk is then computed in every epoch.
 MAX_KEPT_BYTES = 1 << 30
@@ -80,12 +82,15 @@ def run(decoder: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     if decoder.config._attn_implementation != SHARED_PREFIX:  # type: ignore[union-attr]
         raise ValueError(f"load the model with attn_implementation='{SHARED_PREFIX}': its rows share one sequence")
     device = next(decoder.parameters()).device
+    layout = batch["layout"]
+    if isinstance(layout, PackedLayout):
+        layout = masks(batch, decoder.config, device)
     name = "inputs_embeds" if "inputs_embeds" in batch else "input_ids"
     states: torch.Tensor = decoder(
         **{name: batch[name].to(device)},
         position_ids=batch["position_ids"].to(device),
         attention_mask=None,
-        layout=batch["layout"],
+        layout=layout,
         use_cache=False,
     ).last_hidden_state
     return states

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from training import layers as layers_of_training
 from training.attention import NAME, Layout
 from training.config import LINEAR_LAYERS, LoraSection, TrainConfig
 from training.memory import (
     Precision,
     Shape,
+    activations,
     adapter_parameters,
     head_buffers,
     kept_states,
@@ -34,7 +36,9 @@ def config_of(name: str, layers: int) -> Any:
     return getattr(transformers, name)(**SIZES, **head, num_hidden_layers=layers)
 
 
-def adapted(name: str, layers: int, dtype: Any, lora: LoraSection) -> Any:
+def adapted(
+    name: str, layers: int, dtype: Any, lora: LoraSection, checkpointing: layers_of_training.Checkpointing = "none"
+) -> Any:
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -42,7 +46,17 @@ def adapted(name: str, layers: int, dtype: Any, lora: LoraSection) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config_of(name, layers), attn_implementation=NAME, dtype=dtype)
-        return get_peft_model(model, LoraConfig(r=lora.rank, target_modules=list(lora.targets), task_type="CAUSAL_LM"))
+        model = get_peft_model(
+            model,
+            LoraConfig(
+                r=lora.rank,
+                target_modules=list(lora.targets),
+                rank_pattern=dict(lora.rank_pattern),
+                task_type="CAUSAL_LM",
+            ),
+        )
+    layers_of_training.set_up(model, checkpointing, compiled=False)
+    return model
 
 
 def tuned_in_full(name: str, layers: int) -> Any:
@@ -55,9 +69,10 @@ def tuned_in_full(name: str, layers: int) -> Any:
         return AutoModelForCausalLM.from_config(config, attn_implementation=NAME, dtype=torch.float32)
 
 
-def batch(prefix: int, own: tuple[int, ...], forked: bool = False) -> dict[str, Any]:
-    """Rows behind a common prefix; `forked`, each with two branches from its fourth own token on."""
+def batch(prefix: int, own: tuple[int, ...], forked: bool = False, room: int | None = None) -> dict[str, Any]:
+    """Rows behind a common prefix; `forked`, each with two branches from its fourth own token on; in `room`, packed."""
     from training.batches import SharedPrefix
+    from training.packing import PackedBatch
     from training.rows import IGNORED
 
     rows = []
@@ -66,6 +81,8 @@ def batch(prefix: int, own: tuple[int, ...], forked: bool = False) -> dict[str, 
         labels = [IGNORED] * (len(ids) - 5) + ids[-5:]
         row = {"input_ids": ids, "labels": labels, "loss_weights": [1.0] * len(ids)}
         rows.append(row | ({"fork": (prefix + 3, prefix + 7)} if forked else {}))
+    if room is not None:
+        return PackedBatch(room)(rows)
     made = SharedPrefix()(rows)
     assert made["layout"] == Layout(prefix, own, ((3, 7),) * len(own) if forked else ())
     return made
@@ -171,10 +188,48 @@ def test_full_tuning_holds_weights_gradients_and_two_moments_in_float32() -> Non
     assert memory.activations + memory.working_set >= 4 * shape.vocabulary * shape.width  # and of the embeddings
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "targets", "checkpointing"),
+    [
+        ("Qwen3Config", LINEAR_LAYERS, "none"),
+        ("Gemma3TextConfig", LINEAR_LAYERS, "none"),
+        ("LlamaConfig", ("q_proj", "v_proj", "down_proj"), "none"),
+        ("Qwen3Config", LINEAR_LAYERS, "full"),
+    ],
+)
+def test_a_layer_of_packed_rows_keeps_what_the_formula_says(
+    name: str,
+    targets: tuple[str, ...],
+    checkpointing: layers_of_training.Checkpointing,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+    from torch.nn.attention import flex_attention as torch_flex
+
+    from training import flex, trunk
+
+    # The kernel of an accelerator, in torch's reference of it.
+    monkeypatch.setattr(torch_flex, "_validate_device", lambda *_: None)
+    monkeypatch.setattr(flex, "_compiled", lambda: torch_flex.flex_attention)
+    monkeypatch.setattr(trunk, "masks", lambda batch, config, device: flex.masks(batch, config, device, blocks=True))
+    lora = LoraSection(rank=8, targets=targets)
+    config = TrainConfig(lora=lora, checkpointing=checkpointing)
+    inputs = batch(40, (30, 22, 30), room=256)
+    dtype, autocast = getattr(torch, precision), precision == "bfloat16"
+    two, three = (saved_bytes(adapted(name, layers, dtype, lora, checkpointing), inputs, autocast) for layers in (2, 3))
+    formulas = [
+        activations(Shape.of(config_of(name, layers)), config, Precision.named(precision), inputs["layout"])
+        for layers in (2, 3)
+    ]
+    assert formulas[1] - formulas[0] == pytest.approx(three - two, rel=0.01)
+
+
 def test_the_adapter_is_counted_to_the_number() -> None:
     import torch
 
-    lora = LoraSection(rank=8)
+    lora = LoraSection(rank=8, rank_pattern={"down_proj": 12, "layers.2.mlp.up_proj": 4})
     model = adapted("Qwen3Config", 3, torch.float32, lora)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     config = TrainConfig(lora=lora)

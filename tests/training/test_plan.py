@@ -185,6 +185,36 @@ def test_full_tuning_tells_its_disk_and_offers_an_adapter_where_it_does_not_fit(
     assert "→ tune: lora" in result.output and "top_layers" not in result.output
 
 
+def test_a_plan_of_packed_rows_has_the_bins_of_the_run_and_its_own_remedies(tiny_model: Path, tmp_path: Path) -> None:
+    from training.packing import PackedBatch, PackedRows
+    from training.plan import make_plan
+
+    made = rows(60)
+    config = TrainConfig(max_length_tokens=128, pack_tokens=256, compile=True, micro_batches=2, epochs=2)
+    run = epochs(made, config)
+    sampler = PackedRows([r.input_ids for r in made], [r.labels for r in made], 256, 2, seed=0)
+    sampler.set_epoch(1)
+    bins = list(sampler)
+    assert [list(micro.rows) for micro in run.micro[1]] == bins
+    layouts = [PackedBatch(256)([vars(made[n]) for n in members])["layout"] for members in bins]
+    assert [micro.layout for micro in run.micro[1]] == layouts
+    assert run.computed == 256 * len(bins) == 256 * len(run.micro[0])
+
+    folder = dataset(tmp_path / "dataset", [example(n, 20 + n) for n in range(40)])
+    config = config.model_copy(update={"pack_tokens": 1024, "max_length_tokens": 512})
+    plain = make_plan(folder, tiny_model, config, "24", probe_steps=0).memory
+    assert (
+        plain.activations
+        > make_plan(folder, tiny_model, config.model_copy(update={"checkpointing": "full"}), "24", 0).memory.activations
+    )
+    tight = make_plan(folder, tiny_model, config, "1.01", probe_steps=0)
+    assert [remedy.change for remedy in tight.remedies][:3] == [
+        "pack_tokens: 512 with micro_batches: 4",
+        "checkpointing: selective",
+        "checkpointing: full",
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [TrainConfig(), TrainConfig(tune="full")], ids=["lora", "full"])
 def test_the_probe_measures_the_real_trainer(config: TrainConfig, tiny_model: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Presets: values that stand beneath a configuration file's own fields.
 
 What each sets is this table and nothing else; a field that the file gives wins, also inside `lora`. A step has
-micro_rows x micro_batches rows however many processes share them; micro_batches must be a multiple of their number.
+micro_batches x pack_tokens tokens (on a CPU, x micro_rows rows) however many processes share them; micro_batches must
+be a multiple of their number.
 """
 
 from __future__ import annotations
@@ -19,25 +20,27 @@ _ONE_BASE_A_GPU: dict[str, Any] = {
     "schedule": "cosine",
     "warmup_ratio": 0.03,
     "max_length_tokens": 4096,
-    "micro_rows": 8,
+    "pack_tokens": 4096,
+    "compile": True,
     "save_every_steps": 50,
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The fields' own defaults: short rows, small batches, a high rate for runs of a hundred steps.
     "cpu": {},
-    # One GPU: long rows, 32 to a step.
+    # One GPU: long rows, 16k tokens to a step.
     "gpu-1": {**_ONE_BASE_A_GPU, "micro_batches": 4},
-    # The GPUs of one node, the base whole on each: 64 rows to a step, one forward pass each on 8 GPUs.
+    # The GPUs of one node, the base whole on each: 32k tokens to a step, one forward pass each on 8 GPUs.
     "gpu-node": {**_ONE_BASE_A_GPU, "micro_batches": 8},
-    # The base in shards over all GPUs, for bases that one GPU does not hold: fewer rows at once, on up to 32 GPUs.
+    # The base in shards over all GPUs, for bases that one GPU does not hold: 128k tokens to a step, on up to 32.
     "fsdp2": {
         "lora": {"rank": 16, "alpha": 32},
         "learning_rate": 1e-4,
         "schedule": "cosine",
         "warmup_ratio": 0.03,
         "max_length_tokens": 4096,
-        "micro_rows": 2,
+        "pack_tokens": 4096,
+        "compile": True,
         "micro_batches": 32,
         "save_every_steps": 25,
     },
@@ -60,7 +63,7 @@ def under(value: Mapping[str, Any]) -> dict[str, Any]:
     if value.get("tune") == "full":
         preset |= FULL
     elif value.get("method") in ("dpo", "kto"):
-        preset |= PREFERENCE
+        preset = {name: field for name, field in preset.items() if name not in ("pack_tokens", "compile")} | PREFERENCE
     return beneath(preset, value)
 
 

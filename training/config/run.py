@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, StringConstraints, ValidationError, field_validator, model_validator
@@ -10,10 +9,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tianjing.config import StrictModel
 from tianjing.tasks import SCENES, TASKS
+from training.config.checks import problems
 from training.config.lora import LoraSection
-from training.config.preference import Method, PreferenceSection, misplaced
+from training.config.preference import Method, PreferenceSection
 from training.config.presets import Preset, under
-from training.config.serving import unserved
 
 # What may differ between two starts of the same run: places, and what is kept or shown on the way.
 # (Of what `adapter` and `replay` name, the digest stands among the inputs.)
@@ -25,7 +24,8 @@ _BESIDE_THE_RESULT: dict[str, Any] = {
     "replay": {"dataset"},
 }
 _OF_AN_ADAPTER = ("lora", "quantize", "serve_with")
-_FIELD_OF_SECTION = {"r": "rank"}
+# Tokens of a block of attention scores, which a kernel computes or leaves out as a whole.
+BLOCK = 128
 # A folder's name, and a server's name for the adapter (vLLM's --lora-modules NAME=PATH).
 SceneName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -127,10 +127,25 @@ class TrainConfig(StrictModel):
     """Passes over the chosen rows."""
 
     micro_rows: int = Field(4, ge=1)
-    """Rows (of `dpo` and `kto` pairs) of one forward pass, of like length; more rows need more memory and pad more."""
+    """Rows (of `dpo` and `kto` pairs) of one forward pass, of like length; more rows need more memory and pad more. Not
+    used with pack_tokens."""
 
     micro_batches: int = Field(2, ge=1)
     """Forward passes of one optimiser step, from short to long rows: a step has micro_rows x micro_batches rows."""
+
+    pack_tokens: int | None = Field(None, ge=BLOCK, multiple_of=BLOCK)
+    """Fill each forward pass with rows up to this many tokens, a prefix that rows share counted once, in place of
+    micro_rows; at least max_length_tokens. A step then has micro_batches x pack_tokens tokens. For GPUs, which want
+    every pass full and of one shape. None, for CPUs, where rows side by side are faster; by kernel blocks of 128."""
+
+    compile: bool = False
+    """Compile the decoder's layers (torch.compile): fewer and larger kernels, for a cold start of a minute or more. For
+    GPUs, and with pack_tokens alone: each other shape of a batch would be compiled anew."""
+
+    checkpointing: Literal["none", "selective", "full"] = "none"
+    """What is computed again in the backward pass to save memory: `selective` what is cheap, between the matrix
+    products and the attention; `full` every layer, half as much again of the arithmetic of LoRA. For what does not fit
+    otherwise."""
 
     learning_rate: float = Field(5e-4, gt=0)
     """Peak of the schedule; LoRA wants about ten times the rate of full fine-tuning. With `tune: full` the default is
@@ -199,50 +214,18 @@ class TrainConfig(StrictModel):
         return value
 
     @model_validator(mode="after")
-    def _fits_its_method(self) -> TrainConfig:
-        """Refused with the field's own place, so that the message names its line."""
+    def _goes_together(self) -> TrainConfig:
+        """Refused at the fields' own places, so that the message names their lines."""
         found = [
-            _problem(("preference", name) if name else ("preference",), why, "")
-            for name, why in misplaced(self.method, self.preference)
+            InitErrorDetails(
+                type=PydanticCustomError("refused", "{why}", {"why": problem.why}),
+                loc=problem.place,
+                input=problem.value,
+            )
+            for problem in problems(self)
         ]
-        if self.method != "sft":
-            found += [_problem(place, why, value) for place, why, value in self._of_sft_alone()]
         if found:
             raise ValidationError.from_exception_data("TrainConfig", found)
-        return self
-
-    def _of_sft_alone(self) -> Iterator[tuple[tuple[str, ...], str, Any]]:
-        if self.replay is not None:
-            why = "mixes conversations into method sft; sft_weight holds the chosen answers in dpo"
-            yield ("replay",), why, ""
-        if self.decision_weight != 1.0:
-            why = "weighs tokens in method sft alone: a preference is between whole answers; leave it out"
-            yield ("decision_weight",), why, self.decision_weight
-        if self.tune == "full":
-            yield ("tune",), "goes with method sft; dpo and kto train an adapter (tune: lora)", self.tune
-        if self.lora.dropout > 0:
-            why = "would move the policy away from its reference by chance; leave it out with dpo and kto"
-            yield ("lora", "dropout"), why, self.lora.dropout
-
-    @model_validator(mode="after")
-    def _nothing_of_an_adapter(self) -> TrainConfig:
-        """Full tuning has no adapter, and no frozen weights to quantise; refused at the field's own place."""
-        if self.tune == "full":
-            found: list[tuple[str, ...]] = []
-            if "lora" in self.model_fields_set:
-                found += [("lora", name) for name in sorted(self.lora.model_fields_set)] or [("lora",)]
-            found += [(name,) for name in ("quantize", "adapter", "scenes") if getattr(self, name) is not None]
-            if found:
-                raise ValidationError.from_exception_data("TrainConfig", [_not_of_full(self, each) for each in found])
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_served(self) -> TrainConfig:
-        """Refused with the field's own place, so that the message names its line."""
-        if self.serve_with == "vllm":
-            found = [(tuple(problem.field.split(".", 1)), problem.why) for problem in unserved(self.lora.peft())]
-            if found:
-                raise ValidationError.from_exception_data("TrainConfig", [_refused(self.lora, *each) for each in found])
         return self
 
     @property
@@ -259,26 +242,3 @@ class TrainConfig(StrictModel):
     def preferences(self) -> PreferenceSection:
         """The section, or its defaults."""
         return self.preference or PreferenceSection()
-
-
-def _problem(location: tuple[str, ...], why: str, value: Any) -> InitErrorDetails:
-    return InitErrorDetails(type=PydanticCustomError("misplaced", "{why}", {"why": why}), loc=location, input=value)
-
-
-def _refused(lora: LoraSection, location: tuple[str, ...], why: str) -> InitErrorDetails:
-    field, *inner = location
-    name = _FIELD_OF_SECTION.get(field, field)
-    value = getattr(lora, name)
-    return InitErrorDetails(
-        type=PydanticCustomError("unserved", "{why}, or set serve_with: transformers", {"why": why}),
-        loc=("lora", name, *inner),
-        input=value[".".join(inner)] if inner else value,
-    )
-
-
-def _not_of_full(config: TrainConfig, location: tuple[str, ...]) -> InitErrorDetails:
-    why = "is of an adapter, and 'tune: full' trains all weights without one; leave it out, or set tune: lora"
-    value: Any = config
-    for name in location:
-        value = getattr(value, name)
-    return InitErrorDetails(type=PydanticCustomError("not_full", "{why}", {"why": why}), loc=location, input=value)
