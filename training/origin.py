@@ -11,7 +11,7 @@ from tianjing.lineage import InputRecord, Manifest, artefact_digest, is_artefact
 from tianjing.lineage.verification import locate
 from training.errors import TrainingError
 
-# The order in which training and merging name their inputs.
+# The order in which training and merging name their inputs; behind them, what training goes on from and replays.
 _DATASET, _BASE = 0, 1
 _ADAPTER = 0
 
@@ -54,6 +54,8 @@ class Origin:
     """The same manifest for an adapter."""
     dataset: Source
     base: Source
+    earlier: tuple[Source, ...] = ()
+    """The adapter that training went on from, and the older dataset that it replayed, where there were such."""
 
 
 def read_origin(directory: Path) -> Origin:
@@ -81,7 +83,8 @@ def read_origin(directory: Path) -> Origin:
             "give the folder that `tianjing train run` or `tianjing train merge` wrote",
         )
     dataset, base = (_source(adapter_directory, adapter.inputs[place]) for place in (_DATASET, _BASE))
-    return Origin(directory, manifest, adapter_directory, adapter, dataset, base)
+    earlier = tuple(_source(adapter_directory, record) for record in adapter.inputs[_BASE + 1 :])
+    return Origin(directory, manifest, adapter_directory, adapter, dataset, base, earlier)
 
 
 def _source(directory: Path, record: InputRecord, above: frozenset[Path] = frozenset()) -> Source:

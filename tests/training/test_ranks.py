@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler
 
-from tests.training.material import example, make_dataset
+from tests.training.material import example, make_dataset, make_pairs, preference
 from training.batches import StratifiedRows
 from training.errors import TrainingError
 from training.ranks import Ranks
@@ -69,12 +69,16 @@ def losses(adapter: Path) -> list[float]:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(tmp_path: Path, tiny_model: Path) -> None:
-    data = make_dataset(
-        tmp_path / "dataset", [example(n) for n in range(29)]
-    )  # the last step of an epoch is short, its last micro-batch too
+@pytest.mark.parametrize("method", ["sft", "kto"])
+def test_two_processes_learn_what_one_does(method: str, tmp_path: Path, tiny_model: Path) -> None:
+    # The last step of an epoch is short, its last micro-batch too.
+    if method == "sft":
+        data = make_dataset(tmp_path / "dataset", [example(n) for n in range(29)])
+    else:
+        data = make_pairs(tmp_path / "dataset", [preference(n) for n in range(29)])
     config = tmp_path / "train.yaml"
-    config.write_text("{epochs: 2, micro_rows: 3, micro_batches: 4, learning_rate: 5e-3, threads: 1}", encoding="utf-8")
+    fields = "epochs: 2, micro_rows: 3, micro_batches: 4, learning_rate: 5.0e-3, threads: 1"
+    config.write_text(f"{{method: {method}, {fields}}}", encoding="utf-8")
     script = tmp_path / "run.py"
     script.write_text(_RUN_IN_FP32, encoding="utf-8")
 
