@@ -58,7 +58,7 @@ def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: 
             "train",
             "training",
             ("train", "run", str(dataset), *base, "--out", str(adapter)),
-            (dataset, model),
+            (dataset, model, *_earlier(config.train)),
             adapter,
             config.train,
         ),
@@ -106,6 +106,12 @@ def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: 
             config.serve,
         ),
     ]
+
+
+def _earlier(train: Mapping[str, Any]) -> tuple[Path, ...]:
+    """The adapter that training goes on from and the dataset that it replays, if it does."""
+    named = (train.get("adapter"), (train.get("replay") or {}).get("dataset"))
+    return tuple(Path(path) for path in named if path is not None)
 
 
 def _decisions(build: Mapping[str, Any] | None) -> tuple[Path, ...]:
