@@ -13,7 +13,7 @@ from training import adapter as adapters
 from training import full
 from training.errors import TrainingError
 
-# The order in which training and merging name their inputs.
+# The order in which training and merging name their inputs; behind them, what training goes on from and replays.
 _DATASET, _BASE = 0, 1
 _ADAPTER = 0
 
@@ -56,6 +56,8 @@ class Origin:
     """Of what the training run wrote: the adapter, or the same manifest for weights that were tuned in full."""
     dataset: Source
     base: Source
+    earlier: tuple[Source, ...] = ()
+    """The adapter that training went on from, and the older dataset that it replayed, where there were such."""
 
     @property
     def is_whole(self) -> bool:
@@ -93,7 +95,8 @@ def read_origin(directory: Path) -> Origin:
             "give the folder that `tianjing train run` or `tianjing train merge` wrote",
         )
     dataset, base = (_source(run_directory, run.inputs[place]) for place in (_DATASET, _BASE))
-    return Origin(directory, manifest, run_directory, run, dataset, base)
+    earlier = tuple(_source(run_directory, record) for record in run.inputs[_BASE + 1 :])
+    return Origin(directory, manifest, run_directory, run, dataset, base, earlier)
 
 
 def _source(directory: Path, record: InputRecord, above: frozenset[Path] = frozenset()) -> Source:

@@ -39,6 +39,19 @@ def test_unknown_key_in_a_stage_section_names_file_section_key_and_the_allowed_o
     assert "did you mean 'learning_rate'?" in message and "micro_rows" in message
 
 
+def test_scenes_are_no_part_of_a_pipeline_which_has_one_adapter(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.yaml", "name: p\ntrain: {scenes: [mediation]}\n")
+    with pytest.raises(TianjingError, match=r"train\.scenes: a pipeline merges.*(.|\n)*--scene NAME"):
+        load_pipeline(path)
+
+
+def test_what_training_goes_on_from_and_replays_are_inputs_of_its_stage(tmp_path: Path) -> None:
+    text = "name: p\ntrain: {adapter: /old/adapter, replay: {dataset: /old/rows, share: 0.2}}\n"
+    config = load_pipeline(write(tmp_path / "p.yaml", text))
+    train = next(stage for stage in stages(config, tmp_path, tmp_path, tmp_path, "stop") if stage.name == "train")
+    assert train.inputs[2:] == (Path("/old/adapter"), Path("/old/rows"))
+
+
 def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
     path = write(tmp_path / "p.yaml", "name: p\ntrain: {rank: 1\n")
     with pytest.raises(TianjingError, match=r"p\.yaml:\d+: not valid YAML"):

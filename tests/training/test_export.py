@@ -48,17 +48,18 @@ def with_own_head(tied: Path, folder: Path) -> Path:
     return folder
 
 
-def adapter(folder: Path, dataset: Path, base: Path) -> Path:
+def adapter(folder: Path, dataset: Path, base: Path, *earlier: Path) -> Path:
     """An adapter artefact as training writes it, with random weights that change the answers."""
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     torch.manual_seed(2)
     lora = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
     adapted = get_peft_model(model, lora)
     parameters = {"lora": {"rank": 4, "alpha": 16}, "learning_rate": 0.001}
-    with artefact(folder, kind="adapter", inputs=[dataset, base], parameters=parameters) as work:
+    with artefact(folder, kind="adapter", inputs=[dataset, base, *earlier], parameters=parameters) as work:
         adapted.save_pretrained(str(work.dir))
         (work.dir / "README.md").unlink()
         losses = "".join(json.dumps({"step": step, "loss": 2.0 - step / 10}) + "\n" for step in range(1, 11))
+        losses += json.dumps({"step": 10, "eval_loss": 1.5}) + "\n"
         (work.dir / "loss.jsonl").write_text(losses, encoding="utf-8")
         for name, n in (("rows", 3), ("tokens", 90), ("supervised_tokens", 30), ("steps", 10)):
             work.count(name, n)
@@ -146,6 +147,26 @@ def test_an_export_holds_the_weights_and_papers_that_say_what_the_manifests_say(
         assert knowledge["sha256"] == digests["knowledge"]
         assert knowledge["sources"][0]["name"] == "dialogues.jsonl"
         assert str(tmp_path) not in text + json.dumps(lineage)
+
+
+def test_an_export_names_the_adapter_and_the_older_dataset_that_training_went_on_from(
+    tiny_model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    with artefact(tmp_path / "older", kind="dataset") as work:
+        write_examples(work.dir / "train.parquet", [])
+        work.parameters["name"] = "older"
+    first = adapter(tmp_path / "first", dataset, tiny_model)
+    made = adapter(tmp_path / "adapter", dataset, tiny_model, first, tmp_path / "older")
+    export(made, tmp_path / "export")
+    text = (tmp_path / "export" / "README.md").read_text(encoding="utf-8")
+    lineage = json.loads((tmp_path / "export" / "lineage.json").read_text(encoding="utf-8"))
+    digests = [read_manifest(tmp_path / name).digest for name in ("first", "older")]
+    assert [source["sha256"] for source in lineage["earlier"]] == digests
+    table = text.split("## Lineage")[1]
+    named = [*digests, read_manifest(tiny_model).digest, read_manifest(dataset).digest]
+    assert [table.count(digest) for digest in named] == [1, 1, 1, 1]
+    bom = json.loads((tmp_path / "export" / "bom.cdx.json").read_text(encoding="utf-8"))
+    assert {f"source:{digest}" for digest in digests} <= {part["bom-ref"] for part in bom["components"]}
 
 
 def test_the_bill_of_materials_is_valid_cyclonedx_and_names_every_part(

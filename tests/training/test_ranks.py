@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler
 
-from tests.training.material import example, make_dataset
+from tests.training.material import example, make_dataset, make_pairs, preference
 from training.batches import StratifiedRows
 from training.errors import TrainingError
 from training.ranks import Ranks
@@ -75,17 +75,20 @@ def losses(adapter: Path) -> list[float]:
         ("micro_rows: 3, micro_batches: 4", "adapter_model.safetensors", 3),
         ("max_length_tokens: 256, pack_tokens: 384, micro_batches: 4", "adapter_model.safetensors", 2),
         ("tune: full, micro_rows: 3, micro_batches: 4", "model.safetensors", 3),
+        ("method: kto, micro_rows: 3, micro_batches: 4", "adapter_model.safetensors", 3),
     ],
-    ids=["lora", "packed", "full"],
+    ids=["lora", "packed", "full", "kto"],
 )
 def test_two_processes_learn_what_one_does(
     fields: str, weights: str, steps: int, tmp_path: Path, tiny_model: Path
 ) -> None:
-    data = make_dataset(
-        tmp_path / "dataset", [example(n) for n in range(29)]
-    )  # the last step of an epoch is short, its last micro-batch too
+    # The last step of an epoch is short, its last micro-batch too.
+    if "kto" in fields:
+        data = make_pairs(tmp_path / "dataset", [preference(n) for n in range(29)])
+    else:
+        data = make_dataset(tmp_path / "dataset", [example(n) for n in range(29)])
     config = tmp_path / "train.yaml"
-    config.write_text(f"{{epochs: 2, {fields}, learning_rate: 5e-3, threads: 1}}", encoding="utf-8")
+    config.write_text(f"{{epochs: 2, {fields}, learning_rate: 5.0e-3, threads: 1}}", encoding="utf-8")
     script = tmp_path / "run.py"
     script.write_text(_RUN_IN_FP32, encoding="utf-8")
 

@@ -91,6 +91,11 @@ def load_pipeline(path: Path) -> PipelineConfig:
         raise TianjingError(f"{path}: no such pipeline file", f"shipped ones: {shipped}" if shipped else "")
     config = parse(PipelineConfig, load_yaml(path), str(path))
     check_sections(config.sections(), path)
+    if config.train.get("scenes"):
+        raise TianjingError(
+            f"{path}: train.scenes: a pipeline merges, judges and serves one adapter",
+            "leave it out, and train the scenes with: tianjing train run DATASET --scene NAME",
+        )
     return config
 
 

@@ -45,7 +45,7 @@ def tuning(
     adapter = None if train.get("tune") == "full" else folder / "adapter"
     trained = adapter or whole
     command = ("train", "run", str(dataset), *base, "--out", str(trained))
-    run = Stage(f"train{suffix}", "training", command, (dataset, model), trained, train)
+    run = Stage(f"train{suffix}", "training", command, (dataset, model, *_earlier(train)), trained, train)
     if adapter is None:
         return (run,), None
     command = ("train", "merge", str(adapter), *base, "--out", str(whole))
@@ -114,6 +114,12 @@ def stages(config: PipelineConfig, raw: Path, model: Path, out: Path, on_error: 
             config.serve,
         ),
     ]
+
+
+def _earlier(train: Mapping[str, Any]) -> tuple[Path, ...]:
+    """The adapter that training goes on from and the dataset that it replays, if it does."""
+    named = (train.get("adapter"), (train.get("replay") or {}).get("dataset"))
+    return tuple(Path(path) for path in named if path is not None)
 
 
 def _decisions(build: Mapping[str, Any] | None) -> tuple[Path, ...]:

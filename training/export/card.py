@@ -66,6 +66,10 @@ def _data(facts: Facts) -> str:
         return lines[0] + " It was not at hand when this card was written; its digest names it."
     if facts.tasks:
         lines += ["", _table(("task", "rows in the training split"), sorted(facts.tasks.items()))]
+    for source in facts.origin.earlier:
+        kind = source.manifest.kind if source.manifest else "artefact, not at hand,"
+        named = f"the {kind} `{source.name}`, sha256 `{source.sha256}`"
+        lines += ["", f"Training began from, or replayed, {named}; its own papers hold too."]
     if facts.ledger is None:
         lines += ["", "The dataset holds no licence ledger."]
     else:

@@ -41,6 +41,7 @@ def export(weights: Path, out: Path) -> None:
         **({"adapter": {"sha256": origin.run.digest}} if origin.has_adapter else {}),
         "base": origin.base.as_json(),
         "dataset": origin.dataset.as_json(),
+        **({"earlier": [source.as_json() for source in origin.earlier]} if origin.earlier else {}),
     }
     with artefact(out, kind="export", inputs=[weights]) as work, console.status(f"writing {out}"):
         for record in origin.manifest.files:

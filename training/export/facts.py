@@ -45,8 +45,16 @@ class Facts:
 
     @property
     def raw(self) -> list[Source]:
-        """What the dataset was made from, down to the raw files, as far as manifests reach."""
-        return self.origin.dataset.walk()[1:]
+        """What the dataset was made from, down to the raw files, as far as manifests reach; and in the same way the
+        adapter that training went on from and the older dataset that it replayed, themselves too."""
+        origin = self.origin
+        found = origin.dataset.walk()[1:]
+        named = {origin.base.sha256, *(source.sha256 for source in origin.dataset.walk())}
+        for source in (source for one in origin.earlier for source in one.walk()):
+            if source.sha256 not in named:
+                named.add(source.sha256)
+                found.append(source)
+        return found
 
 
 def gather(origin: Origin) -> Facts:
@@ -69,6 +77,7 @@ def gather(origin: Origin) -> Facts:
         architecture=next(iter(config.get("architectures") or ()), None),
         ledger=ledger,
         tasks=tasks,
+        # Between them stand the validation losses.
         losses=tuple(entry["loss"] for entry in map(json.loads, lines) if "loss" in entry),
         libraries=tuple(
             Library(name, version, _licence(name, version))

@@ -45,8 +45,9 @@ def render(config: Path, job: JobConfig, target: Target, folder: Path) -> Render
     The configuration is copied, so that a later edit does not change a queued job.
 
     Raises:
-        TrainingError: the processes cannot share a step evenly, all weights are trained in shards, or the target
-            lacks what it needs.
+        TrainingError: the processes cannot share a step evenly or train several scenes; all weights are trained in
+            shards; the target lacks what it needs; the configuration names an adapter or an older dataset by a
+            relative path.
         TianjingError: the configuration is wrong.
     """
     training = load(TrainConfig, config)
@@ -56,6 +57,7 @@ def render(config: Path, job: JobConfig, target: Target, folder: Path) -> Render
             f"job '{job.name}': tune: full writes whole weights, and fsdp2 leaves each process a shard of them",
             "set distribution: ddp, or train an adapter (tune: lora)",
         )
+    _check_more_inputs(training, job)
     job = _complete(job, training, target)
     folder = folder.absolute()
     shared = {CONFIG: config.read_text(encoding="utf-8")}
@@ -84,6 +86,23 @@ def render(config: Path, job: JobConfig, target: Target, folder: Path) -> Render
     unused = [field for field in _UNUSED[target] if field in job.model_fields_set]
     notes = (f"{target} has no use for {', '.join(unused)}",) if unused else ()
     return Rendered(folder, tuple(files), tuple(submit), notes)
+
+
+def _check_more_inputs(training: TrainConfig, job: JobConfig) -> None:
+    """What the job description has no field for must be right in the configuration, which the job reads elsewhere."""
+    replayed = training.replay.dataset if training.replay else None
+    for name, path in (("adapter", training.adapter), ("replay.dataset", replayed)):
+        if path is not None and not os.path.isabs(path):
+            raise TrainingError(
+                f"job '{job.name}': '{name}' is the relative path '{path}', and the job does not run in this folder",
+                f"set {name} in the training configuration to its absolute path as the job's machines see it",
+            )
+    scenes = len(training.scenes or ())
+    if job.world > 1 and scenes > 1:
+        raise TrainingError(
+            f"job '{job.name}': {job.world} processes cannot train {scenes} scenes one after another",
+            "give each scene a job of its own: scenes: [NAME] in its configuration",
+        )
 
 
 def _complete(job: JobConfig, training: TrainConfig, target: Target) -> JobConfig:

@@ -53,6 +53,22 @@ def test_a_relative_path_is_refused_where_it_means_nothing_and_completed_where_i
     assert str(Path("runs/rows").absolute()) in (tmp_path / "jobs" / "job.sbatch").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("adapter: runs/old", r"'adapter' is the relative path 'runs/old'"),
+        ("replay: {dataset: runs/old, rows: 5}", r"'replay\.dataset' is the relative path 'runs/old'"),
+        ("scenes: [service, mediation]", r"8 processes cannot train 2 scenes"),
+    ],
+)
+def test_what_the_job_would_not_find_or_could_not_train_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text(f"micro_batches: 8\n{text}\n", encoding="utf-8")
+    with pytest.raises(TrainingError, match=message):
+        render(config, JobConfig(dataset="/d", out="/o", gpus_per_node=8), "slurm", tmp_path / "jobs")
+    assert not (tmp_path / "jobs").exists()
+
+
 def test_the_queued_job_keeps_the_configuration_it_was_given(tmp_path: Path) -> None:
     config = tmp_path / "train.yaml"
     config.write_text("epochs: 2\n", encoding="utf-8")
