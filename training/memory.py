@@ -209,14 +209,15 @@ def _side_by_side(shape: Shape, layout: Layout, e: int, in_full: bool) -> int:
 def _trained_weights(shape: Shape, T: int, e: int) -> int:
     """What gradients of the weights need: inputs of the matrices, normalised states, and autocast's copies of the
     matrices."""
-    kept = (
-        _adapter_inputs(shape, dict.fromkeys(projections(shape), 0), T, e) + shape.wide_norms * shape.width * T * _FP32
-    )
+    widths = projections(shape)
+    kept = shape.wide_norms * shape.width * T * _FP32
+    if e == _FP32:
+        kept += _adapter_inputs(shape, dict.fromkeys(widths, 0), T, e)
+    else:  # autocast copies its input for each matrix, and the matrices
+        kept += sum(first * (T + last) for first, last in widths.values()) * e
     if shape.head_norms:
         own = _FP32 if shape.wide_norms > 2 else e  # Gemma's norms stay in fp32 up to their weight
         kept += (shape.query_width + shape.key_width) * T * own
-    if e != _FP32:
-        kept += sum(first * last for first, last in projections(shape).values()) * e
     return kept
 
 

@@ -147,6 +147,10 @@ class SupervisedTokenTrainer(SFTTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """With the metrics that TRL logs, under its names: means over the micro-batches since the last log."""
+        self._read_metrics()
+        super().log(logs, start_time)
+
+    def _read_metrics(self) -> None:
         for mode, unread in self._unread.items():
             if unread:
                 sums = torch.stack([sums for sums, _ in unread]).double()
@@ -155,7 +159,6 @@ class SupervisedTokenTrainer(SFTTrainer):
                 for values in summed.tolist():
                     self._add_metrics(mode, values)
                 unread.clear()
-        super().log(logs, start_time)
 
     def _add_metrics(self, mode: str, values: list[float]) -> None:
         """What a micro-batch, over all processes, adds to the metrics: its sums and counts as they were kept."""

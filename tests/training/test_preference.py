@@ -121,6 +121,7 @@ def assert_equal(mine: Any, other: Any, inputs: dict[str, Any], batch: dict[str,
         if parameter.requires_grad:
             assert parameter.grad.abs().max() > 0, name
             assert torch.allclose(parameter.grad, gradients[name], atol=1e-5), name
+    mine._read_metrics()
     shown, known = mine._metrics["train"], other._metrics["train"]
     for name in set(known) - {"num_tokens", "logits/chosen", "logits/rejected"}:
         assert shown[name][-1] == pytest.approx(known[name][-1], abs=1e-4), name

@@ -37,11 +37,11 @@ def test_each_scene_becomes_an_adapter_and_a_second_start_does_only_what_is_left
 
     real, begun = training.scenes.train, []
 
-    def train(*given: Any) -> None:
+    def train(*given: Any, **more: Any) -> None:
         begun.append(given[2].name)
         if given[2].name == "service" and len(begun) == 2:
             raise KeyboardInterrupt
-        real(*given)
+        real(*given, **more)
 
     monkeypatch.setattr(training.scenes, "train", train)
     out = tmp_path / "adapters"
@@ -96,7 +96,7 @@ def test_scenes_are_chosen_by_name_and_go_on_from_their_own_adapters() -> None:
 
 def test_the_command_trains_the_scenes_it_is_given(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    monkeypatch.setattr("training.scenes.train_scenes", lambda *given: made.append(given))
+    monkeypatch.setattr("training.scenes.train_scenes", lambda *given, ends_process: made.append(given))
     given = ["run", "data", "--model", "tiny", "--out", "out", "--scene", "mediation", "--scene", "service"]
     assert CliRunner().invoke(app, given).exit_code == 0
     ((data, model, out, _, scenes, resume),) = made
