@@ -140,8 +140,9 @@ class PreferenceTrainer(ResumableTrainer):
         margins_N = rewards_N2[:, 0] - rewards_N2[:, 1]
         lengths = [length for pair in inputs["answers"] for length in pair]
         chosen = tokens.correct_S.split(lengths)[::2] if lengths else ()
-        sums = [*rewards_N2.sum(0), margins_N.sum(), (margins_N > 0).sum(), *logps_N2.sum(0)]
-        sums += [] if kl is None else [kl * len(logps_N2)]
+        # The term's place stays where this process has no pair: the processes add up the same numbers.
+        kl_sum = 0.0 if kl is None else kl * len(logps_N2)
+        sums = [*rewards_N2.sum(0), margins_N.sum(), (margins_N > 0).sum(), *logps_N2.sum(0), kl_sum]
         pairs, entropy, supervised, correct, answered, all_tokens, *means = self._over_processes(
             len(logps_N2),
             tokens.entropy_S.sum(),
@@ -158,7 +159,9 @@ class PreferenceTrainer(ResumableTrainer):
         metrics["num_tokens"] = [self._total_train_tokens]
         if not pairs:
             return
-        values = {name: total / pairs for name, total in zip(METRICS, means, strict=kl is not None)}
+        values = {name: total / pairs for name, total in zip(METRICS, means, strict=True)}
+        if kl is None:
+            del values["kl"]
         for name, value in (
             values | {"entropy": entropy / supervised, "mean_token_accuracy": correct / answered}
         ).items():
