@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -35,7 +36,8 @@ def partners(rows: Sequence[TokenRow], max_length_tokens: int, seed: int) -> lis
         for place, index in enumerate(ordered):
             room = max_length_tokens - len(prompts[index])
             shortest: tuple[int, int] | None = None
-            for other in (*ordered[place + 1 :], *ordered[:place], *range(len(rows))):
+            following = (ordered[(place + step) % len(ordered)] for step in range(1, len(ordered)))
+            for other in chain(following, range(len(rows))):
                 if prompts[other] == prompts[index]:
                     continue
                 length = max(map(len, answers(rows[other])))

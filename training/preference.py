@@ -41,13 +41,16 @@ class PreferenceTrainer(ResumableTrainer):
     section: PreferenceSection
     """How preferences are learned; set by `learn`."""
 
+    has_divergence: bool
+    """Whether the loss has a KL term, as KTO's; set by `learn`."""
+
     def learn(self, rows: Sequence[TokenRow], config: TrainConfig) -> None:
         """Take `rows`, the pairs of the training set, and those of `validation`; to be called before anything else.
 
         Raises:
             TrainingError: method `kto`, and all pairs have one prompt.
         """
-        self.section = config.preferences
+        self.section, self.has_divergence = config.preferences, config.method == "kto"
         model: Any = self.model
 
         def collator(pairs: Sequence[TokenRow]) -> PairCollator:
@@ -142,8 +145,9 @@ class PreferenceTrainer(ResumableTrainer):
         answered = sum(lengths[::2])
         of_chosen = [place % 2 == 0 for place, length in enumerate(lengths) for _ in range(length)]
         correct_S = tokens.correct_S & torch.tensor(of_chosen, dtype=torch.bool, device=tokens.correct_S.device)
-        sums = [*rewards_N2.sum(0), margins_N.sum(), (margins_N > 0).sum(), *logps_N2.sum(0)]
-        sums += [] if kl is None else [kl * len(logps_N2)]
+        # The term's place stays where this process has no pair: the processes add up the same numbers.
+        kl_sum = margins_N.new_zeros(()) if kl is None else kl * len(logps_N2)
+        sums = [*rewards_N2.sum(0), margins_N.sum(), (margins_N > 0).sum(), *logps_N2.sum(0), kl_sum]
         self._keep(
             [tokens.entropy_S.sum(), correct_S.sum(), *sums],
             [len(logps_N2), tokens.entropy_S.numel(), answered, inputs["input_ids"].numel()],
@@ -154,7 +158,9 @@ class PreferenceTrainer(ResumableTrainer):
         self._count_tokens(mode, tokens)
         if not pairs:
             return
-        means = {name: total / pairs for name, total in zip(METRICS, sums, strict=False)}
+        means = {name: total / pairs for name, total in zip(METRICS, sums, strict=True)}
+        if not self.has_divergence:
+            del means["kl"]
         for name, value in (
             means | {"entropy": entropy / supervised, "mean_token_accuracy": correct / answered}
         ).items():

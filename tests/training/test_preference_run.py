@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -69,6 +70,7 @@ def test_the_margin_of_the_pairs_grows_and_an_interrupted_run_ends_with_the_same
     entries = [entry for entry in log(tmp_path / "whole") if "loss" in entry]
     assert len(entries) == STEPS
     assert entries[0]["rewards/margins"] == pytest.approx(0.0, abs=1e-4), "the reference is where the policy begins"
+    assert entries[0]["loss"] == pytest.approx(math.log(2) if method == "dpo" else 0.5, abs=1e-4), "a mean over pairs"
     assert entries[-1]["rewards/margins"] > 0.05
     assert entries[-1]["rewards/accuracies"] == 1.0
     assert entries[-1]["rewards/chosen"] > entries[-1]["rewards/rejected"]
