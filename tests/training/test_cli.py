@@ -18,7 +18,7 @@ Calls = list[tuple[Any, ...]]
 def calls(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> Calls:
     """What `training.sft.train` is called with, in its place."""
     made: Calls = []
-    monkeypatch.setattr("training.sft.train", lambda *given: made.append(given))
+    monkeypatch.setattr("training.sft.train", lambda *given, **_: made.append(given))
     return made
 
 
@@ -52,7 +52,7 @@ def test_what_is_given_nowhere_is_named(given: tuple[str, ...], missing: str, ca
 def test_an_interrupted_run_leaves_with_75_and_says_that_it_can_go_on(
     monkeypatch: pytest.MonkeyPatch, tiny_model: Path
 ) -> None:
-    def interrupted(*_: Any) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
         raise Interrupted("stopped after step 3 of 9; saved in x")
 
     monkeypatch.setattr("training.sft.train", interrupted)
