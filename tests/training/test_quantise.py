@@ -88,6 +88,7 @@ def rows_of(model: Path) -> list[dict[str, list[int]]]:
     return [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
 
 
+@pytest.mark.slow
 def test_the_comparison_is_that_of_the_two_models_on_supervised_tokens(tiny_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("compressed_tensors")  # comes with vLLM
     by_hand(tiny_model, tmp_path / "fp8")
