@@ -74,6 +74,7 @@ def export(weights: Path, out: Path, scheme: quantise.Scheme | None = None, pyth
             f"{scheme}: loss {check['quantised_loss']:.4f} for {check['loss']:.4f} on {check['rows']} rows, the same "
             f"first choice at {check['same_choice']:.1%} of {check['tokens']} tokens",
             highlight=False,
+            soft_wrap=True,
         )
     console.print(f"{out}: {origin.manifest.kind}, {CARD}, {BOM}, {LINEAGE}{missing}", highlight=False, markup=False)
 
