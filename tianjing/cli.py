@@ -19,7 +19,7 @@ COMMANDS = {
     "run": ("tianjing.pipeline.cli", "Run a pipeline: data, train, merge, evaluate, gate, serve check."),
     "ablate": ("tianjing.pipeline.ablation_cli", "Train with and without experience, and compare in negotiations."),
     "data": ("data_recipes.cli", "Raw material to knowledge to an instruction dataset."),
-    "train": ("training.cli", "Tune a LoRA adapter on a dataset, and merge it."),
+    "train": ("training.cli", "Tune a LoRA adapter, or all weights, on a dataset."),
     "eval": ("evals.cli", "Measure base and tuned model, report, and decide on a release."),
     "serve": ("serving.cli", "Serve a released model behind the guarded OpenAI-compatible endpoint."),
     "privacy": ("tianjing.privacy.cli", "Find and replace personal data; test re-identification."),

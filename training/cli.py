@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(help="Tune a LoRA adapter on a dataset, and merge it.", no_args_is_help=True)
+app = typer.Typer(help="Tune a LoRA adapter, or all weights, on a dataset.", no_args_is_help=True)
 
 DatasetArgument = Annotated[
     Path | None, typer.Argument(help="Dataset artefact with train.parquet; default: the configuration's.")
@@ -51,7 +51,9 @@ def run(
     ] = "auto",
     scene: SceneOption = None,
 ) -> None:
-    """Train a LoRA adapter with TRL, on answers or on preferences; the same command goes on after an interruption.
+    """Train a LoRA adapter, or all weights, with TRL, on answers or on preferences.
+
+    The same command goes on after an interruption.
 
     Exit status: 0 finished, 2 bad input, 75 stopped by SIGTERM after a finished and saved step, 130 interrupted.
     """
@@ -107,15 +109,22 @@ def launch(
     launch_job(config, on, job, nodes, gpus_per_node, out, submit)
 
 
-@app.command("export", epilog="Example: tianjing train export runs/demo/merged --out runs/demo/export")
+@app.command("export", epilog="Example: tianjing train export runs/demo/merged --out runs/demo/export --quantize fp8")
 def export(
-    weights: Annotated[Path, typer.Argument(help="Adapter artefact, or merged weights.")],
+    weights: Annotated[Path, typer.Argument(help="Adapter artefact, merged weights, or a model tuned in full.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to hand over.")],
+    quantize: Annotated[
+        Literal["fp8", "w4a16"] | None, typer.Option("--quantize", help="Quantise a whole model with llm-compressor.")
+    ] = None,
+    llmcompressor_python: Annotated[
+        Path | None,
+        typer.Option(help="Interpreter that has llm-compressor; default: .venv-llmcompressor/bin/python."),
+    ] = None,
 ) -> None:
     """Weights with their papers: a card, a CycloneDX bill of materials, and lineage down to the raw files."""
     from training.export import export as export_weights
 
-    export_weights(weights, out)
+    export_weights(weights, out, quantize, llmcompressor_python)
 
 
 @app.command("parity", epilog="Example: tianjing train parity runs/demo/dataset --model embedded")

@@ -135,6 +135,20 @@ def test_sigterm_leaves_with_75_and_the_resumed_run_ends_with_the_same_bits(
         assert sha256_file(tmp_path / "tuned" / name) == sha256_file(tied.out / name), name
 
 
+def test_the_weights_of_the_lowest_validation_loss_are_what_is_left(
+    dataset: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    # A constant rate so high that a later step spoils what the first ones learned.
+    fields = CONFIG.model_dump(exclude_unset=True) | {"learning_rate": 0.5, "schedule": "constant_with_warmup"}
+    fields |= {"warmup_ratio": 0.0, "evaluation": {"every_steps": 1}}
+    train(dataset, tiny_model, tmp_path / "best", TrainConfig.model_validate(fields))
+    best = read_manifest(tmp_path / "best").counts["best_step"]
+    assert isinstance(best, int) and 0 < best < STEPS
+    fields |= {"evaluation": None, "epochs": best * 2 / STEPS}
+    train(dataset, tiny_model, tmp_path / "to_the_best", TrainConfig.model_validate(fields))
+    assert sha256_file(tmp_path / "best" / WEIGHTS) == sha256_file(tmp_path / "to_the_best" / WEIGHTS)
+
+
 def test_weights_that_do_not_survive_bfloat16_are_not_handed_on(tiny_model: Path, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -78,3 +78,21 @@ def test_no_gradient_of_the_matrix_is_made_where_none_is_wanted(monkeypatch: pyt
     blank = trained(torch.randn(0, 4, requires_grad=True), torch.zeros(0, dtype=torch.long), torch.ones(0))
     blank.total.backward()  # a process whose batch teaches nothing takes part in the exchange all the same
     assert trained.matrix_VD.grad is not None and not trained.matrix_VD.grad.any()
+
+
+def test_scores_in_bfloat16_leave_the_gradient_of_a_float32_matrix_float32() -> None:
+    import torch
+
+    from training.head import SupervisedHead
+
+    torch.manual_seed(0)
+    targets, weights = torch.randint(0, 97, (11,)), torch.ones(11)
+    found = []
+    for compute in (torch.bfloat16, None):
+        torch.manual_seed(1)
+        matrix, hidden = torch.randn(97, 12, requires_grad=True), torch.randn(11, 12, requires_grad=True)
+        SupervisedHead(matrix, compute)(hidden, targets, weights).total.backward()
+        assert matrix.grad is not None and hidden.grad is not None and matrix.grad.dtype == torch.float32
+        found.append((matrix.grad, hidden.grad))
+    for low, high in zip(*found, strict=True):
+        assert 0 < (low - high).norm() < 0.02 * high.norm()

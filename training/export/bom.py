@@ -6,10 +6,9 @@ import uuid
 from typing import Any
 
 from tianjing.lineage import Manifest
-from training.export.facts import Facts
+from training.export.facts import Facts, Library
 from training.origin import Source
 
-_WEIGHTS = (".safetensors",)
 # Of the serial numbers: the same weights have the same one.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:tianjing:bom")
 
@@ -19,13 +18,13 @@ def bom(facts: Facts) -> dict[str, Any]:
 
     An artefact's digest is not the hash of one file, so it stands among the properties; `hashes` are of files.
     """
-    origin = facts.origin
+    origin, made = facts.origin, facts.quantised
     components = [_base(facts), _dataset(facts), *_ledger(facts), *_sources(facts), *_libraries(facts)]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": uuid.uuid5(_NAMESPACE, origin.manifest.digest).urn,
+        "serialNumber": uuid.uuid5(_NAMESPACE, origin.manifest.digest + (made.scheme if made else "")).urn,
         "version": 1,
         "metadata": {
             "timestamp": origin.manifest.created.isoformat(),
@@ -49,19 +48,20 @@ def _weights(facts: Facts) -> dict[str, Any]:
     files = [
         {
             "type": "file",
-            "bom-ref": f"file:{record.path}",
-            "name": record.path,
-            "hashes": [{"alg": "SHA-256", "content": record.sha256}],
+            "bom-ref": f"file:{name}",
+            "name": name,
+            "hashes": [{"alg": "SHA-256", "content": digest}],
         }
-        for record in manifest.files
-        if record.path.endswith(_WEIGHTS)
+        for name, digest in facts.files.items()
     ]
+    made = facts.quantised
+    more = {"quantised": made.scheme, "calibration_rows": str(made.calibration_rows)} if made else {}
     return {
         "type": "machine-learning-model",
         "bom-ref": "weights",
-        "name": f"{facts.base_name}-{manifest.kind}",
+        "name": "-".join([facts.base_name, manifest.kind, *([made.scheme] if made else [])]),
         "version": manifest.digest[:12],
-        "properties": _properties(digest=manifest.digest, kind=manifest.kind),
+        "properties": _properties(digest=manifest.digest, kind=manifest.kind, **more),
         "pedigree": {"ancestors": [_base(facts) | {"bom-ref": "ancestor"}]},
         "components": files,
         "modelCard": _model_card(facts),
@@ -79,9 +79,23 @@ def _model_card(facts: Facts) -> dict[str, Any]:
     if facts.architecture:
         parameters["modelArchitecture"] = facts.architecture
     found: dict[str, Any] = {"modelParameters": parameters}
+    metrics = []
     if facts.losses:
-        metric = {"type": "training loss, last step", "value": f"{facts.losses[-1]:.6f}", "slice": "training rows"}
-        found["quantitativeAnalysis"] = {"performanceMetrics": [metric]}
+        last = f"{facts.losses[-1]:.6f}"
+        metrics.append({"type": "training loss, last step", "value": last, "slice": "training rows"})
+    if facts.quantised:
+        check = facts.quantised.check
+        where = f"{check['rows']} rows"
+        metrics += [
+            {"type": kind, "value": f"{check[name]:.6f}", "slice": where}
+            for kind, name in (
+                ("loss before quantisation", "loss"),
+                ("loss after quantisation", "quantised_loss"),
+                ("relative difference of logits", "logit_difference"),
+            )
+        ]
+    if metrics:
+        found["quantitativeAnalysis"] = {"performanceMetrics": metrics}
     limits = "No evaluation is part of this document; the signed release holds it."
     found["considerations"] = {"technicalLimitations": [limits]}
     return found
@@ -143,8 +157,15 @@ def _libraries(facts: Facts) -> list[dict[str, Any]]:
             "purl": f"pkg:pypi/{library.name}@{library.version.replace('+', '%2B')}",
         }
         | _licences(library.licence)
-        for library in facts.libraries
+        for library in (*facts.libraries, *_compressor(facts))
     ]
+
+
+def _compressor(facts: Facts) -> list[Library]:
+    """What only quantises; the rest of that environment's libraries stand among those that trained, as they were."""
+    versions = facts.quantised.versions if facts.quantised else {}
+    known = {library.name for library in facts.libraries}
+    return [Library(name, version, None) for name, version in versions.items() if name not in known]
 
 
 def _licences(stated: str | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,6 +23,7 @@ def card(facts: Facts) -> str:
         _data(facts),
         "## Training",
         _training(facts),
+        *_quantisation(facts),
         "## Intended use",
         _use(facts),
         "## Limits",
@@ -41,6 +43,8 @@ def _front_matter(facts: Facts) -> str:
     found: dict[str, Any] = {"base_model": facts.base_name, "pipeline_tag": "text-generation", "language": ["zh"]}
     found["library_name"] = "transformers" if origin.is_whole else "peft"
     found["base_model_relation"] = "finetune" if origin.is_whole else "adapter"
+    if facts.quantised:
+        found["base_model_relation"] = "quantized"
     found["tags"] = ["tianjing", "finance", *(["lora"] if origin.has_adapter else [])]
     return "---\n" + yaml.safe_dump(found, sort_keys=False, allow_unicode=True) + "---"
 
@@ -102,6 +106,32 @@ def _training(facts: Facts) -> str:
     lines.append(f"Trained on: {machine}. With: {made_with}.")
     parameters = yaml.safe_dump(run.parameters, sort_keys=True, allow_unicode=True).strip()
     return "\n".join(lines) + f"\n\n```yaml\n{parameters}\n```"
+
+
+def _quantisation(facts: Facts) -> list[str]:
+    """A section for quantised weights, none for others."""
+    made = facts.quantised
+    if made is None:
+        return []
+    data = (
+        f"{made.calibration_rows} rows of the training split, seed {made.seed}" if made.calibration_rows else "no rows"
+    )
+    with_ = ", ".join(f"{name} {version}" for name, version in made.versions.items())
+    check = made.check
+    rows = [
+        ("loss, nats per supervised token", f"{check['loss']:.4f}", f"{check['quantised_loss']:.4f}"),
+        ("perplexity", f"{math.exp(check['loss']):.3f}", f"{math.exp(check['quantised_loss']):.3f}"),
+    ]
+    text = (
+        f"The weights of all linear layers but the output matrix are quantised ({made.scheme}, compressed-tensors), "
+        f"calibrated on {data}. With: {with_}."
+    )
+    apart = (
+        f"On {check['rows']} rows ({check['tokens']} supervised tokens) the logits differ by "
+        f"{check['logit_difference']:.2%} of their norm, and {check['same_choice']:.2%} of the tokens have the same "
+        "first choice. What that does to answers, an evaluation of these weights says."
+    )
+    return ["## Quantisation", text, _table(("measured", "before", "after"), rows), apart]
 
 
 def _use(facts: Facts) -> str:

@@ -8,9 +8,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from training.export.quantise import Quantised
 from training.origin import Origin, Source
 
 _LONGEST_LICENCE = 60
+_WEIGHTS = (".safetensors",)
 # Of what the manifests record: what training and merging compute with.
 LIBRARIES = ("accelerate", "datasets", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
 
@@ -42,6 +44,10 @@ class Facts:
     losses: tuple[float, ...]
     """Of each optimiser step."""
     libraries: tuple[Library, ...]
+    files: dict[str, str]
+    """SHA-256 of the files that hold weights, by name."""
+    quantised: Quantised | None = None
+    """How the weights that are handed over were quantised."""
 
     @property
     def raw(self) -> list[Source]:
@@ -84,6 +90,7 @@ def gather(origin: Origin) -> Facts:
             for name, version in origin.manifest.versions.items()
             if name in LIBRARIES
         ),
+        files={record.path: record.sha256 for record in origin.manifest.files if record.path.endswith(_WEIGHTS)},
     )
 
 
