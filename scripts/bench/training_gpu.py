@@ -22,41 +22,19 @@ import argparse
 import gc
 import json
 import platform
-import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
-SHAPES: dict[str, dict[str, Any]] = {
-    "8b": {"hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 36, "num_attention_heads": 32},
-    "1.7b": {
-        "hidden_size": 2048,
-        "intermediate_size": 6144,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 16,
-        "tie_word_embeddings": True,
-    },
-    "tiny": {
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 16,
-        "vocab_size": 512,
-    },
-}
-COMMON = {"num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151_936, "max_position_embeddings": 40_960}
-# Lengths: log-normal, median 600 tokens, sigma 0.8, cut to [32, sequence]; the last 30 % of each row is supervised.
-MEDIAN, SIGMA, SUPERVISED = 600, 0.8, 0.3
-RANK = 32
+from training_gpu_material import COMMON, RANK, SHAPES, bins_of, build, flop_of, make_rows, one_sequence  # noqa: E402
+
 TARGET_CEILING, TARGET_RATIO, TARGET_GB = 0.5, 1.3, 80
 
 
@@ -163,7 +141,7 @@ def table(shape: str, options: argparse.Namespace, ceiling: float) -> list[Resul
             print(results[-1].line(ceiling), flush=True)
         except torch.OutOfMemoryError:
             print(f"{name:<52} out of memory", flush=True)
-        except Exception as error:  # one variant that this machine cannot run must not cost the others
+        except Exception as error:  # what this machine cannot run must not cost the others
             print(f"{name:<52} failed: {type(error).__name__}: {str(error).splitlines()[0][:200]}", flush=True)
         gc.collect()
         if options.device == "cuda":
@@ -216,66 +194,6 @@ def matrix_ceiling(device: str) -> float:
         torch.cuda.synchronize()
         times.append((time.perf_counter() - started) / 4)
     return 2 * size**3 / statistics.median(times[20:])
-
-
-def make_rows(vocabulary: int, sequence: int, tokens: int, shared: int) -> list[dict[str, Any]]:
-    """Rows of random ids that fill about `tokens` tokens; each has another first token unless they open alike."""
-    draw = random.Random(0)
-    opening = [draw.randrange(vocabulary) for _ in range(shared)]
-    rows: list[dict[str, Any]] = []
-    while sum(len(row["input_ids"]) for row in rows) < tokens:
-        length = min(max(int(draw.lognormvariate(0, SIGMA) * MEDIAN * sequence / 4096), shared + 32), sequence)
-        ids = [*opening, *(draw.randrange(vocabulary) for _ in range(length - shared))]
-        first = max(int(length * (1 - SUPERVISED)), shared + 1)
-        labels = [-100] * first + ids[first:]
-        rows.append({"row": len(rows), "input_ids": ids, "labels": labels, "loss_weights": [1.0] * length})
-    return rows
-
-
-def bins_of(rows: list[dict[str, Any]], room: int, count: int) -> list[list[dict[str, Any]]]:
-    """The `count` fullest bins, shuffled with a fixed seed."""
-    from training.packing import pack
-
-    packed = pack([row["input_ids"] for row in rows], [row["labels"] for row in rows], room)
-    bins = [[rows[number] for number in members] for members in packed]
-    if len(bins) < count:
-        raise SystemExit(f"{len(bins)} bins, {count} needed: fewer steps, please")
-    bins.sort(key=lambda members: -sum(len(row["input_ids"]) for row in members))
-    random.Random(0).shuffle(bins := bins[:count])
-    return bins
-
-
-def flop_of(rows: list[dict[str, Any]], config: Any, matrices: int) -> float:
-    """Model FLOP of a step on these rows."""
-    total = 0.0
-    for row in rows:
-        length = len(row["input_ids"])
-        attention = 6 * length**2 * config.num_attention_heads * config.head_dim * config.num_hidden_layers
-        supervised = sum(label != -100 for label in row["labels"])
-        total += 4 * matrices * length + attention + 4 * config.vocab_size * config.hidden_size * supervised
-    return total
-
-
-def build(shape: str, device: str, attention: str, half_adapter: bool = False) -> Any:
-    """The adapted model on the device, with the same random weights every time."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, Qwen3Config
-
-    from training.config.lora import LINEAR_LAYERS
-
-    config = Qwen3Config(**{**COMMON, **SHAPES[shape]}, use_cache=False)
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    torch.manual_seed(0)
-    with torch.device(device):
-        base = AutoModelForCausalLM.from_config(config, attn_implementation=attention, dtype=dtype)
-    lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=list(LINEAR_LAYERS), task_type="CAUSAL_LM")
-    model = get_peft_model(base, lora, autocast_adapter_dtype=not half_adapter)
-    for name, value in model.named_parameters():
-        if value.requires_grad and not half_adapter:
-            value.data = value.data.float()
-        assert ("lora_" in name) == value.requires_grad
-    return model.train()
 
 
 def autocast(device: str) -> AbstractContextManager[Any]:
@@ -346,7 +264,8 @@ def measure_ours(shape: str, variant: Variant, sequence: int, options: argparse.
         return total
 
     losses, times = [], []
-    for members in steps_of(bins, options.micro_batches):
+    for start in range(0, len(bins), options.micro_batches):
+        members = bins[start : start + options.micro_batches]
         started = time.perf_counter()
         losses.append(step(members).item())
         synchronise(device)
@@ -372,11 +291,6 @@ def full_scores(causal: Any, batch: dict[str, Any], device: str) -> Any:
     with autocast(device):
         scores_TV = causal.lm_head(run(causal.get_decoder(), batch))[0, :-1].float()
     return torch.nn.functional.cross_entropy(scores_TV, batch["labels"][0, 1:], reduction="sum")
-
-
-def steps_of(bins: list[list[dict[str, Any]]], micro_batches: int) -> Iterator[list[list[dict[str, Any]]]]:
-    for start in range(0, len(bins), micro_batches):
-        yield bins[start : start + micro_batches]
 
 
 def result_of(
@@ -479,16 +393,6 @@ def measure_peer(shape: str, attention: str, name: str, sequence: int, options: 
         trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(bins)  # type: ignore[method-assign]
         trainer.train()
     return result_of(name, losses[0], times, bins, model.get_base_model(), options)
-
-
-def one_sequence(rows: list[dict[str, Any]]) -> dict[str, list[int]]:
-    """Rows one after another, positions from 0 in each: how transformers is told of packed rows."""
-    made: dict[str, list[int]] = {"input_ids": [], "position_ids": [], "labels": []}
-    for row in rows:
-        made["input_ids"] += row["input_ids"]
-        made["position_ids"] += range(len(row["input_ids"]))
-        made["labels"] += row["labels"]
-    return made
 
 
 if __name__ == "__main__":
