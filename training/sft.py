@@ -48,8 +48,8 @@ _M_MMAP_MAX = -4
 class Measured:
     """A run that is taken to be measured: its rows in a given order, in place of the draw, and what looks on."""
 
-    order: Sequence[Sequence[int]]
-    """Numbers of the chosen rows, of each micro-batch."""
+    order: Sequence[Sequence[int]] | None
+    """Numbers of the chosen rows, of each micro-batch; None draws them as ever."""
     callbacks: Sequence[Any]
     """transformers' TrainerCallbacks."""
 
