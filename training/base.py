@@ -74,7 +74,7 @@ def load_base(model: Path, dtype: Precision, quantize: str | None) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from training.attention import NAME as SHARED_PREFIX
+    from training.layout.attention import NAME as SHARED_PREFIX
 
     more: dict[str, Any] = {}
     if quantize is not None:

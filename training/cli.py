@@ -61,8 +61,8 @@ def run(
     from tianjing.models import resolve
     from training.config import TrainConfig
     from training.interruption import Interrupted
+    from training.run import train
     from training.scenes import scenes_of, train_scenes
-    from training.sft import train
 
     settings = load(TrainConfig, config)
     scenes = scenes_of(settings, scene or ())
@@ -148,7 +148,7 @@ def parity(
     from tianjing.errors import EXIT_STAGE_FAILED
     from tianjing.models import resolve
     from training.config import TrainConfig
-    from training.parity_report import run_parity
+    from training.parity.report import run_parity
 
     settings = load(TrainConfig, config)
     data, base = _given("dataset", dataset, settings.dataset), resolve(_base(model, settings.model)).path
@@ -184,8 +184,8 @@ def plan(
     from tianjing.files import atomic_write
     from tianjing.models import resolve
     from training.config import TrainConfig
-    from training.plan import as_dict, make_plan
-    from training.plan_report import print_plan
+    from training.plan.planning import as_dict, make_plan
+    from training.plan.report import print_plan
     from training.scenes import of_scene, one_scene
 
     settings = load(TrainConfig, config)

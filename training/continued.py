@@ -58,6 +58,6 @@ def load_adapter(base: Any, adapter: Path, dropout: float) -> Any:
 
     settings: Any = LoraConfig.from_pretrained(str(adapter))
     settings.lora_dropout = dropout
-    # In the artefact it is a mere name (`training.sft`), which peft would look up on the hub whenever it saves.
+    # In the artefact it is a mere name (`training.run`), which peft would look up on the hub whenever it saves.
     settings.base_model_name_or_path = base.name_or_path
     return PeftModel.from_pretrained(base, str(adapter), is_trainable=True, config=settings)

@@ -37,7 +37,7 @@ def check_disk(work: Path, model: Path, config: TrainConfig) -> None:
     """
     from transformers import AutoConfig
 
-    from training.memory import Shape
+    from training.plan.memory import Shape
 
     needed = disk_bytes(Shape.of(AutoConfig.from_pretrained(model, local_files_only=True)).parameters, config)
     standing = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())

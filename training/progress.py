@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
-from training.attention import Layout
 from training.config import EvaluationSection
 from training.interruption import Stop
-from training.packing import PackedLayout
+from training.layout.attention import Layout
+from training.layout.packing import PackedLayout
 from training.ranks import any_rank
 from training.validation import MARGIN, VALIDATION_LOSS, exhausted
 

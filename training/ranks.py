@@ -62,7 +62,7 @@ class Ranks:
         return -rows % (micro_rows * self.world) if self.world > 1 else 0
 
     def blank_bins(self, bins: int) -> int:
-        """Bins without a label, of one blank row each, that let every process have as many (`training.packing`)."""
+        """Bins of one row without a label (`training.layout.packing`) that let every process have as many."""
         return -bins % self.world
 
 

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from transformers import Trainer, TrainerState
 
 from tianjing.files import atomic_write
-from training.batches import SharedPrefix
 from training.checkpoints import Checkpoints
 from training.errors import TrainingError
-from training.packing import PackedBatch, pack
+from training.layout.batches import SharedPrefix
+from training.layout.packing import PackedBatch, pack
 from training.plot import loss_plot
 from training.progress import Meter
 from training.rows import TokenRow

@@ -30,7 +30,7 @@ class TokenRow:
     labels: list[int]
     loss_weights: list[float]
     fork: tuple[int, int] | None = None
-    """Where the two answers of a preference pair begin (`training.pairs`); None for a conversation."""
+    """Where the two answers of a preference pair begin (`training.preference.pairs`); None for a conversation."""
 
     @property
     def supervised(self) -> int:
@@ -46,7 +46,7 @@ class TokenRow:
         return max(second, first + len(self.input_ids) - second)
 
     def item(self, number: int) -> dict[str, Any]:
-        """What the collator takes (`training.batches`); `number` is the row's place in its dataset."""
+        """What the collator takes (`training.layout.batches`); `number` is the row's place in its dataset."""
         values = {"row": number, "input_ids": self.input_ids, "labels": self.labels, "loss_weights": self.loss_weights}
         return values if self.fork is None else values | {"fork": self.fork}
 
@@ -93,8 +93,8 @@ def tokenize(
 ) -> TokenRows:
     """Render each conversation as it will be served, and supervise the answer up to its stop token.
 
-    An answer that the template ends without one is kept whole: `training.parity`, which looks before every run, refuses
-    such a template and says so.
+    An answer that the template ends without one is kept whole: `training.parity.check`, which looks before every run,
+    refuses such a template and says so.
 
     A token's loss weight is its row's weight, times `decision_weight` where the answer carries its decision, and at the
     stop token: when to end is decided too, and a short run that leaves it light repeats its last words.

@@ -18,8 +18,8 @@ from training.config import TrainConfig
 from training.continued import inherit
 from training.errors import TrainingError
 from training.ranks import Ranks
+from training.run import train
 from training.selection import Scene, tasks_of
-from training.sft import train
 from training.workspace import Resume, run_inputs, run_parameters
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)

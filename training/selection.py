@@ -14,7 +14,7 @@ from tianjing.order import order_key
 from tianjing.records import Example, Preference, Split
 from training.config import TrainConfig
 from training.errors import TrainingError
-from training.pairs import conversations, tokenize_pairs
+from training.preference.pairs import conversations, tokenize_pairs
 from training.rows import TokenRow, TokenRows, choose, tokenize
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from training.head import HeadLoss, SupervisedHead
-from training.trunk import run
+from training.layout.trunk import run
 
 
 def batch_loss(
     decoder: Any, head: SupervisedHead, batch: dict[str, Any], autocast: AbstractContextManager[Any]
 ) -> HeadLoss:
-    """Weighted sum of the token losses of a micro-batch, as `training.batches` or `training.packing` lay it out.
+    """Weighted token losses of a micro-batch that `training.layout.batches` or `training.layout.packing` laid out.
 
     Nothing is read from the device: on a GPU the call returns before the work is done.
     """

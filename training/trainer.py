@@ -14,11 +14,11 @@ from accelerate.utils import is_peft_model
 from torch.utils.data import DataLoader
 from trl import SFTTrainer
 
-from training.batches import SharedPrefix, StratifiedRows
 from training.head import HeadLoss, SupervisedHead
-from training.packing import PackedBatch, PackedRows
+from training.layout.batches import SharedPrefix, StratifiedRows
+from training.layout.packing import PackedBatch, PackedRows
+from training.layout.trunk import MAX_KEPT_BYTES, OnRows, Trunk, run
 from training.step import batch_loss
-from training.trunk import MAX_KEPT_BYTES, OnRows, Trunk, run
 
 
 class SupervisedTokenTrainer(SFTTrainer):

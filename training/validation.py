@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from training.batches import by_opening
+from training.layout.batches import by_opening
 from training.rows import TokenRow
 
 # The name under which transformers and every tracker know it.

@@ -1,7 +1,7 @@
 """Predicted and measured peak memory of training runs, each in a process of its own.
 
 Predicted is what the formulas give before anything is loaded; the probe's own measurement is not used. Measured is the
-largest resident size of a process that runs `training.sft.train` to its end on the same rows.
+largest resident size of a process that runs `training.run.train` to its end on the same rows.
 Usage: python scripts/bench/plan.py [--only NAME …] [--embedded]
 """
 
@@ -44,14 +44,14 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from training.config import TrainConfig
-from training.probe import peak_bytes
+from training.plan.probe import peak_bytes
 what, dataset, model, config, result = sys.argv[1:]
 config, dataset, model = TrainConfig.model_validate_json(config), Path(dataset), Path(model)
 if what == "plan":
-    from training.plan import as_dict, make_plan
+    from training.plan.planning import as_dict, make_plan
     made = as_dict(make_plan(dataset, model, config, "cpu", 0))["memory"]
 else:
-    from training.sft import train
+    from training.run import train
     train(dataset, model, Path(result).parent / "adapter", config)
     made = {"peak": peak_bytes()}
 Path(result).write_text(json.dumps(made))

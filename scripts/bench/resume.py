@@ -28,7 +28,7 @@ from tianjing.models import resolve
 from tianjing.records import Example
 from tianjing.tasks import TASKS, conversation
 from training.config import TrainConfig
-from training.sft import prepare_process, train
+from training.run import prepare_process, train
 
 CONFIG = TrainConfig.model_validate(
     {

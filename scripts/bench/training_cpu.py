@@ -102,7 +102,7 @@ def read_rows(file: Path, model: Path) -> list[Row]:
 
 def draw(rows: Sequence[Row], kind: str, size: int, count: int) -> list[list[Row]]:
     """`count` batches of `size` rows, all full."""
-    from training.batches import StratifiedRows
+    from training.layout.batches import StratifiedRows
 
     if kind == "random":
         order = random.Random(0).sample(range(len(rows)), size * count)

@@ -220,10 +220,10 @@ def measure_ours(shape: str, variant: Variant, sequence: int, options: argparse.
     import torch
 
     from training import layers
-    from training.attention import NAME
-    from training.batches import SharedPrefix
     from training.head import SupervisedHead
-    from training.packing import PackedBatch
+    from training.layout.attention import NAME
+    from training.layout.batches import SharedPrefix
+    from training.layout.packing import PackedBatch
     from training.step import batch_loss, to_device
 
     device = options.device
@@ -286,7 +286,7 @@ def full_scores(causal: Any, batch: dict[str, Any], device: str) -> Any:
     """The same loss from the scores of every position, as autograd takes it."""
     import torch
 
-    from training.trunk import run
+    from training.layout.trunk import run
 
     with autocast(device):
         scores_TV = causal.lm_head(run(causal.get_decoder(), batch))[0, :-1].float()

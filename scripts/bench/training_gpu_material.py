@@ -46,7 +46,7 @@ def make_rows(vocabulary: int, sequence: int, tokens: int, shared: int) -> list[
 
 def bins_of(rows: list[dict[str, Any]], room: int, count: int) -> list[list[dict[str, Any]]]:
     """The `count` fullest bins, shuffled with a fixed seed."""
-    from training.packing import pack
+    from training.layout.packing import pack
 
     packed = pack([row["input_ids"] for row in rows], [row["labels"] for row in rows], room)
     bins = [[rows[number] for number in members] for members in packed]

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from training.assembly import Measured
 from training.config import LINEAR_LAYERS, TrainConfig
-from training.sft import Measured, prepare_process, train
+from training.run import prepare_process, train
 
 
 def main(order: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.training.material import example, make_dataset, unanswered
 from tianjing.errors import TianjingError
 from training.config import TrainConfig
-from training.sft import train
+from training.run import train
 
 CONFIG = TrainConfig.model_validate(
     {"lora": {"rank": 4, "alpha": 8}, "micro_rows": 2, "save_every_steps": 1, "threads": 1}

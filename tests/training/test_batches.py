@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.attention import NAME
-from training.batches import SharedPrefix, StratifiedRows
+from training.layout.attention import NAME
+from training.layout.batches import SharedPrefix, StratifiedRows
 from training.rows import IGNORED
 
 

@@ -16,9 +16,9 @@ Calls = list[tuple[Any, ...]]
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> Calls:
-    """What `training.sft.train` is called with, in its place."""
+    """What `training.run.train` is called with, in its place."""
     made: Calls = []
-    monkeypatch.setattr("training.sft.train", lambda *given, **_: made.append(given))
+    monkeypatch.setattr("training.run.train", lambda *given, **_: made.append(given))
     return made
 
 
@@ -55,7 +55,7 @@ def test_an_interrupted_run_leaves_with_75_and_says_that_it_can_go_on(
     def interrupted(*_: Any, **__: Any) -> None:
         raise Interrupted("stopped after step 3 of 9; saved in x")
 
-    monkeypatch.setattr("training.sft.train", interrupted)
+    monkeypatch.setattr("training.run.train", interrupted)
     result = run("dataset", "--model", "tiny", "--out", "out")
     assert result.exit_code == 75
     assert "stopped after step 3 of 9; saved in x; the same command goes on from there" in result.stderr

@@ -14,8 +14,8 @@ from tianjing.lineage import artefact_digest, read_manifest
 from tianjing.records import Example, Message
 from training.config import TrainConfig
 from training.continued import inherit
+from training.run import train
 from training.selection import choose_rows
-from training.sft import train
 
 FIELDS: dict[str, Any] = {
     "lora": {"rank": 8, "alpha": 16},
@@ -117,7 +117,7 @@ def test_another_adapter_or_replayed_dataset_is_another_run(
 
     def begin(**more: Any) -> str:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("training.sft.tokenize_rows", stop)
+            patch.setattr("training.run.tokenize_rows", stop)
             with pytest.raises(KeyboardInterrupt):
                 train(new, tiny_model, tmp_path / "adapter", config(lora={}, **more))
         return capsys.readouterr().err

@@ -32,7 +32,7 @@ def build(config: str, **fields: Any) -> Any:
     import torch
     import transformers
 
-    from training.attention import NAME
+    from training.layout.attention import NAME
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -52,8 +52,8 @@ PURE = {
 def test_rows_packed_equal_rows_alone(config: str) -> None:
     import torch
 
-    from training.batches import SharedPrefix
-    from training.guard import check_model
+    from training.layout.batches import SharedPrefix
+    from training.layout.guard import check_model
     from training.rows import IGNORED
 
     model = build(config, **PURE[config])
@@ -89,7 +89,7 @@ def test_rows_packed_equal_rows_alone(config: str) -> None:
     ],
 )
 def test_hybrid_models_are_refused_by_name_and_found_out_by_trial(config: str, fields: Any, kind: str) -> None:
-    from training.guard import _try_out, check_model
+    from training.layout.guard import _try_out, check_model
 
     model = build(config, **fields)
     with pytest.raises(TrainingError, match=rf"1 of its 2 layers.*\({kind}\).*leak") as refusal:
@@ -101,7 +101,7 @@ def test_hybrid_models_are_refused_by_name_and_found_out_by_trial(config: str, f
 
 
 def test_a_model_that_ignores_the_positions_of_rows_is_refused() -> None:
-    from training.guard import check_model
+    from training.layout.guard import check_model
 
     fields = {"n_layer": 2, "n_head": 4}
     with pytest.raises(TrainingError, match="bloom"):
@@ -117,14 +117,14 @@ def test_a_model_that_ignores_the_positions_of_rows_is_refused() -> None:
     ],
 )
 def test_scores_that_are_not_computed_here_are_refused(config: str, fields: Any, message: str) -> None:
-    from training.guard import check_model
+    from training.layout.guard import check_model
 
     with pytest.raises(TrainingError, match=message):
         check_model(build(config, **fields))
 
 
 def test_a_mixture_of_experts_of_pure_attention_is_accepted_and_left_in_its_mode() -> None:
-    from training.guard import check_model
+    from training.layout.guard import check_model
 
     fields = {"head_dim": 16, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
     model = build("Qwen3MoeConfig", **fields).train()

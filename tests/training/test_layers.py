@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from tests.training.test_packing import ROWS, model_of, row
-from training import flex, layers, trunk
+from training import layers
 from training.config import TrainConfig
 from training.head import SupervisedHead
 from training.layers import Checkpointing
-from training.packing import PackedBatch
+from training.layout import flex, trunk
+from training.layout.packing import PackedBatch
 from training.step import batch_loss, to_device
 
 

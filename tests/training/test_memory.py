@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from training import layers as layers_of_training
-from training.attention import NAME, Layout
 from training.config import LINEAR_LAYERS, LoraSection, TrainConfig
-from training.memory import (
+from training.layout.attention import NAME, Layout
+from training.plan.memory import (
     Precision,
     Shape,
     activations,
@@ -71,8 +71,8 @@ def tuned_in_full(name: str, layers: int) -> Any:
 
 def batch(prefix: int, own: tuple[int, ...], forked: bool = False, room: int | None = None) -> dict[str, Any]:
     """Rows behind a common prefix; `forked`, each with two branches from its fourth own token on; in `room`, packed."""
-    from training.batches import SharedPrefix
-    from training.packing import PackedBatch
+    from training.layout.batches import SharedPrefix
+    from training.layout.packing import PackedBatch
     from training.rows import IGNORED
 
     rows = []
@@ -92,8 +92,8 @@ def saved_bytes(model: Any, inputs: dict[str, Any], autocast: bool) -> int:
     """Storage that autograd keeps of a forward pass, weights and buffers not counted."""
     import torch
 
+    from training.layout.trunk import run
     from training.trainer import _causal
-    from training.trunk import run
 
     known = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     kept: dict[int, torch.Tensor] = {}
@@ -174,8 +174,8 @@ def test_a_layer_whose_weights_are_all_trained_keeps_what_the_formula_says(
 
 
 def test_full_tuning_holds_weights_gradients_and_two_moments_in_float32() -> None:
-    from training.audit import epochs
-    from training.memory import estimate
+    from training.plan.audit import epochs
+    from training.plan.memory import estimate
     from training.rows import IGNORED, TokenRow
 
     shape = Shape.of(config_of("Qwen3Config", 3))
@@ -208,7 +208,7 @@ def test_a_layer_of_packed_rows_keeps_what_the_formula_says(
     import torch
     from torch.nn.attention import flex_attention as torch_flex
 
-    from training import flex, trunk
+    from training.layout import flex, trunk
 
     # The kernel of an accelerator, in torch's reference of it.
     monkeypatch.setattr(torch_flex, "_validate_device", lambda *_: None)

@@ -19,16 +19,16 @@ from tests.training.material import example, make_dataset
 from tianjing.config import load
 from tianjing.errors import TianjingError
 from tianjing.lineage import artefact_digest
-from training.attention import NAME
-from training.batches import StratifiedRows
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.interruption import Interrupted
-from training.packing import PackedBatch, PackedRows, pack
+from training.layout.attention import NAME
+from training.layout.batches import StratifiedRows
+from training.layout.packing import PackedBatch, PackedRows, pack
 from training.progress import EpochOrder
 from training.resumable import ResumableTrainer
 from training.rows import IGNORED
-from training.sft import train
+from training.run import train
 
 KINDS = ("LlamaConfig", "Qwen2Config", "Qwen3Config", "Gemma3TextConfig")
 
@@ -62,7 +62,7 @@ def alone(model: Any, one: dict[str, Any]) -> torch.Tensor:
 
 
 def packed(model: Any, batch: dict[str, Any]) -> torch.Tensor:
-    from training.trunk import run
+    from training.layout.trunk import run
 
     logits = model.lm_head(run(model.get_decoder(), batch))
     return torch.nn.functional.cross_entropy(logits[0, :-1], batch["labels"][0, 1:], reduction="sum")
@@ -112,7 +112,7 @@ def test_the_kernel_of_a_gpu_computes_what_the_mask_of_a_cpu_does(
 ) -> None:
     from torch.nn.attention import flex_attention as torch_flex
 
-    from training import flex
+    from training.layout import flex
 
     # Torch refuses the backward pass on a CPU because no fast kernel is there; its reference computes it.
     monkeypatch.setattr(torch_flex, "_validate_device", lambda *_: None)

@@ -17,9 +17,9 @@ from tianjing.models.tiny import CHATML
 from tianjing.records import Example, Message
 from training.cli import app
 from training.errors import TrainingError
-from training.parity import check_parity, check_row, require_parity, sample
+from training.parity.check import check_parity, check_row, require_parity, sample
+from training.parity.served import check_server
 from training.rows import IGNORED, TokenRow, stop_tokens
-from training.served_prompts import check_server
 
 THINKING = "<think>\n先看逾期天数\n</think>\n\n"
 

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from tianjing.dataset import write_examples
 from tianjing.lineage import artefact
 from tianjing.records import Example, Message
-from training.audit import MicroBatch, by_task, epochs
 from training.cli import app
 from training.config import LoraSection, TrainConfig
-from training.devices import GIB, device, machine_memory
 from training.errors import TrainingError
-from training.probe import choose_batches
+from training.plan.audit import MicroBatch, by_task, epochs
+from training.plan.devices import GIB, device, machine_memory
+from training.plan.probe import choose_batches
 from training.rows import IGNORED, TokenRow, TokenRows
 
 
@@ -62,7 +62,7 @@ def test_statistics_of_each_task_count_only_rows_that_are_trained_on() -> None:
 
 
 def test_an_epoch_is_laid_out_as_the_trainer_lays_it_out() -> None:
-    from training.batches import SharedPrefix, StratifiedRows
+    from training.layout.batches import SharedPrefix, StratifiedRows
 
     made, config = rows(), TrainConfig(micro_rows=4, micro_batches=3, epochs=1.5, seed=3)
     run = epochs(made, config)
@@ -135,7 +135,7 @@ def test_rows_left_out_are_named_and_the_plan_is_written_down(
 def test_what_does_not_fit_exits_1_and_says_what_to_change(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import plan as planning
+    from training.plan import planning
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(planning, "CONTEXT_BYTES", 0)
@@ -151,7 +151,7 @@ def test_what_does_not_fit_exits_1_and_says_what_to_change(
 
 
 def test_more_rows_and_more_layers_take_more(tiny_model: Path, tmp_path: Path) -> None:
-    from training.plan import make_plan
+    from training.plan.planning import make_plan
 
     folder = dataset(tmp_path / "dataset", [example(n, 20 + 10 * n) for n in range(16)])
 
@@ -168,7 +168,7 @@ def test_more_rows_and_more_layers_take_more(tiny_model: Path, tmp_path: Path) -
 def test_full_tuning_tells_its_disk_and_offers_an_adapter_where_it_does_not_fit(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import plan as planning
+    from training.plan import planning
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(planning, "CONTEXT_BYTES", 0)
@@ -186,8 +186,8 @@ def test_full_tuning_tells_its_disk_and_offers_an_adapter_where_it_does_not_fit(
 
 
 def test_a_plan_of_packed_rows_has_the_bins_of_the_run_and_its_own_remedies(tiny_model: Path, tmp_path: Path) -> None:
-    from training.packing import PackedBatch, PackedRows
-    from training.plan import make_plan
+    from training.layout.packing import PackedBatch, PackedRows
+    from training.plan.planning import make_plan
 
     made = rows(60)
     config = TrainConfig(max_length_tokens=128, pack_tokens=256, compile=True, micro_batches=2, epochs=2)
@@ -218,7 +218,7 @@ def test_a_plan_of_packed_rows_has_the_bins_of_the_run_and_its_own_remedies(tiny
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [TrainConfig(), TrainConfig(tune="full")], ids=["lora", "full"])
 def test_the_probe_measures_the_real_trainer(config: TrainConfig, tiny_model: Path, tmp_path: Path) -> None:
-    from training.plan import make_plan
+    from training.plan.planning import make_plan
 
     folder = dataset(tmp_path / "dataset", [example(n, 20 + 10 * n) for n in range(40)])
     plan = make_plan(folder, tiny_model, config, "cpu", probe_steps=3)

@@ -20,7 +20,7 @@ def rows(tiny_model: Path) -> list[TokenRow]:
     """Four pairs of two lengths, with prompts of their own behind a common opening."""
     from transformers import AutoTokenizer
 
-    from training.pairs import tokenize_pairs
+    from training.preference.pairs import tokenize_pairs
 
     tokens = tokenize_pairs([preference(n) for n in range(4)], AutoTokenizer.from_pretrained(tiny_model), 2048)
     assert len(tokens.rows) == 4
@@ -45,10 +45,10 @@ def ours(tiny_model: Path, folder: Path, rows: list[TokenRow], config: TrainConf
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig
 
-    from training.attention import NAME
-    from training.preference import PreferenceTrainer
+    from training.assembly import training_rows
+    from training.layout.attention import NAME
+    from training.preference.trainer import PreferenceTrainer
     from training.rows import TokenRows
-    from training.sft import _training_rows
 
     trainer = PreferenceTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32, attn_implementation=NAME),
@@ -62,7 +62,7 @@ def ours(tiny_model: Path, folder: Path, rows: list[TokenRow], config: TrainConf
             dataset_kwargs={"skip_prepare_dataset": True},
             remove_unused_columns=False,
         ),
-        train_dataset=_training_rows(TokenRows(rows, {}), 0),
+        train_dataset=training_rows(TokenRows(rows, {}), 0),
         processing_class=AutoTokenizer.from_pretrained(tiny_model),
         peft_config=adapter(),
     )
@@ -134,7 +134,7 @@ def lay_out(trainer: Any, rows: list[TokenRow]) -> dict[str, Any]:
 
 def swap(row: TokenRow) -> TokenRow:
     """The pair with its answers the other way round."""
-    from training.pairs import answers, forked, prompt_of
+    from training.preference.pairs import answers, forked, prompt_of
 
     prompt = prompt_of(row)
     chosen, rejected = answers(row)
@@ -143,7 +143,7 @@ def swap(row: TokenRow) -> TokenRow:
 
 def of_pairs(trainer: Any, rows: list[TokenRow]) -> dict[str, Any]:
     """The batch of TRL's DPOTrainer."""
-    from training.pairs import answers, prompt_of
+    from training.preference.pairs import answers, prompt_of
 
     made = [(prompt_of(row), *answers(row)) for row in rows]
     batch: dict[str, Any] = trainer.data_collator(
@@ -210,7 +210,7 @@ def test_pairs_that_share_a_batch_have_the_log_probabilities_of_each_alone(
 
 
 def test_kto_has_the_loss_gradient_and_metrics_of_trl(rows: list[TokenRow], tiny_model: Path, tmp_path: Path) -> None:
-    from training.pairs import answers, prompt_of
+    from training.preference.pairs import answers, prompt_of
 
     mine = ours(tiny_model, tmp_path, rows, configuration("kto", desirable_weight=1.5, undesirable_weight=0.5))
     other = theirs(tiny_model, tmp_path, "KTO", desirable_weight=1.5, undesirable_weight=0.5)

@@ -18,7 +18,7 @@ from tianjing.lineage import artefact_digest, read_manifest
 from tianjing.records import Message, Preference
 from training.config import TrainConfig
 from training.interruption import Interrupted
-from training.sft import train
+from training.run import train
 
 FIELDS: dict[str, Any] = {
     "lora": {"rank": 4, "alpha": 8},
@@ -94,7 +94,7 @@ def test_the_margin_of_the_pairs_grows_and_an_interrupted_run_ends_with_the_same
     kept = tmp_path / ".work" / "stopped" / "reference.json"
     assert kept.is_file()
     # The reference is not computed again: the model that is loaded is no longer it.
-    monkeypatch.setattr("training.reference._computed", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("training.preference.reference._computed", lambda *_: pytest.fail("computed again"))
     train(dataset, tiny_model, tmp_path / "stopped", settings, "must")
     name = "adapter_model.safetensors"
     assert sha256_file(tmp_path / "stopped" / name) == sha256_file(tmp_path / "whole" / name)
@@ -104,13 +104,13 @@ def test_the_margin_of_the_pairs_grows_and_an_interrupted_run_ends_with_the_same
 def test_a_damaged_reference_is_computed_again(
     dataset: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from training.reference import _kept
+    from training.preference.reference import _kept
 
     def stop(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.sft._run", stop)
+        patch.setattr("training.run._run", stop)
         with pytest.raises(KeyboardInterrupt):
             train(dataset, tiny_model, tmp_path / "adapter", config("dpo"))
     file = tmp_path / ".work" / "adapter" / "reference.json"
@@ -160,7 +160,7 @@ def test_a_weight_that_is_no_number_ends_the_run_and_names_the_pair(tiny_model: 
 def test_parity_looks_at_both_answers_of_a_pair(tiny_model: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    from training.parity import check_parity, stop_tokens
+    from training.parity.check import check_parity, stop_tokens
     from training.selection import choose_rows
 
     dataset = make_pairs(tmp_path / "dataset", [preference(1)])
@@ -175,7 +175,7 @@ def test_parity_looks_at_both_answers_of_a_pair(tiny_model: Path, tmp_path: Path
 
 
 def test_a_plan_counts_pairs(tiny_model: Path, tmp_path: Path, dataset: Path) -> None:
-    from training.plan import make_plan
+    from training.plan.planning import make_plan
 
     long = with_answer(preference(5), "long-rejected", "rejected", "不行。" * 600)
     pairs = make_pairs(tmp_path / "dataset", [*(preference(n) for n in range(12)), long])
@@ -191,7 +191,7 @@ def test_a_plan_counts_pairs(tiny_model: Path, tmp_path: Path, dataset: Path) ->
 
 @pytest.mark.slow
 def test_the_probe_measures_preference_training(tiny_model: Path, dataset: Path) -> None:
-    from training.plan import make_plan
+    from training.plan.planning import make_plan
 
     plan = make_plan(dataset, tiny_model, config("kto"), "cpu", probe_steps=2)
     assert plan.probe is not None and plan.seconds is not None

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch.utils.data import BatchSampler
 
 from tests.training.material import example, make_dataset, make_pairs, preference
-from training.batches import StratifiedRows
 from training.errors import TrainingError
+from training.layout.batches import StratifiedRows
 from training.ranks import Ranks
 
 # The tiny model in fp32, whatever the processor can do: bfloat16 would round the two runs apart.
@@ -24,14 +24,15 @@ _RUN_IN_FP32 = """
 import sys
 from pathlib import Path
 
-import training.sft
+import training.assembly
+import training.run
 from tianjing.config import load
 from tianjing.models import resolve
 from training.config import TrainConfig
 
-training.sft.precision = lambda **_: "float32"
+training.assembly.precision = lambda **_: "float32"
 dataset, out, config = map(Path, sys.argv[1:])
-training.sft.train(dataset, resolve("tiny").path, out, load(TrainConfig, config))
+training.run.train(dataset, resolve("tiny").path, out, load(TrainConfig, config))
 """
 
 

@@ -22,7 +22,7 @@ from tianjing.lineage import artefact_digest, read_manifest
 from training.checkpoints import RECORD, CheckpointRecord
 from training.config import TrainConfig
 from training.interruption import Interrupted, Stop, stop_on_sigterm
-from training.sft import train
+from training.run import train
 
 # Six steps, with noise that a resumed run must draw again, and LoRA+'s groups in the optimiser's state.
 FIELDS: dict[str, Any] = {
@@ -125,7 +125,7 @@ def test_once_steps_are_taken_a_request_waits() -> None:
 # runs, and when its own handlers are gone.
 _TERMINATED_LATE = """
 import atexit, os, signal, sys
-import training.sft
+import training.run
 from tianjing.cli import main
 from training.interruption import Interrupted
 
@@ -140,7 +140,7 @@ class Last:
         self.kill(self.process, self.number)
 
 end, model, out = sys.argv[1:]
-training.sft._train = train
+training.run._train = train
 atexit.register(os.kill, os.getpid(), signal.SIGTERM)
 sys.last = Last()
 sys.argv[1:] = ["train", "run", "data", "--model", model, "--out", out]
@@ -253,7 +253,7 @@ def test_a_run_killed_between_its_last_step_and_its_artefact_takes_no_step_again
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("training.sft.artefact", killed)
+        patch.setattr("training.run.artefact", killed)
         with pytest.raises(KeyboardInterrupt):
             train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
     seen: list[int] = []

@@ -22,7 +22,7 @@ from torch.distributed.fsdp import fully_shard
 from tests.training.test_packing import ROWS, model_of
 from training import layers
 from training.head import SupervisedHead
-from training.packing import PackedBatch
+from training.layout.packing import PackedBatch
 from training.shards import is_sharded, load_adapter, load_state, whole, whole_adapter, whole_state
 from training.step import batch_loss
 from training.trainer import _through

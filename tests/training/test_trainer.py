@@ -12,8 +12,8 @@ def test_loss_on_supervised_tokens_equals_the_full_head_in_fp32(tiny_model: Path
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig
 
-    from training.attention import NAME
-    from training.batches import SharedPrefix
+    from training.layout.attention import NAME
+    from training.layout.batches import SharedPrefix
     from training.trainer import SupervisedTokenTrainer
 
     torch.manual_seed(0)

@@ -16,7 +16,7 @@ def decoder(tiny_model: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from training.attention import NAME
+    from training.layout.attention import NAME
 
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32, attn_implementation=NAME)
     return model.get_decoder()
@@ -34,8 +34,8 @@ def rows() -> list[dict[str, Any]]:
 def test_upper_layers_over_kept_states_equal_the_whole_decoder(decoder: Any) -> None:
     import torch
 
-    from training.batches import SharedPrefix
-    from training.trunk import Trunk, run
+    from training.layout.batches import SharedPrefix
+    from training.layout.trunk import Trunk, run
 
     data = rows()
     trunk = Trunk.split(decoder, 1)
@@ -55,7 +55,7 @@ def test_upper_layers_over_kept_states_equal_the_whole_decoder(decoder: Any) -> 
 
 
 def test_the_decoder_itself_stays_whole(decoder: Any) -> None:
-    from training.trunk import Trunk
+    from training.layout.trunk import Trunk
 
     layers, norm = list(decoder.layers), decoder.norm
     Trunk.split(decoder, 1)
@@ -67,8 +67,8 @@ def test_a_model_that_would_attend_across_rows_is_refused(tiny_model: Path) -> N
     import torch
     from transformers import AutoModelForCausalLM
 
-    from training.batches import SharedPrefix
-    from training.trunk import run
+    from training.layout.batches import SharedPrefix
+    from training.layout.trunk import run
 
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     with pytest.raises(ValueError, match="attn_implementation"):

@@ -3,7 +3,7 @@
 The rows of a task begin with the same system prompt (and often the same list of rules): in a short service
 task that is most of the tokens. A causal model computes the same states for them in every row, so a micro-batch
 is laid out as one sequence, prefix once, then each row's own rest, which attends to the prefix and to itself
-alone (`training.attention`). Loss and gradients are those of the separate rows.
+alone (`training.layout.attention`). Loss and gradients are those of the separate rows.
 
 Shape suffixes: T tokens of the laid-out sequence, P tokens of the common prefix, S supervised tokens.
 """
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 
-from training.attention import Layout
+from training.layout.attention import Layout
 from training.rows import IGNORED
 
 # Rows whose first tokens are equal have the same system prompt.
@@ -101,8 +101,8 @@ class SharedPrefix:
     """Collator: rows {row, input_ids, labels, loss_weights, perhaps fork} to one sequence of batch size 1.
 
     Gives input_ids, position_ids, labels, loss_weights of shape [1, T], predicting [S], the numbers of the rows, and
-    the layout, which `training.attention` reads; with `states` (one [length, D] for each row of the dataset, which
-    `row` counts) also inputs_embeds [1, T, D].
+    the layout, which `training.layout.attention` reads; with `states` (one [length, D] for each row of the dataset,
+    which `row` counts) also inputs_embeds [1, T, D].
     """
 
     states: Sequence[torch.Tensor] | None = None

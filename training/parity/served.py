@@ -9,7 +9,7 @@ from typing import Any
 from tianjing.engine import ChatClient, EngineError
 from tianjing.records import Example
 from training.errors import TrainingError
-from training.parity import Difference, answer_places, around, first_difference, serve_prompt
+from training.parity.check import Difference, answer_places, around, first_difference, serve_prompt
 
 # Requests in flight: rendering is the server's single-threaded work.
 _AT_ONCE = 16

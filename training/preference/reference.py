@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tianjing.files import atomic_write, canonical_json, sha256_bytes
-from training.pair_batches import PairCollator
-from training.preference import PreferenceTrainer
+from training.preference.batches import PairCollator
+from training.preference.trainer import PreferenceTrainer
 from training.ranks import agreed
 
 _FILE = "reference.json"

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 
-from training.attention import Layout
-from training.batches import by_opening, common_prefix, lay_out, predicting
 from training.errors import TrainingError
+from training.layout.attention import Layout
+from training.layout.batches import by_opening, common_prefix, lay_out, predicting
 from training.rows import IGNORED
 
 Ids = Sequence[Sequence[int]]
@@ -61,8 +61,8 @@ class PackedLayout:
 class PackedBatch:
     """Collator: rows {row, input_ids, labels, loss_weights} to one sequence of `room` tokens and batch size 1.
 
-    Gives input_ids, position_ids, labels, loss_weights, documents and prefixes (`training.flex.rule`) of shape [1, T],
-    predicting [S], the numbers of the rows, and the layout.
+    Gives input_ids, position_ids, labels, loss_weights, documents and prefixes (`training.layout.flex.rule`) of shape
+    [1, T], predicting [S], the numbers of the rows, and the layout.
     """
 
     room: int
@@ -115,8 +115,8 @@ class PackedRows(Sampler[list[int]]):
 
     Every row stands in one bin of an epoch. The lengths in the bins are the same in every epoch, and so is their
     number; rows of one opening and length change places, and the bins their order. As in
-    `training.batches.StratifiedRows`, bins are cut by opening into `micro_batches` strata, and each optimiser step
-    takes one of every stratum.
+    `training.layout.batches.StratifiedRows`, bins are cut by opening into `micro_batches` strata, and each optimiser
+    step takes one of every stratum.
 
     The last `blank` rows teach nothing (`training.ranks`): each is a bin of its own, at the end of every epoch. With
     `order`, epochs have those bins.

@@ -2,8 +2,8 @@
 
 A pair is one row of the batches: the prompt but for its last token, then that token and the chosen answer, then that
 token again and the rejected answer (it predicts either answer's first token, so each needs its own). The attention
-keeps the second branch from the first (`training.attention`), so that both have the states they would have alone;
-sampler, trunk and memory are those of any row.
+keeps the second branch from the first (`training.layout.attention`), so that both have the states they would have
+alone; sampler, trunk and memory are those of any row.
 """
 
 from __future__ import annotations

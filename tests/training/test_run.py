@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tests.training.material import example, make_dataset
 from training.adapter import settle_config
 from training.config import TrainConfig
-from training.sft import train
+from training.run import train
 
 
 def test_the_adapters_configuration_is_the_same_in_every_process_and_on_every_machine(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tianjing.console import print_table
-from training.devices import GIB
-from training.plan import Plan
+from training.plan.devices import GIB
+from training.plan.planning import Plan
 
 _IDS_SHOWN = 8
 _PARTS = {

@@ -6,7 +6,7 @@ A batch of pairs of weight 1 has TRL's loss and gradient (tests/training/test_pr
   micro-batches' means, so that a short last micro-batch counts in full.
 - KTO's KL term is an estimate from answers to other prompts, over one micro-batch. In TRL these are the answers of the
   rows beside it in the batch, which forbids shuffling; here each pair has one partner for the whole run
-  (`training.pair_batches.partners`), so that the reference of both is computed once. TRL averages the term over
+  (`training.preference.batches.partners`), so that the reference of both is computed once. TRL averages the term over
   processes; here it is the micro-batch's own, so that several processes take the steps of one.
 
 Shape suffixes: N pairs; a 2 behind it is (chosen, rejected).

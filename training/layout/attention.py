@@ -18,7 +18,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from training.errors import TrainingError
-from training.flex import Masks, attend_packed
+from training.layout.flex import Masks, attend_packed
 
 NAME = "shared_prefix"
 
@@ -80,7 +80,7 @@ def attend(
     """Attention output [1, T, H, K]. Without a `layout`, causal attention as transformers computes it.
 
     Args:
-        layout: of one micro-batch; the masks of `training.flex` where its rows are packed.
+        layout: of one micro-batch; the masks of `training.layout.flex` where its rows are packed.
 
     Raises:
         TrainingError: a row is longer than the layer's sliding window, or the layer wants more than softmax attention.

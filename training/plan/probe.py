@@ -1,7 +1,7 @@
 """Some steps of the real training command on a few of the real batches, in a process of its own: time and peak memory.
 
 The largest micro-batch of the run is among them, since it sets the peak; the others are spread from long to short, so
-that their time speaks for the run. `python -m training.probe FILE` is that process.
+that their time speaks for the run. `python -m training.plan.probe FILE` is that process.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 from tianjing.dataset import preference_file, write_examples, write_preferences
 from tianjing.lineage import artefact
 from tianjing.records import Example, Preference
-from training.audit import Epochs, MicroBatch
 from training.config import TrainConfig
-from training.devices import CONTEXT_BYTES
 from training.errors import TrainingError
+from training.plan.audit import Epochs, MicroBatch
+from training.plan.devices import CONTEXT_BYTES
 from training.rows import TokenRow, choose
 
 
@@ -96,7 +96,7 @@ def probe(
         }
         (place / "order.json").write_text(json.dumps(order), encoding="utf-8")
         child = subprocess.run(
-            [sys.executable, "-m", "training.probe", str(place / "order.json")],
+            [sys.executable, "-m", "training.plan.probe", str(place / "order.json")],
             capture_output=True,
             text=True,
             check=False,
@@ -157,7 +157,8 @@ def peak_bytes() -> int:
 def _main(order: dict[str, Any]) -> None:
     """Train as ordered, and write down when the steps ended."""
     started = time.perf_counter()
-    from training.sft import Measured, prepare_process, train
+    from training.assembly import Measured
+    from training.run import prepare_process, train
 
     prepare_process()
     from transformers import TrainerCallback

@@ -4,7 +4,7 @@ An adapter on the last n layers leaves everything below them fixed, so the state
 are the same in every epoch. They are computed before the first step, without a graph, and kept; a step then runs the
 adapted layers alone.
 
-Shape suffixes: T tokens of a laid-out sequence (`training.batches`), D model width.
+Shape suffixes: T tokens of a laid-out sequence (`training.layout.batches`), D model width.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.attention import NAME as SHARED_PREFIX
-from training.batches import SharedPrefix, by_opening
-from training.flex import masks
-from training.packing import PackedLayout
+from training.layout.attention import NAME as SHARED_PREFIX
+from training.layout.batches import SharedPrefix, by_opening
+from training.layout.flex import masks
+from training.layout.packing import PackedLayout
 
 # States beyond this are not kept: the trunk is then computed in every epoch.
 MAX_KEPT_BYTES = 1 << 30

@@ -1,6 +1,6 @@
 """Models that this trainer would compute wrongly are refused.
 
-A micro-batch lies in one sequence (`training.attention`); only attention is told where a row begins and ends. A
+A micro-batch lies in one sequence (`training.layout.attention`); only attention is told where a row begins and ends. A
 convolution, a recurrent state or linear attention runs on from one row into the next, and nothing fails: the loss is a
 little off. (transformers has kernels that take row borders for some such layers; without them its fallback leaks.)
 
@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from training.attention import Layout
-from training.batches import SharedPrefix
 from training.errors import TrainingError
+from training.layout.attention import Layout
+from training.layout.batches import SharedPrefix
 from training.rows import IGNORED
 
 # Kinds of decoder layers, as transformers names them, that attend and do nothing else across tokens.
@@ -68,7 +68,7 @@ def check_model(model: Any) -> None:
     row's states beyond rounding, and its logits must be those that the model gives it alone.
 
     Args:
-        model: a causal model, loaded with the attention of `training.attention`, without an adapter.
+        model: a causal model, loaded with the attention of `training.layout.attention`, without an adapter.
 
     Raises:
         TrainingError: says what leaked, and what to use instead.

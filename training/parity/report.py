@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from training.config import TrainConfig
 from training.errors import TrainingError
-from training.parity import check_parity, sample
+from training.parity.check import check_parity, sample
 from training.rows import stop_tokens
 from training.selection import choose_rows
 
@@ -46,7 +46,7 @@ def run_parity(
     differences = list(parity.differences)
     asked = ""
     if endpoint:
-        from training.served_prompts import check_server
+        from training.parity.served import check_server
 
         with console.status(f"asking {endpoint} for {parity.answers} prompts"):
             differences += check_server(examples, tokenizer, endpoint, api_key, served_name)

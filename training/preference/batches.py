@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from tianjing.order import order_key
-from training.batches import SharedPrefix, by_opening
 from training.errors import TrainingError
-from training.pairs import answers, mismatched, prompt_of
+from training.layout.batches import SharedPrefix, by_opening
+from training.preference.pairs import answers, mismatched, prompt_of
 from training.rows import TokenRow
 
 

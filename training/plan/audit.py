@@ -1,6 +1,6 @@
 """What a dataset is in tokens, under the model's own template, and what the real batches make of it.
 
-Shape suffixes: T tokens of a laid-out sequence (`training.batches`).
+Shape suffixes: T tokens of a laid-out sequence (`training.layout.batches`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tianjing.records import Example, Preference
-from training.attention import Layout
-from training.batches import StratifiedRows, lay_out
 from training.config import TrainConfig
-from training.packing import PackedLayout, PackedRows, packed_layout
+from training.layout.attention import Layout
+from training.layout.batches import StratifiedRows, lay_out
+from training.layout.packing import PackedLayout, PackedRows, packed_layout
 from training.rows import TokenRow, TokenRows
 
 

@@ -48,7 +48,7 @@ def masks(batch: dict[str, Any], config: Any, device: torch.device, blocks: bool
     """The masks of a packed micro-batch, made once for all layers.
 
     Args:
-        batch: of `training.packing.PackedBatch`.
+        batch: of `training.layout.packing.PackedBatch`.
         config: of the decoder; names the sliding windows of its layers.
         blocks: for flex_attention; None decides by the device.
     """

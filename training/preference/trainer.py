@@ -1,8 +1,9 @@
 """The trainer of preferences: a run like any other whose loss is a preference's.
 
 Losses and metrics are those of TRL 1.16's DPOTrainer and KTOTrainer, which on CPU score every position over the whole
-vocabulary, and the prompt of a pair twice; here two answers share their prompt (`training.pairs`), and the head meets
-their tokens alone. Where a weighted mean differs from TRL's plain one, `training.preference_losses` says how.
+vocabulary, and the prompt of a pair twice; here two answers share their prompt (`training.preference.pairs`), and the
+head meets their tokens alone. Where a weighted mean differs from TRL's plain one, `training.preference.losses` says
+how.
 
 Shape suffixes: S supervised tokens, N pairs.
 """
@@ -17,8 +18,8 @@ from trl.trainer.utils import disable_dropout_in_model
 
 from training.config import PreferenceSection, TrainConfig
 from training.head import HeadLoss
-from training.pair_batches import PairCollator, partners
-from training.preference_losses import dpo, imitation, kto
+from training.preference.batches import PairCollator, partners
+from training.preference.losses import dpo, imitation, kto
 from training.resumable import ResumableTrainer
 from training.rows import TokenRow
 from training.validation import MARGIN, batches

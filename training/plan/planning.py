@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from tianjing.models.precision import precision
-from training.audit import Epochs, TaskTokens, by_task, epochs
 from training.config import TrainConfig
 from training.config.run import BLOCK
 from training.continued import inherit
-from training.devices import CONTEXT_BYTES, Device, device
 from training.errors import TrainingError
 from training.full import disk_bytes
 from training.head import ACCELERATOR_CHUNK, CHUNK
-from training.memory import Memory, Precision, Shape, adapted_layers, base_weights, estimate, step_part
-from training.probe import Probe, peak_bytes, probe
+from training.plan.audit import Epochs, TaskTokens, by_task, epochs
+from training.plan.devices import CONTEXT_BYTES, Device, device
+from training.plan.memory import Memory, Precision, Shape, adapted_layers, base_weights, estimate, step_part
+from training.plan.probe import Probe, peak_bytes, probe
 from training.rows import TokenRows, stop_tokens
 from training.selection import Scene, choose_rows, tokenize_rows
 
@@ -90,7 +90,7 @@ def make_plan(
     report("loading torch and transformers")
     from transformers import AutoConfig, AutoTokenizer
 
-    from training.guard import check_config
+    from training.layout.guard import check_config
 
     shape_config = AutoConfig.from_pretrained(model, local_files_only=True)
     check_config(shape_config)
@@ -223,7 +223,8 @@ def runtime_bytes() -> int:
     Measured in a process of its own: the one that plans may hold more, as a notebook does.
     """
     loads = (
-        "import training.trainer, transformers, peft; from training.plan import resident_bytes; print(resident_bytes())"
+        "import training.trainer, transformers, peft; from training.plan.planning import resident_bytes; "
+        "print(resident_bytes())"
     )
     child = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=False)
     if child.returncode != 0:

@@ -2,10 +2,10 @@
 
 What autograd keeps of a decoder layer is counted operation by operation, in the manner of Korthikanti et al. 2022
 (arXiv 2205.05198, section 4.1), for the layers that Llama, Qwen2, Qwen3 and Gemma 3 have: RMS norms in fp32 (Zhang and
-Sennrich 2019), grouped-query attention (`training.attention` lays prefix and rows side by side; of packed rows
-`training.flex` keeps what goes in and what comes out), a gated MLP, and LoRA pairs beside frozen matrices, which need
-their input where the frozen ones need none; or matrices and norms that are all trained. `tests/training/test_memory.py`
-holds it against what autograd really saves.
+Sennrich 2019), grouped-query attention (`training.layout.attention` lays prefix and rows side by side; of packed rows
+`training.layout.flex` keeps what goes in and what comes out), a gated MLP, and LoRA pairs beside frozen matrices, which
+need their input where the frozen ones need none; or matrices and norms that are all trained.
+`tests/training/test_memory.py` holds it against what autograd really saves.
 
 Shape suffixes: T tokens of the laid-out sequence, P of the prefix, R rows, L tokens of the longest own part, D model
 width, I width of the MLP, A query heads x head width, V vocabulary. All results are bytes.
@@ -17,12 +17,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from training.attention import Layout
-from training.audit import Epochs
 from training.config import TrainConfig
 from training.head import CHUNK
-from training.packing import PackedLayout
-from training.trunk import MAX_KEPT_BYTES
+from training.layout.attention import Layout
+from training.layout.packing import PackedLayout
+from training.layout.trunk import MAX_KEPT_BYTES
+from training.plan.audit import Epochs
 
 AnyLayout = Layout | PackedLayout
 
@@ -148,7 +148,7 @@ def adapted_layers(shape: Shape, config: TrainConfig) -> int:
 
 
 def kept_states(shape: Shape, config: TrainConfig, precision: Precision, row_tokens: int) -> int:
-    """States of the frozen layers of every row, where `training.trunk` keeps them."""
+    """States of the frozen layers of every row, where `training.layout.trunk` keeps them."""
     size = shape.width * precision.weights * row_tokens
     kept = adapted_layers(shape, config) < shape.layers and config.epochs > 1 and size <= MAX_KEPT_BYTES
     return size if kept else 0

@@ -1,0 +1,1 @@
+"""Does training see what serving will see?"""

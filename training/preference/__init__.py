@@ -1,0 +1,1 @@
+"""Preference training: pairs of answers, their losses, and their trainer."""
