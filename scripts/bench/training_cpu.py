@@ -34,13 +34,14 @@ CEILING, OURS, LLAMAFACTORY = "ceiling", "ours", "LLaMA-Factory"
 TRAINERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ceiling: padded decoder, no head": (CEILING, {}),
     "TRL, defaults": ("TRL", {"bf16": True, "gradient_checkpointing": True}),
-    "TRL, defaults but our format": ("TRL", {"bf16": False, "gradient_checkpointing": True}),
+    "TRL, our format": ("TRL", {"bf16": False, "gradient_checkpointing": True}),
     "TRL, our format, no checkpointing": ("TRL", {"bf16": False, "gradient_checkpointing": False}),
     "LLaMA-Factory, defaults": (LLAMAFACTORY, {}),
     "LLaMA-Factory, our format": (LLAMAFACTORY, {"ours": True}),
     "LLaMA-Factory, our format, no ckpt.": (LLAMAFACTORY, {"ours": True, "disable_gradient_checkpointing": True}),
     "ours": (OURS, {}),
-    "ours, upper half of the layers": (OURS, {"top_layers": 12}),
+    "ours, checkpointing": (OURS, {"checkpointing": "full"}),
+    "ours, upper half of the layers": (OURS, {"lora": {"top_layers": 12}}),
 }
 # They adapt other layers, so that their later losses are others.
 OTHER_LAYERS = "ours, upper half of the layers"

@@ -27,7 +27,7 @@ def ours(order: dict[str, Any]) -> None:
 
     place = Path(order["place"])
     fields = {
-        "lora": {"rank": order["rank"], "alpha": 2 * order["rank"], **order["fields"]},
+        "lora": {"rank": order["rank"], "alpha": 2 * order["rank"], **order["fields"].pop("lora", {})},
         "epochs": 1,
         "micro_rows": order["rows"],
         "micro_batches": 1,
@@ -36,6 +36,7 @@ def ours(order: dict[str, Any]) -> None:
         "warmup_ratio": 0.0,
         "seed": order["seed"],
         "save_every_steps": 1 << 30,
+        **order["fields"],
     }
     if "held_out" in order:
         fields["evaluation"] = {"every_steps": 1 << 30, "max_rows": order["held_out"]}

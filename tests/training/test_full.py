@@ -187,7 +187,7 @@ def test_a_disk_that_cannot_hold_the_checkpoints_is_refused_before_the_model_is_
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10_000_000))
-    monkeypatch.setattr("training.run.load_base", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("training.assembly.load_base", lambda *_: pytest.fail("loaded"))
     with pytest.raises(TrainingError, match=r"0\.0 GiB are free(.|\n)*keep_checkpoints: 1"):
         train(dataset, tiny_model, tmp_path / "tuned", CONFIG)
 
