@@ -7,6 +7,7 @@ A run on several processes takes the same optimiser steps as one: each step's mi
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -66,6 +67,7 @@ class Ranks:
         return -bins % self.world
 
 
+_HAND_BACK_S = 0.2
 _VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"))
 
 
@@ -102,4 +104,7 @@ def leave() -> None:
     import torch
 
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # The group's threads need the interpreter's lock to give back the tensors of the last exchange. Whoever frees
+        # the group holds that lock and waits for the threads to end: for ever, if they have not come to it by then.
+        time.sleep(_HAND_BACK_S)
         torch.distributed.destroy_process_group()
