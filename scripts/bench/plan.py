@@ -1,7 +1,8 @@
 """Predicted and measured peak memory of training runs, each in a process of its own.
 
-Predicted is what the formulas give before anything is loaded; the probe's own measurement is not used. Measured is the
-largest resident size of a process that runs `training.run.train` to its end on the same rows.
+Formula is what is predicted before anything is loaded. Plan is what `tianjing train plan` tells by default: the larger
+of that and the peak of its five-step probe. Measured is the largest resident size of a process that runs
+`training.run.train` to its end on the same rows.
 Usage: python scripts/bench/plan.py [--only NAME …] [--embedded]
 """
 
@@ -49,7 +50,8 @@ what, dataset, model, config, result = sys.argv[1:]
 config, dataset, model = TrainConfig.model_validate_json(config), Path(dataset), Path(model)
 if what == "plan":
     from training.plan.planning import as_dict, make_plan
-    made = as_dict(make_plan(dataset, model, config, "cpu", 0))["memory"]
+    plan = as_dict(make_plan(dataset, model, config, "cpu", 5))
+    made = {"formula": plan["memory"]["peak"], "plan": max(plan["memory"]["peak"], plan["probe"]["peak"])}
 else:
     from training.run import train
     train(dataset, model, Path(result).parent / "adapter", config)
@@ -70,7 +72,9 @@ def main() -> None:
     from tianjing.models.precision import precision
 
     print(f"{platform.machine()}, torch {torch.__version__}, {precision(on_gpu=False)}; GiB\n")
-    print(f"{'setting':<24}{'predicted':>10}{'measured':>10}{'ratio':>8}{'seconds':>9}", flush=True)
+    print(
+        f"{'setting':<24}{'measured':>10}{'formula':>10}{'ratio':>8}{'plan':>10}{'ratio':>8}{'seconds':>9}", flush=True
+    )
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             measure(name, Path(folder))
@@ -82,13 +86,15 @@ def measure(name: str, folder: Path) -> None:
     place = folder / name.replace(" ", "-").replace(",", "")
     make_dataset(place / "dataset", characters, rows)
     model = base_model(kind, folder)
-    predicted = child("plan", place, model, fields)["peak"]
+    predicted = child("plan", place, model, fields)
     started = time.monotonic()
     measured = child("run", place, model, fields)["peak"]
     seconds = time.monotonic() - started
     gib = 1 << 30
     print(
-        f"{name:<24}{predicted / gib:>10.3f}{measured / gib:>10.3f}{predicted / measured:>8.3f}{seconds:>9.0f}",
+        f"{name:<24}{measured / gib:>10.3f}"
+        + "".join(f"{predicted[kind] / gib:>10.3f}{predicted[kind] / measured:>8.3f}" for kind in ("formula", "plan"))
+        + f"{seconds:>9.0f}",
         flush=True,
     )
 

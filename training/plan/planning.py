@@ -218,12 +218,16 @@ def _more_checkpointing(config: TrainConfig) -> list[str]:
 
 
 def runtime_bytes() -> int:
-    """Resident size of a process that has loaded what training loads, and nothing else.
+    """Resident size of a process that has loaded what training loads and taken a small step: the first product and the
+    first backward pass set up threads and buffers of their libraries.
 
     Measured in a process of its own: the one that plans may hold more, as a notebook does.
     """
     loads = (
-        "import training.trainer, transformers, peft; from training.plan.planning import resident_bytes; "
+        "import training.trainer, transformers, peft, datasets, torch\n"
+        "from training.plan.planning import resident_bytes\n"
+        "layer = torch.nn.Linear(512, 512)\n"
+        "for _ in range(2): layer(torch.randn(256, 512)).sum().backward()\n"
         "print(resident_bytes())"
     )
     child = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=False)
