@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -108,5 +109,7 @@ def test_weights_in_shards_take_the_step_of_whole_ones_and_are_saved_and_restore
     script.write_text(_IN_SHARDS, encoding="utf-8")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     command = [sys.executable, *launcher, str(script), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    # The script takes its models from the tests beside this one.
+    here = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=here)
     assert done.returncode == 0, done.stderr[-3000:]
