@@ -45,10 +45,10 @@ def two_machines() -> Iterator[None]:
 # Of the first attempt, machine 0 is interrupted and machine 1 waits for it; the second attempt comes through.
 _SCRIPT = """
 cd "$PLACE_OF_TEST"
+trap 'touch ended-with-its-task; exit 75' TERM
 echo "$MASTER_ADDR:$MASTER_PORT" >> "place-$NODE_RANK"
 if [ "$(wc -l < "place-$NODE_RANK")" -gt 1 ]; then exit 0; fi
 if [ "$NODE_RANK" = 0 ]; then while [ ! -e place-1 ]; do sleep 0.1; done; exit 75; fi
-trap 'touch ended-with-its-task; exit 75' TERM
 while true; do sleep 0.1; done
 """
 
@@ -56,7 +56,7 @@ while true; do sleep 0.1; done
 @pytest.mark.slow
 def test_an_interrupted_run_is_started_again_on_all_machines(two_machines: None, tmp_path: Path) -> None:
     script = _SCRIPT.replace("$PLACE_OF_TEST", str(tmp_path))
-    assert run(RayJob(nodes=2, cpus=1, gpus=0, retries=2, grace_s=2, script=script)) == 0
+    assert run(RayJob(nodes=2, cpus=1, gpus=0, retries=2, grace_s=20, script=script)) == 0
     first, second = ((tmp_path / f"place-{machine}").read_text(encoding="utf-8").splitlines() for machine in (0, 1))
     assert len(first) == 2 and first == second
     assert (tmp_path / "ended-with-its-task").exists(), "SIGTERM never reached what the cancelled task had started"
