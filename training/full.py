@@ -16,7 +16,9 @@ from training.errors import TrainingError
 
 KIND = "full"
 
-_PROBE = "客户：我这期账单可能还不上了。\n坐席："
+# What two models that must be the same are asked; merging asks it too.
+PROBE = "客户：我这期账单可能还不上了。\n坐席："
+NOT_IN_SHARDS = "tune: full writes whole weights, and fsdp2 leaves each process a shard of them"
 _FP32, _BF16 = 4, 2
 # Of a checkpoint: the weights and AdamW's two moments (Kingma and Ba 2015).
 _CHECKPOINT_BYTES = 3 * _FP32
@@ -63,7 +65,7 @@ def check_distribution(trainer: Any) -> None:
     if trainer.accelerator.distributed_type != DistributedType.FSDP:
         return
     raise TrainingError(
-        "tune: full writes whole weights, and fsdp2 leaves each process a shard of them",
+        NOT_IN_SHARDS,
         "set distribution: ddp in the job description, or train an adapter (tune: lora)",
     )
 
@@ -102,5 +104,5 @@ def _logits(model: Any, tokenizer: Any) -> Any:
     import torch
 
     with torch.no_grad():
-        found = model(**tokenizer(_PROBE, return_tensors="pt").to(model.device)).logits[0].float()
+        found = model(**tokenizer(PROBE, return_tensors="pt").to(model.device)).logits[0].float()
     return found - found.mean(-1, keepdim=True)

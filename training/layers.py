@@ -41,7 +41,7 @@ def set_up(
         backend: of torch.compile.
     """
     _spare_casts(model)
-    decoder = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
+    decoder = causal_of(model).get_decoder()
     context = _keeping_products(largest_rank(model)) if checkpointing == "selective" else None
     if compiled:
         # Kinds of layers, with an adapter or without, times training and evaluation: more than torch allows a function
@@ -52,6 +52,11 @@ def set_up(
             layer.forward = _recomputed(layer.forward, context)
         if compiled:
             layer.compile(dynamic=False, backend=backend)
+
+
+def causal_of(model: Any) -> Any:
+    """The causal model itself, where an adapter stands around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def largest_rank(model: Any) -> int:

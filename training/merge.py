@@ -15,7 +15,6 @@ console = Console(stderr=True)
 
 # Merging in fp32 only re-associates sums: larger differences mean that a weight was missed.
 MAX_LOGIT_DIFFERENCE = 0.05
-_PROBE = "客户：我这期账单可能还不上了。\n坐席："
 
 
 def merge(adapter: Path, model: Path, out: Path) -> None:
@@ -42,7 +41,7 @@ def merge(adapter: Path, model: Path, out: Path) -> None:
         base = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
         adapted = PeftModel.from_pretrained(base, adapter)
         adapted.eval()
-        probe = tokenizer(_PROBE, return_tensors="pt")
+        probe = tokenizer(full.PROBE, return_tensors="pt")
         with torch.no_grad():
             before = adapted(**probe).logits
             merged = adapted.merge_and_unload(safe_merge=True)

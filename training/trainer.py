@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
-from accelerate.utils import is_peft_model
 from torch.utils.data import DataLoader
 from trl import SFTTrainer
 
 from training.head import HeadLoss, SupervisedHead
+from training.layers import causal_of
 from training.layout.batches import SharedPrefix, StratifiedRows
 from training.layout.packing import PackedBatch, PackedRows
 from training.layout.trunk import MAX_KEPT_BYTES, OnRows, Trunk, run
@@ -51,7 +51,7 @@ class SupervisedTokenTrainer(SFTTrainer):
             Whether it was kept; not if it is too large, or if the model does more than pass states from layer to layer.
         """
         dataset: Any = self.train_dataset
-        decoder = _causal(self.accelerator.unwrap_model(self.model)).get_decoder()
+        decoder = causal_of(self.accelerator.unwrap_model(self.model)).get_decoder()
         width = decoder.config.hidden_size * torch.finfo(decoder.dtype).bits // 8
         if width * sum(len(ids) for ids in dataset["input_ids"]) > MAX_KEPT_BYTES:
             return False
@@ -129,7 +129,7 @@ class SupervisedTokenTrainer(SFTTrainer):
 
     def _score(self, inner: Any, inputs: dict[str, Any]) -> HeadLoss:
         """The losses of the supervised tokens of one laid-out batch."""
-        causal = _causal(inner)
+        causal = causal_of(inner)
         decoder = self.upper if "inputs_embeds" in inputs else causal.get_decoder()
         # The weight is another tensor after its shards were gathered anew.
         if self._head is None or self._head.matrix_VD is not causal.lm_head.weight:
@@ -171,11 +171,6 @@ class SupervisedTokenTrainer(SFTTrainer):
         if mode == "train":
             self._total_train_tokens += int(tokens)
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
-
-
-def _causal(model: Any) -> Any:
-    """The causal model itself, where an adapter stands around it."""
-    return model.get_base_model() if is_peft_model(model) else model
 
 
 def _through(wrapped: Any, inner: Any, compute: Callable[[], torch.Tensor]) -> torch.Tensor:

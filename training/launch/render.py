@@ -10,6 +10,7 @@ from typing import Any
 
 from tianjing.config import load
 from tianjing.files import atomic_write
+from training import full
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.launch import kubernetes, local, ray_job, skypilot, slurm
@@ -54,7 +55,7 @@ def render(config: Path, job: JobConfig, target: Target, folder: Path) -> Render
     Ranks(0, job.world, job.processes).share(training.micro_batches)
     if training.tune == "full" and job.distribution == "fsdp2":
         raise TrainingError(
-            f"job '{job.name}': tune: full writes whole weights, and fsdp2 leaves each process a shard of them",
+            f"job '{job.name}': {full.NOT_IN_SHARDS}",
             "set distribution: ddp, or train an adapter (tune: lora)",
         )
     _check_more_inputs(training, job)
