@@ -91,6 +91,7 @@ class PlayedEngine:
         pieces = [self.text[at : at + self.size] for at in range(0, len(self.text), self.size)]
         for number, piece in enumerate(pieces):
             if number == self.break_after:
+                await asyncio.sleep(0.5)  # what was sent has arrived: a client may drop unread bytes of a broken stream
                 raise ConnectionError("broken on purpose")
             for i in choices:
                 yield event([delta(i, content=piece, reasoning="内部想法13812345678")])

@@ -93,7 +93,7 @@ def saved_bytes(model: Any, inputs: dict[str, Any], autocast: bool) -> int:
     import torch
 
     from training.layout.trunk import run
-    from training.trainer import _causal
+    from training.layers import causal_of
 
     known = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     kept: dict[int, torch.Tensor] = {}
@@ -108,7 +108,7 @@ def saved_bytes(model: Any, inputs: dict[str, Any], autocast: bool) -> int:
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=autocast),
     ):
-        states = run(_causal(model).get_decoder(), inputs)
+        states = run(causal_of(model).get_decoder(), inputs)
     total = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     del states
     return total
