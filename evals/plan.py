@@ -13,15 +13,16 @@ from collections.abc import Mapping, Sequence
 from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.paraphrase import perturb
-from evals.records import GREEDY, SAMPLED, TEXT, WORDING, Item, Request
+from evals.records import GREEDY, SAMPLED, TEXT, WORDING, Item, Request, Variant
 from tianjing.order import order_key
 from tianjing.records import Example, Message
-from tianjing.tasks import TASKS, Fields, Reference, Task, prompt
+from tianjing.tasks import Fields, Reference, Task, prompt
 
 Shots = Mapping[str, Sequence[Example]]
+Tasks = Mapping[str, Task]
 
 
-def choose_items(test: Sequence[Example], config: EvalConfig) -> list[Item]:
+def choose_items(test: Sequence[Example], config: EvalConfig, tasks: Tasks) -> list[Item]:
     """Seeded choice per task, balanced over kinds of answer and spread over groups; tasks in order of name.
 
     Raises:
@@ -29,9 +30,9 @@ def choose_items(test: Sequence[Example], config: EvalConfig) -> list[Item]:
     """
     by_task: dict[str, list[Example]] = defaultdict(list)
     for example in test:
-        if example.task not in TASKS:
+        if example.task not in tasks:
             raise EvalError(
-                f"test row '{example.id}': unknown task '{example.task}'", f"known tasks: {', '.join(sorted(TASKS))}"
+                f"test row '{example.id}': unknown task '{example.task}'", f"known tasks: {', '.join(sorted(tasks))}"
             )
         by_task[example.task].append(example)
     if not by_task:
@@ -64,7 +65,7 @@ def choose_shots(train: Sequence[Example], config: EvalConfig) -> dict[str, list
     return shots
 
 
-def build_requests(items: Sequence[Item], shots: Shots, config: EvalConfig) -> list[Request]:
+def build_requests(items: Sequence[Item], shots: Shots, config: EvalConfig, tasks: Tasks) -> list[Request]:
     """Every request of one arm, in an order that keeps shared prefixes together, longest first.
 
     Args:
@@ -72,17 +73,16 @@ def build_requests(items: Sequence[Item], shots: Shots, config: EvalConfig) -> l
     """
     requests = []
     for item in items:
-        task = TASKS[item.task]
+        task = tasks[item.task]
         examples = shots.get(item.task, ())
-        requests.append(_request(task, item, GREEDY, item.fields, 0, examples, config))
+        itself = Variant(check="unchanged")
+        requests.append(_request(task, item, GREEDY, itself, examples, config))
         if not item.stability:
             continue
         for repeat in range(config.repeats):
-            requests.append(_request(task, item, SAMPLED, item.fields, 0, examples, config, repeat))
-        for wording in config.wordings:
-            requests.append(_request(task, item, f"{WORDING}{wording}", item.fields, wording, examples, config))
-        if item.perturbed is not None:
-            requests.append(_request(task, item, TEXT, item.perturbed, 0, examples, config))
+            requests.append(_request(task, item, SAMPLED, itself, examples, config, repeat))
+        for name, variant in item.variants.items():
+            requests.append(_request(task, item, name, variant, examples, config))
     return sorted(
         requests, key=lambda r: (r.task, r.prefix, -len(r.messages[-1].content), r.item, r.condition, r.repeat)
     )
@@ -110,7 +110,7 @@ def control_score(
     return sum(scores) / draws
 
 
-def add_control(items: Sequence[Item], train: Sequence[Example], config: EvalConfig) -> list[Item]:
+def add_control(items: Sequence[Item], train: Sequence[Example], config: EvalConfig, tasks: Tasks) -> list[Item]:
     """The same items with the format-only control's mean score; its answers come from the training rows."""
     references: dict[str, list[Reference]] = defaultdict(list)
     for example in train:
@@ -123,7 +123,7 @@ def add_control(items: Sequence[Item], train: Sequence[Example], config: EvalCon
                 "the worked examples and the format-only control need some: build the dataset again",
             )
         rng = random.Random(f"{config.seed}/control/{item.id}")
-        task, draws = TASKS[item.task], config.format_only_draws
+        task, draws = tasks[item.task], config.format_only_draws
         score = control_score(task, item.fields, item.reference, references[item.task], draws, rng)
         scored.append(item.model_copy(update={"control": score}))
     return scored
@@ -136,9 +136,14 @@ def derived_seed(run: int, item: str, condition: str, repeat: int) -> int:
 
 
 def _item(example: Example, stability: bool, config: EvalConfig) -> Item:
-    perturbed = None
-    if stability and config.perturb_text:
-        perturbed = perturb(example.task, example.fields, random.Random(f"{config.seed}/text/{example.id}"))
+    variants = {}
+    if stability:
+        for wording in config.wordings:
+            variants[f"{WORDING}{wording}"] = Variant(wording=wording, check="the input is untouched")
+        if config.perturb_text:
+            changed = perturb(example.task, example.fields, random.Random(f"{config.seed}/text/{example.id}"))
+            if changed is not None:
+                variants[TEXT] = Variant(fields=changed, check="numbers, negations and names are the same")
     return Item(
         id=example.id,
         task=example.task,
@@ -147,7 +152,7 @@ def _item(example: Example, stability: bool, config: EvalConfig) -> Item:
         stability=stability,
         fields=example.fields,
         reference=example.reference,
-        perturbed=perturbed,
+        variants=variants,
     )
 
 
@@ -180,13 +185,13 @@ def _request(
     task: Task,
     item: Item,
     condition: str,
-    fields: Fields,
-    wording: int,
+    variant: Variant,
     examples: Sequence[Example],
     config: EvalConfig,
     repeat: int = 0,
 ) -> Request:
-    system, question = prompt(task, fields, wording)
+    wording = variant.wording
+    system, question = prompt(task, item.asked(condition), wording)
     worked: list[Message] = []
     for example in examples:
         worked.append(Message(role="user", content=task.render(example.fields, wording)))
@@ -197,7 +202,7 @@ def _request(
         task=item.task,
         condition=condition,
         repeat=repeat,
-        messages=(system, *worked, question),
+        messages=(system, *worked, *variant.before, question),
         max_tokens=task.max_tokens,
         temperature=config.temperature if sampled else 0.0,
         top_p=config.top_p if sampled else 1.0,

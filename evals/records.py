@@ -16,6 +16,20 @@ GREEDY = "greedy"
 SAMPLED = "sampled"
 TEXT = "text"
 WORDING = "wording"  # wording1, wording2, …: paraphrases of the instruction, by `Task.render`
+OF_SAMPLED = "/sampled"  # text/sampled: repeats of the variant `text` at the temperature of the repeats
+
+
+class Variant(StrictModel):
+    """How an item is asked under one condition: only what differs from the item itself."""
+
+    fields: dict[str, Any] | None = None
+    """The input, changed in a way that keeps the right answer; None for the item's own."""
+    wording: int = 0
+    """Which wording of the instruction, see `Task.render`."""
+    before: tuple[Message, ...] = ()
+    """Turns between the system message and the question."""
+    check: str
+    """The check that showed that the right answer is still the same."""
 
 
 class Item(StrictModel):
@@ -31,10 +45,15 @@ class Item(StrictModel):
     """Whether it is also repeated and paraphrased."""
     fields: dict[str, Any]
     reference: dict[str, Any]
-    perturbed: dict[str, Any] | None = None
-    """Fields with the customer's text reworded, for the condition `text`."""
+    variants: dict[str, Variant] = {}
+    """The other conditions under which it is asked, by their names."""
     control: float = 0.0
     """Mean score of the format-only control on this item."""
+
+    def asked(self, condition: str) -> dict[str, Any]:
+        """The fields as they were asked under `condition`, by which its answers are read and scored."""
+        variant = self.variants.get(condition.removesuffix(OF_SAMPLED))
+        return self.fields if variant is None or variant.fields is None else variant.fields
 
 
 @dataclass(frozen=True)

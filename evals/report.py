@@ -9,7 +9,7 @@ from typing import Any
 from evals import charts
 from evals.charts import Mark
 from evals.records import GREEDY, Attempt, Item
-from tianjing.tasks import TASKS
+from tianjing.tasks import Task
 
 TEMPLATE = "report.html.j2"
 SAMPLES = {"win": 2, "loss": 2, "tie": 1}
@@ -31,12 +31,17 @@ class Sample:
 
 
 def render_report(
-    summary: Json, items: Sequence[Item], attempts: Sequence[Attempt], release: Json | None = None
+    summary: Json,
+    items: Sequence[Item],
+    attempts: Sequence[Attempt],
+    tasks: Mapping[str, Task],
+    release: Json | None = None,
 ) -> str:
     """The HTML page.
 
     Args:
         summary: content of summary.json.
+        tasks: by name; they render the questions and the answers expected.
         release: body of a release, to show the gate's verdict and reasons on top.
     """
     import jinja2
@@ -49,17 +54,17 @@ def render_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(percent=percent, points=points, interval=interval, number=number)
-    tasks = summary["tasks"]
+    figures = summary["tasks"]
     return environment.get_template(TEMPLATE).render(
         summary=summary,
-        tasks=tasks,
+        tasks=figures,
         release=release,
-        improved=[task["title"] for task in tasks.values() if (task["ci_low"] or 0) > 0],
-        worse=[task["title"] for task in tasks.values() if (task["ci_high"] or 0) < 0],
-        forest=_forest(tasks) if tasks else "",
-        bars=_bars(tasks) if tasks else "",
-        curves=[_curves(task) for task in tasks.values() if task["stability"]["base"]],
-        samples={name: _samples(name, items, attempts) for name in tasks},
+        improved=[task["title"] for task in figures.values() if (task["ci_low"] or 0) > 0],
+        worse=[task["title"] for task in figures.values() if (task["ci_high"] or 0) < 0],
+        forest=_forest(figures) if figures else "",
+        bars=_bars(figures) if figures else "",
+        curves=[_curves(task) for task in figures.values() if task["stability"]["base"]],
+        samples={name: _samples(name, tasks[name], items, attempts) for name in figures},
     )
 
 
@@ -152,7 +157,7 @@ def _curves(task: Json) -> str:
     return charts.curves(task["title"], lines, "连续 k 次全部答对的比例 pass^k（%）")
 
 
-def _samples(name: str, items: Sequence[Item], attempts: Sequence[Attempt]) -> list[Sample]:
+def _samples(name: str, task: Task, items: Sequence[Item], attempts: Sequence[Attempt]) -> list[Sample]:
     """The first wins, losses and ties by item id: not picked for their looks."""
     greedy = {(a.item, a.arm): a for a in attempts if a.task == name and a.condition == GREEDY}
     left = dict(SAMPLES)
@@ -162,8 +167,8 @@ def _samples(name: str, items: Sequence[Item], attempts: Sequence[Attempt]) -> l
         outcome = "win" if tuned.score > base.score else "loss" if tuned.score < base.score else "tie"
         if left[outcome]:
             left[outcome] -= 1
-            question = TASKS[name].render(item.fields)
+            question = task.render(item.fields)
             if len(question) > MAX_QUESTION_CHARS:
                 question = question[:MAX_QUESTION_CHARS] + "……"
-            samples.append(Sample(outcome, item, question, TASKS[name].target(item.reference), base, tuned))
+            samples.append(Sample(outcome, item, question, task.target(item.reference), base, tuned))
     return sorted(samples, key=lambda sample: list(SAMPLES).index(sample.outcome))

@@ -18,6 +18,7 @@ from typing import Any
 
 from evals.config import EvalConfig
 from evals.errors import EvalError
+from evals.material import read_material, task_table
 from evals.plan import Shots, add_control, build_requests, choose_items, choose_shots
 from evals.progress import ArmProgress
 from evals.records import ARMS, Arm, Attempt, Item, RawAttempt, Request
@@ -25,7 +26,6 @@ from evals.runner import load_attempts, pending, require_different_repeats, run_
 from evals.scoring import score_all
 from evals.summary import summarise
 from tianjing.config import parse
-from tianjing.dataset import read_examples
 from tianjing.engine import ChatClient, Engine, EngineConfig
 from tianjing.files import atomic_write, read_jsonl, write_jsonl
 from tianjing.lineage import artefact, artefact_digest
@@ -57,15 +57,17 @@ def evaluate(dataset: Path, base: Path, tuned: Path, out: Path, config: EvalConf
     """
     parameters = config.model_dump(mode="json")
     with artefact(out, kind=KIND, inputs=[dataset, base, tuned], parameters=parameters) as work:
-        train, test = read_examples(dataset / "train.parquet"), read_examples(dataset / "test.parquet")
+        material = read_material(dataset)
+        tasks = material.tasks
         _say("choosing items and scoring the format-only control")
-        items = add_control(choose_items(test, config), train, config)
-        learnt = {example.group for example in train}
-        shots: dict[Arm, Shots] = {"base": choose_shots(train, config), "tuned": {}}
+        items = add_control(choose_items(material.test, config, tasks), material.train, config, tasks)
+        learnt = {example.group for example in material.train}
+        shots: dict[Arm, Shots] = {"base": choose_shots(material.train, config), "tuned": {}}
         scratch = out.parent / ".work" / out.name
         run: Json = {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "dataset": artefact_digest(dataset),
+            "dataset": material.digest,
+            "definitions": list(material.definitions),
             "config": parameters,
             "machine": compute().model_dump(mode="json"),
             "shared_groups": len({item.group for item in items} & learnt),
@@ -75,7 +77,7 @@ def evaluate(dataset: Path, base: Path, tuned: Path, out: Path, config: EvalConf
         attempts: list[RawAttempt] = []
         for arm, model in zip(ARMS, (base, tuned), strict=True):
             digest = artefact_digest(model)
-            requests = build_requests(items, shots[arm], config)
+            requests = build_requests(items, shots[arm], config, tasks)
             answered, engine = _ask(arm, model, digest, requests, scratch, config)
             attempts += answered
             run["arms"][arm] = {"model": model.name, "digest": digest, **engine}
@@ -96,7 +98,9 @@ def write_evidence(directory: Path, evidence: Evidence) -> Json:
     write_jsonl(directory / ATTEMPTS, (attempt.model_dump(mode="json") for attempt in scored))
     atomic_write(directory / RUN, _pretty(evidence.run))
     atomic_write(directory / SUMMARY, _pretty(summary))
-    atomic_write(directory / REPORT, render_report(summary, evidence.items, scored))
+    atomic_write(
+        directory / REPORT, render_report(summary, evidence.items, scored, task_table(evidence.run["definitions"]))
+    )
     return summary
 
 
@@ -138,7 +142,9 @@ def rescore(directory: Path, page: Path | None, release: Json | None, evidence_o
     evidence = read_evidence(directory)
     summary, scored = _figures(evidence)
     if page is not None:
-        atomic_write(page, render_report(summary, evidence.items, scored, release))
+        atomic_write(
+            page, render_report(summary, evidence.items, scored, task_table(evidence.run["definitions"]), release)
+        )
     if evidence_out is not None:
         with artefact(evidence_out, kind=KIND, inputs=[directory], parameters=evidence.run["config"]) as work:
             write_evidence(work.dir, evidence)
@@ -149,8 +155,9 @@ def rescore(directory: Path, page: Path | None, release: Json | None, evidence_o
 def _figures(evidence: Evidence) -> tuple[Json, list[Attempt]]:
     """Summary and scored attempts, from raw outputs."""
     config = parse(EvalConfig, evidence.run["config"], RUN)
-    scored = score_all(evidence.attempts, {item.id: item for item in evidence.items})
-    return {**summarise(evidence.items, scored, config), **evidence.run}, scored
+    tasks = task_table(evidence.run["definitions"])
+    scored = score_all(evidence.attempts, {item.id: item for item in evidence.items}, tasks)
+    return {**summarise(evidence.items, scored, config, tasks), **evidence.run}, scored
 
 
 def _ask(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from evals.records import TEXT, Attempt, Item, RawAttempt
-from tianjing.tasks import TASKS
+from evals.records import Attempt, Item, RawAttempt
+from tianjing.tasks import Task
 
 ERROR = "error"
 TRUNCATED_THOUGHT = "truncated_thought"
@@ -14,7 +14,7 @@ TRUNCATED_THOUGHT = "truncated_thought"
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
-def score_attempt(raw: RawAttempt, item: Item) -> Attempt:
+def score_attempt(raw: RawAttempt, item: Item, task: Task) -> Attempt:
     """Read and score one output. An error and an unreadable answer score 0 and stay in the denominator."""
     values = raw.model_dump(include=set(RawAttempt.model_fields))
     if raw.error is not None:
@@ -22,17 +22,19 @@ def score_attempt(raw: RawAttempt, item: Item) -> Attempt:
     text = strip_thought(raw.output)
     if text is None:
         return Attempt(**values, answer=None, rule=TRUNCATED_THOUGHT, score=0.0)
-    task = TASKS[item.task]
-    fields = item.perturbed if raw.condition == TEXT and item.perturbed is not None else item.fields
+    fields = item.asked(raw.condition)
     reading = task.read(text, fields)
     return Attempt(
         **values, answer=reading.answer, rule=reading.rule, score=task.score(reading, item.reference, fields)
     )
 
 
-def score_all(raw: Iterable[RawAttempt], items: Mapping[str, Item]) -> list[Attempt]:
+def score_all(raw: Iterable[RawAttempt], items: Mapping[str, Item], tasks: Mapping[str, Task]) -> list[Attempt]:
     """Scored attempts in a fixed order: task, item, condition, repeat, arm."""
-    scored = [score_attempt(attempt, items[attempt.item]) for attempt in raw]
+    scored = []
+    for attempt in raw:
+        item = items[attempt.item]
+        scored.append(score_attempt(attempt, item, tasks[item.task]))
     return sorted(scored, key=lambda a: (a.task, a.item, a.condition, a.repeat, a.arm))
 
 

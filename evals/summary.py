@@ -12,7 +12,7 @@ from evals import stability, stats
 from evals.config import EvalConfig
 from evals.records import ARMS, GREEDY, SAMPLED, Attempt, Item
 from evals.scoring import ERROR
-from tianjing.tasks import TASKS
+from tianjing.tasks import Task
 
 Json = dict[str, Any]
 
@@ -30,7 +30,9 @@ class _TaskRuns:
         return [attempt for conditions in self.runs.values() for runs in conditions.values() for attempt in runs]
 
 
-def summarise(items: Sequence[Item], attempts: Sequence[Attempt], config: EvalConfig) -> Json:
+def summarise(
+    items: Sequence[Item], attempts: Sequence[Attempt], config: EvalConfig, tasks: Mapping[str, Task]
+) -> Json:
     """summary.json without what describes the run: per task the scores, intervals and stability of both arms.
 
     Numbers that the data cannot give are null. `unmatched` lists requests that only one arm has: a difference
@@ -40,10 +42,14 @@ def summarise(items: Sequence[Item], attempts: Sequence[Attempt], config: EvalCo
     for item in items:
         by_task[item.task].append(item)
     unmatched = _unmatched(items, attempts)
-    tasks = {} if unmatched else {name: _task(name, rows, attempts, config) for name, rows in by_task.items()}
+    figures = (
+        {}
+        if unmatched
+        else {name: _task(tasks[name].title, name, rows, attempts, config) for name, rows in by_task.items()}
+    )
     return _plain(
         {
-            "tasks": tasks,
+            "tasks": figures,
             "unmatched": unmatched,
             "requests": len(attempts),
             "tokens": {
@@ -56,7 +62,7 @@ def summarise(items: Sequence[Item], attempts: Sequence[Attempt], config: EvalCo
     )
 
 
-def _task(name: str, items: Sequence[Item], attempts: Sequence[Attempt], config: EvalConfig) -> Json:
+def _task(title: str, name: str, items: Sequence[Item], attempts: Sequence[Attempt], config: EvalConfig) -> Json:
     arms = {arm: _runs(name, arm, attempts) for arm in ARMS}
     groups = [item.group for item in items]
     scores = {arm: [arms[arm].greedy(item).score for item in items] for arm in ARMS}
@@ -69,7 +75,7 @@ def _task(name: str, items: Sequence[Item], attempts: Sequence[Attempt], config:
     losses = sum(tuned < base for base, tuned in pairs)
     answered = {arm: [arms[arm].greedy(item) for item in items] for arm in ARMS}
     return {
-        "title": TASKS[name].title,
+        "title": title,
         "base": stability.mean(scores["base"]),
         "tuned": stability.mean(scores["tuned"]),
         "difference": difference.estimate,

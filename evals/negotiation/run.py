@@ -101,7 +101,7 @@ def _items(test: Sequence[Example], config: NegotiationEvalConfig) -> list[Item]
             "the test split has no step of a negotiation to an act",
             "build the dataset with the task 'negotiation' and a held-out share, or set replies: 0",
         )
-    return choose_items(rows, EvalConfig(items=config.replies, stability_items=0, seed=config.seed))
+    return choose_items(rows, EvalConfig(items=config.replies, stability_items=0, seed=config.seed), TASKS)
 
 
 def _play_script(name: str, train: Sequence[Example], config: NegotiationEvalConfig) -> list[Played]:

@@ -214,12 +214,12 @@ def world(
             serving.model = ""
 
     monkeypatch.setattr("evals.run.Engine", LocalEngine)
-    items = {item.id: item for item in choose_items(read_examples(dataset / "test.parquet"), config)}
+    items = {item.id: item for item in choose_items(read_examples(dataset / "test.parquet"), config, TASKS)}
     shots = choose_shots(read_examples(dataset / "train.parquet"), config)
     asked = {
         json.dumps([[m.role, m.content] for m in request.messages]): items[request.item]
         for examples in (shots, {})
-        for request in build_requests(list(items.values()), examples, config)
+        for request in build_requests(list(items.values()), examples, config, TASKS)
     }
 
     def reply(payload: dict[str, Any]) -> str:

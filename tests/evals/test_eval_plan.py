@@ -18,8 +18,8 @@ Examples = Callable[[str, int], list[Example]]
 
 def test_items_are_balanced_spread_and_the_same_every_time(examples: Examples, config: EvalConfig) -> None:
     test = examples("test", 40)
-    items = choose_items(test, config)
-    assert items == choose_items(list(reversed(test)), config)
+    items = choose_items(test, config, TASKS)
+    assert items == choose_items(list(reversed(test)), config, TASKS)
     assert Counter(item.task for item in items) == dict.fromkeys(("policy_qa", "quality_inspection", "next_reply"), 24)
     for task in TASKS:
         rows = [item for item in items if item.task == task]
@@ -28,22 +28,22 @@ def test_items_are_balanced_spread_and_the_same_every_time(examples: Examples, c
             assert max(kinds.values()) - min(kinds.values()) <= 2
             assert max(Counter(item.group for item in rows).values()) <= config.max_per_group
             assert sum(item.stability for item in rows) == config.stability_items
-    assert {i.id for i in items} != {i.id for i in choose_items(test, config.model_copy(update={"seed": 1}))}
+    assert {i.id for i in items} != {i.id for i in choose_items(test, config.model_copy(update={"seed": 1}), TASKS)}
 
 
 def test_a_row_less_in_the_dataset_leaves_most_items_and_worked_examples(
     examples: Examples, config: EvalConfig
 ) -> None:
     test, train = examples("test", 40), examples("train", 24)
-    items = {item.id for item in choose_items(test, config)}
-    assert len(items & {item.id for item in choose_items(test[1:], config)}) >= len(items) - 3
+    items = {item.id for item in choose_items(test, config, TASKS)}
+    assert len(items & {item.id for item in choose_items(test[1:], config, TASKS)}) >= len(items) - 3
     shots, fewer = choose_shots(train, config), choose_shots(train[1:], config)
     assert sum(shots[task] == fewer[task] for task in shots) >= 2
 
 
 def test_no_group_is_asked_more_often_than_wanted(examples: Examples, config: EvalConfig) -> None:
     once = config.model_copy(update={"items": 18, "max_per_group": 1})
-    chosen = choose_items(examples("test", 40), once)
+    chosen = choose_items(examples("test", 40), once, TASKS)
     for task in {item.task for item in chosen}:
         groups = [item.group for item in chosen if item.task == task]
         assert len(groups) == len(set(groups)) == 18
@@ -51,20 +51,20 @@ def test_no_group_is_asked_more_often_than_wanted(examples: Examples, config: Ev
 
 def test_too_few_groups_give_more_items_each_not_fewer_items(examples: Examples, config: EvalConfig) -> None:
     test = [row.model_copy(update={"group": "only"}) for row in examples("test", 10)]
-    assert len(choose_items(test, config)) == 30
+    assert len(choose_items(test, config, TASKS)) == 30
 
 
 def test_base_sees_two_different_worked_examples_and_tuned_none(examples: Examples, config: EvalConfig) -> None:
     train = examples("train", 24)
-    items = choose_items(examples("test", 40), config)
+    items = choose_items(examples("test", 40), config, TASKS)
     shots = choose_shots(train, config)
     for rows in shots.values():
         assert len(rows) == 2 and {row.split for row in rows} == {"train"}
         assert answer_kind(rows[0]) != answer_kind(rows[1])
     by_id = {item.id: item for item in items}
     for base, tuned in zip(
-        sorted(build_requests(items, shots, config), key=lambda r: (r.item, r.condition, r.repeat)),
-        sorted(build_requests(items, {}, config), key=lambda r: (r.item, r.condition, r.repeat)),
+        sorted(build_requests(items, shots, config, TASKS), key=lambda r: (r.item, r.condition, r.repeat)),
+        sorted(build_requests(items, {}, config, TASKS), key=lambda r: (r.item, r.condition, r.repeat)),
         strict=True,
     ):
         assert [m.role for m in base.messages] == ["system", "user", "assistant", "user", "assistant", "user"]
@@ -75,8 +75,8 @@ def test_base_sees_two_different_worked_examples_and_tuned_none(examples: Exampl
 
 
 def test_the_conditions_of_a_stability_item(examples: Examples, config: EvalConfig) -> None:
-    items = choose_items(examples("test", 40), config)
-    requests = build_requests(items, {}, config)
+    items = choose_items(examples("test", 40), config, TASKS)
+    requests = build_requests(items, {}, config, TASKS)
     stable = next(item for item in items if item.stability)
     plain = next(item for item in items if not item.stability)
     asked = [(r.condition, r.repeat, r.temperature) for r in requests if r.item == stable.id]
@@ -91,31 +91,31 @@ def test_the_conditions_of_a_stability_item(examples: Examples, config: EvalConf
 
 
 def test_requests_with_one_prefix_stand_together(examples: Examples, config: EvalConfig) -> None:
-    items = choose_items(examples("test", 40), config)
-    prefixes = [r.prefix for r in build_requests(items, choose_shots(examples("train", 24), config), config)]
+    items = choose_items(examples("test", 40), config, TASKS)
+    prefixes = [r.prefix for r in build_requests(items, choose_shots(examples("train", 24), config), config, TASKS)]
     changes = sum(a != b for a, b in pairwise(prefixes))
     assert changes == len(set(prefixes)) - 1
 
 
 def test_a_key_tells_models_prompts_and_repeats_apart(examples: Examples, config: EvalConfig) -> None:
-    requests = build_requests(choose_items(examples("test", 40), config), {}, config)
+    requests = build_requests(choose_items(examples("test", 40), config, TASKS), {}, config, TASKS)
     keys = {request.key("one") for request in requests} | {request.key("other") for request in requests}
     assert len(keys) == 2 * len(requests)
     assert requests[0].key("one") == requests[0].key("one")
 
 
 def test_control_knows_the_format_and_nothing_else(examples: Examples, config: EvalConfig) -> None:
-    items = add_control(choose_items(examples("test", 40), config), examples("train", 24), config)
+    items = add_control(choose_items(examples("test", 40), config, TASKS), examples("train", 24), config, TASKS)
     inspected = [item.control for item in items if item.task == "quality_inspection"]
     assert sum(inspected) / len(inspected) == pytest.approx(0.25, abs=0.08), "four rules, so one in four by chance"
-    assert items == add_control(choose_items(examples("test", 40), config), examples("train", 24), config)
+    assert items == add_control(choose_items(examples("test", 40), config, TASKS), examples("train", 24), config, TASKS)
 
 
 def test_unknown_task_and_empty_test_split_are_clear_errors(examples: Examples, config: EvalConfig) -> None:
     with pytest.raises(EvalError, match="no test rows"):
-        choose_items([], config)
+        choose_items([], config, TASKS)
     odd = examples("test", 1)[0].model_copy(update={"task": "poetry"})
     with pytest.raises(EvalError, match="unknown task 'poetry'"):
-        choose_items([odd], config)
+        choose_items([odd], config, TASKS)
     with pytest.raises(EvalError, match="no training rows"):
-        add_control(choose_items(examples("test", 4), config), [], config)
+        add_control(choose_items(examples("test", 4), config, TASKS), [], config, TASKS)

@@ -18,6 +18,7 @@ from tests.evals.conftest import World, make_example
 from tianjing.dataset import read_examples, write_examples
 from tianjing.files import read_jsonl
 from tianjing.lineage import artefact, read_manifest, verify
+from tianjing.tasks import TASKS as REGISTERED
 
 TASKS = ["next_reply", "policy_qa", "quality_inspection"]
 
@@ -168,10 +169,10 @@ def test_report_with_verdict_and_with_arms_that_do_not_match(world: World) -> No
         "created": "2026-01-02T00:00:00Z",
         "expires": "2026-04-02T00:00:00Z",
     }
-    page = render_report(summary, evidence.items, scored, release)
+    page = render_report(summary, evidence.items, scored, REGISTERED, release)
     assert "不予发布（BLOCK）" in page and "policy_qa: difference −0.2" in page
     torn = {**summary, "tasks": {}, "unmatched": ["policy_qa/x/greedy/0"]}
-    assert "只有一方有答案" in render_report(torn, evidence.items, scored)
+    assert "只有一方有答案" in render_report(torn, evidence.items, scored, REGISTERED)
 
 
 def test_console_summary_has_a_row_for_each_task(world: World) -> None:

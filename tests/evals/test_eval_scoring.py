@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from evals.records import Attempt, Item, RawAttempt
 from evals.scoring import score_attempt, strip_thought
+from tianjing.tasks import TASKS
 
 ITEM = Item(
     id="i",
@@ -19,7 +20,7 @@ def scored(output: str = "", error: str | None = None, reason: str = "stop") -> 
         key="k", item="i", task="quality_inspection", arm="tuned", condition="greedy", repeat=0, prompt="p", seed=1,
         temperature=0, output=output, error=error, finish_reason=reason,
     )  # fmt: skip
-    return score_attempt(raw, ITEM)
+    return score_attempt(raw, ITEM, TASKS["quality_inspection"])
 
 
 def test_an_answer_is_traced_to_the_rule_that_read_it() -> None:

@@ -92,8 +92,8 @@ def saved_bytes(model: Any, inputs: dict[str, Any], autocast: bool) -> int:
     """Storage that autograd keeps of a forward pass, weights and buffers not counted."""
     import torch
 
-    from training.layout.trunk import run
     from training.layers import causal_of
+    from training.layout.trunk import run
 
     known = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     kept: dict[int, torch.Tensor] = {}
