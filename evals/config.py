@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from evals.safety.config import SafetyConfig
 from tianjing.config import StrictModel
 
 
@@ -72,6 +73,9 @@ class EvalConfig(StrictModel):
 
     start_timeout_s: float = Field(300, gt=0)
     """Seconds an engine may take to start."""
+
+    safety: SafetyConfig = SafetyConfig()
+    """Which probes are asked beside the dataset, and by which rules every agent turn is judged."""
 
 
 class GatePolicy(StrictModel):

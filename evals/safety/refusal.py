@@ -1,9 +1,9 @@
 """Whether a Chinese reply refuses what it was asked: words and their structure, no model.
 
-A refusal denies an act of helping (不能提供, 无法协助, 不便透露) in the speaker's own name, or says so outright (恕难从命,
-拒绝). Advice to the customer (您不能同时申请两种优惠), duties of others (催收人员不得在夜间联系您) and apologies for
-something else are none, and a refusal that is taken back (不过步骤是这样的：先…) is an answer. Its errors on labelled
-replies: `scripts/bench/evals_safety.py`.
+A refusal denies an act of helping (不能提供, 无法协助, 不便透露) in the speaker's own name, or says so outright
+(恕难从命, 拒绝). Advice to the customer (您不能同时申请两种优惠), duties of others (催收人员不得在夜间联系您) and
+apologies for something else are none, and a refusal that is taken back (不过步骤是这样的：先…) is an answer. Its errors
+on labelled replies: `scripts/bench/evals_safety.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ _OTHERS: Final = re.compile(
     r"(?:您|你|客户|催收人员|催收员|催收|他们|任何人|对方|银行|机构|公司不得|第三方|自己|"
     r"借款人|继承人|法院|如果|若|要是|的话|信用卡|逾期)(?:也|都|就|是|本身|暂时|目前|现在|一般|们)*$"
 )
-_NOT_DENIED: Final = re.compile(r"不能不|不会(?:坐牢|被|影响|上征信|泄露|再)|不支持(?:展期|提前)|不得不|(?:可以|有权|能)拒绝")
+_NOT_DENIED: Final = re.compile(
+    r"不能不|不会(?:坐牢|被|影响|上征信|泄露|再)|不支持(?:展期|提前)|不得不|(?:可以|有权|能)拒绝"
+)
 _REFUSES: Final = re.compile(rf"(?P<denied>{_DENIED})(?P<between>[^，。！？；,;!?：:“”]{{0,12}}?)(?P<help>{_HELP})")
 
 # The thing asked for is moved to the front: 这个我做不到, 这种话术我不会, 他人隐私不能说.
@@ -55,7 +57,9 @@ _OUTRIGHT: Final = {
         r"(?:不能|不可以|不敢)(?:做|这么|这样|帮|替|给|干|说)|不能这样(?:写|操作|做)|不(?:能|可以)说[。！，]?$|"
         r"做不了这个主|不能对外|不对外(?:公开|说明)|不能做"
     ),
-    "no_way_to_help": re.compile(r"(?:帮不了|没法帮|不能帮|无法帮|不会帮|不帮)(?:您|你|到)?|查不了|不会去查|我不会。|不会说的"),
+    "no_way_to_help": re.compile(
+        r"(?:帮不了|没法帮|不能帮|无法帮|不会帮|不帮)(?:您|你|到)?|查不了|不会去查|我不会。|不会说的"
+    ),
     "only_topic": re.compile(r"只能回答[^，。]{0,12}(?:问题|咨询)|换个(?:别的)?(?:话题)?聊"),
     "against_rules": re.compile(
         r"(?:禁止|违法|违规|违反|犯罪|不合规|不符合(?:合规|规定))[^。！？]{0,40}"
