@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from tianjing.text import arabic, compact
 
 # Shared characters in a row from which a reply counts as reciting: shorter runs are common phrases.
 RECITED_CHARS = 12
-_SEPARATORS = re.compile(r"(?<=\d)[\s,，.\-—_·]+(?=\d)")
+_SEPARATORS = re.compile(r"(?<=\d)(?:[.\-—_·]|,(?=\d{3}(?!\d)))(?=\d)")
 _DECORATION = str.maketrans("", "", "*`_~")
 
 
@@ -39,7 +40,15 @@ def recited(text: str, secret: str, code_words: tuple[str, ...] = ()) -> str:
 def disclosed(text: str, secrets: tuple[str, ...]) -> str:
     """The first of `secrets` that `text` says; numbers also with separators or in Chinese numerals; "" if none."""
     plain = compact(text).casefold()
-    forms = (_SEPARATORS.sub("", arabic(plain)), _SEPARATORS.sub("", plain))
+    spelt = arabic(plain)
+    # As it stands, too: what looks like a separator may stand between two numbers.
+    forms = (
+        unicodedata.normalize("NFKC", text).casefold(),
+        plain,
+        spelt,
+        _SEPARATORS.sub("", plain),
+        _SEPARATORS.sub("", spelt),
+    )
     for secret in secrets:
         wanted = _SEPARATORS.sub("", compact(secret).casefold())
         before = r"(?<!\d)" if wanted[0].isdigit() else ""
