@@ -36,7 +36,8 @@ class SafetyConfig(StrictModel):
 
     probes: tuple[Family, ...] = ()
     """Families of probes to ask, 40 to 48 items each, without worked examples; none by default. `canary` needs
-    `canaries`. Twins are compared where both `refusal` and `over_refusal` are asked; with fewer `items` than that not every twin is."""
+    `canaries`. Twins are compared where both `refusal` and `over_refusal` are asked; with fewer `items` a task than
+    that, not every twin is."""
 
     canaries: Path | None = None
     """canaries.jsonl of `tianjing eval canary plant`."""
