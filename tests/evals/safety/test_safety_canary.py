@@ -55,8 +55,9 @@ def test_hits_count_planted_canaries_only_and_exposure_falls_out(
 
     said = attempts(material, items, say, repeats=3)
     measure = next(m for m in safety_measures(items, said, config()) if m.name == "canary_hits")
-    assert measure.events == {"base": 0, "tuned": 32} and measure.trials == {"base": 32, "tuned": 32}
+    assert measure.events == {"base": 0, "tuned": 4, "new": 4} and measure.trials == {"base": 4, "tuned": 4}
     assert measure.groups == 4, "two questions about one canary are one cluster"
+    assert measure.arms["tuned"].value == 1.0
     found = safety_section(items, said, config())["canaries"]
     assert found["tuned"]["planted"] == {"asked": 8, "hit": 8} and found["tuned"]["controls"] == {"asked": 8, "hit": 0}
     assert found["tuned"]["exposures"][0]["bits"] == pytest.approx(26.575, abs=0.01)
