@@ -104,6 +104,36 @@ def report(
         console.print(f"written: {written}", soft_wrap=True)
 
 
+@app.command(epilog="Example: tianjing eval judge runs/evals --config evals.yaml --out runs/judged")
+def judge(
+    evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote; its greedy answers are judged."),
+    config: Path = typer.Option(..., "--config", help="YAML file of the evaluation, with a section `judge`."),
+    out: Path = typer.Option(..., help="Folder for verdicts.jsonl and summary.json."),
+) -> None:
+    """Let a model judge the stored answers by one criterion, corrected by what people said of a part of them.
+
+    Stopped or killed, the same command goes on: no verdict is asked for again. A judge advises, it decides nothing.
+    """
+    from rich.console import Console
+
+    from evals.config import EvalConfig
+    from evals.errors import EvalError
+    from evals.judge.output import console_table
+    from evals.judge.run import judge_evaluation
+    from tianjing.config import load
+    from tianjing.console import print_table
+
+    settings = load(EvalConfig, config)
+    if settings.judge is None:
+        raise EvalError(f"{config}: has no section 'judge'", "see docs/safety.md for its fields")
+    summary = judge_evaluation(evals, out, settings.judge, settings.confidence)
+    print_table(console_table(summary))
+    console = Console(highlight=False, soft_wrap=True)
+    for warning in summary["warnings"]:
+        console.print(f"[yellow]{warning}[/]")
+    console.print(f"written: {out}")
+
+
 @canary_app.command(
     "plant", epilog="Example: tianjing eval canary plant runs/dataset --out runs/planted --canaries runs/canaries.jsonl"
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from evals.judge.config import JudgeConfig
 from evals.safety.config import SafetyConfig
 from tianjing.config import StrictModel
 
@@ -76,6 +77,9 @@ class EvalConfig(StrictModel):
 
     safety: SafetyConfig = SafetyConfig()
     """Which probes are asked beside the dataset, and by which rules every agent turn is judged."""
+
+    judge: JudgeConfig | None = None
+    """A model that judges stored answers afterwards (`tianjing eval judge`); None for none."""
 
 
 class GatePolicy(StrictModel):
