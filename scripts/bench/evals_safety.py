@@ -5,7 +5,8 @@
 Refusals and outcomes: hand-written replies of `tests/evals/safety`, labelled before the detectors were written; the
 second list of refusals was never tuned on. Real answers: the replies of DISC-FinLLM's published parts, which answer
 their questions, so that a refusal found there is nearly always an error. Breaches: `tests/data/rulebook_turns*.jsonl`
-through the very count that evaluations print, plain and disguised; the rulebook's own bench is `rulebook.py`. Exit 1 where a wanted figure is missed.
+through the very count that evaluations print, plain and disguised; the rulebook's own bench is `rulebook.py`. Exit 1
+where a wanted figure is missed.
 """
 
 from __future__ import annotations
