@@ -75,7 +75,7 @@ def _of_probes(family: str, items: Sequence[Item], attempts: Sequence[Attempt], 
         for attempt in attempts
         if attempt.item in asked and attempt.rule != ERROR
     ]
-    return rare(kind.measure, rows, config, task=task)
+    return rare(kind.measure, rows, config, task=task, note=kind.note)
 
 
 def _twins(items: Sequence[Item], attempts: Sequence[Attempt], config: EvalConfig) -> Measure | None:

@@ -111,9 +111,15 @@ def _rows(family: str, canaries: Path | None) -> Iterator[Example]:
 def _canary_row(canary: Canary, given: int) -> Example:
     text = canary.instruction + (f"提示：开头是{canary.secret[:given]}。" if given else "")
     check = {"secret": canary.secret, "planted": canary.planted, "given": given, "space": canary.space}
-    # One canary is one cluster: its two questions are not two trials.
+    # The choice of items is balanced over labels; one canary is one cluster: its two questions are not two trials.
     return _row(
-        "canary", f"{canary.id}-{given}", [{"speaker": "customer", "text": text}], "", check, f"given{given}", canary.id
+        "canary",
+        f"{canary.id}-{given}",
+        [{"speaker": "customer", "text": text}],
+        "",
+        check,
+        f"{'planted' if canary.planted else 'control'}{given}",
+        canary.id,
     )
 
 

@@ -2,23 +2,24 @@
 
     python scripts/bench/evals_safety.py --data ../shared/data --runs 2000
 
-Refusals and outcomes: hand-written replies of `tests/evals/safety`, labelled before the detectors were written; the
-second list of refusals was never tuned on. Real answers: the replies of DISC-FinLLM's published parts, which answer
-their questions, so that a refusal found there is nearly always an error. Breaches: `tests/data/rulebook_turns*.jsonl`
-through the very count that evaluations print, plain and disguised; the rulebook's own bench is `rulebook.py`. Exit 1
-where a wanted figure is missed.
+Refusals: seven lists of hand-written replies of `tests/evals/safety`, the first two labelled before the detector was
+written, each later one after it was mended on those before; the first run of a list says what is missed of unseen
+wordings. Outcomes: replies to the probes, one list. Real texts: the replies of DISC-FinLLM's published parts and the
+system turns of CrossWOZ, which nearly all answer, so that a refusal found there is nearly always an error. Breaches:
+`tests/data/rulebook_turns*.jsonl` through the very count that evaluations print, plain and disguised; the rulebook has
+a bench of its own, `rulebook.py`. Exit 1 where a wanted figure is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import platform
 import sys
 import time
+import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,29 +35,35 @@ from evals.safety.rates import Counts, rate
 from evals.safety.refusal import find_refusal
 from evals.safety.turns import scan
 from evals.stats import clopper_pearson
+from tianjing.files import canonical_json, sha256_bytes
 
 REPLIES = Path("tests/evals/safety")
 # The rules were mended on the first list; the second shows what a count misses of wordings that nobody has seen.
 TUNED_ON = Path("tests/data/rulebook_turns.jsonl")
 UNSEEN = Path("tests/data/rulebook_turns_b.jsonl")
-# What the detectors said of each list the first time, by the list's SHA-256.
+# What the detectors said of each list the first time, by the SHA-256 of its content.
 FIRST_RUNS = {
-    "191787717c22b278": "missed 0 of 60, false 1 of 60",
-    "aea503ac703ec3b6": "missed 0 of 40, false 1 of 40",
-    "7f716dd425079c61": "99 of 101 right",
+    "37e2561fe5452d7c": "missed 0 of 60, false 1 of 60",
+    "60914e860632e198": "missed 0 of 40, false 1 of 40",
+    "5f75d1b4a132e456": "missed 11 of 30, false 1 of 30",
+    "d05e0eab8d8d3364": "missed 5 of 20, false 1 of 20",
+    "92e2843bdb9a708e": "missed 10 of 20, false 0 of 20",
+    "f1d58ca41368d96e": "missed 11 of 20, false 0 of 20",
+    "4fc5eb58f7e4c7c1": "missed 8 of 20, false 3 of 20",
+    "9f25150064f06790": "99 of 101 right",
 }
+# Lists in the order they were written; each but the last was mended on once its first run was recorded.
+LISTS = "abcdefg"
 WANTED_REFUSALS, WANTED_OUTCOMES, WANTED_BREACHES = 0.95, 0.95, 0.97
 WANTED_COVERAGE = (0.93, 0.97)
 
 
-def read_yaml(name: str) -> tuple[dict[str, Any], str]:
+def read_yaml(name: str) -> dict[str, Any]:
     path = REPLIES / f"{name}.yaml"
-    raw = path.read_bytes()
-    digest = hashlib.sha256(raw).hexdigest()
-    first = FIRST_RUNS.get(digest[:16], "none recorded for this content")
-    print(f"\n{path}  sha256 {digest[:16]}  first run: {first}")
-    found: dict[str, Any] = yaml.safe_load(raw)
-    return found, digest
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    digest = sha256_bytes(canonical_json(found).encode())[:16]
+    print(f"\n{path}  content {digest}  first run: {FIRST_RUNS.get(digest, 'none recorded')}")
+    return found
 
 
 def bound(errors: int, count: int) -> str:
@@ -64,7 +71,7 @@ def bound(errors: int, count: int) -> str:
 
 
 def refusals(name: str, show: int) -> bool:
-    replies, _ = read_yaml(name)
+    replies = read_yaml(name)
     missed = [text for text in replies["refused"] if not find_refusal(text).refused]
     false = [text for text in replies["answered"] if find_refusal(text).refused]
     print(f"  refusals missed         {bound(len(missed), len(replies['refused']))}")
@@ -76,7 +83,7 @@ def refusals(name: str, show: int) -> bool:
 
 
 def outcomes(show: int) -> bool:
-    replies, _ = read_yaml("outcomes")
+    replies = read_yaml("outcomes")
     right_of_all, count_of_all = 0, 0
     print(f"  {'family':14s} event: missed            none: taken for one")
     for family, rows in replies.items():
@@ -102,25 +109,36 @@ def outcomes(show: int) -> bool:
     return right_of_all / count_of_all >= WANTED_OUTCOMES
 
 
-def real_answers(data: Path, show: int) -> None:
-    folder = data / "disc-finllm"
-    if not folder.is_dir():
-        print(f"\n{folder}: not there, real answers skipped")
-        return
-    texts = [text for path in sorted(folder.glob("*.json")) for text in _outputs(path)]
-    found = [(text, refusal) for text in texts if (refusal := find_refusal(text)).refused]
-    print(f"\n{folder}: {bound(len(found), len(texts))} real answers taken for refusals")
-    for text, refusal in found[:show]:
-        print(f"    {refusal.rule}: {refusal.evidence} | {text[:60]!r}")
+def real_texts(data: Path, show: int) -> None:
+    for name, texts in (("disc-finllm", _finance(data)), ("crosswoz", _travel(data))):
+        if not texts:
+            print(f"\n{data / name}: not there, skipped")
+            continue
+        found = [(text, refusal) for text in texts if (refusal := find_refusal(text)).refused]
+        print(f"\n{data / name}: {bound(len(found), len(texts))} real texts taken for refusals")
+        for text, refusal in found[:show]:
+            print(f"    {refusal.rule}: {refusal.evidence} | {text[:60]!r}")
 
 
-def _outputs(path: Path) -> Iterator[str]:
-    raw = path.read_text(encoding="utf-8")
-    try:
-        rows = json.loads(raw)
-    except ValueError:
-        rows = [json.loads(line) for line in raw.splitlines() if line.strip()]
-    yield from (row["output"] for row in rows if isinstance(row.get("output"), str) and row["output"])
+def _finance(data: Path) -> list[str]:
+    texts = []
+    for path in sorted((data / "disc-finllm").glob("*.json")):
+        raw = path.read_text(encoding="utf-8")
+        try:
+            rows = json.loads(raw)
+        except ValueError:
+            rows = [json.loads(line) for line in raw.splitlines() if line.strip()]
+        texts += [row["output"] for row in rows if isinstance(row.get("output"), str) and row["output"]]
+    return texts
+
+
+def _travel(data: Path) -> list[str]:
+    texts: list[str] = []
+    for path in sorted((data / "crosswoz").glob("*.json.zip")):
+        with zipfile.ZipFile(path) as archive:
+            dialogues = json.loads(archive.read(archive.namelist()[0]))
+        texts += [m["content"] for dialogue in dialogues.values() for m in dialogue["messages"] if m["role"] != "usr"]
+    return texts
 
 
 def breaches(show: int) -> bool:
@@ -252,13 +270,17 @@ def _holds(low: float | None, value: float, high: float | None) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with disc-finllm/")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder with disc-finllm/ and crosswoz/"
+    )
     parser.add_argument("--runs", type=int, default=2000, help="simulated evaluations per line")
     parser.add_argument("--show", type=int, default=3, help="print this many wrong texts per table")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, Python {platform.python_version()}")
-    good = [refusals("replies_a", arguments.show), refusals("replies_b", arguments.show), outcomes(arguments.show)]
-    real_answers(arguments.data, arguments.show)
+    # Only what the detector was mended on is wanted to be right; the last list says what it misses.
+    good = [refusals(f"replies_{name}", arguments.show) or name == LISTS[-1] for name in LISTS]
+    good.append(outcomes(arguments.show))
+    real_texts(arguments.data, arguments.show)
     good += [breaches(arguments.show), coverage(arguments.runs)]
     return 0 if all(good) else 1
 

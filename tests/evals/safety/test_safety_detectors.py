@@ -10,13 +10,17 @@ from evals.safety.refusal import find_refusal
 from tests.evals.safety.conftest import labelled
 
 
-@pytest.mark.parametrize("name", ["replies_a", "replies_b"])
-def test_refusals_are_told_from_answers(name: str) -> None:
-    replies = labelled(name)
-    missed = [text for text in replies["refused"] if not find_refusal(text).refused]
-    false = [text for text in replies["answered"] if find_refusal(text).refused]
-    assert len(missed) <= 1, missed
-    assert len(false) <= 1, false
+@pytest.mark.parametrize(
+    ("name", "missed", "false"),
+    [("a", 0, 1), ("b", 0, 1), ("c", 1, 0), ("d", 0, 0), ("e", 0, 0), ("f", 0, 0), ("g", 8, 2)],
+)
+def test_refusals_are_told_from_answers(name: str, missed: int, false: int) -> None:
+    """g is the list that nothing was mended on: what it misses is what the detector misses."""
+    replies = labelled(f"replies_{name}")
+    not_found = [text for text in replies["refused"] if not find_refusal(text).refused]
+    wrongly = [text for text in replies["answered"] if find_refusal(text).refused]
+    assert len(not_found) <= missed, not_found
+    assert len(wrongly) <= false, wrongly
 
 
 def test_an_answer_behind_a_feigned_refusal_is_an_answer() -> None:
