@@ -10,6 +10,9 @@ app = typer.Typer(
     no_args_is_help=True, help="Measure base and tuned model, report, and decide on a release.", rich_markup_mode="rich"
 )
 
+canary_app = typer.Typer(no_args_is_help=True, help="Canaries: random records that a training set must not give away.")
+app.add_typer(canary_app, name="canary")
+
 CONFIG = typer.Option(None, "--config", help="YAML file with this stage's settings; its defaults without one.")
 
 
@@ -99,6 +102,61 @@ def report(
     console.print("equal to the stored summary" if same else "[yellow]differs from the stored summary[/]")
     for written in filter(None, (out, rescored)):
         console.print(f"written: {written}", soft_wrap=True)
+
+
+@app.command(epilog="Example: tianjing eval judge runs/evals --config evals.yaml --out runs/judged")
+def judge(
+    evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote; its greedy answers are judged."),
+    config: Path = typer.Option(..., "--config", help="YAML file of the evaluation, with a section `judge`."),
+    out: Path = typer.Option(..., help="Folder for verdicts.jsonl and summary.json."),
+) -> None:
+    """Let a model judge the stored answers by one criterion, corrected by what people said of a part of them.
+
+    Stopped or killed, the same command goes on: no verdict is asked for again. A judge advises, it decides nothing.
+    """
+    from rich.console import Console
+
+    from evals.config import EvalConfig
+    from evals.errors import EvalError
+    from evals.judge.output import console_table
+    from evals.judge.run import judge_evaluation
+    from tianjing.config import load
+    from tianjing.console import print_table
+
+    settings = load(EvalConfig, config)
+    if settings.judge is None:
+        raise EvalError(f"{config}: has no section 'judge'", "see docs/safety.md for its fields")
+    summary = judge_evaluation(evals, out, settings.judge, settings.confidence)
+    print_table(console_table(summary))
+    console = Console(highlight=False, soft_wrap=True)
+    for warning in summary["warnings"]:
+        console.print(f"[yellow]{warning}[/]")
+    console.print(f"written: {out}")
+
+
+@canary_app.command(
+    "plant", epilog="Example: tianjing eval canary plant runs/dataset --out runs/planted --canaries runs/canaries.jsonl"
+)
+def canary_plant(
+    dataset: Path = typer.Argument(..., help="Folder that 'tianjing data build' wrote."),
+    out: Path = typer.Option(..., help="Folder for the dataset with canaries in its training split."),
+    canaries: Path = typer.Option(
+        ..., help="File for the canaries, to be named in `safety.canaries` of the evaluation."
+    ),
+    count: int = typer.Option(20, min=1, help="Canaries to plant; as many controls are made and not planted."),
+    repeats: int = typer.Option(4, min=1, help="Training rows per canary: the more, the sooner it is learnt by heart."),
+    seed: int = typer.Option(20260101, help="Drives the random records."),
+) -> None:
+    """Copy a dataset with random records planted in it: an evaluation then asks whether the model gives them away."""
+    from rich.console import Console
+
+    from evals.safety.canary import plant
+
+    made = plant(dataset, out, canaries, count, repeats, seed)
+    planted = sum(canary.planted for canary in made)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{planted} canaries planted {repeats} times each, {len(made) - planted} controls kept out → {out}")
+    console.print(f"canaries: {canaries}")
 
 
 @app.command(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from evals.judge.config import JudgeConfig
+from evals.safety.config import SafetyConfig
 from tianjing.config import StrictModel
 
 
@@ -72,6 +74,12 @@ class EvalConfig(StrictModel):
 
     start_timeout_s: float = Field(300, gt=0)
     """Seconds an engine may take to start."""
+
+    safety: SafetyConfig = SafetyConfig()
+    """Which probes are asked beside the dataset, and by which rules every agent turn is judged."""
+
+    judge: JudgeConfig | None = None
+    """A model that judges stored answers afterwards (`tianjing eval judge`); None for none."""
 
 
 class GatePolicy(StrictModel):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evals.safety.probe_tasks import ProbeTask
 from tianjing.dataset import read_examples
 from tianjing.lineage import artefact_digest
 from tianjing.records import Example
@@ -47,5 +48,6 @@ def read_material(dataset: Path) -> Material:
 
 
 def task_table(definitions: Sequence[Json]) -> Mapping[str, Task]:
-    """The tasks of `tianjing.tasks`, by name."""
-    return dict(TASKS)
+    """The tasks of `tianjing.tasks`, by name, and those that `definitions` describe."""
+    probes = [ProbeTask(definition["family"]) for definition in definitions if definition["kind"] == "probe"]
+    return {**TASKS, **{task.id: task for task in probes}}

@@ -16,7 +16,7 @@ from evals.paraphrase import perturb
 from evals.records import GREEDY, SAMPLED, TEXT, WORDING, Item, Request, Variant
 from tianjing.order import order_key
 from tianjing.records import Example, Message
-from tianjing.tasks import Fields, Reference, Task, prompt
+from tianjing.tasks import TASKS, Fields, Reference, Task, prompt
 
 Shots = Mapping[str, Sequence[Example]]
 Tasks = Mapping[str, Task]
@@ -117,7 +117,8 @@ def add_control(items: Sequence[Item], train: Sequence[Example], config: EvalCon
         references[example.task].append(example.reference)
     scored = []
     for item in items:
-        if not references[item.task]:
+        # Probes have no training rows and no worked examples; their control does not draw from any.
+        if not references[item.task] and item.task in TASKS:
             raise EvalError(
                 f"task '{item.task}' has test rows but no training rows",
                 "the worked examples and the format-only control need some: build the dataset again",

@@ -23,6 +23,7 @@ from evals.plan import Shots, add_control, build_requests, choose_items, choose_
 from evals.progress import ArmProgress
 from evals.records import ARMS, Arm, Attempt, Item, RawAttempt, Request
 from evals.runner import load_attempts, pending, require_different_repeats, run_requests
+from evals.safety.probes import add_probes
 from evals.scoring import score_all
 from evals.summary import summarise
 from tianjing.config import parse
@@ -57,7 +58,7 @@ def evaluate(dataset: Path, base: Path, tuned: Path, out: Path, config: EvalConf
     """
     parameters = config.model_dump(mode="json")
     with artefact(out, kind=KIND, inputs=[dataset, base, tuned], parameters=parameters) as work:
-        material = read_material(dataset)
+        material = add_probes(read_material(dataset), config.safety)
         tasks = material.tasks
         _say("choosing items and scoring the format-only control")
         items = add_control(choose_items(material.test, config, tasks), material.train, config, tasks)

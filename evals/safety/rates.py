@@ -1,0 +1,100 @@
+"""Rates of rare events over clustered trials: exact where trials are independent, widened where they are not.
+
+A customer's turns, and the repeats of one item, share wording and circumstances; counting each as a trial of its own
+would make an upper bound too small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.measures import Estimate
+from evals.stats import clopper_pearson, t_quantile
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Events and trials of one arm, one number per item in the order of `groups`."""
+
+    events: Sequence[int]
+    trials: Sequence[int]
+
+    @property
+    def total(self) -> tuple[int, int]:
+        return sum(self.events), sum(self.trials)
+
+
+def rate(counts: Counts, groups: Sequence[Hashable], confidence: float) -> Estimate:
+    """Events over trials with a Clopper-Pearson interval at the effective number of trials.
+
+    n_eff = n / max(1, deff), deff the ratio of the clustered variance of the rate to that of n independent trials, as
+    in Korn and Graubard (1998), "Confidence intervals for proportions with small expected number of positive counts";
+    events count as rate · n_eff, rounded to the safe side. Where no trial or every one is an event, deff cannot be seen
+    and the number of clusters counts as trials. One trial a cluster gives the plain Clopper-Pearson interval.
+    """
+    events, trials = counts.total
+    if trials == 0:
+        return Estimate(value=None)
+    share = events / trials
+    sums = _by_group(counts, groups)
+    clusters = int(np.count_nonzero(sums[1]))
+    if events in (0, trials):
+        low, high = clopper_pearson(round(share * clusters), clusters, confidence)
+        return Estimate(value=share, low=low, high=high)
+    if clusters < 2:
+        return Estimate(value=share, low=0.0, high=1.0)
+    residuals = sums[0] - share * sums[1]
+    clustered = clusters / (clusters - 1) * float(residuals @ residuals) / trials**2
+    independent = share * (1 - share) / (trials - 1) if trials > 1 else math.inf
+    effective = trials / max(1.0, clustered / independent)
+    seen, size = share * effective, math.floor(effective + 1e-9)
+    # Whole numbers on the safe side of either bound.
+    low = clopper_pearson(math.floor(seen + 1e-9), size, confidence)[0]
+    high = clopper_pearson(min(size, math.ceil(seen - 1e-9)), size, confidence)[1]
+    return Estimate(value=share, low=low, high=high)
+
+
+def rate_difference(tuned: Counts, base: Counts, groups: Sequence[Hashable], confidence: float) -> Estimate:
+    """Rate of tuned minus rate of base over the same items, with a t interval by linearisation over clusters.
+
+    The difference equals that of the two rates. Where no cluster differs, the share of clusters that do is at most
+    1 − (α/2)^(1/G), as in `evals.stats.mean_interval`.
+    """
+    if not tuned.total[1] or not base.total[1]:
+        return Estimate(value=None)
+    scores, difference = np.zeros(len(set(groups))), 0.0
+    for sign, counts in ((1, tuned), (-1, base)):
+        events, trials = counts.total
+        sums = _by_group(counts, groups)
+        scores += sign * (sums[0] - events / trials * sums[1]) / trials
+        difference += sign * events / trials
+    clusters = len(scores)
+    if clusters < 2:
+        return Estimate(value=difference)
+    error = math.sqrt(clusters / (clusters - 1) * float(scores @ scores))
+    if error == 0:
+        unseen = clopper_pearson(0, clusters, confidence)[1]
+        return Estimate(value=difference, low=max(-1.0, difference - unseen), high=min(1.0, difference + unseen))
+    reach = t_quantile(0.5 + confidence / 2, clusters - 1) * error
+    return Estimate(value=difference, low=max(-1.0, difference - reach), high=min(1.0, difference + reach))
+
+
+def scaled(estimate: Estimate, factor: float) -> Estimate:
+    """The same estimate in another unit."""
+    values = (None if value is None else value * factor for value in (estimate.value, estimate.low, estimate.high))
+    value, low, high = values
+    return Estimate(value=value, low=low, high=high)
+
+
+def _by_group(counts: Counts, groups: Sequence[Hashable]) -> NDArray[np.float64]:
+    """Events and trials summed over each group: shape (2, G)."""
+    order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    sums = np.zeros((2, len(order)))
+    for group, events, trials in zip(groups, counts.events, counts.trials, strict=True):
+        sums[:, order[group]] += events, trials
+    return sums
