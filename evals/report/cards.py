@@ -1,0 +1,199 @@
+"""Answers with their texts side by side: flips between the models, flips under another wording, and failures.
+
+Nothing is picked for its looks: in every bucket (task, condition) the cards come by item id, the buckets take turns,
+and what no longer fits the page is counted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from evals.records import GREEDY, OF_SAMPLED, SAMPLED, Attempt, Item
+from evals.report.difference import side_by_side
+from evals.report.words import arm_name, condition_name, number
+from tianjing.tasks import Task
+
+MAX_TEXT_CHARS = 1200
+# Bytes of all cards together, and how they are shared out; the page stays readable and can be sent by mail.
+MAX_BYTES = 2_000_000
+_SHARES = {"negative": 0.4, "positive": 0.2, "failure": 0.6, "unchanged": 0.05, "answer": 0.35}
+_MOST = {"negative": 120, "positive": 50, "failure": 150, "unchanged": 10, "answer": 100}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two texts. `asked` is the prompt, where the prompts are what differs."""
+
+    title: str
+    note: str
+    text: Markup
+    right: bool
+    asked: Markup | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """One item under one condition. `question` is None where the sides show their own prompts."""
+
+    item: Item
+    task: str
+    condition: str
+    question: str | None
+    expected: str
+    sides: tuple[Side, Side]
+
+
+@dataclass(frozen=True)
+class CardSet:
+    """The cards of a kind that the page shows, of `total` there are."""
+
+    kind: str
+    cards: Sequence[Card]
+    total: int
+
+    @property
+    def left_out(self) -> int:
+        return self.total - len(self.cards)
+
+
+Build = Callable[[], Card]
+Bucket = tuple[str, str]
+
+
+class Cards:
+    """Finds and builds the cards of a run.
+
+    Args:
+        arms: those of the run; the last is the candidate.
+        success_at: the score from which an answer counts as right.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        attempts: Sequence[Attempt],
+        tasks: Mapping[str, Task],
+        arms: Sequence[str],
+        success_at: float,
+    ):
+        self.items = {item.id: item for item in items}
+        self.tasks, self.arms, self.success_at = tasks, arms, success_at
+        self.first: dict[tuple[str, str, str], Attempt] = {}
+        for attempt in attempts:
+            sampled = attempt.condition == SAMPLED or attempt.condition.endswith(OF_SAMPLED)
+            if not sampled and attempt.repeat == 0:
+                self.first[attempt.item, attempt.condition, attempt.arm] = attempt
+
+    def between_arms(self) -> list[CardSet]:
+        """Flips base → candidate, those for the worse first, and a few items on which nothing changed."""
+        base, candidate = self.arms
+        found: dict[str, dict[Bucket, list[Build]]] = {kind: defaultdict(list) for kind in _SHARES}
+        for (item, condition, arm), old in self._in_order():
+            new = self.first.get((item, condition, candidate))
+            if arm != base or new is None:
+                continue
+            before, after = self._right(old), self._right(new)
+            kind = "unchanged" if before == after else "positive" if after else "negative"
+            if kind == "unchanged" and condition != GREEDY:
+                continue
+            found[kind][old.task, condition].append(lambda old=old, new=new: self._flip(old, new))
+        return [_take(kind, found[kind]) for kind in ("negative", "positive", "unchanged")]
+
+    def failures(self) -> list[CardSet]:
+        """Wrong answers beside the right ones, for a run of one model."""
+        found: dict[Bucket, list[Build]] = defaultdict(list)
+        for (_, condition, _), attempt in self._in_order():
+            if not self._right(attempt):
+                found[attempt.task, condition].append(lambda attempt=attempt: self._failure(attempt))
+        return [_take("failure", found)]
+
+    def answer_flips(self) -> CardSet:
+        """The candidate's answers that changed when the same question was asked in another way."""
+        candidate = self.arms[-1]
+        found: dict[Bucket, list[Build]] = defaultdict(list)
+        for (item, condition, arm), varied in self._in_order():
+            plain = self.first.get((item, GREEDY, candidate))
+            if arm != candidate or condition not in self.items[item].variants or plain is None:
+                continue
+            if plain.answer is None or plain.answer != varied.answer:
+                found[varied.task, condition].append(lambda plain=plain, varied=varied: self._reworded(plain, varied))
+        return _take("answer", found)
+
+    def _in_order(self) -> list[tuple[tuple[str, str, str], Attempt]]:
+        """By condition, the plain question first, then by item."""
+        return sorted(self.first.items(), key=lambda entry: (entry[0][1] != GREEDY, entry[0][1], entry[0][0]))
+
+    def _right(self, attempt: Attempt) -> bool:
+        return attempt.score >= self.success_at
+
+    def _flip(self, old: Attempt, new: Attempt) -> Card:
+        texts = side_by_side(_shown(old), _shown(new))
+        return self._card(old, self._question(old), (self._side(old, texts[0]), self._side(new, texts[1])))
+
+    def _failure(self, attempt: Attempt) -> Card:
+        expected = self.tasks[attempt.task].target(self.items[attempt.item].reference)
+        texts = side_by_side(cut(expected), _shown(attempt))
+        reference = Side("参考答案 reference", "", texts[0], True)
+        return self._card(attempt, self._question(attempt), (reference, self._side(attempt, texts[1])))
+
+    def _reworded(self, plain: Attempt, varied: Attempt) -> Card:
+        texts = side_by_side(_shown(plain), _shown(varied))
+        prompts = side_by_side(self._question(plain), self._question(varied))
+        sides = (
+            self._side(plain, texts[0], condition_name(GREEDY), prompts[0]),
+            self._side(varied, texts[1], condition_name(varied.condition), prompts[1]),
+        )
+        return self._card(varied, None, sides)
+
+    def _card(self, attempt: Attempt, question: str | None, sides: tuple[Side, Side]) -> Card:
+        item = self.items[attempt.item]
+        expected = cut(self.tasks[item.task].target(item.reference))
+        return Card(item, item.task, attempt.condition, question, expected, sides)
+
+    def _side(self, attempt: Attempt, text: Markup, title: str = "", asked: Markup | None = None) -> Side:
+        told = [f"得分 {number(attempt.score)}", attempt.rule]
+        if attempt.finish_reason == "length":
+            told.append("被截断 truncated")
+        named = title or f"{arm_name(attempt.arm)} {attempt.arm}"
+        return Side(named, " · ".join(told), text, self._right(attempt), asked)
+
+    def _question(self, attempt: Attempt) -> str:
+        """The question as it was asked under the attempt's condition, with the turns put before it."""
+        item = self.items[attempt.item]
+        variant = item.variants.get(attempt.condition)
+        asked = self.tasks[item.task].render(item.asked(attempt.condition), variant.wording if variant else 0)
+        before = [f"{message.role}: {message.content}" for message in variant.before] if variant else []
+        return cut("\n".join([*before, asked]))
+
+
+def cut(text: str, most: int = MAX_TEXT_CHARS) -> str:
+    """The text, or its beginning and how much more there is."""
+    return text if len(text) <= most else f"{text[:most]}……（另有 {len(text) - most} 字）"
+
+
+def _shown(attempt: Attempt) -> str:
+    if attempt.error is not None:
+        return cut(f"（请求失败）{attempt.error}")
+    return cut(attempt.output) or "（空）"
+
+
+def _take(kind: str, found: Mapping[Bucket, Sequence[Build]]) -> CardSet:
+    """Cards from each bucket in turn until the number or the bytes of this kind are used up."""
+    left = MAX_BYTES * _SHARES[kind]
+    cards: list[Card] = []
+    for turn in range(max(map(len, found.values()), default=0)):
+        for builds in found.values():
+            if turn < len(builds) and len(cards) < _MOST[kind] and left > 0:
+                cards.append(builds[turn]())
+                left -= _size(cards[-1])
+    return CardSet(kind, cards, sum(map(len, found.values())))
+
+
+def _size(card: Card) -> int:
+    parts = [escape(card.question or ""), escape(card.expected)]
+    parts += [part for side in card.sides for part in (side.text, side.asked or "")]
+    return sum(len(part.encode()) for part in parts) + 1200

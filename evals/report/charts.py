@@ -1,0 +1,200 @@
+"""The report's charts as inline SVG: interval rows (forest, dot plot), pass^k curves, calibration, latency.
+
+Values are shares in [-1, 1] and are labelled in per cent unless said otherwise. A mark without an interval is drawn as
+a point alone, one without a value not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from evals.report import svg
+from evals.report.words import arm_name
+
+Bound = float | None
+
+_ROW = 30
+_OF_TWO = 34  # a row that holds two marks needs room for both
+_LEFT, _RIGHT = 236, 190
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One value with its interval, drawn in the shape and colour of its style."""
+
+    value: Bound
+    low: Bound
+    high: Bound
+    style: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a chart: a label, its marks, and what they say in figures, at the right."""
+
+    label: str
+    marks: Sequence[Mark]
+    figures: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line through points (x, mark)."""
+
+    label: str
+    style: str
+    points: Sequence[tuple[float, Mark]]
+
+
+def intervals(groups: Sequence[tuple[str, Sequence[Row]]], caption: str, signed: bool) -> Markup:
+    """Rows of values with their intervals, grouped under titles.
+
+    Args:
+        signed: differences in percentage points around a line at zero; else shares from 0 to 100 %.
+    """
+    marks = [mark for _, rows in groups for row in rows for mark in row.marks]
+    ends = [value for mark in marks for value in (mark.low, mark.value, mark.high) if value is not None]
+    if not ends:
+        return Markup("")
+    anchor = [0.0] if signed else []
+    ticks = svg.axis(min([*anchor, *ends]), max([*anchor, *ends]), -1.0 if signed else 0.0)
+    first, last = ticks[0], ticks[-1]
+    plot = svg.WIDTH - _LEFT - _RIGHT
+
+    def x(value: float) -> float:
+        return _LEFT + plot * (value - first) / (last - first)
+
+    styles = list(dict.fromkeys(mark.style for mark in marks))
+    shared = any(len(row.marks) > 1 for _, rows in groups for row in rows)
+    top = 36 if shared else 12
+    parts, y = [], float(top)
+    for title, rows in groups:
+        if title:
+            y += _ROW
+            parts.append(svg.text(4, y - 9, title, "group", room=svg.WIDTH - 8))
+        for row in rows:
+            height = _OF_TWO if len(row.marks) > 1 else _ROW
+            y += height
+            centre = y - height / 2 + 1
+            parts.append(svg.text(16, centre + 5, row.label, "label", room=_LEFT - 24))
+            for index, mark in enumerate(row.marks):
+                at = centre + 10 * (index - (len(row.marks) - 1) / 2)
+                if mark.low is not None and mark.high is not None:
+                    parts += svg.whisker(x(mark.low), at, x(mark.high), at, mark.style)
+                if mark.value is not None:
+                    parts.append(svg.marker(x(mark.value), at, mark.style))
+            parts.append(svg.text(svg.WIDTH - _RIGHT + 12, centre + 5, row.figures, "value"))
+    grid = []
+    for tick in ticks:
+        style = "zero" if signed and abs(tick) < 1e-9 else "grid"
+        grid.append(svg.line(x(tick), top, x(tick), y, style))
+        grid.append(svg.text(x(tick), y + 17, _tick(tick, signed), "tick", "middle"))
+    if shared:
+        grid += svg.legend(_LEFT, [(_style_name(style), style) for style in styles])
+    grid.append(svg.text(_LEFT + plot / 2, y + 38, caption, "axis", "middle"))
+    return svg.svg(y + 46, grid + parts, caption)
+
+
+def curves(title: str, lines: Sequence[Curve], caption: str) -> Markup:
+    """Shares over k = 1, 2, …, one line per arm with intervals."""
+    width, left, top, bottom, height = 420, 52, 66, 250, 292
+    last = max(k for line in lines for k, _ in line.points)
+
+    def x(k: float) -> float:
+        return left + 34 + (width - left - 74) * (k - 1) / max(1, last - 1)
+
+    parts = [svg.text(left, 18, title, "group", room=width - left), *_share_axis(left, width, top, bottom)]
+    parts += svg.legend(left, [(line.label, line.style) for line in lines], top=30)
+    for order, line in enumerate(lines):
+        shift = 8 * (order - (len(lines) - 1) / 2)
+        drawn = [(k, mark) for k, mark in line.points if mark.value is not None]
+        path = " ".join(f"{x(k) + shift:.1f},{_y(mark.value or 0, top, bottom):.1f}" for k, mark in drawn)
+        parts.append(f'<polyline points="{path}" class="curve {line.style}"/>')
+        for k, mark in drawn:
+            at, value = x(k) + shift, mark.value or 0
+            if mark.low is not None and mark.high is not None:
+                ends = _y(mark.low, top, bottom), _y(mark.high, top, bottom)
+                parts += svg.whisker(at, ends[0], at, ends[1], f"thin {line.style}")
+            parts.append(svg.marker(at, _y(value, top, bottom), line.style, 4))
+            anchor, gap = ("start", 7) if order else ("end", -7)
+            parts.append(svg.text(at + gap, _y(value, top, bottom) - 6, f"{100 * value:.0f}", "value", anchor))
+    for k in range(1, int(last) + 1):
+        parts.append(svg.text(x(k), bottom + 18, f"k={k}", "tick", "middle"))
+    parts.append(svg.text(left + (width - left) / 2, height - 6, caption, "axis", "middle"))
+    return svg.svg(height, parts, f"{title}: {caption}", width)
+
+
+def calibration(title: str, lines: Sequence[Curve], caption: str) -> Markup:
+    """Stated confidence against the share that was right; on the diagonal a model knows what it knows."""
+    width, left, top, bottom, height = 420, 52, 66, 300, 342
+    plot = width - left - 20
+
+    def x(value: float) -> float:
+        return left + plot * value
+
+    parts = [svg.text(left, 18, title, "group", room=width - left), *_share_axis(left, x(1), top, bottom)]
+    parts += svg.legend(left, [(line.label, line.style) for line in lines], top=30)
+    parts.append(svg.line(x(0), bottom, x(1), top, "zero dashed"))
+    for line in lines:
+        drawn = sorted((at, mark) for at, mark in line.points if mark.value is not None)
+        path = " ".join(f"{x(at):.1f},{_y(mark.value or 0, top, bottom):.1f}" for at, mark in drawn)
+        parts.append(f'<polyline points="{path}" class="curve {line.style}"/>')
+        for at, mark in drawn:
+            if mark.low is not None and mark.high is not None:
+                ends = _y(mark.low, top, bottom), _y(mark.high, top, bottom)
+                parts += svg.whisker(x(at), ends[0], x(at), ends[1], f"thin {line.style}")
+            parts.append(svg.marker(x(at), _y(mark.value or 0, top, bottom), line.style, 4))
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts.append(svg.text(x(tick), bottom + 18, f"{100 * tick:.0f}", "tick", "middle"))
+    parts.append(svg.text(left + plot / 2, height - 6, caption, "axis", "middle"))
+    return svg.svg(height, parts, f"{title}: {caption}", width)
+
+
+def scatter(points: Sequence[tuple[float, float, str]], across: str, up: str) -> Markup:
+    """Points (x, y, style) in plain numbers, both axes from 0."""
+    left, top, bottom, height = 64, 40, 300, 342
+    right = svg.WIDTH - 20
+    ticks_x = svg.axis(0, max(1.0, *(point[0] for point in points)), 0, float("inf"))
+    ticks_y = svg.axis(0, max(0.1, *(point[1] for point in points)), 0, float("inf"))
+
+    def x(value: float) -> float:
+        return left + (right - left) * value / ticks_x[-1]
+
+    def y(value: float) -> float:
+        return bottom - (bottom - top) * value / ticks_y[-1]
+
+    parts = []
+    for tick in ticks_y:
+        parts.append(svg.line(left, y(tick), right, y(tick), "grid" if tick else "zero"))
+        parts.append(svg.text(left - 8, y(tick) + 4, f"{tick:g}", "tick", "end"))
+    parts += [svg.text(x(tick), bottom + 18, f"{tick:g}", "tick", "middle") for tick in ticks_x]
+    styles = list(dict.fromkeys(style for _, _, style in points))
+    parts += svg.legend(left, [(_style_name(style), style) for style in styles])
+    parts += [f'<g class="faint">{"".join(svg.marker(x(a), y(b), style, 3.5) for a, b, style in points)}</g>']
+    parts.append(svg.text((left + right) / 2, height - 6, f"{across}（横轴）；{up}（纵轴）", "axis", "middle"))
+    return svg.svg(height, parts, f"{across} / {up}")
+
+
+def _share_axis(left: float, right: float, top: float, bottom: float) -> list[str]:
+    parts = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        at = _y(tick, top, bottom)
+        parts.append(svg.line(left, at, right - 6, at, "grid" if tick else "zero"))
+        parts.append(svg.text(left - 8, at + 4, f"{100 * tick:.0f}%", "tick", "end"))
+    return parts
+
+
+def _y(value: float, top: float, bottom: float) -> float:
+    return bottom - (bottom - top) * value
+
+
+def _tick(value: float, signed: bool) -> str:
+    spelt = f"{100 * value:+.0f}" if signed else f"{100 * value:.0f}%"
+    return spelt[1:] if spelt in ("+0", "-0") else spelt.replace("-", "−")
+
+
+def _style_name(style: str) -> str:
+    return "仅格式对照" if style == "control" else arm_name(style)
