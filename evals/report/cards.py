@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from evals.records import GREEDY, OF_SAMPLED, SAMPLED, Attempt, Item
-from evals.report.difference import side_by_side
+from evals.report.difference import cut, side_by_side
 from evals.report.words import arm_name, condition_name, number
 from tianjing.tasks import Task
 
-MAX_TEXT_CHARS = 1200
 # Bytes of all cards together, and how they are shared out; the page stays readable and can be sent by mail.
 MAX_BYTES = 2_000_000
 _SHARES = {"negative": 0.4, "positive": 0.2, "failure": 0.6, "unchanged": 0.05, "answer": 0.35}
@@ -132,13 +131,13 @@ class Cards:
 
     def _flip(self, old: Attempt, new: Attempt) -> Card:
         texts = side_by_side(_shown(old), _shown(new))
-        return self._card(old, self._question(old), (self._side(old, texts[0]), self._side(new, texts[1])))
+        return self._card(old, cut(self._question(old)), (self._side(old, texts[0]), self._side(new, texts[1])))
 
     def _failure(self, attempt: Attempt) -> Card:
         expected = self.tasks[attempt.task].target(self.items[attempt.item].reference)
-        texts = side_by_side(cut(expected), _shown(attempt))
+        texts = side_by_side(expected, _shown(attempt))
         reference = Side("参考答案 reference", "", texts[0], True)
-        return self._card(attempt, self._question(attempt), (reference, self._side(attempt, texts[1])))
+        return self._card(attempt, cut(self._question(attempt)), (reference, self._side(attempt, texts[1])))
 
     def _reworded(self, plain: Attempt, varied: Attempt) -> Card:
         texts = side_by_side(_shown(plain), _shown(varied))
@@ -167,18 +166,13 @@ class Cards:
         variant = item.variants.get(attempt.condition)
         asked = self.tasks[item.task].render(item.asked(attempt.condition), variant.wording if variant else 0)
         before = [f"{message.role}: {message.content}" for message in variant.before] if variant else []
-        return cut("\n".join([*before, asked]))
-
-
-def cut(text: str, most: int = MAX_TEXT_CHARS) -> str:
-    """The text, or its beginning and how much more there is."""
-    return text if len(text) <= most else f"{text[:most]}……（另有 {len(text) - most} 字）"
+        return "\n".join([*before, asked])
 
 
 def _shown(attempt: Attempt) -> str:
     if attempt.error is not None:
-        return cut(f"（请求失败）{attempt.error}")
-    return cut(attempt.output) or "（空）"
+        return f"（请求失败）{attempt.error}"
+    return attempt.output or "（空）"
 
 
 def _take(kind: str, found: Mapping[Bucket, Sequence[Build]]) -> CardSet:

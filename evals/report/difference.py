@@ -7,6 +7,8 @@ from difflib import SequenceMatcher
 
 from markupsafe import Markup, escape
 
+MAX_TEXT_CHARS = 1200
+
 # A Latin word or a number is one unit, so that 3000 → 5000 is marked as a whole; a Chinese character is one each.
 _UNIT = re.compile(r"[A-Za-z_]+|\d+(?:[.,]\d+)*%?|\s+|.", re.DOTALL)
 # Below this share of common text nearly all would be marked, which helps nobody.
@@ -16,7 +18,21 @@ _ISLAND = 2
 
 
 def side_by_side(left: str, right: str) -> tuple[Markup, Markup]:
-    """Both texts; what only the left has stands in `del`, what only the right has in `ins`."""
+    """Both texts, cut where they are long; what only the left has stands in `del`, what only the right has in `ins`."""
+    marked_left, marked_right = _marked(left[:MAX_TEXT_CHARS], right[:MAX_TEXT_CHARS])
+    return marked_left + escape(_rest(left)), marked_right + escape(_rest(right))
+
+
+def cut(text: str) -> str:
+    """The text, or its beginning and how much more there is."""
+    return text[:MAX_TEXT_CHARS] + _rest(text)
+
+
+def _rest(text: str) -> str:
+    return f"……（另有 {len(text) - MAX_TEXT_CHARS} 字）" if len(text) > MAX_TEXT_CHARS else ""
+
+
+def _marked(left: str, right: str) -> tuple[Markup, Markup]:
     if left == right:
         return escape(left), escape(right)
     a, b = _UNIT.findall(left), _UNIT.findall(right)

@@ -8,6 +8,7 @@ from typing import Any
 from evals.records import Attempt, Item
 from evals.report import failures, headline, profile, words
 from evals.report.cards import Cards, CardSet
+from evals.report.parity import Parity
 from tianjing.tasks import Task
 
 TEMPLATE = "page.html.j2"
@@ -29,7 +30,7 @@ def render_report(
     attempts: Sequence[Attempt],
     tasks: Mapping[str, Task],
     release: Json | None = None,
-    parity: Json | None = None,
+    parity: Parity | None = None,
 ) -> str:
     """The HTML page. Sections appear as far as their data are there; a run of one arm has no differences.
 
@@ -37,7 +38,7 @@ def render_report(
         summary: content of summary.json.
         tasks: by name; they render the questions and the answers expected.
         release: body of a release, to show the gate's verdict and reasons on top.
-        parity: content of parity.json, for the section on parity.
+        parity: a check of what is served against what was tuned, for its own section.
     """
     import jinja2
 
@@ -49,6 +50,7 @@ def render_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(_FILTERS)
+    environment.tests["startswith"] = str.startswith
     figures, arms = summary["tasks"], list(summary["arms"])
     level = round(100 * summary["config"]["confidence"])
     success_at = summary["config"]["success_at"]

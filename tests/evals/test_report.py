@@ -1,0 +1,234 @@
+"""What a reader of the report sees, and what a page made of model output must never do."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.material import task_table
+from evals.records import Attempt
+from evals.report import render_report
+from evals.run import evaluate, read_evidence
+from tests.evals.conftest import World
+from tianjing.files import read_jsonl
+
+ATTACK = '<script>alert(1)</script><img src=x onerror=alert(2)>" onmouseover="alert(3)'
+
+
+@pytest.fixture
+def evidence(world: World) -> dict[str, Any]:
+    """Summary, items and attempts of a small run, to be changed by a test."""
+    summary = evaluate(world.dataset, world.base, world.tuned, world.out, world.config)
+    read = read_evidence(world.out)
+    attempts = list(read_jsonl(world.out / "attempts.jsonl", Attempt))
+    return {"summary": summary, "items": read.items, "attempts": attempts, "tasks": task_table(())}
+
+
+def changed(attempts: list[Attempt], arm: str, condition: str, **values: Any) -> list[Attempt]:
+    """The attempts, with those of an arm under a condition changed."""
+    return [a.model_copy(update=values) if (a.arm, a.condition) == (arm, condition) else a for a in attempts]
+
+
+def one_arm(evidence: dict[str, Any], arm: str) -> dict[str, Any]:
+    """What a run of one model alone leaves behind."""
+    summary = json.loads(json.dumps(evidence["summary"]))
+    summary["arms"] = {arm: summary["arms"][arm]}
+    summary["cost"] = {arm: summary["cost"][arm]}
+    other = "base" if arm == "tuned" else "tuned"
+    for task in summary["tasks"].values():
+        for name in ("difference", "ci_low", "ci_high", "mde", "mcnemar_p", "wins", "losses", other):
+            task[name] = None
+        for name in ("intervals", "invalid", "truncated", "errors", "rules", "stability"):
+            task[name] = {key: value for key, value in task[name].items() if key != other}
+    return {**evidence, "summary": summary, "attempts": [a for a in evidence["attempts"] if a.arm == arm]}
+
+
+def cards(page: str, heading: str) -> list[str]:
+    """The cards that stand under a heading."""
+    section = page.split(heading, 1)[1].split("<h3>", 1)[0] if heading in page else ""
+    return section.split('<div class="card')[1:]
+
+
+def test_page_needs_nothing_from_outside_and_forbids_it(evidence: dict[str, Any]) -> None:
+    page = render_report(**evidence)
+    assert "default-src 'none'" in page
+    assert not re.search(r"""(?:src|href|url\(|@import)\s*=?\s*["']?\s*(?:https?:)?//""", page)
+    assert not re.search(r"<(?:script|link|iframe|img|object|embed)\b", page)
+
+
+@pytest.mark.parametrize("place", ["output", "question", "reason", "rule", "error"])
+def test_text_of_others_stays_text(evidence: dict[str, Any], place: str) -> None:
+    release = None
+    if place == "output":
+        evidence["attempts"] = changed(evidence["attempts"], "tuned", "greedy", output=ATTACK, score=0.0)
+    elif place == "question":
+        evidence["items"] = [
+            item.model_copy(update={"fields": {**item.fields, "question": ATTACK}, "kind": ATTACK, "id": item.id})
+            for item in evidence["items"]
+        ]
+        evidence["attempts"] = changed(evidence["attempts"], "tuned", "greedy", score=0.0)
+    elif place == "reason":
+        release = {"verdict": "block", "reasons": [ATTACK], "created": "2026-01-02", "expires": "2026-04-02"}
+    elif place == "rule":
+        evidence["attempts"] = changed(evidence["attempts"], "tuned", "greedy", rule=ATTACK)
+    else:
+        evidence["attempts"] = changed(evidence["attempts"], "tuned", "greedy", error=ATTACK, score=0.0)
+    page = render_report(**evidence, release=release)
+    assert "&lt;script&gt;" in page, "it is shown"
+    assert "<script" not in page and "<img" not in page and '" onmouseover="' not in page
+
+
+def test_negative_flips_come_first_with_both_texts(evidence: dict[str, Any]) -> None:
+    attempts = changed(evidence["attempts"], "base", "greedy", score=1.0, output="可以办理延期，最长12天")
+    evidence["attempts"] = changed(attempts, "tuned", "greedy", score=0.0, output="可以办理延期，最长30天")
+    page = render_report(**evidence)
+    flips = cards(page, "退步：原来对、现在错")
+    plain = [card for card in flips if "原题（贪心）" in card]
+    assert len(plain) == 72, "every plain item got worse"
+    assert page.index("退步：原来对") < page.index("进步：原来错")
+    assert all("最长<del>12</del>天" in card and "最长<ins>30</ins>天" in card for card in plain)
+    assert all("✓ 对" in card and "✗ 错" in card for card in plain)
+
+
+def test_answers_that_flip_under_another_wording_show_both_prompts(evidence: dict[str, Any]) -> None:
+    evidence["attempts"] = changed(evidence["attempts"], "tuned", "wording1", answer="something else")
+    evidence["attempts"] = changed(evidence["attempts"], "tuned", "wording2", answer=None)
+    flips = cards(render_report(**evidence), "换一种问法，答案变了")
+    first = [card for card in flips if "指令措辞 1" in card.split("</div>")[0]]
+    assert len(first) == 18 and all("<ins>" in card for card in first), "the instruction's difference is marked"
+    assert all(card.count('class="asked"') == 2 for card in flips)
+    assert sum("指令措辞 2" in card.split("</div>")[0] for card in flips) == 18, "an unreadable answer agrees with none"
+
+
+def test_filters_hide_cards_of_other_tasks_without_a_script(evidence: dict[str, Any]) -> None:
+    page = render_report(**evidence)
+    chosen = re.findall(r"\.flips:has\(#pick-(\w+):checked\) \.card:not\(\.(\w+)\)", page)
+    assert chosen and all(pick == hidden for pick, hidden in chosen)
+    for name, _ in chosen:
+        assert f'id="pick-{name}"' in page and re.search(rf'class="card [^"]*\b{name}\b', page)
+
+
+def test_a_large_run_stays_small_and_says_what_is_left_out(evidence: dict[str, Any]) -> None:
+    filler = "这是一段很长的回答。" * 400
+    attempts, items = [], []
+    for copy in range(12):
+        for item in evidence["items"]:
+            items.append(item.model_copy(update={"id": f"{item.id}/{copy}"}))
+        for a in evidence["attempts"]:
+            flipped = {"score": 1.0 if a.arm == "base" else 0.0, "output": f"{a.arm}{filler}"}
+            attempts.append(a.model_copy(update={"item": f"{a.item}/{copy}", **flipped}))
+    evidence.update(items=items, attempts=attempts)
+    page = render_report(**evidence)
+    assert len(page.encode()) < 3_000_000
+    shown = len(cards(page, "退步：原来对、现在错"))
+    total = 12 * (72 + 18 * 3)
+    assert 0 < shown < total
+    assert f"共 {total:,} 例，此处列出 {shown} 例，其余 {total - shown:,} 例见 attempts.jsonl" in page
+    assert f"另有 {len(filler) + 5 - 1200} 字" in page
+
+
+@pytest.mark.parametrize("arm", ["base", "tuned"])
+def test_a_run_of_one_model_has_failures_instead_of_flips(evidence: dict[str, Any], arm: str) -> None:
+    page = render_report(**one_arm(evidence, arm))
+    assert "没有对照，不能说它比别的模型更好或更差" in page
+    assert "提高（百分点）" not in page and "退步" not in page
+    wrong = [a for a in evidence["attempts"] if a.arm == arm and a.condition != "sampled" and a.score < 0.5]
+    assert len(cards(page, "答错的题")) == min(len(wrong), 150)
+    assert page.count("<polyline") == 3, "a stability curve for each task"
+
+
+def test_it_says_what_the_run_does_not_show(evidence: dict[str, Any]) -> None:
+    page = render_report(**evidence)
+    assert "独立群组不足 20 个" in page, "24 items of 20 customers: fewer than 20 groups"
+    assert "差别本次看不清" in page and "没有测量：安全与合规" in page
+    evidence["attempts"] = [a for a in evidence["attempts"] if a.condition != "wording2" or a.item.endswith("1")]
+    assert re.search(r"只覆盖部分题目：.*指令措辞 2（\d/6 题）", render_report(**evidence))
+    for task in evidence["summary"]["tasks"].values():
+        task.update(few_groups=False, mde=0.02)
+    text = render_report(**evidence)
+    assert "独立群组不足" not in text.split("分任务结果")[0] and "差别本次看不清" not in text
+
+
+def test_a_metric_that_the_report_has_never_heard_of_is_shown(evidence: dict[str, Any]) -> None:
+    estimate = {"value": 0.25, "low": 0.2, "high": 0.3}
+    evidence["summary"]["measures"] = [
+        {
+            "name": "novelty", "task": task, "better": "lower", "arms": {"base": {"value": 0.5}, "tuned": estimate},
+            "difference": {"value": -0.25, "low": -0.3, "high": -0.2}, "p": 0.0001, "n": 24, "groups": 12,
+            "note": "never seen before",
+        }
+        for task in ("policy_qa", "next_reply")
+    ]  # fmt: skip
+    page = render_report(**evidence)
+    row = next(row for row in page.split("<tr>") if ">novelty" in row and "heat" in row)
+    assert row.count("25.0% ▲") == 2, "a lower value is better here"
+    assert row.count(">–<") == 1, "no such measure for the third task"
+    assert "never seen before" in page and "−25.0" in page and "&lt;0.001" in page
+
+
+def test_colours_can_be_read(evidence: dict[str, Any]) -> None:
+    """WCAG 2.1: text at least 4.5 to 1 on its ground, marks of a chart 3 to 1; in both themes."""
+    style = render_report(**evidence).split("<style>")[1].split("</style>")[0]
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)
+    )
+    for theme in (light, dark):
+        for ground in ("ground", "panel"):
+            for text in ("ink", "soft", "good", "bad", "open", "tuned"):
+                assert contrast(theme[text], theme[ground]) >= 4.5, (text, ground)
+        for fill in ("gone", "new", *(f"heat{n}" for n in range(5))):
+            assert contrast(theme["ink"], theme[fill]) >= 4.5, fill
+        for mark in ("base", "control", "tuned"):
+            assert contrast(theme[mark], theme["ground"]) >= 3, mark
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_verdict_shows_what_stands_against_it_before_what_holds(evidence: dict[str, Any]) -> None:
+    release = {
+        "verdict": "block", "created": "2026-01-02", "expires": "2026-04-02",
+        "reasons": ["BLOCK: policy_qa fell", "ok: next_reply holds", "note: agreement 0.9"],
+    }  # fmt: skip
+    box = render_report(**evidence, release=release).split('<div class="verdict BLOCK">')[1].split("</div>")[0]
+    against, holds = box.split("<details")
+    assert "不予发布（BLOCK）" in against and "policy_qa fell" in against and "next_reply" not in against
+    assert "next_reply holds" in holds and "（2 条）" in holds
+
+
+def test_parity_section_shows_pairs_and_differing_items(evidence: dict[str, Any], tmp_path: Path) -> None:
+    from evals.errors import EvalError
+    from evals.report import read_parity
+
+    with pytest.raises(EvalError, match=r"parity\.json: missing"):
+        read_parity(tmp_path)
+    outcomes = {"identical": 198, "rounding": 1, "fault": 1, "prompt": 0, "error": 0}
+    pair = {
+        "a": "peft@1", "b": "merged@1", "decides": True, "outcomes": outcomes, "first_divergence": {"median": 7},
+        "closed": {"n": 200, "equal": 198, "share": 0.99, "low": 0.964, "high": 0.999},
+    }  # fmt: skip
+    summary = {"met": False, "reasons": ["too few <b>"], "items": 300, "closed_items": 200, "pairs": [pair]}
+    row = {
+        "a": "peft@1", "b": "merged@1", "item": "i1", "task": "policy_qa", "closed": True, "outcome": "fault",
+        "equal": False, "answer_a": "A", "answer_b": None, "position": 7, "gap": {"behind": 0.51, "step": 0.125},
+        "text_a": "答案是甲，理由如下", "text_b": "答案是乙，理由如下",
+    }  # fmt: skip
+    same = {**row, "item": "i2", "outcome": "identical", "equal": True, "text_a": None, "text_b": None}
+    (tmp_path / "parity.json").write_text(json.dumps(summary))
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (same, row)))
+    section = render_report(**evidence, parity=read_parity(tmp_path)).split('id="parity"')[1].split("<h2")[0]
+    assert "✗ 不一致" in section and "198 / 200" in section and "96.4% – 99.9%" in section
+    assert "too few &lt;b&gt;" in section and section.count('class="card"') == 1 and "i2" not in section
+    assert "答案是<del>甲</del>" in section and "答案是<ins>乙</ins>" in section and "读不出答案" in section
