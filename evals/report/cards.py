@@ -17,10 +17,10 @@ from evals.report.difference import cut, side_by_side
 from evals.report.words import arm_name, condition_name, number
 from tianjing.tasks import Task
 
-# Bytes of all cards together, and how they are shared out; the page stays readable and can be sent by mail.
+# Bytes of all cards together, how they are shared out, and the most of each kind: a page that is read, and can be sent.
 MAX_BYTES = 2_000_000
 _SHARES = {"negative": 0.4, "positive": 0.2, "failure": 0.6, "unchanged": 0.05, "answer": 0.35}
-_MOST = {"negative": 120, "positive": 50, "failure": 150, "unchanged": 10, "answer": 100}
+_MOST = {"negative": 80, "positive": 20, "failure": 80, "unchanged": 6, "answer": 40}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ a point alone, one without a value not at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -15,10 +15,6 @@ from evals.report import svg
 from evals.report.words import arm_name
 
 Bound = float | None
-
-_ROW = 30
-_OF_TWO = 34  # a row that holds two marks needs room for both
-_LEFT, _RIGHT = 236, 190
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,9 @@ class Curve:
 
 
 def intervals(groups: Sequence[tuple[str, Sequence[Row]]], caption: str, signed: bool) -> Markup:
-    """Rows of values with their intervals, grouped under titles.
+    """Rows of values with their intervals, grouped under titles: a forest plot, or a dot plot with two marks a row.
+
+    Labels and figures are text of the page beside a drawing that stretches, so that it can be read on a phone.
 
     Args:
         signed: differences in percentage points around a line at zero; else shares from 0 to 100 %.
@@ -61,41 +59,19 @@ def intervals(groups: Sequence[tuple[str, Sequence[Row]]], caption: str, signed:
         return Markup("")
     anchor = [0.0] if signed else []
     ticks = svg.axis(min([*anchor, *ends]), max([*anchor, *ends]), -1.0 if signed else 0.0)
-    first, last = ticks[0], ticks[-1]
-    plot = svg.WIDTH - _LEFT - _RIGHT
-
-    def x(value: float) -> float:
-        return _LEFT + plot * (value - first) / (last - first)
-
-    styles = list(dict.fromkeys(mark.style for mark in marks))
-    shared = any(len(row.marks) > 1 for _, rows in groups for row in rows)
-    top = 36 if shared else 12
-    parts, y = [], float(top)
+    parts = [Markup('<div class="plot" role="figure" aria-label="{}">').format(caption)]
+    if any(len(row.marks) > 1 for _, rows in groups for row in rows):
+        parts.append(_key(dict.fromkeys(mark.style for mark in marks)))
     for title, rows in groups:
         if title:
-            y += _ROW
-            parts.append(svg.text(4, y - 9, title, "group", room=svg.WIDTH - 8))
+            parts.append(Markup('<div class="title">{}</div>').format(title))
         for row in rows:
-            height = _OF_TWO if len(row.marks) > 1 else _ROW
-            y += height
-            centre = y - height / 2 + 1
-            parts.append(svg.text(16, centre + 5, row.label, "label", room=_LEFT - 24))
-            for index, mark in enumerate(row.marks):
-                at = centre + 10 * (index - (len(row.marks) - 1) / 2)
-                if mark.low is not None and mark.high is not None:
-                    parts += svg.whisker(x(mark.low), at, x(mark.high), at, mark.style)
-                if mark.value is not None:
-                    parts.append(svg.marker(x(mark.value), at, mark.style))
-            parts.append(svg.text(svg.WIDTH - _RIGHT + 12, centre + 5, row.figures, "value"))
-    grid = []
-    for tick in ticks:
-        style = "zero" if signed and abs(tick) < 1e-9 else "grid"
-        grid.append(svg.line(x(tick), top, x(tick), y, style))
-        grid.append(svg.text(x(tick), y + 17, _tick(tick, signed), "tick", "middle"))
-    if shared:
-        grid += svg.legend(_LEFT, [(_style_name(style), style) for style in styles])
-    grid.append(svg.text(_LEFT + plot / 2, y + 38, caption, "axis", "middle"))
-    return svg.svg(y + 46, grid + parts, caption)
+            line = Markup('<div class="row"><span class="label">{}</span>{}<span class="figures">{}</span></div>')
+            parts.append(line.format(row.label, _row(row.marks, ticks, signed), row.figures))
+    spelt = [svg.text(_across(tick, ticks), 12, _tick(tick, signed), "tick", "middle") for tick in ticks]
+    axis = Markup('<div class="row axis"><span></span>{}<span></span></div><div class="caption">{}</div></div>')
+    parts.append(axis.format(_stretched(18, spelt), caption))
+    return Markup("").join(parts)
 
 
 def curves(title: str, lines: Sequence[Curve], caption: str) -> Markup:
@@ -176,6 +152,46 @@ def scatter(points: Sequence[tuple[float, float, str]], across: str, up: str) ->
     parts += [f'<g class="faint">{"".join(svg.marker(x(a), y(b), style, 3.5) for a, b, style in points)}</g>']
     parts.append(svg.text((left + right) / 2, height - 6, f"{across}（横轴）；{up}（纵轴）", "axis", "middle"))
     return svg.svg(height, parts, f"{across} / {up}")
+
+
+def _row(marks: Sequence[Mark], ticks: Sequence[float], signed: bool) -> Markup:
+    height = 30 if len(marks) < 2 else 34
+    parts = []
+    for tick in ticks:
+        style = "zero" if signed and abs(tick) < 1e-9 else "grid"
+        parts.append(svg.line(_across(tick, ticks), 0, _across(tick, ticks), height, style))
+    for index, mark in enumerate(marks):
+        y = height / 2 + 10 * (index - (len(marks) - 1) / 2)
+        if mark.low is not None and mark.high is not None:
+            low, high = _across(mark.low, ticks), _across(mark.high, ticks)
+            parts.append(svg.line(low, y, high, y, f"whisker {mark.style}"))
+            parts += [svg.line(end, y - 4, end, y + 4, f"whisker {mark.style}") for end in (low, high)]
+        if mark.value is not None:
+            # A drawing of its own keeps the mark's shape where the row stretches.
+            inner = svg.marker(0, 0, mark.style)
+            parts.append(f'<svg x="{_across(mark.value, ticks)}" y="{y:g}" overflow="visible">{inner}</svg>')
+    return _stretched(height, parts)
+
+
+def _across(value: float, ticks: Sequence[float]) -> str:
+    """A place on the axis, in per cent of its width."""
+    return f"{100 * (value - ticks[0]) / (ticks[-1] - ticks[0]):.2f}%"
+
+
+def _stretched(height: float, parts: Sequence[str]) -> Markup:
+    return Markup(f'<svg class="strip" height="{height:g}" aria-hidden="true">{"".join(parts)}</svg>')
+
+
+def _key(styles: Iterable[str]) -> Markup:
+    """What the marks stand for."""
+    entry = Markup('<span><svg width="34" height="14" aria-hidden="true">{}{}</svg>{}</span>')
+    shown = [
+        entry.format(
+            Markup(svg.line(4, 7, 30, 7, f"whisker {style}")), Markup(svg.marker(17, 7, style)), _style_name(style)
+        )
+        for style in styles
+    ]
+    return Markup('<div class="key">{}</div>').format(Markup("").join(shown))
 
 
 def _share_axis(left: float, right: float, top: float, bottom: float) -> list[str]:

@@ -15,15 +15,19 @@ WIDTH = 860
 _CHAR = 13.2  # width of one Chinese character at the charts' font size; Latin letters take about half
 
 
-def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{style}"/>'
+Place = float | str
+"""Pixels, or a share of the drawing's width such as 12.5%."""
 
 
-def text(x: float, y: float, words: str, style: str, anchor: str = "start", room: float | None = None) -> str:
+def line(x1: Place, y1: float, x2: Place, y2: float, style: str) -> str:
+    return f'<line x1="{_at(x1)}" y1="{y1:.1f}" x2="{_at(x2)}" y2="{y2:.1f}" class="{style}"/>'
+
+
+def text(x: Place, y: float, words: str, style: str, anchor: str = "start", room: float | None = None) -> str:
     """One line of text; what does not fit `room` pixels is cut, and then stands whole in the tooltip."""
     shown = words if room is None else fit(words, room)
     told = f"<title>{escape(words)}</title>" if shown != words else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" text-anchor="{anchor}">{escape(shown)}{told}</text>'
+    return f'<text x="{_at(x)}" y="{y:.1f}" class="{style}" text-anchor="{anchor}">{escape(shown)}{told}</text>'
 
 
 def marker(x: float, y: float, style: str, size: float = 5, told: str = "") -> str:
@@ -68,6 +72,10 @@ def axis(low: float, high: float, floor: float = -1.0, ceiling: float = 1.0) -> 
     first = max(floor, math.floor(low / step + 1e-9) * step)
     last = min(ceiling, math.ceil(max(high, low + 0.1) / step - 1e-9) * step)
     return [first + step * index for index in range(round((last - first) / step) + 1)]
+
+
+def _at(place: Place) -> str:
+    return place if isinstance(place, str) else f"{place:.1f}"
 
 
 def text_width(words: str) -> float:

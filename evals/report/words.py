@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from evals.records import OF_SAMPLED
+
 DASH = "–"
 
 ARM_NAMES = {"base": "原模型", "tuned": "微调模型"}
@@ -11,8 +13,20 @@ ARM_NAMES = {"base": "原模型", "tuned": "微调模型"}
 _CONDITIONS = {
     "greedy": "原题（贪心）",
     "sampled": "原题（重复采样）",
-    "text": "客户原话改写",
     "wording": "指令措辞",
+    "text": "客户原话改写",
+    "register": "语体",
+    "numerals": "数字写法",
+    "asr": "语音识别噪声",
+    "typo": "错别字",
+    "ocr": "扫描识别噪声",
+    "layout": "版式",
+    "option": "选项换位",
+    "order": "材料换序",
+    "distractor": "插入闲聊",
+    "context": "加长上下文",
+    "fewer": "删去无关材料",
+    "alone": "只给所需材料",
     "concurrent": "并发",
 }
 
@@ -103,11 +117,11 @@ def arm_name(arm: str) -> str:
 
 
 def condition_name(condition: str) -> str:
-    """`text/sampled` as 客户原话改写（重复采样）, `concurrent8` as 并发 8; an unknown one by its own name."""
-    name, sampled, _ = condition.partition("/sampled")
-    stem, digits = re.fullmatch(r"(.*?)(\d*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
-    words = _CONDITIONS.get(name) or (f"{_CONDITIONS[stem]} {digits}" if digits and stem in _CONDITIONS else name)
-    return f"{words}（重复采样）" if sampled else words
+    """`text/sampled` as 客户原话改写（重复采样）, `option2` as 选项换位 2; an unknown one by its own name."""
+    name = condition.removesuffix(OF_SAMPLED)
+    family = max((known for known in _CONDITIONS if name.startswith(known)), key=len, default="")
+    words = f"{_CONDITIONS[family]} {name.removeprefix(family)}".strip() if family else name
+    return f"{words}（重复采样）" if name != condition else words
 
 
 def measure_name(name: str) -> str:
