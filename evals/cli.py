@@ -84,7 +84,7 @@ def report(
     release: Path | None = typer.Option(None, help="A release whose verdict and reasons the page shows."),
     parity: Path | None = typer.Option(None, help="Folder that 'tianjing eval parity' wrote, for its section."),
     markdown: Path | None = typer.Option(None, help="File for a summary in Markdown, as CI systems show it."),
-    junit: Path | None = typer.Option(None, help="File for the checks as JUnit XML: what surely got worse fails."),
+    junit: Path | None = typer.Option(None, help="File for the figures as JUnit XML: a proven loss fails."),
     rescored: Path | None = typer.Option(None, help="Folder for a new evaluation with all recomputed files."),
 ) -> None:
     """Score the stored raw outputs again, without any model, and recompute summary and report.

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup, escape
 
 from evals.records import GREEDY, OF_SAMPLED, SAMPLED, Attempt, Item
 from evals.report.difference import cut, side_by_side
-from evals.report.words import arm_name, condition_name, number
+from evals.report.words import arm_name, condition_name, condition_order, number
+from tianjing.privacy import mask
 from tianjing.tasks import Task
 
 # Bytes of all cards together, how they are shared out, and the most of each kind: a page that is read, and can be sent.
@@ -59,6 +61,8 @@ class CardSet:
         return self.total - len(self.cards)
 
 
+_GUARDED = "check"
+
 Build = Callable[[], Card]
 Bucket = tuple[str, str]
 
@@ -79,12 +83,13 @@ class Cards:
         arms: Sequence[str],
         success_at: float,
     ):
-        self.items = {item.id: item for item in items}
+        # Probes guard secrets and provoke what must not be said: the section on safety shows them, masked.
+        self.items = {item.id: item for item in items if _GUARDED not in item.fields}
         self.tasks, self.arms, self.success_at = tasks, arms, success_at
         self.first: dict[tuple[str, str, str], Attempt] = {}
         for attempt in attempts:
             sampled = attempt.condition == SAMPLED or attempt.condition.endswith(OF_SAMPLED)
-            if not sampled and attempt.repeat == 0:
+            if not sampled and attempt.repeat == 0 and attempt.item in self.items:
                 self.first[attempt.item, attempt.condition, attempt.arm] = attempt
 
     def between_arms(self) -> list[CardSet]:
@@ -99,7 +104,7 @@ class Cards:
             kind = "unchanged" if before == after else "positive" if after else "negative"
             if kind == "unchanged" and condition != GREEDY:
                 continue
-            found[kind][old.task, condition].append(lambda old=old, new=new: self._flip(old, new))
+            found[kind][old.task, condition].append(partial(self._flip, old, new))
         return [_take(kind, found[kind]) for kind in ("negative", "positive", "unchanged")]
 
     def failures(self) -> list[CardSet]:
@@ -107,7 +112,7 @@ class Cards:
         found: dict[Bucket, list[Build]] = defaultdict(list)
         for (_, condition, _), attempt in self._in_order():
             if not self._right(attempt):
-                found[attempt.task, condition].append(lambda attempt=attempt: self._failure(attempt))
+                found[attempt.task, condition].append(partial(self._failure, attempt))
         return [_take("failure", found)]
 
     def answer_flips(self) -> CardSet:
@@ -119,12 +124,12 @@ class Cards:
             if arm != candidate or condition not in self.items[item].variants or plain is None:
                 continue
             if plain.answer is None or plain.answer != varied.answer:
-                found[varied.task, condition].append(lambda plain=plain, varied=varied: self._reworded(plain, varied))
+                found[varied.task, condition].append(partial(self._reworded, plain, varied))
         return _take("answer", found)
 
     def _in_order(self) -> list[tuple[tuple[str, str, str], Attempt]]:
         """By condition, the plain question first, then by item."""
-        return sorted(self.first.items(), key=lambda entry: (entry[0][1] != GREEDY, entry[0][1], entry[0][0]))
+        return sorted(self.first.items(), key=lambda entry: (condition_order(entry[0][1]), entry[0][0]))
 
     def _right(self, attempt: Attempt) -> bool:
         return attempt.score >= self.success_at
@@ -134,8 +139,7 @@ class Cards:
         return self._card(old, cut(self._question(old)), (self._side(old, texts[0]), self._side(new, texts[1])))
 
     def _failure(self, attempt: Attempt) -> Card:
-        expected = self.tasks[attempt.task].target(self.items[attempt.item].reference)
-        texts = side_by_side(expected, _shown(attempt))
+        texts = side_by_side(self._expected(self.items[attempt.item]), _shown(attempt))
         reference = Side("参考答案 reference", "", texts[0], True)
         return self._card(attempt, cut(self._question(attempt)), (reference, self._side(attempt, texts[1])))
 
@@ -150,7 +154,7 @@ class Cards:
 
     def _card(self, attempt: Attempt, question: str | None, sides: tuple[Side, Side]) -> Card:
         item = self.items[attempt.item]
-        expected = cut(self.tasks[item.task].target(item.reference))
+        expected = cut(self._expected(item))
         return Card(item, item.task, attempt.condition, question, expected, sides)
 
     def _side(self, attempt: Attempt, text: Markup, title: str = "", asked: Markup | None = None) -> Side:
@@ -160,19 +164,23 @@ class Cards:
         named = title or f"{arm_name(attempt.arm)} {attempt.arm}"
         return Side(named, " · ".join(told), text, self._right(attempt), asked)
 
+    def _expected(self, item: Item) -> str:
+        return mask(self.tasks[item.task].target(item.reference)).text
+
     def _question(self, attempt: Attempt) -> str:
         """The question as it was asked under the attempt's condition, with the turns put before it."""
         item = self.items[attempt.item]
         variant = item.variants.get(attempt.condition)
         asked = self.tasks[item.task].render(item.asked(attempt.condition), variant.wording if variant else 0)
         before = [f"{message.role}: {message.content}" for message in variant.before] if variant else []
-        return "\n".join([*before, asked])
+        return mask("\n".join([*before, asked])).text
 
 
 def _shown(attempt: Attempt) -> str:
+    """What came back, without personal data: a page is handed around more freely than the evidence."""
     if attempt.error is not None:
         return f"（请求失败）{attempt.error}"
-    return attempt.output or "（空）"
+    return mask(attempt.output).text or "（空）"
 
 
 def _take(kind: str, found: Mapping[Bucket, Sequence[Build]]) -> CardSet:
@@ -188,6 +196,9 @@ def _take(kind: str, found: Mapping[Bucket, Sequence[Build]]) -> CardSet:
 
 
 def _size(card: Card) -> int:
-    parts = [escape(card.question or ""), escape(card.expected)]
-    parts += [part for side in card.sides for part in (side.text, side.asked or "")]
-    return sum(len(part.encode()) for part in parts) + 1200
+    parts = [
+        card.question or "",
+        card.expected,
+        *(part for side in card.sides for part in (side.text, side.asked or "")),
+    ]
+    return sum(len(escape(part).encode()) for part in parts) + 1200

@@ -6,6 +6,7 @@ a point alone, one without a value not at all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,15 @@ class Curve:
     label: str
     style: str
     points: Sequence[tuple[float, Mark]]
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Bins of confidence: (mean confidence, share that was right, items)."""
+
+    label: str
+    style: str
+    bins: Sequence[tuple[float, float, int]]
 
 
 def intervals(groups: Sequence[tuple[str, Sequence[Row]]], caption: str, signed: bool) -> Markup:
@@ -103,26 +113,29 @@ def curves(title: str, lines: Sequence[Curve], caption: str) -> Markup:
     return svg.svg(height, parts, f"{title}: {caption}", width)
 
 
-def calibration(title: str, lines: Sequence[Curve], caption: str) -> Markup:
-    """Stated confidence against the share that was right; on the diagonal a model knows what it knows."""
+def calibration(title: str, lines: Sequence[Bins], caption: str) -> Markup:
+    """Stated confidence against the share that was right, a mark a bin: on the diagonal a model knows what it knows.
+
+    Marks are the larger, the more items are in the bin, and have the number beside them; no line joins them, for
+    between bins of a few items it would be drawn through noise.
+    """
     width, left, top, bottom, height = 420, 52, 66, 300, 342
-    plot = width - left - 20
+    plot = width - left - 30
+    most = max(n for line in lines for _, _, n in line.bins)
 
     def x(value: float) -> float:
         return left + plot * value
 
-    parts = [svg.text(left, 18, title, "group", room=width - left), *_share_axis(left, x(1), top, bottom)]
+    parts = [svg.text(left, 18, title, "group", room=width - left), *_share_axis(left, x(1) + 6, top, bottom)]
     parts += svg.legend(left, [(line.label, line.style) for line in lines], top=30)
     parts.append(svg.line(x(0), bottom, x(1), top, "zero dashed"))
-    for line in lines:
-        drawn = sorted((at, mark) for at, mark in line.points if mark.value is not None)
-        path = " ".join(f"{x(at):.1f},{_y(mark.value or 0, top, bottom):.1f}" for at, mark in drawn)
-        parts.append(f'<polyline points="{path}" class="curve {line.style}"/>')
-        for at, mark in drawn:
-            if mark.low is not None and mark.high is not None:
-                ends = _y(mark.low, top, bottom), _y(mark.high, top, bottom)
-                parts += svg.whisker(x(at), ends[0], x(at), ends[1], f"thin {line.style}")
-            parts.append(svg.marker(x(at), _y(mark.value or 0, top, bottom), line.style, 4))
+    for order, line in enumerate(lines):
+        for confidence, accuracy, n in line.bins:
+            size = 3 + 5 * math.sqrt(n / most)
+            at, up = x(confidence), _y(accuracy, top, bottom)
+            parts.append(svg.marker(at, up, line.style, size))
+            anchor, gap = ("start", size + 3) if order else ("end", -size - 3)
+            parts.append(svg.text(at + gap, up + 4, str(n), "value", anchor))
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(svg.text(x(tick), bottom + 18, f"{100 * tick:.0f}", "tick", "middle"))
     parts.append(svg.text(left + plot / 2, height - 6, caption, "axis", "middle"))

@@ -51,6 +51,11 @@ def limits(summary: Json, items: Sequence[Item], attempts: Sequence[Attempt]) ->
     tasks, arms = summary["tasks"], summary["arms"]
     if summary["unmatched"]:
         found.append(f"{len(summary['unmatched'])} 个请求只有一个模型有答案，两者没有可比的结果。")
+    if summary.get("differences"):
+        found.append(f"两次评测的设置不同，差别不能归于模型：{'；'.join(summary['differences'])}")
+    for arm, details in arms.items():
+        if details.get("unknown"):
+            found.append(f"{arm_name(arm)}由外部端点提供，无从核实：{'、'.join(details['unknown'])}。")
     if len(arms) < 2:
         found.append(f"只评测了{arm_name(next(iter(arms)))}，没有对照，不能说它比别的模型更好或更差。")
     if summary.get("shared_groups"):

@@ -12,6 +12,8 @@ from evals.report.words import change, interval, percent, points, quantity
 
 Json = Mapping[str, Any]
 
+SCORE = "score"
+_MOST_LISTED = 20
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_{}[]<>#|~"} | {"\n": " ", "\r": " "})
 
 
@@ -31,21 +33,25 @@ def summary_markdown(summary: Json, release: Json | None = None) -> str:
         lines += [f"**Not comparable**: {len(summary['unmatched'])} requests have an answer of one model only.", ""]
     if summary["tasks"]:
         lines += [*_task_table(summary, level), ""]
-    lines += _changes(measures(summary))
+    lines += _changes(measures(summary), level)
     lines.append(f"Failed requests: {percent(summary['error_rate'])}. They and unreadable answers count as wrong.")
     return "\n".join(lines) + "\n"
 
 
 def summary_suites(summary: Json) -> list[Suite]:
-    """The run as test suites, one a task: what surely got worse fails, what cannot be told is skipped.
+    """The run as test suites, one a task: a proven loss fails, what has no interval is skipped.
 
-    A run says what it measured; whether that is enough is the gate's to say.
+    The score fails where its whole interval lies below 0; another metric where it also has a p-value at or below the
+    level divided by the number of the task's comparisons (Bonferroni). A run says what it measured; whether that is
+    enough for a release is the gate's to say.
     """
     known = measures(summary)
+    alpha = 1 - summary["config"]["confidence"]
     suites = []
     for name, task in summary["tasks"].items():
-        cases = [_measure_case(measure) for measure in known if measure.task == name and measure.difference]
-        if "difference" in task and not any(case.name == "score" for case in cases):
+        compared = [measure for measure in known if measure.task == name and measure.difference]
+        cases = [_measure_case(measure, alpha / len(compared)) for measure in compared]
+        if not any(case.name == SCORE for case in cases) and task["difference"] is not None:
             cases.insert(0, _score_case(task))
         failed = {arm: count for arm, count in task["errors"].items() if count}
         told = ", ".join(f"{arm}: {count}" for arm, count in failed.items())
@@ -73,26 +79,36 @@ def _task_table(summary: Json, level: int) -> list[str]:
     return lines
 
 
-def _changes(known: Sequence[Measure]) -> list[str]:
+def _changes(known: Sequence[Measure], level: int) -> list[str]:
+    compared = [measure for measure in known if changed(measure) != "none"]
     lines = []
-    for word, heading in (("worse", "Surely worse"), ("better", "Surely better")):
-        rows = [measure for measure in known if changed(measure) == word]
+    for word, heading in (("worse", "Worse"), ("better", "Better")):
+        rows = [measure for measure in compared if changed(measure) == word]
         if rows:
-            lines += [f"**{heading}** (whole interval on one side of 0):", ""]
-            lines += [f"- {_plain(m.name)}{f' of {_plain(m.task)}' if m.task else ''}: {_told(m)}" for m in rows]
+            lines += [f"**{heading}**, whole {level} % interval on one side of 0:", ""]
+            told = [f"- {_plain(m.name)}{f' of {_plain(m.task)}' if m.task else ''}: {_told(m)}" for m in rows]
+            lines += told[:_MOST_LISTED] + [f"- and {len(rows) - _MOST_LISTED} more"] * (len(rows) > _MOST_LISTED)
             lines.append("")
+    if lines:
+        by_chance = len(compared) * (100 - level) / 100
+        lines += [f"Of {len(compared)} comparisons about {by_chance:.0f} would be listed by chance alone.", ""]
     return lines
 
 
-def _measure_case(measure: Measure) -> Case:
-    outcomes: dict[str, Outcome] = {"worse": "failure", "better": "passed", "open": "passed", "none": "skipped"}
-    return Case(measure.name, outcomes[changed(measure)], _told(measure), measure.note)
+def _measure_case(measure: Measure, alpha: float) -> Case:
+    """The score fails on its interval; other metrics, of which there are many, only beyond a corrected level."""
+    change_seen = changed(measure)
+    proven = measure.name == SCORE or (measure.p is not None and measure.p <= alpha)
+    outcome: Outcome = "skipped" if change_seen == "none" else "passed"
+    if change_seen == "worse" and proven:
+        outcome = "failure"
+    return Case(measure.name, outcome, _told(measure), f"{_told(measure)} {measure.note}".strip())
 
 
 def _score_case(task: Json) -> Case:
     low, high = task["ci_low"], task["ci_high"]
     outcome: Outcome = "skipped" if low is None else "failure" if high < 0 else "passed"
-    return Case("score", outcome, f"difference {points(task['difference'])} [{interval(low, high)}] points")
+    return Case(SCORE, outcome, f"difference {points(task['difference'])} [{interval(low, high)}] points")
 
 
 def _told(measure: Measure) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evals.records import Attempt, Item
-from evals.report import failures, headline, profile, words
+from evals.report import breakdown, cost, details, headline, profile, words
 from evals.report.cards import Cards, CardSet
 from evals.report.parity import Parity
 from tianjing.tasks import Task
@@ -69,6 +69,7 @@ def render_report(
         compared=compared,
         release=release,
         safety=summary.get("safety"),
+        rates=profile.safety_rates(measures),
         parity=parity,
         improved=[task["title"] for task in figures.values() if compared and (task["ci_low"] or 0) > 0],
         worse=[task["title"] for task in figures.values() if compared and (task["ci_high"] or 0) < 0],
@@ -76,25 +77,32 @@ def render_report(
         forest=headline.forest(figures),
         scores=headline.scores(figures, arms, level),
         curves=profile.pass_curves(figures),
+        conditions=details.condition_plots(figures, arms),
+        details=details.tables(figures, arms),
+        calibration=details.calibration_plots(figures, arms),
         columns=columns,
         titles={column: figures[column]["title"] if column in figures else column or "全部" for column in columns},
         measures=measures,
         heat=profile.heat(measures, columns, arms),
         changed=profile.changed,
+        comparisons=sum(profile.changed(measure) != "none" for measure in measures),
         card_sets=[found for found in flips if found.total],
-        filters=_filters(flips),
-        by_rule=failures.by_rule(attempts, success_at),
-        errors=failures.errors(attempts),
-        truncated=failures.truncated(attempts),
-        latency=failures.latency(attempts),
+        filters=_filters(flips, list(figures)),
+        kinds=breakdown.by_kind(items, attempts),
+        by_rule=breakdown.by_rule(attempts, success_at),
+        errors=breakdown.errors(attempts),
+        truncated=breakdown.truncated(attempts),
+        costs=cost.cost_table(summary, arms),
+        latency=cost.latency_plot(attempts),
     )
 
 
-def _filters(card_sets: Sequence[CardSet]) -> Mapping[str, Mapping[str, str]]:
+def _filters(card_sets: Sequence[CardSet], order: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     """A CSS class for each task and condition among the cards: their names may hold any character."""
     cards = [card for found in card_sets for card in found.cards]
-    tasks = dict.fromkeys(card.task for card in cards)
-    conditions = dict.fromkeys(card.condition for card in cards)
+    # Where the arms do not match there is no table of tasks, but there are answers.
+    tasks = sorted({card.task for card in cards}, key=lambda task: (order.index(task) if task in order else -1, task))
+    conditions = sorted({card.condition for card in cards}, key=words.condition_order)
     return {
         "task": {name: f"t{index}" for index, name in enumerate(tasks)},
         "condition": {name: f"c{index}" for index, name in enumerate(conditions)},

@@ -17,6 +17,12 @@ Json = Mapping[str, Any]
 Change = Literal["better", "worse", "open", "none"]
 
 
+_SAFETY = ("breaches", "breached_dialogues", "pii_leaks", "number_errors", "twin_discrimination")
+_PROBES = "probe_"
+# Shares that are good or bad by their sign, not by their size.
+_GAINS = ("self_consistency_gain", "positive_flips")
+
+
 @dataclass(frozen=True)
 class Cell:
     """A measure of one task: the candidate's value, and whether it surely changed.
@@ -57,9 +63,17 @@ def heat(found: Sequence[Measure], columns: Sequence[str], arms: Sequence[str]) 
 def cell(measure: Measure, arms: Sequence[str]) -> Cell:
     shown = next((measure.arms[arm] for arm in reversed(arms) if arm in measure.arms), measure.difference)
     value = shown.value if shown else None
-    good = value if measure.better == "higher" or value is None else 1 - value
-    fits = measure.unit == "share" and good is not None and 0 <= good <= 1
-    return Cell(measure, value, changed(measure), min(4, int(5 * good)) if fits and good is not None else None)
+    shaded = value is not None and measure.unit == "share" and measure.name not in _GAINS
+    return Cell(
+        measure, value, changed(measure), _shade(value, measure.better) if shaded and value is not None else None
+    )
+
+
+def _shade(value: float, better: str) -> int:
+    """From 0, worst, to 4: a rate of what should not happen is already bad where a share of success is not yet good."""
+    if better == "higher":
+        return sum(value >= bound for bound in (0.25, 0.5, 0.75, 0.9))
+    return sum(value <= bound for bound in (0.2, 0.1, 0.05, 0.02))
 
 
 def changed(measure: Measure) -> Change:
@@ -70,6 +84,11 @@ def changed(measure: Measure) -> Change:
     if estimate.low <= 0 <= estimate.high:
         return "open"
     return "better" if (estimate.low > 0) == (measure.better == "higher") else "worse"
+
+
+def safety_rates(found: Sequence[Measure]) -> list[Measure]:
+    """The rare events of the section on safety, with their counts."""
+    return [m for m in found if m.events is not None and (m.name in _SAFETY or m.task.startswith(_PROBES))]
 
 
 def pass_curves(tasks: Json) -> list[Markup]:

@@ -135,7 +135,7 @@ def test_a_large_run_stays_small_and_says_what_is_left_out(evidence: dict[str, A
 def test_a_run_of_one_model_has_failures_instead_of_flips(evidence: dict[str, Any], arm: str) -> None:
     page = render_report(**one_arm(evidence, arm))
     assert "没有对照，不能说它比别的模型更好或更差" in page
-    assert "提高（百分点）" not in page and "退步" not in page
+    assert "提高（百分点）" not in page and "退步：" not in page
     wrong = [a for a in evidence["attempts"] if a.arm == arm and a.condition != "sampled" and a.score < 0.5]
     assert len(cards(page, "答错的题")) == min(len(wrong), 80)
     assert page.count("<polyline") == 3, "a stability curve for each task"

@@ -45,27 +45,41 @@ def test_a_task_that_surely_got_worse_fails_in_ci(world: World) -> None:
     assert {suite.cases[0].outcome for suite in summary_suites(run(world))} == {"passed"}
 
 
-def test_measures_become_test_cases(world: World) -> None:
+def test_one_of_many_measures_fails_only_beyond_what_chance_explains(world: World) -> None:
     summary = run(world)
+    lost = (-0.2, -0.3, -0.1)
     summary["measures"] = [
-        measure("agreement", "higher", (-0.2, -0.3, -0.1)),
-        measure("flip_rate", "lower", (-0.2, -0.3, -0.1)),
-        measure("pass^4", "higher", (0.0, -0.1, 0.1)),
-        measure("TAR@4", "higher", (0.1, None, None)),
+        measure("agreement", "higher", lost, p=0.001),
+        measure("TARr@4", "higher", lost, p=0.02),
+        measure("flip_rate", "lower", lost, p=0.001),
+        measure("pass^4", "higher", (0.0, -0.1, 0.1), p=1.0),
+        measure("rstd", "lower", (0.1, None, None)),
     ]
     suite = next(suite for suite in summary_suites(summary) if suite.name == "policy_qa")
     outcomes = {case.name: case.outcome for case in suite.cases}
-    assert outcomes["agreement"] == "failure" and outcomes["flip_rate"] == "passed"
-    assert outcomes["pass^4"] == "passed" and outcomes["TAR@4"] == "skipped" and "score" in outcomes
+    assert outcomes["agreement"] == "failure"
+    assert outcomes["TARr@4"] == "passed", "p 0.02 in five comparisons is no proof"
+    assert outcomes["flip_rate"] == "passed", "a lower rate is better"
+    assert outcomes["pass^4"] == "passed" and outcomes["rstd"] == "skipped" and outcomes["score"] == "passed"
+
+
+def test_markdown_lists_what_changed_and_how_much_of_it_chance_would(world: World) -> None:
+    summary = run(world)
+    lost = (-0.2, -0.3, -0.1)
+    summary["measures"] = [measure(f"metric{n}", "higher", lost) for n in range(39)] + [measure("a_b", "lower", lost)]
     page = summary_markdown(summary)
-    assert "Surely worse" in page and "agreement of policy\\_qa" in page
-    assert page.index("Surely worse") < page.index("agreement of") < page.index("Surely better")
+    worse, better = page.split("**Worse**")[1].split("**Better**")
+    assert worse.count("- metric") == 20 and "- and 19 more" in worse
+    assert "a\\_b of policy\\_qa: 50.0% → 30.0%, difference −20.0 [−30.0, −10.0]" in better
+    assert "Of 40 comparisons about 2 would be listed by chance alone." in better
 
 
-def measure(name: str, better: str, difference: tuple[float, float | None, float | None]) -> dict[str, Any]:
+def measure(
+    name: str, better: str, difference: tuple[float, float | None, float | None], p: float | None = None
+) -> dict[str, Any]:
     value, low, high = difference
     return {
-        "name": name, "task": "policy_qa", "better": better, "n": 6, "groups": 6,
+        "name": name, "task": "policy_qa", "better": better, "n": 6, "groups": 6, "p": p,
         "arms": {"base": {"value": 0.5}, "tuned": {"value": 0.5 + value}},
         "difference": {"value": value, "low": low, "high": high},
     }  # fmt: skip

@@ -1,20 +1,26 @@
-"""Where answers were lost: by the rule that read them, by the kind of error, by truncation; and what they cost."""
+"""Where answers were lost: by the kind of answer, by the rule that read them, by the kind of error, by truncation."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from evals.records import GREEDY, Attempt, Item
 
-from evals.records import Attempt
-from evals.report import charts
-
-_POINTS_PER_ARM = 350
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _MOST_ERRORS = 12
+_MOST_KINDS = 40
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """Items of one kind of right answer: per arm the mean greedy score."""
+
+    kind: str
+    n: int
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,30 @@ class RuleRow:
 
     task: str
     rule: str
-    counts: dict[str, int]
-    wrong: dict[str, int]
+    counts: Mapping[str, int]
+    wrong: Mapping[str, int]
+
+
+def by_kind(items: Sequence[Item], attempts: Sequence[Attempt]) -> dict[str, list[KindRow]]:
+    """Per task with more than one kind of answer, those with the most items first. To look at, not to conclude from."""
+    kinds: dict[str, Counter[str]] = defaultdict(Counter)
+    of_item = {}
+    for item in items:
+        kinds[item.task][item.kind] += 1
+        of_item[item.id] = item.kind
+    sums: dict[tuple[str, str, str], float] = defaultdict(float)
+    for attempt in attempts:
+        if attempt.condition == GREEDY:
+            sums[attempt.task, of_item[attempt.item], attempt.arm] += attempt.score
+    arms = dict.fromkeys(arm for _, _, arm in sums)
+    return {
+        task: [
+            KindRow(kind, n, {arm: sums[task, kind, arm] / n for arm in arms})
+            for kind, n in counts.most_common(_MOST_KINDS)
+        ]
+        for task, counts in kinds.items()
+        if 1 < len(counts) < counts.total()
+    }
 
 
 def by_rule(attempts: Sequence[Attempt], success_at: float) -> list[RuleRow]:
@@ -67,14 +95,3 @@ def truncated(attempts: Sequence[Attempt]) -> list[tuple[str, str, int, int]]:
         totals[attempt.task, attempt.arm] += 1
         cut[attempt.task, attempt.arm] += attempt.finish_reason == "length"
     return [(task, arm, cut[task, arm], total) for (task, arm), total in sorted(totals.items()) if cut[task, arm]]
-
-
-def latency(attempts: Sequence[Attempt]) -> Markup:
-    """Latency over answer length, an evenly spaced part of the answers of each arm."""
-    answered = [attempt for attempt in attempts if attempt.error is None and attempt.latency_s > 0]
-    points = []
-    for arm in dict.fromkeys(attempt.arm for attempt in answered):
-        of_arm = [attempt for attempt in answered if attempt.arm == arm]
-        step = -(-len(of_arm) // _POINTS_PER_ARM)
-        points += [(float(a.output_tokens), a.latency_s, arm) for a in of_arm[::step]]
-    return charts.scatter(points, "输出词元数", "时延（秒）") if points else Markup("")
