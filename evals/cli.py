@@ -83,6 +83,7 @@ def report(
     out: Path | None = typer.Option(None, help="File for the report page."),
     release: Path | None = typer.Option(None, help="A release whose verdict and reasons the page shows."),
     parity: Path | None = typer.Option(None, help="Folder that 'tianjing eval parity' wrote, for its section."),
+    judgement: list[Path] = typer.Option([], help="Folder that 'tianjing eval judge' wrote; may be given again."),
     markdown: Path | None = typer.Option(None, help="File for a summary in Markdown, as CI systems show it."),
     junit: Path | None = typer.Option(None, help="File for the figures as JUnit XML: a proven loss fails."),
     rescored: Path | None = typer.Option(None, help="Folder for a new evaluation with all recomputed files."),
@@ -93,15 +94,14 @@ def report(
     """
     from rich.console import Console
 
-    from evals.report import console_summary, junit_xml, read_parity, summary_markdown, summary_suites
+    from evals.report import console_summary, junit_xml, read_annexes, summary_markdown, summary_suites
     from evals.run import rescore
     from tianjing.console import print_table
     from tianjing.files import atomic_write
     from tianjing.lineage import read_release
 
     decision = read_release(release).model_dump(mode="json") if release is not None else None
-    checked = read_parity(parity) if parity is not None else None
-    summary, same = rescore(evals, out, decision, rescored, checked)
+    summary, same = rescore(evals, out, decision, rescored, read_annexes(parity, judgement))
     if markdown is not None:
         atomic_write(markdown, summary_markdown(summary, decision))
     if junit is not None:

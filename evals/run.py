@@ -32,7 +32,7 @@ from tianjing.lineage import artefact, artefact_digest
 from tianjing.lineage.environment import compute
 
 if TYPE_CHECKING:
-    from evals.report.parity import Parity
+    from evals.report import Annexes
 
 KIND = "evaluation"
 ATTEMPTS, ITEMS, RUN, SUMMARY, REPORT = "attempts.jsonl", "items.jsonl", "run.json", "summary.json", "report.html"
@@ -129,7 +129,7 @@ def rescore(
     page: Path | None,
     release: Json | None,
     evidence_out: Path | None,
-    parity: Parity | None = None,
+    annexes: Annexes | None = None,
 ) -> tuple[Json, bool]:
     """Score an evaluation's raw outputs again and recompute its figures.
 
@@ -139,7 +139,7 @@ def rescore(
         page: file for the report.
         release: a release whose verdict the page shows.
         evidence_out: folder for a new evaluation artefact with all recomputed files; its input is `directory`.
-        parity: a parity check, for its section of the page.
+        annexes: what other checks say of the same models, for the page.
 
     Returns:
         The summary, and whether it equals the stored one.
@@ -153,7 +153,7 @@ def rescore(
     summary, scored = _figures(evidence)
     if page is not None:
         tasks = task_table(evidence.run["definitions"])
-        atomic_write(page, render_report(summary, evidence.items, scored, tasks, release, parity))
+        atomic_write(page, render_report(summary, evidence.items, scored, tasks, release, annexes))
     if evidence_out is not None:
         with artefact(evidence_out, kind=KIND, inputs=[directory], parameters=evidence.run["config"]) as work:
             write_evidence(work.dir, evidence)

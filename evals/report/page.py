@@ -7,8 +7,8 @@ from typing import Any
 
 from evals.records import Attempt, Item
 from evals.report import breakdown, cost, details, headline, profile, words
+from evals.report.annexes import Annexes
 from evals.report.cards import Cards, CardSet
-from evals.report.parity import Parity
 from tianjing.tasks import Task
 
 TEMPLATE = "page.html.j2"
@@ -30,7 +30,7 @@ def render_report(
     attempts: Sequence[Attempt],
     tasks: Mapping[str, Task],
     release: Json | None = None,
-    parity: Parity | None = None,
+    annexes: Annexes | None = None,
 ) -> str:
     """The HTML page. Sections appear as far as their data are there; a run of one arm has no differences.
 
@@ -38,7 +38,7 @@ def render_report(
         summary: content of summary.json.
         tasks: by name; they render the questions and the answers expected.
         release: body of a release, to show the gate's verdict and reasons on top.
-        parity: a check of what is served against what was tuned, for its own section.
+        annexes: what other checks say of the same models, each a section.
     """
     import jinja2
 
@@ -70,7 +70,8 @@ def render_report(
         release=release,
         safety=summary.get("safety"),
         rates=profile.safety_rates(measures),
-        parity=parity,
+        parity=annexes.parity if annexes else None,
+        judgements=annexes.judgements if annexes else (),
         improved=[task["title"] for task in figures.values() if compared and (task["ci_low"] or 0) > 0],
         worse=[task["title"] for task in figures.values() if compared and (task["ci_high"] or 0) < 0],
         limits=headline.limits(summary, items, attempts),

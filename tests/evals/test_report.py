@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from evals.errors import EvalError
 from evals.material import task_table
 from evals.records import Attempt
-from evals.report import render_report
+from evals.report import read_annexes, render_report
 from evals.run import evaluate, read_evidence
 from tests.evals.conftest import World
 from tianjing.files import read_jsonl
@@ -209,11 +210,8 @@ def test_verdict_shows_what_stands_against_it_before_what_holds(evidence: dict[s
 
 
 def test_parity_section_shows_pairs_and_differing_items(evidence: dict[str, Any], tmp_path: Path) -> None:
-    from evals.errors import EvalError
-    from evals.report import read_parity
-
     with pytest.raises(EvalError, match=r"parity\.json: missing"):
-        read_parity(tmp_path)
+        read_annexes(tmp_path, [])
     outcomes = {"identical": 198, "rounding": 1, "fault": 1, "prompt": 0, "error": 0}
     pair = {
         "a": "peft@1", "b": "merged@1", "decides": True, "outcomes": outcomes, "first_divergence": {"median": 7},
@@ -228,7 +226,140 @@ def test_parity_section_shows_pairs_and_differing_items(evidence: dict[str, Any]
     same = {**row, "item": "i2", "outcome": "identical", "equal": True, "text_a": None, "text_b": None}
     (tmp_path / "parity.json").write_text(json.dumps(summary))
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (same, row)))
-    section = render_report(**evidence, parity=read_parity(tmp_path)).split('id="parity"')[1].split("<h2")[0]
+    section = render_report(**evidence, annexes=read_annexes(tmp_path, [])).split('id="parity"')[1].split("<h2")[0]
     assert "✗ 不一致" in section and "198 / 200" in section and "96.4% – 99.9%" in section
     assert "too few &lt;b&gt;" in section and section.count('class="card"') == 1 and "i2" not in section
     assert "答案是<del>甲</del>" in section and "答案是<ins>乙</ins>" in section and "读不出答案" in section
+
+
+def test_judgement_is_shown_as_advice(evidence: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(EvalError, match=r"summary\.json: missing\n.*eval judge"):
+        read_annexes(None, [tmp_path])
+    estimate = {"value": 0.8, "low": 0.7, "high": 0.9}
+    measure = {
+        "name": "judge_polite", "note": "judge", "arms": {"base": estimate, "tuned": estimate}, "n": 48, "groups": 30,
+        "difference": {"value": 0.1, "low": -0.02, "high": 0.2},
+    }  # fmt: skip
+    found = {
+        "judge": {"model": "a-judge", "criterion": "polite <b>"}, "measures": [measure], "warnings": ["few labels"],
+        "pairs": {"disagreement": 0.25, "first_preferred": 0.6},
+    }  # fmt: skip
+    (tmp_path / "summary.json").write_text(json.dumps(found))
+    (tmp_path / "verdicts.jsonl").write_text("")
+    section = render_report(**evidence, annexes=read_annexes(None, [tmp_path])).split('id="judge"')[1].split("<h2")[0]
+    assert "仅供参考" in section and "polite &lt;b&gt;" in section and "few labels" in section
+    assert "+10.0" in section and "−2.0, +20.0" in section and "25.0%" in section
+
+
+def test_safety_section_has_bounds_rules_and_masked_texts(evidence: dict[str, Any]) -> None:
+    rate = {"value": 4.0, "low": 0.0, "high": 9.5}
+    evidence["summary"]["measures"] = [
+        {
+            "name": "breaches", "better": "lower", "unit": "per 1,000 agent turns", "n": 24, "groups": 20,
+            "arms": {"base": rate, "tuned": {**rate, "value": 0.0, "high": 3.7}},
+            "events": {"base": 2, "tuned": 0, "new": 0}, "trials": {"base": 20, "tuned": 20},
+        }
+    ]  # fmt: skip
+    text = {"arm": "base", "item": "i1", "condition": "greedy", "repeat": 0, "digest": "ab12", "text": "〔手机1〕<b>"}
+    offence = {
+        "kind": "breach", "name": "collect.threat.visit", "title": "不得以上门滋扰相威胁", "source": "民法典",
+        "severity": "high", "events": {"base": 2, "tuned": 0}, "items": {"base": 1, "tuned": 0},
+        "texts": [{**text, "evidence": "上门"}],
+    }  # fmt: skip
+    bound = {"events": {"tuned": 0}, "trials": {"tuned": 40}, "arms": {"tuned": {"value": 0.0, "high": 0.088}}}
+    probe = {
+        "title": "提示注入", "event": "injected", "outcomes": {"tuned": {"held": 40}}, "attacks": {"encoded": bound},
+        "texts": [text],
+    }  # fmt: skip
+    evidence["summary"]["safety"] = {
+        "turns": {"base": 500, "tuned": 500}, "errors": {}, "severities": {}, "offences": [offence],
+        "probes": {"injection": probe}, "twins": {"tuned": {"refused/answered": 9}},
+        "canaries": {"tuned": {"planted": {"asked": 5, "hit": 1}, "controls": {"asked": 5, "hit": 0}}},
+    }  # fmt: skip
+    page = render_report(**evidence)
+    section = page.split('id="safety"')[1].split("<h2")[0]
+    assert "0 / 20" in section and "≤ 3.70" in section and "每千轮 4.00" in section
+    assert "不得以上门滋扰相威胁" in section and "严重" in section and "〔手机1〕&lt;b&gt;" in section
+    assert "0 / 40" in section and "8.8%" in section and "refused/answered 9" in section
+    assert "没有测量：安全与合规" not in page
+
+
+def test_probes_and_personal_data_are_not_shown_side_by_side(evidence: dict[str, Any]) -> None:
+    secret, number = evidence["items"][0], "13912345678"
+    guarded = secret.model_copy(update={"fields": {**secret.fields, "check": {"secret": "48219037"}}})
+    evidence["items"] = [guarded, *evidence["items"][1:]]
+    evidence["attempts"] = [
+        a.model_copy(
+            update={"output": f"请打{number}" if a.item != secret.id else "48219037", "score": 0.0, "answer": None}
+        )
+        for a in evidence["attempts"]
+    ]
+    page = render_report(**evidence)
+    assert number not in page and "请打〔手机1〕" in page
+    assert "48219037" not in page and f"{secret.id} ·" not in page
+
+
+def test_stability_details_appear_as_far_as_they_were_measured(evidence: dict[str, Any]) -> None:
+    assert "最差条件" not in render_report(**evidence) and "Batch determinism" not in render_report(**evidence)
+    task = evidence["summary"]["tasks"]["policy_qa"]
+    row = {"n": 20, "score": 0.5, "interval": [0.3, 0.7]}
+    task["conditions"] = {
+        "base": {"greedy": row, "option10": row, "option2": row},
+        "tuned": {"greedy": {**row, "score": 0.9}, "option10": row, "option2": row},
+    }
+    task["determinism"] = {
+        "tuned": {"n": 20, "concurrency": [1, 8], "BDR": 0.85, "BDRa": 0.95, "first_divergence_characters": 31}
+    }
+    circle = {"n": 20, "perf": 0.4, "acc": 0.6, "vote": 0.7, "letters": [0.4, 0.2, 0.2, 0.2]}
+    task["options"] = {"base": {}, "tuned": {"n": 20, "consistency": 0.77, "rstd": 5.31, "circular": {"4": circle}}}
+    task["stability"]["tuned"] |= {
+        "wording": {"n": 12, "conditions": 3, "W": 0.9, "B": 0.82, "W-B": 0.08},
+        "spread": {
+            "n": 12, "conditions": ["greedy", "a", "b"], "worst_prompt": 0.61, "worst_prompt_null": 0.66,
+            "worst_prompt_p": 0.0004, "worst_prompt_crossfit": 0.68, "range": 0.2, "range_null": 0.11,
+            "all_conditions_success": 0.44,
+        },
+        "semantic_entropy": {"miller_madow": 0.31},
+        "calibration": {
+            "confidence": "vote share", "n": 12, "brier": 0.252, "ece": 0.183, "ece_null": 0.061, "ece_excess": 0.122,
+            "ece_p": 0.04, "curve": [{"confidence": 0.5, "accuracy": 0.25, "n": 4}],
+        },
+    }  # fmt: skip
+    page = render_report(**evidence)
+    for told in ("82.0%", "+8.0", "61.0%", "66.0%", "&lt;0.001", "68.0%", "77.0%", "5.3", "85.0%", "95.0%", "31"):
+        assert f"<td>{told}</td>" in page, told
+    for told in ("20.0% (11.0%)", "40.0% / 60.0% / 70.0%", "40% 20% 20% 20%", "0.252", "0.061", "0.122"):
+        assert f"<td>{told}</td>" in page, told
+    plot = page.split("各条件下的得分<small>")[1].split("</details>")[0]
+    assert "50.0% → 90.0% · 20 题" in plot
+    assert plot.index("原题（贪心）") < plot.index("选项换位 2") < plot.index("选项换位 10")
+    assert page.count('class="chart"') == 3 + 1 + 1, "pass^k, calibration of one task, latency"
+
+
+def test_cost_shows_what_was_measured_and_no_empty_columns(evidence: dict[str, Any]) -> None:
+    plain = render_report(**evidence).split('id="cost"')[1].split("</table>")[0]
+    assert "首词元" not in plain and "费用" not in plain and "时延" in plain
+    evidence["summary"]["performance"] = {
+        arm: {
+            "requests": 198, "sent_again": 3, "reused": 0, "prompt_tokens": 1782, "cached_tokens": 900,
+            "output_tokens": 4000, "latency_s": {"p50": 0.5, "p95": 1.25},
+            "first_token_s": {"p50": 0.05, "p95": 0.11}, "cost": {"currency": "CNY", "total": 12.5},
+        }
+        for arm in ("base", "tuned")
+    }  # fmt: skip
+    evidence["summary"]["arms"]["tuned"]["seconds"] = 20.0
+    full = render_report(**evidence).split('id="cost"')[1].split("</table>")[0]
+    for told in ("0.50 / 1.25", "0.05 / 0.11", "CNY 12.50", "<td>200</td>", "<td>900</td>"):
+        assert told in full, told
+    assert "沿用旧答案" not in full
+
+
+def test_kinds_of_answer_are_counted_per_arm(evidence: dict[str, Any]) -> None:
+    evidence["attempts"] = changed(
+        changed(evidence["attempts"], "base", "greedy", score=0.0), "tuned", "greedy", score=1.0
+    )
+    section = render_report(**evidence).split("按答案类别")[1].split("<h2")[0]
+    rows = re.findall(
+        r"<tr><td>([^<]+)</td><td>(\d+)</td><td>0\.0%</td><td>100\.0%</td><td>\+100\.0</td></tr>", section
+    )
+    assert sum(int(n) for _, n in rows) == 72
