@@ -86,17 +86,22 @@ class Cards:
         # Probes guard secrets and provoke what must not be said: the section on safety shows them, masked.
         self.items = {item.id: item for item in items if _GUARDED not in item.fields}
         self.tasks, self.arms, self.success_at = tasks, arms, success_at
-        self.first: dict[tuple[str, str, str], Attempt] = {}
-        for attempt in attempts:
-            sampled = attempt.condition == SAMPLED or attempt.condition.endswith(OF_SAMPLED)
-            if not sampled and attempt.repeat == 0 and attempt.item in self.items:
-                self.first[attempt.item, attempt.condition, attempt.arm] = attempt
+        conditions = {attempt.condition for attempt in attempts}
+        # The plain question first.
+        order = {name: place for place, name in enumerate(sorted(conditions, key=condition_order))}
+        greedy = {name for name in conditions if name != SAMPLED and not name.endswith(OF_SAMPLED)}
+        asked = [attempt for attempt in attempts if attempt.condition in greedy and attempt.item in self.items]
+        asked.sort(key=lambda attempt: (order[attempt.condition], attempt.item))
+        # By item, condition and arm; in this order cards are shown.
+        self.first: dict[tuple[str, str, str], Attempt] = {
+            (attempt.item, attempt.condition, attempt.arm): attempt for attempt in asked
+        }
 
     def between_arms(self) -> list[CardSet]:
         """Flips base → candidate, those for the worse first, and a few items on which nothing changed."""
         base, candidate = self.arms
         found: dict[str, dict[Bucket, list[Build]]] = {kind: defaultdict(list) for kind in _SHARES}
-        for (item, condition, arm), old in self._in_order():
+        for (item, condition, arm), old in self.first.items():
             new = self.first.get((item, condition, candidate))
             if arm != base or new is None:
                 continue
@@ -110,7 +115,7 @@ class Cards:
     def failures(self) -> list[CardSet]:
         """Wrong answers beside the right ones, for a run of one model."""
         found: dict[Bucket, list[Build]] = defaultdict(list)
-        for (_, condition, _), attempt in self._in_order():
+        for (_, condition, _), attempt in self.first.items():
             if not self._right(attempt):
                 found[attempt.task, condition].append(partial(self._failure, attempt))
         return [_take("failure", found)]
@@ -119,17 +124,13 @@ class Cards:
         """The candidate's answers that changed when the same question was asked in another way."""
         candidate = self.arms[-1]
         found: dict[Bucket, list[Build]] = defaultdict(list)
-        for (item, condition, arm), varied in self._in_order():
+        for (item, condition, arm), varied in self.first.items():
             plain = self.first.get((item, GREEDY, candidate))
             if arm != candidate or condition not in self.items[item].variants or plain is None:
                 continue
             if plain.answer is None or plain.answer != varied.answer:
                 found[varied.task, condition].append(partial(self._reworded, plain, varied))
         return _take("answer", found)
-
-    def _in_order(self) -> list[tuple[tuple[str, str, str], Attempt]]:
-        """By condition, the plain question first, then by item."""
-        return sorted(self.first.items(), key=lambda entry: (condition_order(entry[0][1]), entry[0][0]))
 
     def _right(self, attempt: Attempt) -> bool:
         return attempt.score >= self.success_at
