@@ -13,6 +13,7 @@ from evals.errors import EvalError
 from evals.material import task_table
 from evals.records import Attempt
 from evals.report import read_annexes, render_report
+from evals.report.difference import side_by_side
 from evals.run import evaluate, read_evidence
 from tests.evals.conftest import World
 from tianjing.files import read_jsonl
@@ -21,12 +22,22 @@ ATTACK = '<script>alert(1)</script><img src=x onerror=alert(2)>" onmouseover="al
 
 
 @pytest.fixture
-def evidence(world: World) -> dict[str, Any]:
+def evidence(request: pytest.FixtureRequest, cached: dict[str, Any]) -> dict[str, Any]:
     """Summary, items and attempts of a small run, to be changed by a test."""
-    summary = evaluate(world.dataset, world.base, world.tuned, world.out, world.config)
-    read = read_evidence(world.out)
-    attempts = list(read_jsonl(world.out / "attempts.jsonl", Attempt))
-    return {"summary": summary, "items": read.items, "attempts": attempts, "tasks": task_table(())}
+    if not cached:
+        world: World = request.getfixturevalue("world")
+        evaluate(world.dataset, world.base, world.tuned, world.out, world.config)
+        attempts = list(read_jsonl(world.out / "attempts.jsonl", Attempt))
+        cached.update(summary=(world.out / "summary.json").read_text(), attempts=attempts)
+        cached["items"] = read_evidence(world.out).items
+    lists = {name: list(cached[name]) for name in ("items", "attempts")}
+    return {"summary": json.loads(cached["summary"]), **lists, "tasks": task_table(())}
+
+
+@pytest.fixture(scope="module")
+def cached() -> dict[str, Any]:
+    """One run for all tests of this file: they only read pages made of it."""
+    return {}
 
 
 def changed(attempts: list[Attempt], arm: str, condition: str, **values: Any) -> list[Attempt]:
@@ -83,6 +94,19 @@ def test_text_of_others_stays_text(evidence: dict[str, Any], place: str) -> None
     assert "<script" not in page and "<img" not in page and '" onmouseover="' not in page
 
 
+def test_differences_are_marked_inside_escaped_text() -> None:
+    same = side_by_side("<b>x", "<b>x")
+    assert same == ("&lt;b&gt;x", "&lt;b&gt;x")
+    left, right = side_by_side("逾期12天的客户<b>可以申请", "逾期30天的客户<i>可以申请")
+    assert left == "逾期<del>12</del>天的客户&lt;<del>b</del>&gt;可以申请"
+    assert right == "逾期<ins>30</ins>天的客户&lt;<ins>i</ins>&gt;可以申请"
+    for pair in (("<b>", "《b》"), ("《b》", "<b>")):
+        left, right = side_by_side(*(f"客户可以申请延期{word}办理" for word in pair))
+        assert "<del>" in left and "<ins>" in right and "<b>" not in left + right, "what differs is escaped too"
+    assert side_by_side("完全不同的一句", "<script>") == ("完全不同的一句", "&lt;script&gt;")
+    assert "<script>" not in "".join(side_by_side("可以办理<script>", "可以办理<script>1</script>"))
+
+
 def test_negative_flips_come_first_with_both_texts(evidence: dict[str, Any]) -> None:
     attempts = changed(evidence["attempts"], "base", "greedy", score=1.0, output="可以办理延期，最长12天")
     evidence["attempts"] = changed(attempts, "tuned", "greedy", score=0.0, output="可以办理延期，最长30天")
@@ -102,7 +126,11 @@ def test_answers_that_flip_under_another_wording_show_both_prompts(evidence: dic
     first = [card for card in flips if "指令措辞 1" in card.split("</div>")[0]]
     assert len(first) == 18 and all("<ins>" in card for card in first), "the instruction's difference is marked"
     assert all(card.count('class="asked"') == 2 for card in flips)
-    assert sum("指令措辞 2" in card.split("</div>")[0] for card in flips) == 18, "an unreadable answer agrees with none"
+    assert sum("指令措辞 2" in card.split("</div>")[0] for card in flips) == 18
+    for condition in ("greedy", "wording1", "wording2"):
+        evidence["attempts"] = changed(evidence["attempts"], "tuned", condition, answer=None)
+    flips = cards(render_report(**evidence), "换一种问法，答案变了")
+    assert len(flips) >= 36, "an unreadable answer agrees with nothing, not even itself"
 
 
 def test_filters_hide_cards_of_other_tasks_without_a_script(evidence: dict[str, Any]) -> None:
