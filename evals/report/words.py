@@ -19,6 +19,7 @@ _CONDITIONS = {
     "numerals": "数字写法",
     "asr": "语音识别噪声",
     "typo": "错别字",
+    "traditional": "繁体字",
     "ocr": "扫描识别噪声",
     "layout": "版式",
     "option": "选项换位",
