@@ -92,6 +92,7 @@ def render_report(
         kinds=breakdown.by_kind(items, attempts),
         by_rule=breakdown.by_rule(attempts, success_at),
         errors=breakdown.errors(attempts),
+        failed={arm: found["failed"] for arm, found in summary.get("performance", {}).items()},
         truncated=breakdown.truncated(attempts),
         costs=cost.cost_table(summary, arms),
         latency=cost.latency_plot(attempts),

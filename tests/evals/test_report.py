@@ -378,7 +378,7 @@ def test_cost_shows_what_was_measured_and_no_empty_columns(evidence: dict[str, A
     assert "首词元" not in plain and "费用" not in plain and "时延" in plain
     evidence["summary"]["performance"] = {
         arm: {
-            "requests": 198, "sent_again": 3, "reused": 0, "prompt_tokens": 1782, "cached_tokens": 900,
+            "requests": 198, "failed": {}, "sent_again": 3, "reused": 0, "prompt_tokens": 1782, "cached_tokens": 900,
             "output_tokens": 4000, "latency_s": {"p50": 0.5, "p95": 1.25},
             "first_token_s": {"p50": 0.05, "p95": 0.11}, "cost": {"currency": "CNY", "total": 12.5},
         }
@@ -389,6 +389,17 @@ def test_cost_shows_what_was_measured_and_no_empty_columns(evidence: dict[str, A
     for told in ("0.50 / 1.25", "0.05 / 0.11", "CNY 12.50", "<td>200</td>", "<td>900</td>"):
         assert told in full, told
     assert "沿用旧答案" not in full
+
+
+def test_failures_are_listed_by_kind_and_by_rule(evidence: dict[str, Any]) -> None:
+    attempts = changed(evidence["attempts"], "tuned", "wording1", error="timeout after 180 s", rule="error", score=0.0)
+    evidence["attempts"] = changed(attempts, "base", "greedy", finish_reason="length")
+    evidence["summary"]["performance"] = {"tuned": {"failed": {"timeout": 18}, "requests": 198}}
+    section = render_report(**evidence).split('id="failures"')[1].split("<h2")[0]
+    assert "微调模型：超时 18。" in section
+    assert "<tr><td>timeout after N s</td><td>0</td><td>18</td></tr>" in section
+    assert section.count("<code>error</code></td>\n<td>0 / 0</td>\n<td>6 / 6</td>") == 3, "six stability items a task"
+    assert section.count("·原模型 24/66") == 3, "truncated answers of all"
 
 
 def test_kinds_of_answer_are_counted_per_arm(evidence: dict[str, Any]) -> None:
