@@ -77,11 +77,18 @@ def negotiate(
     console.print(f"report: {out / REPORT}")
 
 
-@app.command(epilog="Example: tianjing eval report runs/evals --release runs/release.json --out runs/report.html")
+@app.command(
+    epilog="Example: tianjing eval report runs/evals --release runs/release.json --out runs/report.html "
+    "--markdown runs/summary.md --junit runs/junit.xml"
+)
 def report(
     evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),
     out: Path | None = typer.Option(None, help="File for the report page."),
     release: Path | None = typer.Option(None, help="A release whose verdict and reasons the page shows."),
+    parity: Path | None = typer.Option(None, help="Folder that 'tianjing eval parity' wrote, for its section."),
+    judgement: list[Path] = typer.Option([], help="Folder that 'tianjing eval judge' wrote; may be given again."),
+    markdown: Path | None = typer.Option(None, help="File for a summary in Markdown, as CI systems show it."),
+    junit: Path | None = typer.Option(None, help="File for the figures as JUnit XML: a proven loss fails."),
     rescored: Path | None = typer.Option(None, help="Folder for a new evaluation with all recomputed files."),
 ) -> None:
     """Score the stored raw outputs again, without any model, and recompute summary and report.
@@ -90,17 +97,22 @@ def report(
     """
     from rich.console import Console
 
-    from evals.report import console_summary
+    from evals.report import console_summary, junit_xml, read_annexes, summary_markdown, summary_suites
     from evals.run import rescore
     from tianjing.console import print_table
+    from tianjing.files import atomic_write
     from tianjing.lineage import read_release
 
     decision = read_release(release).model_dump(mode="json") if release is not None else None
-    summary, same = rescore(evals, out, decision, rescored)
+    summary, same = rescore(evals, out, decision, rescored, read_annexes(parity, judgement))
+    if markdown is not None:
+        atomic_write(markdown, summary_markdown(summary, decision))
+    if junit is not None:
+        atomic_write(junit, junit_xml(summary_suites(summary)))
     console = Console(highlight=False)
     print_table(console_summary(summary))
     console.print("equal to the stored summary" if same else "[yellow]differs from the stored summary[/]")
-    for written in filter(None, (out, rescored)):
+    for written in filter(None, (out, markdown, junit, rescored)):
         console.print(f"written: {written}", soft_wrap=True)
 
 

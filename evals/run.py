@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.config import EvalConfig
 from evals.errors import EvalError
@@ -31,6 +31,9 @@ from tianjing.engine import ChatClient, Engine, EngineConfig
 from tianjing.files import atomic_write, read_jsonl, write_jsonl
 from tianjing.lineage import artefact, artefact_digest
 from tianjing.lineage.environment import compute
+
+if TYPE_CHECKING:
+    from evals.report import Annexes
 
 KIND = "evaluation"
 ATTEMPTS, ITEMS, RUN, SUMMARY, REPORT = "attempts.jsonl", "items.jsonl", "run.json", "summary.json", "report.html"
@@ -122,7 +125,13 @@ def read_evidence(directory: Path) -> Evidence:
     return Evidence(list(read_jsonl(directory / ITEMS, Item)), attempts, run)
 
 
-def rescore(directory: Path, page: Path | None, release: Json | None, evidence_out: Path | None) -> tuple[Json, bool]:
+def rescore(
+    directory: Path,
+    page: Path | None,
+    release: Json | None,
+    evidence_out: Path | None,
+    annexes: Annexes | None = None,
+) -> tuple[Json, bool]:
     """Score an evaluation's raw outputs again and recompute its figures.
 
     The evidence itself is never changed, for a release is signed over its digest.
@@ -131,6 +140,7 @@ def rescore(directory: Path, page: Path | None, release: Json | None, evidence_o
         page: file for the report.
         release: a release whose verdict the page shows.
         evidence_out: folder for a new evaluation artefact with all recomputed files; its input is `directory`.
+        annexes: what other checks say of the same models, for the page.
 
     Returns:
         The summary, and whether it equals the stored one.
@@ -143,9 +153,8 @@ def rescore(directory: Path, page: Path | None, release: Json | None, evidence_o
     evidence = read_evidence(directory)
     summary, scored = _figures(evidence)
     if page is not None:
-        atomic_write(
-            page, render_report(summary, evidence.items, scored, task_table(evidence.run["definitions"]), release)
-        )
+        tasks = task_table(evidence.run["definitions"])
+        atomic_write(page, render_report(summary, evidence.items, scored, tasks, release, annexes))
     if evidence_out is not None:
         with artefact(evidence_out, kind=KIND, inputs=[directory], parameters=evidence.run["config"]) as work:
             write_evidence(work.dir, evidence)

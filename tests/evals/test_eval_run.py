@@ -143,7 +143,7 @@ def test_report_opens_offline_and_shows_the_figures(world: World) -> None:
     page = (world.out / "report.html").read_text()
     assert not re.search(r"""(?:src|href|url\(|@import)\s*=?\s*["']?\s*(?:https?:)?//""", page)
     assert not re.search(r"<(?:script|link|iframe|img)\b", page)
-    assert page.count("<svg") == 2 + 3 and page.count("</svg>") == page.count("<svg")
+    assert page.count("<svg") == page.count("</svg>") > 0
     for task in summary["tasks"].values():
         assert task["title"] in page
         assert f"{100 * task['tuned']:.1f}%" in page and f"{100 * task['difference']:+.1f}" in page
