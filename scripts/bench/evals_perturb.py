@@ -1,0 +1,428 @@
+"""Perturbations: how often each applies, what its checks drop, whether they catch a changed meaning, and speed.
+
+    python scripts/bench/evals_perturb.py --cases 1600 --data ../shared/data
+
+Items come from simulated dialogues and, with --data, from statutes and open finance instructions; from the former also
+multiple-choice questions and scanned documents in the form of a suite. Every variant that passed its checks is then
+spoilt in ways that change what the item says (a number, a unit, a negation, a name, a limit, the quotation, an entry of
+the material, the id of an option): each spoilt one must be refused. Exit 1 below 99 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evals.config import EvalConfig
+from evals.perturb import NOT_APPLICABLE, Asked, checks, family_of, refused
+from evals.perturb.ordering import needed
+from evals.perturb.slots import gold_strings, strings
+from evals.plan import choose_items
+from evals.records import Item, Variant
+from evals.requests import build_requests
+from tianjing.dataset import read_examples
+from tianjing.files import canonical_json
+from tianjing.records import Example
+from tianjing.tasks import TASKS, Fields, Reading, Reference, Task
+from tianjing.text import compact
+
+WANTED = 0.99
+SEED = 20260101
+EXTRACT = "split: {holdout: {field: site, values: [west]}}\n"
+OPEN = """
+sources:
+  - {kind: statutes, path: laws-cn, licence: statutes}
+  - kind: instructions
+    path: disc-finllm
+    licence: Apache-2.0
+    files: {consulting: consulting_part.json, task: task_part.json, computing: computing_part.json}
+split: {test_fraction: 0.3}
+"""
+
+
+class Choice:
+    """A multiple-choice question as suites hold them: options as shown, and the original letter of each."""
+
+    id, title, max_tokens = "choice", "single choice", 8
+
+    def system(self) -> str:
+        return "请选择正确选项。"
+
+    def render(self, fields: Fields, wording: int = 0) -> str:
+        lines = [f"{chr(65 + place)}. {text}" for place, text in enumerate(fields["options"])]
+        return "\n".join(("请选出正确的一项。", f"题目：{fields['question']}", *lines, "答案：")[wording % 2 :])
+
+    def target(self, reference: Reference) -> str:
+        return str(reference["answer"])
+
+    def decisive(self, reference: Reference) -> str:
+        return self.target(reference)
+
+    def read(self, text: str, fields: Fields) -> Reading:
+        if re.fullmatch(r"[A-J]", text.strip()) and ord(text.strip()) - 65 < len(fields["ids"]):
+            return Reading(fields["ids"][ord(text.strip()) - 65], "letter", {})
+        named = [
+            fields["ids"][place] for place, option in enumerate(fields["options"]) if compact(option) == compact(text)
+        ]
+        return Reading(named[0] if len(named) == 1 else None, "text", {})
+
+    def score(self, reading: Reading, reference: Reference, fields: Fields) -> float:
+        return float(reading.answer == reference["answer"])
+
+    def format_only(self, fields: Fields, references: Sequence[Reference], rng: random.Random) -> str:
+        return chr(65 + rng.randrange(len(fields["options"])))
+
+
+class Paper:
+    """A document whose lines `name value` are to be written as a JSON object."""
+
+    id, title, max_tokens = "paper", "document fields", 128
+
+    def system(self) -> str:
+        return "请抽取字段，只输出JSON。"
+
+    def render(self, fields: Fields, wording: int = 0) -> str:
+        return ("材料：\n{0}\n字段：", "请抽取下面材料的字段。\n{0}", "{0}\n请写出其中的字段。")[wording % 3].format(
+            fields["document"]
+        )
+
+    def target(self, reference: Reference) -> str:
+        return json.dumps(reference["values"], ensure_ascii=False)
+
+    def decisive(self, reference: Reference) -> str:
+        return ""
+
+    def read(self, text: str, fields: Fields) -> Reading:
+        try:
+            return Reading(canonical_json(json.loads(text)), "json", {})
+        except ValueError:
+            return Reading(None, "unreadable", {})
+
+    def score(self, reading: Reading, reference: Reference, fields: Fields) -> float:
+        return float(reading.answer == canonical_json(reference["values"]))
+
+    def format_only(self, fields: Fields, references: Sequence[Reference], rng: random.Random) -> str:
+        return self.target(rng.choice(list(references)))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=1600, help="simulated dialogues (default 1600)")
+    parser.add_argument("--items", type=int, default=60, help="items per task (default 60)")
+    parser.add_argument("--data", type=Path, help="folder with laws-cn and disc-finllm")
+    parser.add_argument("--work", type=Path, help="keep the datasets here, and use those that are there")
+    parser.add_argument("--examples", type=int, default=30, help="variants printed side by side (default 30)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = list(material(given.work or Path(scratch), given.cases, given.data))
+    tasks: dict[str, Task] = {**TASKS, "choice": Choice(), "paper": Paper()}
+    config = EvalConfig(
+        items=given.items, stability_items=given.items, conditions="full", max_model_len=4096, seed=SEED
+    )
+    began = time.perf_counter()
+    items = choose_items(rows, config, tasks)
+    seconds = time.perf_counter() - began
+    made = sum(len(item.variants) for item in items)
+    print(f"{len(rows)} rows, {len(items)} items, {made} variants in {seconds:.1f} s: {made / seconds:.0f} a second")
+    began = time.perf_counter()
+    requests = build_requests(items, {}, config, tasks)
+    planned = time.perf_counter() - began
+    for _ in requests:
+        pass
+    seconds = time.perf_counter() - began
+    print(f"{len(requests)} requests: planned in {planned:.2f} s, planned and rendered in {seconds:.2f} s\n")
+    applied(items)
+    caught = planted(items, rows, tasks)
+    side_by_side(items, tasks, given.examples)
+    return 0 if caught >= WANTED else 1
+
+
+def material(work: Path, cases: int, data: Path | None) -> Iterator[Example]:
+    """Test rows of the datasets, and questions and documents made of the simulated material."""
+    work.mkdir(parents=True, exist_ok=True)
+    raw = work / "raw"
+    if not raw.exists():
+        _tianjing("simulate", "--cases", str(cases), "--seed", "7", "--out", str(raw))
+    simulated = list(read_examples(_dataset(work, "simulated", raw, EXTRACT)))
+    yield from simulated
+    yield from _choices(simulated)
+    yield from _papers(raw / "documents.jsonl")
+    if data:
+        yield from read_examples(_dataset(work, "open", data, OPEN))
+
+
+def _dataset(work: Path, name: str, source: Path, extract: str) -> Path:
+    out = work / name
+    if not out.exists():
+        (work / f"{name}.yaml").write_text(extract, encoding="utf-8")
+        config = ("--config", str(work / f"{name}.yaml"))
+        _tianjing("data", "extract", str(source), *config, "--out", str(work / f"{name}-knowledge"))
+        _tianjing("data", "build", str(work / f"{name}-knowledge"), "--out", str(out))
+    return out / "test.parquet"
+
+
+def _tianjing(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "tianjing", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+
+
+def _choices(rows: Sequence[Example]) -> Iterator[Example]:
+    for row in rows:
+        if row.task == "policy_qa" and row.reference["clause_id"] and len(row.fields["clauses"]) > 2:
+            clauses = row.fields["clauses"]
+            right = [clause["id"] for clause in clauses].index(row.reference["clause_id"])
+            fields = {"question": row.fields["question"], "options": [clause["text"] for clause in clauses]}
+            fields["ids"] = [chr(65 + place) for place in range(len(clauses))]
+            yield row.model_copy(
+                update={
+                    "id": f"choice:{row.id}",
+                    "task": "choice",
+                    "fields": fields,
+                    "reference": {"answer": chr(65 + right)},
+                }
+            )
+
+
+def _papers(path: Path) -> Iterator[Example]:
+    """Documents of which two lines or more give a name and a value; the values are the reference."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        document = json.loads(line)
+        text = document.get("text") or "\n".join(box["text"] for box in document.get("boxes", ()))
+        values = dict(re.findall(r"^([一-鿿]{2,6})[：: ] ?(\S{2,20})$", text, re.M))
+        if len(values) > 1:
+            yield Example(
+                id=f"paper:{document['id']}",
+                task="paper",
+                group=document["customer"],
+                split="test",
+                messages=(),
+                fields={"document": text},
+                reference={"values": values},
+            )
+
+
+def applied(items: Sequence[Item]) -> None:
+    """Table: for which share of the items a condition applies, and what its checks drop."""
+    used: dict[str, Counter[str]] = defaultdict(Counter)
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in items:
+        for name in item.variants:
+            used[family_of(name).name]["used"] += 1
+        for name, reason in item.dropped.items():
+            family = family_of(name).name
+            used[family]["none" if reason == NOT_APPLICABLE else "dropped"] += 1
+            if reason != NOT_APPLICABLE:
+                reasons[family][reason] += 1
+    print(f"{'family':12}{'class':>6}{'items':>8}{'variants':>10}{'dropped':>9}  by which check")
+    for family, counts in used.items():
+        having = sum(any(family_of(name).name == family for name in item.variants) for item in items) / len(items)
+        tried = counts["used"] + counts["dropped"]
+        dropped = f"{counts['dropped'] / tried:.1%}" if tried else "–"
+        why = ", ".join(f"{reason} {count}" for reason, count in reasons[family].most_common())
+        print(f"{family:12}{family_of(family).invariance:>6}{having:8.0%}{counts['used']:10}{dropped:>9}  {why}")
+
+
+Spoil = Callable[[Asked, dict[str, Any], random.Random], dict[str, Any] | None]
+
+
+def planted(items: Sequence[Item], rows: Sequence[Example], tasks: Mapping[str, Task]) -> float:
+    """Table: share of the spoilt variants that are refused, by what was done to them."""
+    rng = random.Random(SEED)
+    references: dict[str, list[Reference]] = defaultdict(list)
+    for row in rows:
+        references[row.task].append(row.reference)
+    done: dict[str, Counter[str]] = defaultdict(Counter)
+    missed: list[str] = []
+    for item in items:
+        for name, variant in item.variants.items():
+            if variant.fields is None:
+                continue
+            asked = Asked(tasks[item.task], item.fields, item.reference)
+            wrong = checks.wrong_answers(asked, references[item.task][:200], rng)
+            for kind, spoil in SPOILS.items():
+                fields = spoil(asked, copy.deepcopy(variant.fields), rng)
+                if fields is None or fields == variant.fields:
+                    continue
+                spoilt = Variant(fields=fields, before=variant.before, check=variant.check)
+                reason = refused(asked, family_of(name), spoilt, lambda wrong=wrong: wrong)  # type: ignore[misc]
+                done[kind]["refused" if reason else "missed"] += 1
+                if not reason:
+                    missed.append(f"{kind}, {name} of {item.id}: {_difference(variant.fields, fields)}")
+    print(f"\n{'spoilt':22}{'variants':>10}{'refused':>10}")
+    for kind, counts in done.items():
+        print(f"{kind:22}{counts.total():10}{counts['refused'] / counts.total():10.2%}")
+    total = sum((counts for counts in done.values()), Counter[str]())
+    share = total["refused"] / total.total()
+    print(f"{'all':22}{total.total():10}{share:10.2%}   wanted {WANTED:.0%}")
+    for line in missed[:12]:
+        print(f"  missed: {line}")
+    return share
+
+
+def _difference(before: Any, after: Any) -> str:
+    return "; ".join(f"{a} → {b}" for a, b in zip(strings(before), strings(after), strict=False) if a != b)[:200]
+
+
+def _in_texts(change: Callable[[str, random.Random], str | None]) -> Spoil:
+    """Change one string of what was given; what a variant adds (small talk, clauses) decides nothing."""
+
+    def spoil(asked: Asked, fields: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:
+        given = set(strings(asked.fields))
+        grown = any(len(fields.get(name, ())) > len(asked.fields.get(name, ())) for name in ("turns", "clauses"))
+        texts = [text for text in dict.fromkeys(strings(fields)) if len(text) > 1 and (text in given or not grown)]
+        for text in rng.sample(texts, len(texts)):
+            changed = change(text, rng)
+            if changed is not None and changed != text:
+                return _replaced(fields, text, changed)
+        return None
+
+    return spoil
+
+
+def _replaced(value: Any, text: str, by: str) -> Any:
+    if isinstance(value, str):
+        return by if value == text else value
+    if isinstance(value, dict):
+        return {key: _replaced(entry, text, by) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_replaced(entry, text, by) for entry in value]
+    return value
+
+
+def _other_number(text: str, rng: random.Random) -> str | None:
+    found = list(re.finditer(r"(?<![A-Za-z〔姓名手机])\d", text)) or list(
+        re.finditer(r"[二三四五六七八九](?=[十百千万期天年元块号])", text)
+    )
+    if not found:
+        return None
+    match = rng.choice(found)
+    digits = "123456789" if match[0].isascii() else "二三四五六七八九"
+    other = rng.choice([digit for digit in digits if digit != match[0]])
+    return text[: match.start()] + other + text[match.end() :]
+
+
+def _other_unit(text: str, rng: random.Random) -> str | None:
+    units = {"个月": "天", "天": "个月", "期": "年", "%": "‰", "万": "千", "元": "万元", "小时": "天"}
+    match = re.search(rf"(?<=[\d一二三四五六七八九十百])(?:{'|'.join(units)})", text)
+    return text[: match.start()] + units[match[0]] + text[match.end() :] if match else None
+
+
+def _without_negation(text: str, rng: random.Random) -> str | None:
+    found = list(re.finditer(r"[不没未无别莫]", text))
+    if not found:
+        return None
+    match = rng.choice(found)
+    return text[: match.start()] + text[match.end() :]
+
+
+def _with_negation(text: str, rng: random.Random) -> str | None:
+    match = re.search(r"(?<![不没])(?:可以|能|会|要|是|有|想|还)", text)
+    return text[: match.start()] + ("没" if match[0] == "有" else "不") + text[match.start() :] if match else None
+
+
+def _other_name(text: str, rng: random.Random) -> str | None:
+    for pattern, by in (
+        (r"〔(姓名|手机|信息)(\d+)〕", r"〔\g<1>9\2〕"),
+        (r"《.([^》]*)》", r"《别\1》"),
+        (r"[王李张刘陈](先生|女士)", r"赵\1"),
+    ):
+        changed = re.sub(pattern, by, text, count=1)
+        if changed != text:
+            return changed
+    return None
+
+
+def _other_limit(text: str, rng: random.Random) -> str | None:
+    limits = {
+        "最多": "至少",
+        "至少": "最多",
+        "不超过": "超过",
+        "以上": "以下",
+        "以内": "以外",
+        "不得": "应当",
+        "应当": "不得",
+        "之前": "之后",
+        "每": "全部",
+    }
+    match = re.search("|".join(limits), text)
+    return text[: match.start()] + limits[match[0]] + text[match.end() :] if match else None
+
+
+def _broken_quotation(asked: Asked, fields: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:
+    quoted = [text for text in gold_strings(asked) if len(text) > 4 and not re.fullmatch(r"[\d.,元]+", text)]
+    for quotation in quoted:
+        place = rng.randrange(1, len(quotation) - 1)
+        for text in strings(fields):
+            if quotation in text:
+                return _replaced(fields, text, text.replace(quotation, quotation[:place] + quotation[place + 1 :]))
+    return None
+
+
+def _lost_entry(asked: Asked, fields: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:
+    for name in ("clauses", "rules", "intents", "practices"):
+        wanted = [entry for entry in fields.get(name, ()) if needed(entry, asked.reference)]
+        if wanted:
+            return fields | {name: [entry for entry in fields[name] if entry != wanted[0]]}
+    return None
+
+
+def _lost_turn(asked: Asked, fields: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:
+    given = [turn for turn in fields.get("turns", ()) if turn in asked.fields["turns"]]
+    return fields | {"turns": [turn for turn in fields["turns"] if turn != given[-1]]} if len(given) > 1 else None
+
+
+def _swapped_ids(asked: Asked, fields: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:
+    ids = fields.get("ids")
+    return fields | {"ids": [ids[1], ids[0], *ids[2:]]} if ids else None
+
+
+SPOILS: dict[str, Spoil] = {
+    "a number changed": _in_texts(_other_number),
+    "a unit changed": _in_texts(_other_unit),
+    "a negation dropped": _in_texts(_without_negation),
+    "a negation added": _in_texts(_with_negation),
+    "a name swapped": _in_texts(_other_name),
+    "a limit turned round": _in_texts(_other_limit),
+    "a quotation broken": _broken_quotation,
+    "a needed entry lost": _lost_entry,
+    "a turn lost": _lost_turn,
+    "ids of options swapped": _swapped_ids,
+}
+
+
+def side_by_side(items: Sequence[Item], tasks: Mapping[str, Task], count: int) -> None:
+    """Variants of all families in turn, the lines that differ one above the other."""
+    rng = random.Random(SEED)
+    by_family: dict[str, list[tuple[Item, str]]] = defaultdict(list)
+    for item in rng.sample(list(items), len(items)):
+        for name, variant in item.variants.items():
+            if variant.fields is not None or variant.before or variant.layout:
+                by_family[family_of(name).name].append((item, name))
+    print()
+    for number in range(count):
+        family = list(by_family)[number % len(by_family)]
+        if not by_family[family]:
+            continue
+        item, name = by_family[family].pop()
+        request = next(r for r in build_requests([item], {}, EvalConfig(), tasks) if r.condition == name)
+        before = tasks[item.task].render(item.fields).split("\n")
+        after = "\n".join(message.content for message in request.messages[1:]).split("\n")
+        print(f"{name} of {item.id}")
+        print("\n".join(f"  - {line}" for line in before if line not in after))
+        print("\n".join(f"  + {line}" for line in after if line not in before))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
