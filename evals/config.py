@@ -18,8 +18,8 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *("option", "order1", "order_reversed", "distractor", "concurrent"),
     ),
     "full": (
-        *("wording", "text", "register", "numerals", "asr", "typo", "ocr", "layout", "option", "order"),
-        *("distractor", "context2k", "fewer", "alone", "concurrent"),
+        *("wording", "text", "register", "numerals", "asr", "typo", "ocr", "traditional", "layout"),
+        *("option", "order", "distractor", "context2k", "fewer", "alone", "concurrent"),
     ),
 }
 _CONTEXT = re.compile(r"context(\d+)k")
@@ -58,7 +58,7 @@ class EvalConfig(StrictModel):
     conditions: Literal["none", "core", "full"] | tuple[str, ...] = "none"
     """Further conditions for the stability items, greedy (docs/perturbations.md): a preset, or names. A family gives
     all its members (`option`: every rotation and the reverse), or one is named (`option2`, `context4k`). `core` adds
-    about 18 requests to a stability item, `full` about 35."""
+    about 10 requests to a stability item and `full` about 20, both K more to a question of K options."""
 
     variant_repeats: tuple[str, ...] = ()
     """Conditions (families or members, `text`, `wording1`, `asr`) that are also repeated at the temperature of the

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, overload
 
 from evals.config import EvalConfig
+from evals.perturb import family_of
 from evals.perturb.layout import lay_out
 from evals.records import GREEDY, OF_SAMPLED, SAMPLED, Item, Request, Variant
 from tianjing.files import canonical_json, sha256_bytes
@@ -111,6 +113,16 @@ def conditions(item: Item, config: EvalConfig) -> Iterator[tuple[str, int]]:
         yield name, 1
         if config.repeats_variant(name):
             yield name + OF_SAMPLED, config.repeats
+
+
+def planned(items: Sequence[Item], config: EvalConfig) -> dict[str, int]:
+    """Requests of one arm by kind: greedy, sampled, and each family of variants with its repeats."""
+    counts: Counter[str] = Counter()
+    for item in items:
+        for condition, repeats in conditions(item, config):
+            name = condition.removesuffix(OF_SAMPLED)
+            counts[name if name in (GREEDY, SAMPLED) else family_of(name).name] += repeats
+    return dict(counts)
 
 
 def derived_seed(run: int, item: str, condition: str, repeat: int) -> int:

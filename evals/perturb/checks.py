@@ -9,12 +9,14 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from evals.perturb import protect
 from evals.perturb.content import same_content
 from evals.perturb.numerals import UNIT, values
 from evals.perturb.ordering import is_permutation, is_subsequence, needed
+from evals.perturb.script import simplified
 from evals.perturb.slots import Asked, Kind, gold_strings, materials, replaced, slots, strings
 from tianjing.records import Message
 from tianjing.tasks import Fields, Reference
@@ -38,6 +40,15 @@ def texts_changed(asked: Asked, after: Fields) -> str | None:
         (reason for slot in before for reason in [said_the_same(slot.text, changed[slot.path], slot.kind)] if reason),
         None,
     )
+
+
+def converted(asked: Asked, after: Fields) -> str | None:
+    """Only the script of texts differs: read back, they are the same to the character."""
+    try:
+        texts = {slot.path: simplified(_at(after, slot.path)) for slot in slots(asked)}
+    except (KeyError, IndexError, TypeError):
+        return "something else changed"
+    return None if replaced(after, texts) == dict(asked.fields) else "characters"
 
 
 def said_the_same(before: str, after: str, kind: Kind) -> str | None:
@@ -134,25 +145,42 @@ def gold_shown(asked: Asked, after: Fields) -> str | None:
     return None
 
 
-def scored_the_same(asked: Asked, after: Fields, wrong: Sequence[str]) -> str | None:
-    """The task's own scorer: the right answer is read and scored as before, and no wrong answer scores more."""
+@dataclass(frozen=True)
+class Probes:
+    """Answers to an item and what its scorer says of them under the item's own fields.
+
+    Attributes:
+        gold: the right answer: its text, how it is read, its score.
+        wrong: answers that are wrong or say too much, with their scores.
+    """
+
+    gold: tuple[str, str | None, float]
+    wrong: Mapping[str, float]
+
+
+def probes(asked: Asked, references: Sequence[Reference], rng: random.Random) -> Probes:
+    """The right answer; well-formed ones that ignore the input, an empty and an odd one; the right one and too much.
+
+    Args:
+        references: of rows of the same task.
+    """
     gold = asked.task.target(asked.reference)
-    answer, score = _scored(asked, gold, asked.fields)
-    changed, scored = _scored(asked, gold, after)
-    if changed != answer or scored != score:
-        return "score of the right answer"
-    for text in wrong:
-        if _scored(asked, text, after)[1] > _scored(asked, text, asked.fields)[1]:
-            return "score of a wrong answer"
-    return None
-
-
-def wrong_answers(asked: Asked, references: Sequence[Reference], rng: random.Random) -> tuple[str, ...]:
-    """Answers to be scored before and after: well-formed ones that ignore the input, an empty and an odd one."""
     drawn = [asked.task.format_only(asked.fields, references, rng) for _ in range(_WRONG_DRAWS)]
-    gold = asked.task.target(asked.reference)
     # A number that the input does not state, beside the right answer, is what a scorer must go on to refuse.
-    return (*dict.fromkeys(drawn), "", "不清楚", f"{gold}\n另需缴纳{rng.randint(5, 12)}元。", f"{gold}\n共8731元。")
+    wrong = (*drawn, "", "不清楚", f"{gold}\n另需缴纳{rng.randint(5, 12)}元。", f"{gold}\n共8731元。")
+    return Probes(
+        (gold, *_scored(asked, gold, asked.fields)), {text: _scored(asked, text, asked.fields)[1] for text in wrong}
+    )
+
+
+def scored_the_same(asked: Asked, after: Fields, known: Probes) -> str | None:
+    """The task's own scorer: the right answer is read and scored as before, and no wrong answer scores more."""
+    text, answer, score = known.gold
+    if _scored(asked, text, after) != (answer, score):
+        return "score of the right answer"
+    if any(_scored(asked, text, after)[1] > score for text, score in known.wrong.items()):
+        return "score of a wrong answer"
+    return None
 
 
 def _scored(asked: Asked, text: str, fields: Fields) -> tuple[str | None, float]:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from evals.perturb import checks, noise, ordering, protect, rewording, surroundings
 from evals.perturb.layout import LAYOUTS, lay_out, same_words
 from evals.perturb.numerals import respell
+from evals.perturb.script import traditional
 from evals.perturb.slots import Asked, Kind, gold_strings, replaced, slots
 from evals.records import Variant
 
@@ -56,16 +57,16 @@ def vary(
     Args:
         names: families, which give all their members, or single conditions (`option`, `option2`).
         seed: the same seed gives the same variants, whatever other conditions are named.
-        references: of rows of the same task, for the wrong answers that are scored before and after.
+        references: of rows of the same task, for the answers that are scored before and after.
     """
     variants: dict[str, Variant] = {}
     dropped: dict[str, str] = {}
     # Made when the first variant needs them, for all of the item.
-    wrong = functools.cache(lambda: checks.wrong_answers(asked, references, random.Random(f"{seed}/wrong")))
+    known = functools.cache(lambda: checks.probes(asked, references, random.Random(f"{seed}/probes")))
     for name in expanded(asked, names):
         family = family_of(name)
         variant = family.make(asked, name.removeprefix(family.name), random.Random(f"{seed}/{name}"))
-        reason = NOT_APPLICABLE if variant is None else refused(asked, family, variant, wrong)
+        reason = NOT_APPLICABLE if variant is None else refused(asked, family, variant, known)
         if variant is not None and reason is None:
             variants[name] = variant
         else:
@@ -76,11 +77,11 @@ def vary(
 NOT_APPLICABLE = "does not apply"
 
 
-def refused(asked: Asked, family: Family, variant: Variant, wrong: Callable[[], Sequence[str]]) -> str | None:
+def refused(asked: Asked, family: Family, variant: Variant, known: Callable[[], checks.Probes]) -> str | None:
     """Which check says that the right answer may no longer be the same; None where none does.
 
     Args:
-        wrong: gives the wrong answers to be scored before and after.
+        known: gives the answers to be scored before and after.
     """
     reason = family.check(asked, variant)
     if reason is not None or variant.fields is None:
@@ -88,7 +89,7 @@ def refused(asked: Asked, family: Family, variant: Variant, wrong: Callable[[], 
     reason = checks.gold_shown(asked, variant.fields)
     # The letter of an option says another thing once the options have moved: there each option is read instead.
     if reason is None and family.name != "option":
-        reason = checks.scored_the_same(asked, variant.fields, wrong())
+        reason = checks.scored_the_same(asked, variant.fields, known())
     return reason
 
 
@@ -201,6 +202,7 @@ def _unchanged(asked: Asked, variant: Variant) -> str | None:
 
 _TEXTS = "numbers by value, quantities, negations, names, deciding words and quotations are the same; scored the same"
 _WORDS = "the same words in the same order"
+_READS_BACK = "reads back to the same text; quotations are the same; scored the same"
 _ORDER = "the same entries; scored the same"
 _OPTIONS = "each option keeps its id and is read as the same answer"
 _NEEDED = "what the answer needs is there; scored the same"
@@ -238,6 +240,11 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "ocr", "as a scanner reads a document", "INV", "", _none,
         _on_texts(_with_noise(noise.scanned), ("document",), last=False), _texts, _TEXTS,
+    ),
+    Family(
+        "traditional", "the customer's words in traditional characters", "INV", "", _none,
+        _on_texts(lambda asked, text, kind, rng: traditional(text), _talk, last=False),
+        _check_fields(checks.converted), _READS_BACK,
     ),
     Family(
         "layout", "width, spaces, blank lines, brackets or Markdown of the prompt", "INV", "|".join(LAYOUTS),

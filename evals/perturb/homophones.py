@@ -58,7 +58,8 @@ def misheard() -> Mapping[str, tuple[str, ...]]:
             word[:place] + other + word[place + 1 :]
             for place, (sound,) in enumerate(pinyin(word, style=Style.TONE))
             for other in [char for char in by_sound[sound] if char not in word][:_FORMS]
-            if word[place] not in _NEVER
+            # A character that is read otherwise when it stands alone would not be heard as the same.
+            if word[place] not in _NEVER and pinyin(word[place], style=Style.TONE)[0][0] == sound
         ]
         forms = [form for form in forms if not any(form[i : i + 2] in known for i in range(len(form) - 1))]
         if forms:

@@ -11,7 +11,9 @@ _NARROW = ",:;?!()%"
 _TO_NARROW = str.maketrans(_WIDE, _NARROW)
 # `客户：` or `条款：` at the start of a line; a longer one is a sentence.
 _LABEL = re.compile(r"^([一-鿿]{1,8})[：:]\s*(?=\S)", re.M)
-_HEADING = re.compile(r"^([一-鿿]{1,8})[：:]\s*$", re.M)
+# `条款：` alone on its line, with what it names below; at the end it is where the answer begins.
+_HEADING = re.compile(r"^([一-鿿]{1,8})[：:][ \t]*(?=\n)", re.M)
+_CUE = re.compile(r"^([一-鿿]{1,8})[：:]\s*\Z", re.M)
 _NUMBERED = re.compile(r"^\[(\d+)\] ?", re.M)
 _LISTED = re.compile(r"^(?=\[\d+\]|[A-Z]\d{2} )", re.M)
 _OPTION = re.compile(r"^([A-J])[.．、] ?", re.M)
@@ -29,8 +31,10 @@ def _width(text: str) -> str:
 
 
 def _spaces(text: str) -> str:
-    """A space between Chinese characters and Latin letters or digits, as many editors set it."""
-    return _HAN_THEN_LATIN.sub(" ", text)
+    """A space between Chinese characters and Latin letters or digits, as many editors set it; not in placeholders."""
+    return "".join(
+        part if part.startswith("〔") else _HAN_THEN_LATIN.sub(" ", part) for part in re.split(r"(〔[^〕]*〕)", text)
+    )
 
 
 def _lines(text: str) -> str:
@@ -42,7 +46,7 @@ def _brackets(text: str) -> str:
     """[1] as （1）, `客户：` as 【客户】, A. as (A)."""
     text = _NUMBERED.sub(r"（\1）", text)
     text = _HEADING.sub(r"【\1】", text)
-    return _OPTION.sub(r"(\1) ", _LABEL.sub(r"【\1】", text))
+    return _OPTION.sub(r"(\1) ", _LABEL.sub(r"【\1】", _CUE.sub(r"【\1】", text)))
 
 
 def _markdown(text: str) -> str:
@@ -50,7 +54,7 @@ def _markdown(text: str) -> str:
     text = _LISTED.sub("- ", text)
     text = _OPTION.sub(r"- **\1.** ", text)
     text = _HEADING.sub(r"### \1", text)
-    return _LABEL.sub(r"**\1：**", text)
+    return _LABEL.sub(r"**\1：**", _CUE.sub(r"**\1：**", text))
 
 
 LAYOUTS: dict[str, Callable[[str], str]] = {

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Sequence
@@ -81,15 +82,13 @@ def scanned(text: str, fixed: Sequence[bool], rng: random.Random) -> str:
     """As a scanner reads a page: look-alike characters, spaces between characters, lines broken in the middle."""
     marks = list(text)
     places = [i for i, char in enumerate(text) if char in OCR and not fixed[i]]
-    for place in rng.sample(places, min(len(places), max(1, round(len(text) * _SHARE / 2)))):
+    for place in rng.sample(places, min(len(places), max(1, len(text) // 50))):
         marks[place] = OCR[text[place]]
-    gaps = [
-        i
-        for i in range(len(text) - 1)
-        if not fixed[i] and not fixed[i + 1] and _is_han(text[i]) and _is_han(text[i + 1])
-    ]
-    for place in rng.sample(gaps, min(len(gaps), max(1, round(len(text) * _SHARE)))):
-        marks[place] += rng.choice((" ", " ", "\n"))
+    gaps = [i for i in range(len(text) - 1) if not any(fixed[i : i + 2]) and _is_han(text[i]) and _is_han(text[i + 1])]
+    for place in rng.sample(gaps, min(len(gaps), max(1, len(text) // 30))):
+        line = text[text.rfind("\n", 0, place) + 1 :].partition("\n")[0]
+        # Only a line that may not fit the page is broken.
+        marks[place] += "\n" if len(line) >= 16 and rng.random() < 0.3 else " "
     for place, char in enumerate(text):
         if char in "：，" and not fixed[place] and rng.random() < 0.3:
             marks[place] = {"：": ":", "，": ","}[char]
@@ -98,21 +97,16 @@ def scanned(text: str, fixed: Sequence[bool], rng: random.Random) -> str:
 
 def _misspell(text: str, marks: list[str], fixed: Sequence[bool], rng: random.Random) -> int:
     """Write some everyday words with another character of their sound; returns how many."""
-    places = [
-        (start, word)
-        for word in misheard()
-        for start in range(len(text))
-        if text.startswith(word, start) and not any(fixed[start : start + len(word)])
-    ]
-    taken: set[int] = set()
-    done = 0
-    for start, word in rng.sample(places, len(places)):
-        if done >= max(1, round(len(text) * _SHARE)) or taken & set(range(start, start + len(word))):
-            continue
-        taken |= set(range(start, start + len(word)))
-        marks[start : start + len(word)] = rng.choice(misheard()[word])
-        done += 1
-    return done
+    found = [match.span() for match in _misheard_words().finditer(text)]
+    places = [span for span in found if not any(fixed[slice(*span)])]
+    for start, end in rng.sample(places, min(len(places), max(1, round(len(text) * _SHARE)))):
+        marks[start:end] = rng.choice(misheard()[text[start:end]])
+    return len(places)
+
+
+@functools.lru_cache(maxsize=1)
+def _misheard_words() -> re.Pattern[str]:
+    return re.compile("|".join(sorted(misheard(), key=len, reverse=True)))
 
 
 def _stutter(text: str, marks: list[str], fixed: Sequence[bool], rng: random.Random) -> None:

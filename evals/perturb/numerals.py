@@ -136,6 +136,8 @@ def _arabic_to_han(match: re.Match[str], unit: str, rng: random.Random | None) -
 
 
 def _han_to_arabic(numeral: str, unit: str, rng: random.Random | None) -> str:
+    if re.search("[壹贰叁肆伍陆柒捌玖拾佰仟]", numeral):
+        return ""  # the capital numerals of a document guard an amount: nobody writes half of them in digits
     if numeral in ("一", "两"):
         # 过两天, 那一笔, 一年到头: only a count of months or instalments is one for sure.
         return _plain(numeral) if unit in ("个月", "期") else ""

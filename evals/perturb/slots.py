@@ -103,6 +103,11 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def gold_strings(asked: Asked) -> tuple[str, ...]:
-    """Strings of the reference, of two characters or more, that stand word for word in the fields."""
+    """Strings of the reference, of two characters or more, that stand word for word in the fields.
+
+    Of fields that are to be extracted the names are among them: a document names what it states.
+    """
     shown = "\n".join(strings(asked.fields))
-    return tuple(text for text in dict.fromkeys(strings(asked.reference)) if len(text) > 1 and text in shown)
+    values = asked.reference.get("values")
+    wanted = (*strings(asked.reference), *(values if isinstance(values, Mapping) else ()))
+    return tuple(text for text in dict.fromkeys(wanted) if len(text) > 1 and text in shown)

@@ -35,16 +35,31 @@ _CHATTER = (
     ("你们公众号昨天发的那篇养花的文章写得真好。", "谢谢您的阅读，之后还会有更多生活类的文章。"),
     ("字体能调大吗？我看着有点费劲。", "可以的，在“我的—设置—字体大小”里就能调整。"),
 )
-# Paragraphs on matters of an office, for tasks that have no clauses of their own.
-_NOTICES = (
-    "关于办公区绿植养护的说明：各楼层绿植由行政部统一养护，员工可在休息区自行摆放小型盆栽，浇水时请注意保护地毯和电源插座。",
-    "关于职工食堂窗口调整的说明：面食窗口移至东侧，清真窗口位置照旧，就餐高峰时段请按地面标识排队，用餐后将餐盘送至回收处。",
-    "关于阅览室使用的说明：阅览室向全体员工开放，图书阅后请放回原处，室内请保持安静，饮料请放在门口的置物架上。",
-    "关于会议室预订的说明：会议室通过内部日历预订，临时取消的请及时释放，会后请关闭投影设备并将桌椅归位。",
-    "关于班车站点的说明：早班车途经地铁口和人民公园两处站点，遇道路施工时在临近路口停靠，乘车请系好安全带。",
-    "关于门厅照明的说明：门厅照明改为感应控制，傍晚开启，如遇灯光闪烁请联系物业值班室更换灯管。",
-    "关于健身角的说明：健身角设有跑步机和瑜伽垫，使用前请做好热身，使用后请擦拭器械，垫子卷好放回架上。",
-    "关于打印机耗材的说明：打印机缺纸时请到文印室领取，双面打印为默认设置，彩色打印用于对外展示。",
+# Notices on matters of an office, for tasks that have no clauses of their own: what each is about, and its own lines.
+_NOTICES: dict[str, str] = {
+    "绿植养护": "绿植由行政部养护，浇水时请避开地毯和插座。休息区可摆放小型盆栽。叶片发黄时请贴上标签。",
+    "食堂窗口": "面食窗口移至东侧，清真窗口位置照旧。就餐高峰请按地面标识排队。用餐后请将餐盘送至回收处。",
+    "阅览室": "阅览室向员工开放，图书阅后请放回原处。室内请保持安静。饮料请放在门口的置物架。",
+    "会议室": "会议室通过内部日历预订，临时取消请及时释放。会后请关闭投影并将桌椅归位。白板请擦净。",
+    "班车": "早班车途经地铁口和人民公园。遇道路施工时在临近路口停靠。乘车请系好安全带。",
+    "门厅照明": "门厅灯改为感应控制。灯光闪烁时请联系物业更换灯管。窗帘由保洁员早晨拉开。",
+    "健身角": "健身角设有跑步机和瑜伽垫，使用前请热身。用后请擦拭器械。垫子请卷好放回架子。",
+    "打印机": "缺纸时请到文印室领取。双面打印为默认设置。彩色打印用于对外展示。",
+    "茶水间": "茶水间的咖啡机由值日小组清洗。杯子请贴名签。微波炉用后请擦净内壁。",
+    "电梯": "电梯维护时请走东侧楼梯。搬运大件请用货梯。轿厢内请勾起背包带。",
+    "雨伞架": "雨天请将雨伞放入门口的雨伞架。长柄伞放左侧，折叠伞放右侧。遗忘的雨伞送前台保管。",
+    "快递柜": "快递柜设在北门内侧。生鲜包裹请当日取走。空纸箱请压平后放入回收筐。",
+    "公告栏": "公告栏由宣传小组更新。张贴海报请用磁贴。过期海报请及时取下。",
+    "停车棚": "自行车请停入停车棚并锁好。电动车在充电区充电。车棚通道请保持畅通。",
+    "母婴室": "母婴室在西侧走廊尽头。使用时请拨转门牌。尿布台用后请擦拭。",
+    "广播": "午间广播播放轻音乐。点歌请写在便签上。音量由值班员调节。",
+}
+_COMMON_LINES = (
+    "关于{about}的安排由行政部负责说明。",
+    "对{about}有建议的，请写在意见簿上。",
+    "新员工请向身边的老员工了解{about}的使用习惯。",
+    "{about}的示意图贴在走廊的墙面上，图上标出了位置和走法。",
+    "感谢大家爱护{about}，让办公环境整洁舒适。",
 )
 _CHARS = re.compile(r"\s")
 _SHINGLE = 4
@@ -100,11 +115,14 @@ def _spread(clauses: Sequence[Any], added: Sequence[Any], rng: random.Random) ->
 
 
 def _notices(length: int, rng: random.Random) -> tuple[Message, ...]:
+    """Exchanges about notices, each told once until there are no more (about 2,400 characters)."""
     messages: list[Message] = []
     told = 0
     while told < length:
-        for text in rng.sample(_NOTICES, len(_NOTICES)):
-            messages.append(Message(role="user", content=f"请阅读：{text}"))
+        for about in rng.sample(sorted(_NOTICES), len(_NOTICES)):
+            common = [line.format(about=about) for line in rng.sample(_COMMON_LINES, len(_COMMON_LINES))]
+            text = f"请阅读{about}的通知：{_NOTICES[about]}{''.join(common)}"
+            messages.append(Message(role="user", content=text))
             messages.append(Message(role="assistant", content="好的，已阅读。"))
             told += len(text)
             if told >= length:

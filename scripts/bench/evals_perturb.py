@@ -250,25 +250,33 @@ def planted(items: Sequence[Item], rows: Sequence[Example], tasks: Mapping[str, 
             if variant.fields is None:
                 continue
             asked = Asked(tasks[item.task], item.fields, item.reference)
-            wrong = checks.wrong_answers(asked, references[item.task][:200], rng)
+            known = checks.probes(asked, references[item.task][:200], rng)
             for kind, spoil in SPOILS.items():
                 fields = spoil(asked, copy.deepcopy(variant.fields), rng)
                 if fields is None or fields == variant.fields:
                     continue
                 spoilt = Variant(fields=fields, before=variant.before, check=variant.check)
-                reason = refused(asked, family_of(name), spoilt, lambda wrong=wrong: wrong)  # type: ignore[misc]
-                done[kind]["refused" if reason else "missed"] += 1
-                if not reason:
+                reason = refused(asked, family_of(name), spoilt, lambda known=known: known)  # type: ignore[misc]
+                hit = set(strings(variant.fields)) - set(strings(fields))
+                where = "reworded" if hit - set(strings(item.fields)) else "given"
+                done[kind][f"{where} {'missed' if reason is None else 'refused'}"] += 1
+                if reason is None:
                     missed.append(f"{kind}, {name} of {item.id}: {_difference(variant.fields, fields)}")
-    print(f"\n{'spoilt':22}{'variants':>10}{'refused':>10}")
+    print(f"\n{'spoilt':24}{'in reworded text':>18}{'refused':>9}{'in the rest':>14}{'refused':>9}")
+    total: Counter[str] = Counter()
     for kind, counts in done.items():
-        print(f"{kind:22}{counts.total():10}{counts['refused'] / counts.total():10.2%}")
-    total = sum((counts for counts in done.values()), Counter[str]())
-    share = total["refused"] / total.total()
-    print(f"{'all':22}{total.total():10}{share:10.2%}   wanted {WANTED:.0%}")
+        print(f"{kind:24}{_refused(counts, 'reworded', 18)}{_refused(counts, 'given', 14)}")
+        total += counts
+    print(f"{'all':24}{_refused(total, 'reworded', 18)}{_refused(total, 'given', 14)}   wanted {WANTED:.0%}")
     for line in missed[:12]:
         print(f"  missed: {line}")
-    return share
+    return 1 - len(missed) / total.total()
+
+
+def _refused(counts: Counter[str], where: str, width: int) -> str:
+    tried = counts[f"{where} refused"] + counts[f"{where} missed"]
+    share = f"{counts[f'{where} refused'] / tried:.2%}" if tried else "–"
+    return f"{tried:{width}}{share:>9}"
 
 
 def _difference(before: Any, after: Any) -> str:
@@ -276,13 +284,16 @@ def _difference(before: Any, after: Any) -> str:
 
 
 def _in_texts(change: Callable[[str, random.Random], str | None]) -> Spoil:
-    """Change one string of what was given; what a variant adds (small talk, clauses) decides nothing."""
+    """Change one string of what was given, if it can be one that the variant words anew.
+
+    What a variant adds (small talk, clauses) decides nothing, and is left alone.
+    """
 
     def spoil(asked: Asked, fields: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:
         given = set(strings(asked.fields))
         grown = any(len(fields.get(name, ())) > len(asked.fields.get(name, ())) for name in ("turns", "clauses"))
         texts = [text for text in dict.fromkeys(strings(fields)) if len(text) > 1 and (text in given or not grown)]
-        for text in rng.sample(texts, len(texts)):
+        for text in sorted(rng.sample(texts, len(texts)), key=lambda text: text in given):
             changed = change(text, rng)
             if changed is not None and changed != text:
                 return _replaced(fields, text, changed)
@@ -360,6 +371,57 @@ def _other_limit(text: str, rng: random.Random) -> str | None:
     return text[: match.start()] + limits[match[0]] + text[match.end() :] if match else None
 
 
+def _other_time(text: str, rng: random.Random) -> str | None:
+    times = {
+        "明天": "昨天",
+        "今天": "明天",
+        "下个月": "上个月",
+        "这个月": "下个月",
+        "已经": "准备",
+        "月底": "月初",
+        "上午": "下午",
+    }
+    match = re.search("|".join(times), text)
+    return text[: match.start()] + times[match[0]] + text[match.end() :] if match else None
+
+
+def _other_word(text: str, rng: random.Random) -> str | None:
+    words = {
+        "失业": "生病",
+        "下岗": "住院",
+        "生意": "工作",
+        "同意": "拒绝",
+        "投诉": "咨询",
+        "分期": "延期",
+        "罚息": "本金",
+        "忘": "拖",
+    }
+    match = re.search("|".join(words), text)
+    return text[: match.start()] + words[match[0]] + text[match.end() :] if match else None
+
+
+def _lost_word(asked: Asked, fields: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:
+    """Two characters of what was given are gone; those of an added filler are no loss."""
+    given = "\n".join(strings(asked.fields))
+
+    def change(text: str, rng: random.Random) -> str | None:
+        found = [match for match in re.finditer(r"[一-鿿]{2}", text) if text[match.start() :][:4] in given]
+        if len(found) < 3:
+            return None
+        match = rng.choice(found)
+        return text[: match.start()] + text[match.end() :]
+
+    return _in_texts(change)(asked, fields, rng)
+
+
+def _added_words(text: str, rng: random.Random) -> str | None:
+    return (
+        text + rng.choice(("我朋友说的。", "钱我昨天转过了。", "我要告你们。", "这事算了吧。"))
+        if len(text) > 5
+        else None
+    )
+
+
 def _broken_quotation(asked: Asked, fields: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:
     quoted = [text for text in gold_strings(asked) if len(text) > 4 and not re.fullmatch(r"[\d.,元]+", text)]
     for quotation in quoted:
@@ -395,6 +457,10 @@ SPOILS: dict[str, Spoil] = {
     "a negation added": _in_texts(_with_negation),
     "a name swapped": _in_texts(_other_name),
     "a limit turned round": _in_texts(_other_limit),
+    "a time turned": _in_texts(_other_time),
+    "a deciding word changed": _in_texts(_other_word),
+    "a word lost": _lost_word,
+    "words added": _in_texts(_added_words),
     "a quotation broken": _broken_quotation,
     "a needed entry lost": _lost_entry,
     "a turn lost": _lost_turn,
@@ -420,8 +486,11 @@ def side_by_side(items: Sequence[Item], tasks: Mapping[str, Task], count: int) -
         before = tasks[item.task].render(item.fields).split("\n")
         after = "\n".join(message.content for message in request.messages[1:]).split("\n")
         print(f"{name} of {item.id}")
-        print("\n".join(f"  - {line}" for line in before if line not in after))
-        print("\n".join(f"  + {line}" for line in after if line not in before))
+        for sign, lines, others in (("-", before, after), ("+", after, before)):
+            different = [line for line in lines if line not in others]
+            print(*(f"  {sign} {line[:160]}" for line in different[:4]), sep="\n")
+            if len(different) > 4:
+                print(f"  {sign} … {len(different) - 4} more lines")
 
 
 if __name__ == "__main__":
