@@ -27,7 +27,7 @@ _UNIT_BEHIND = re.compile(rf"\s?({UNIT})")
 _DATE = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})[日号]")
 # Titles and placeholders. An ordinal, a code, a vague count (几十), the month of a year that is written in digits.
 _KEPT = re.compile(r"《[^》]*》|[【\[〔][^】\]〕]*[】\]〕]")
-_NO_COUNT = re.compile(r"[第几数多A-Za-z_/.:：,·-]$|\d年(?:\d{1,2}月)?$")
+_NO_COUNT = re.compile(r"[第几数多A-Za-z_/·-]$|\d[.:：,]$|\d年(?:\d{1,2}月)?$")
 _PER = {"百": "%", "千": "‰", "万": "‱"}
 _SAME_UNIT = {"块": "元", "块钱": "元", "号": "日", "万元": "元", "亿元": "元", "分钱": "分"}
 _PLACES = ((10**8, "亿"), (10**4, "万"), (1000, "千"), (100, "百"), (10, "十"))

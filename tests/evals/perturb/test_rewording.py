@@ -40,6 +40,7 @@ def test_numerals_change_form_and_keep_their_value(before: str, spelt: str) -> N
         ("借了15000元", ("借了一万五千元", "借了1.5万元")),
         ("2024年5月1日到期", ("2024-05-01到期", "2024年5月1日到期")),
         ("门市收不到两百", "门市收不到200"),
+        ("月收入：15300元", "月收入：一万五千三百元"),
     ],
 )
 def test_the_numerals_condition_knows_amounts_shares_and_dates(before: str, after: str | tuple[str, ...]) -> None:
@@ -53,7 +54,7 @@ def test_the_numerals_condition_knows_amounts_shares_and_dates(before: str, afte
     [
         "2024年5月的账单", "第3期怎么还", "我三五天就还", "电话13812345678", "【姓名1】问的", "编号A12期",
         "几十期没差过", "过两天给你们弄", "征信上那一笔", "一百个不愿意", "工号8335号来电", "一直没钱", "千万别打",
-        "八成是骗子", "《第2号办法》",
+        "八成是骗子", "《第2号办法》", "9:30分到", "肆仟捌佰元伍角",
     ],
 )  # fmt: skip
 def test_years_ordinals_vague_counts_and_idioms_stay(text: str) -> None:
