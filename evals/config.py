@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -49,7 +49,7 @@ class EvalConfig(StrictModel):
     top_p: float = Field(1.0, gt=0, le=1)
     """Nucleus of the repeats; 1 samples from the whole distribution."""
 
-    wordings: tuple[int, ...] = (1, 2)
+    wordings: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2)
     """Paraphrases of the instruction (`Task.render` wordings) for the stability items, greedy."""
 
     perturb_text: bool = True

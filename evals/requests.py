@@ -41,6 +41,7 @@ class Requests(Sequence[Request]):
 
     def __init__(self, items: Sequence[Item], shots: Shots, config: EvalConfig, tasks: Tasks):
         self._items, self._shots, self._config, self._tasks = items, shots, config, tasks
+        self._worked: dict[tuple[str, int, str], tuple[Message, ...]] = {}
         prefixes: dict[tuple[object, ...], str] = {}
         entries: list[_Entry] = []
         for number, item in enumerate(items):
@@ -93,9 +94,20 @@ class Requests(Sequence[Request]):
     def _messages(self, item: Item, condition: str) -> tuple[Message, ...]:
         task, variant = self._tasks[item.task], _variant(item, condition)
         system, question = prompt(task, item.asked(condition), variant.wording)
-        worked = [message for example in self._shots.get(item.task, ()) for message in _worked(task, example, variant)]
         asked = Message(role=question.role, content=lay_out(question.content, variant.layout))
-        return (system, *worked, *variant.before, asked)
+        return (system, *self._worked_examples(task, variant), *variant.before, asked)
+
+    def _worked_examples(self, task: Task, variant: Variant) -> tuple[Message, ...]:
+        """The worked examples in the wording and layout of the question."""
+        alike = (task.id, variant.wording, variant.layout)
+        if alike not in self._worked:
+            messages: list[Message] = []
+            for example in self._shots.get(task.id, ()):
+                question = lay_out(task.render(example.fields, variant.wording), variant.layout)
+                messages.append(Message(role="user", content=question))
+                messages.append(Message(role="assistant", content=task.target(example.reference)))
+            self._worked[alike] = tuple(messages)
+        return self._worked[alike]
 
 
 def build_requests(items: Sequence[Item], shots: Shots, config: EvalConfig, tasks: Tasks) -> Requests:
@@ -133,9 +145,3 @@ def derived_seed(run: int, item: str, condition: str, repeat: int) -> int:
 
 def _variant(item: Item, condition: str) -> Variant:
     return item.variants.get(condition.removesuffix(OF_SAMPLED), _ITSELF)
-
-
-def _worked(task: Task, example: Example, variant: Variant) -> tuple[Message, Message]:
-    """A worked example in the wording and layout of the question."""
-    question = lay_out(task.render(example.fields, variant.wording), variant.layout)
-    return Message(role="user", content=question), Message(role="assistant", content=task.target(example.reference))

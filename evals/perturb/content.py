@@ -41,8 +41,8 @@ def _sounds(text: str, kind: Kind) -> str:
     """Syllables joined by spaces; each number as its value between #; a syllable said twice counts once (stutter)."""
     folded, spoken, behind = fold(text), [], 0
     for found in find_numbers(text):
-        spoken += [*_syllables(folded[behind : found.start], kind), f"#{found.value.replace(' ', '')}"]
-        behind = found.end
+        spoken += [*_syllables(folded[behind : found.start], kind), *(f"#{value}" for value in found.value.split())]
+        behind = found.unit_end
     spoken += _syllables(folded[behind:], kind)
     return _collapsed(_synonyms_as_one(_collapsed(" ".join(spoken))))
 

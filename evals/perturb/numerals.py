@@ -35,10 +35,14 @@ _DIGITS = "零一二三四五六七八九"
 
 
 class Number(NamedTuple):
-    """A number of a text: where it stands (offsets of the text), and its value with its unit, canonically."""
+    """A number of a text: where it stands (offsets of the text) and its unit ends, its value with its unit, canonically.
+
+    A date such as 2024-05-01 has three values, joined by spaces.
+    """
 
     start: int
     end: int
+    unit_end: int
     value: str
     match: re.Match[str]
 
@@ -53,7 +57,8 @@ def find_numbers(text: str) -> Iterator[Number]:
         behind = _UNIT_BEHIND.match(folded, match.end())
         if match["han"] in ("一", "两") and behind is None:
             continue
-        yield Number(match.start(), match.end(), _canonical(match, behind[1] if behind else ""), match)
+        value = _canonical(match, behind[1] if behind else "")
+        yield Number(match.start(), match.end(), behind.end() if behind else match.end(), value, match)
 
 
 def values(text: str) -> list[str]:

@@ -73,7 +73,7 @@ def untouchable(text: str, gold: Sequence[str]) -> list[bool]:
 
 def _spans(text: str, gold: Sequence[str]) -> Iterator[tuple[int, int]]:
     for found in find_numbers(text):
-        yield found.start, found.end + 2  # with its unit
+        yield found.start, found.unit_end
     for pattern in (NEGATION, QUANTITY, NAMES, _deciding()):
         yield from (match.span() for match in pattern.finditer(text))
     for personal in _session().find(text):

@@ -35,11 +35,24 @@ def test_a_change_of_meaning_is_caught(before: str, after: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("这期没还", "这期梅还", "negations"), ("最多缓一缓", "罪多缓一缓", "quantities"),
+        ("王先生来电", "汪先生来电", "names"),
+        ("我要投诉", "我要投素", "deciding words"), ("我叫王建国，来还款", "我叫王见国，来还款", "personal data"),
+        ("宽限3天", "宽限4天", "numbers"), ("厂子倒了", "铺子倒了", "words"),
+    ],
+)  # fmt: skip
+def test_what_only_sounds_the_same_is_caught_where_it_matters(before: str, after: str, reason: str) -> None:
+    assert said_the_same(before, after, "spoken") == reason
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         ("逾期3个月怎么办？", "您好，逾期三个月怎么办?"), ("我想延期。", "我想延期，您看。"),
         ("现在咋个还", "这会儿怎么还"), ("现在公司没钱", "嗯，线在公司没钱"), ("我就是没钱", "我我就就是没钱"),
-        ("利率15%，借15000元", "利率百分之十五，借1.5万元"),
+        ("利率15%，借15000元", "利率百分之十五，借1.5万元"), ("2024年5月1日入职", "2024-05-01入职"),
     ],
 )  # fmt: skip
 def test_the_same_in_other_words_passes(before: str, after: str) -> None:

@@ -66,6 +66,8 @@ def test_an_unknown_condition_is_named_with_the_known_ones() -> None:
     for wrong in (["optoin"], ["wording0"], ["context2"], ["register_rude"]):
         with pytest.raises(TianjingError, match=rf"no condition '{wrong[0]}'; families are alone, asr.*presets none"):
             parse(EvalConfig, {"conditions": wrong}, "eval.yaml")
+    with pytest.raises(TianjingError, match="wordings"):
+        parse(EvalConfig, {"wordings": [0]}, "eval.yaml")
     with pytest.raises(TianjingError, match="no condition 'aks'"):
         parse(EvalConfig, {"variant_repeats": ["aks"]}, "eval.yaml")
 

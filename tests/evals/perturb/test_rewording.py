@@ -5,9 +5,10 @@ import random
 import pytest
 
 from evals.perturb import rewording
-from evals.perturb.numerals import respell, values
+from evals.perturb.numerals import han, respell, values
 from evals.perturb.script import simplified, traditional
 from tests.evals.perturb.conftest import policy, triage
+from tianjing.text import number
 
 
 def ask(text: str, seed: int = 0) -> str:
@@ -60,6 +61,13 @@ def test_the_numerals_condition_knows_amounts_shares_and_dates(before: str, afte
 def test_years_ordinals_vague_counts_and_idioms_stay(text: str) -> None:
     assert respell(text, random.Random(1)) == text
     assert text in ask(text).replace(",", "，").replace("?", "？")
+
+
+def test_every_number_is_written_and_read_back() -> None:
+    for value in (*range(1, 3000, 7), 10_005, 15_000, 20_300, 110_000, 123_456, 20_000_000):
+        assert number(han(value)) == value
+        for text in (f"还{value}元", f"还{han(value)}元", f"宽限{value}天", f"利率{value / 100:g}%"):
+            assert values(respell(text, random.Random(value))) == values(text), text
 
 
 def test_a_turn_is_not_opened_twice_nor_closed_behind_a_particle() -> None:
