@@ -18,6 +18,7 @@ from tianjing.text import fold
 # Characters that a scanner takes for one another, each as the first of its pair.
 _LOOKALIKES = str.maketrans({char: min(pair) for pair in noise.OCR.items() for char in pair})
 _SILENT = re.compile(r"[^\w]|_")
+_STUTTER = re.compile(rf"([{noise.STUTTERS}])\1+")
 
 
 def same_content(before: str, after: str, kind: Kind) -> bool:
@@ -27,34 +28,25 @@ def same_content(before: str, after: str, kind: Kind) -> bool:
         return True
     for opening in _openings():
         for closing in _closings():
-            if heard == _joined(opening, told, closing):
+            if heard == " ".join(part for part in (opening, told, closing) if part):
                 return True
     return False
 
 
-def _joined(*parts: str) -> str:
-    return _collapsed(" ".join(part for part in parts if part))
-
-
 @functools.lru_cache(maxsize=4096)
 def _sounds(text: str, kind: Kind) -> str:
-    """Syllables joined by spaces; each number as its value between #; a syllable said twice counts once (stutter)."""
+    """Syllables joined by spaces; each number as its value between #, a stutter once."""
     folded, spoken, behind = fold(text), [], 0
     for found in find_numbers(text):
         spoken += [*_syllables(folded[behind : found.start], kind), *(f"#{value}" for value in found.value.split())]
         behind = found.unit_end
     spoken += _syllables(folded[behind:], kind)
-    return _collapsed(_synonyms_as_one(_collapsed(" ".join(spoken))))
+    return _synonyms_as_one(" ".join(spoken))
 
 
 def _syllables(text: str, kind: Kind) -> list[str]:
     plain = _SILENT.sub("", text.translate(_LOOKALIKES) if kind == "document" else text)
-    return [_syllable(char) for char in plain]
-
-
-def _collapsed(sounds: str) -> str:
-    said = sounds.split(" ")
-    return " ".join(sound for place, sound in enumerate(said) if place == 0 or sound != said[place - 1])
+    return [_syllable(char) for char in _STUTTER.sub(r"\1", plain)]
 
 
 @functools.lru_cache(maxsize=8192)
@@ -83,7 +75,7 @@ def _synonyms() -> tuple[re.Pattern[str], Mapping[str, str]]:
 
 
 def _spelt(word: str) -> str:
-    return _collapsed(" ".join(map(_syllable, word)))
+    return " ".join(map(_syllable, word))
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from evals.perturb.homophones import misheard
 from evals.perturb.protect import NEGATION
 
 FILLERS = ("嗯，", "呃，", "那个，", "就是，", "嗯那个，", "呃就是，")
-_STUTTERS = "我你这那就"
+STUTTERS = "我你这那就"
 _PAUSES = re.compile(r"[，。！？、；：,!?;:…～~]")
 # Without its mark a question must still read as one.
 _ASKS = re.compile(r"[吗么呢吧谁哪几啥咋怎]|什么|多少|何时|为何|行不|好不|能否|是否|有没有|([一-鿿])[不没]\1")
@@ -113,7 +113,7 @@ def _stutter(text: str, marks: list[str], fixed: Sequence[bool], rng: random.Ran
     places = [
         i
         for i, char in enumerate(text)
-        if char in _STUTTERS
+        if char in STUTTERS
         and not fixed[i]
         and marks[i] == char
         # 这个 is doubled as 这这个; 我们 and what repeats already are not.

@@ -23,7 +23,7 @@ _NUMBER = re.compile(
     rf"|(?P<han>{_HAN})"
     r"|(?P<vague>[几半俩仨]|多少|若干)"
 )
-_UNIT_BEHIND = re.compile(rf"\s?({UNIT})")
+_UNIT_BEHIND = re.compile(rf"[ \t]?({UNIT})")
 _DATE = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})[日号]")
 # Titles and placeholders. An ordinal, a code, a vague count (几十), the month of a year that is written in digits.
 _KEPT = re.compile(r"《[^》]*》|[【\[〔][^】\]〕]*[】\]〕]")
@@ -35,7 +35,7 @@ _DIGITS = "零一二三四五六七八九"
 
 
 class Number(NamedTuple):
-    """A number of a text: where it stands (offsets of the text) and its unit ends, its value with its unit, canonically.
+    """A number of a text: where it and its unit stand (offsets of the text), and its value with its unit, canonically.
 
     A date such as 2024-05-01 has three values, joined by spaces.
     """

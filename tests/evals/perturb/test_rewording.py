@@ -81,6 +81,7 @@ def test_a_turn_is_not_opened_twice_nor_closed_behind_a_particle() -> None:
 def test_a_register_changes_words_not_what_is_said() -> None:
     rng = random.Random(3)
     assert "咋" in rewording.in_register("现在怎么还啊", "_colloquial", "asked", rng)
+    assert "眼下没钱" in rewording.in_register("眼目前没钱还", "_colloquial", "spoken", rng), "not 眼眼下"
     assert "怎么还" in rewording.in_register("这笔咋个还", "_formal", "asked", rng)
     assert rewording.in_register("后面会咋个？", "_formal", "spoken", rng).endswith("会咋个？"), "会怎么 is no sentence"
 
