@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from evals.judge.config import JudgeConfig
 from evals.safety.config import SafetyConfig
 from tianjing.config import StrictModel
+
+# Named conditions of `EvalConfig.conditions`; docs/perturbations.md says what each is.
+PRESETS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "core": (
+        *("wording", "text", "register_colloquial", "numerals", "asr", "layout_width", "layout_markdown"),
+        *("option", "order1", "order_reversed", "distractor", "concurrent"),
+    ),
+    "full": (
+        *("wording", "text", "register", "numerals", "asr", "typo", "ocr", "traditional", "layout"),
+        *("option", "order", "distractor", "context2k", "fewer", "alone", "concurrent"),
+    ),
+}
+_CONTEXT = re.compile(r"context(\d+)k")
+# Beside the padding: the item itself, worked examples and the answer.
+_ROOM_TOKENS = 1000
 
 
 class EvalConfig(StrictModel):
@@ -33,11 +51,20 @@ class EvalConfig(StrictModel):
     top_p: float = Field(1.0, gt=0, le=1)
     """Nucleus of the repeats; 1 samples from the whole distribution."""
 
-    wordings: tuple[int, ...] = (1, 2)
+    wordings: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2)
     """Paraphrases of the instruction (`Task.render` wordings) for the stability items, greedy."""
 
     perturb_text: bool = True
     """Also ask with the customer's own words changed but not their meaning (politeness, filler, numerals)."""
+
+    conditions: Literal["none", "core", "full"] | tuple[str, ...] = "none"
+    """Further conditions for the stability items, greedy (docs/perturbations.md): a preset, or names. A family gives
+    all its members (`option`: every rotation and the reverse), or one is named (`option2`, `context4k`). `core` adds
+    about 10 requests to a stability item and `full` about 20, both K more to a question of K options."""
+
+    variant_repeats: tuple[str, ...] = ()
+    """Conditions (families or members, `text`, `wording1`, `asr`) that are also repeated at the temperature of the
+    repeats: what tells the effect of a wording from the noise of sampling (W − B). Each costs `repeats` requests."""
 
     shots: int = Field(2, ge=0)
     """Worked training examples that the base model is shown, with different answers; the tuned one gets none."""
@@ -80,6 +107,41 @@ class EvalConfig(StrictModel):
 
     judge: JudgeConfig | None = None
     """A model that judges stored answers afterwards (`tianjing eval judge`); None for none."""
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Conditions for the stability items beside the repeats, each once."""
+        named = PRESETS[self.conditions] if isinstance(self.conditions, str) else self.conditions
+        wordings = [f"wording{number}" for number in self.wordings]
+        return tuple(dict.fromkeys((*wordings, *(("text",) if self.perturb_text else ()), *named)))
+
+    def repeats_variant(self, condition: str) -> bool:
+        """Whether a variant is repeated at the temperature of the repeats, by its own name or its family's."""
+        from evals.perturb import family_of
+
+        return bool({condition, family_of(condition).name} & set(self.variant_repeats))
+
+    @model_validator(mode="after")
+    def _known_conditions(self) -> EvalConfig:
+        from evals.perturb import FAMILIES, family_of
+
+        named = self.conditions if isinstance(self.conditions, tuple) else ()
+        for name in (*named, *self.variant_repeats):
+            try:
+                family_of(name)
+            except KeyError:
+                known = ", ".join(sorted(family.name for family in FAMILIES))
+                raise ValueError(f"no condition '{name}'; families are {known}, presets none, core, full") from None
+        longest = max((int(found[1]) for name in self.varied if (found := _CONTEXT.fullmatch(name))), default=0)
+        if "context" in self.varied:
+            longest = max(longest, 2)
+        needed = longest * 1000 + _ROOM_TOKENS
+        if longest and self.max_model_len < needed:
+            raise ValueError(
+                f"context of {longest}k characters needs max_model_len of at least {needed} (it is "
+                f"{self.max_model_len}): longer prompts become errors; raise it, or leave the condition out"
+            )
+        return self
 
 
 class GatePolicy(StrictModel):

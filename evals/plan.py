@@ -5,44 +5,92 @@ Base sees the system prompt and worked training examples; tuned sees system prom
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from evals.config import EvalConfig
 from evals.errors import EvalError
-from evals.paraphrase import perturb
-from evals.records import GREEDY, SAMPLED, TEXT, WORDING, Item, Request, Variant
+from evals.perturb import Asked, vary
+from evals.records import Item
+from evals.requests import Shots, Tasks, build_requests, derived_seed
 from tianjing.order import order_key
-from tianjing.records import Example, Message
-from tianjing.tasks import TASKS, Fields, Reference, Task, prompt
+from tianjing.records import Example
+from tianjing.tasks import TASKS, Fields, Reference, Task
 
-Shots = Mapping[str, Sequence[Example]]
-Tasks = Mapping[str, Task]
+__all__ = [
+    "Shots",
+    "Tasks",
+    "add_control",
+    "answer_kind",
+    "build_requests",
+    "choose_items",
+    "choose_shots",
+    "control_score",
+    "derived_seed",
+    "dropped",
+]
+# Clauses of other items from which irrelevant material is drawn, and references for the wrong answers of the checks.
+_POOL, _REFERENCES = 2000, 200
 
 
 def choose_items(test: Sequence[Example], config: EvalConfig, tasks: Tasks) -> list[Item]:
     """Seeded choice per task, balanced over kinds of answer and spread over groups; tasks in order of name.
 
     Raises:
-        EvalError: there are no test rows, or one is of a task that this version does not know.
+        EvalError: there are no test rows, two have one id, or one is of an unknown task or has no right answer.
     """
     by_task: dict[str, list[Example]] = defaultdict(list)
-    for example in test:
-        if example.task not in tasks:
-            raise EvalError(
-                f"test row '{example.id}': unknown task '{example.task}'", f"known tasks: {', '.join(sorted(tasks))}"
-            )
+    seen: dict[str, int] = {}
+    for row, example in enumerate(test, 1):
+        _usable(example, row, seen, tasks)
         by_task[example.task].append(example)
     if not by_task:
         raise EvalError("the dataset has no test rows", "build it again with a held-out share above 0")
+    pool = _pool(test)
     items = []
     for task_id in sorted(by_task):
-        chosen = _balanced(by_task[task_id], config)
-        for number, example in enumerate(chosen):
-            items.append(_item(example, number < config.stability_items, config))
+        references = [row.reference for row in by_task[task_id][:_REFERENCES]]
+        for number, example in enumerate(_balanced(by_task[task_id], config)):
+            item = _item(example, number < config.stability_items)
+            items.append(_varied(item, tasks[task_id], references, pool, config) if item.stability else item)
     return items
+
+
+def _usable(example: Example, row: int, seen: dict[str, int], tasks: Tasks) -> None:
+    """Raises EvalError where a test row cannot be asked or scored; notes its id."""
+    where = f"test row {row}, '{example.id}'"
+    if example.id in seen:
+        raise EvalError(
+            f"{where}: test row {seen[example.id]} has the same id",
+            "give every row an id of its own: answers are kept by it",
+        )
+    seen[example.id] = row
+    task = tasks.get(example.task)
+    if task is None:
+        raise EvalError(f"{where}: unknown task '{example.task}'", f"known tasks: {', '.join(sorted(tasks))}")
+    try:
+        gold = task.target(example.reference) if example.reference else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvalError(
+            f"{where}: the reference of a {example.task} row lacks {error}", "mend the row, or leave it out"
+        ) from None
+    if gold is None or not gold.strip():
+        raise EvalError(
+            f"{where}: no right answer (its reference is empty)",
+            "an item without gold cannot be scored: fill the reference, or leave the row out",
+        )
+
+
+def _pool(test: Sequence[Example]) -> list[Mapping[str, str]]:
+    """Clauses of all items, each once."""
+    clauses: dict[str, Mapping[str, str]] = {}
+    for example in sorted(test, key=lambda row: row.id):
+        for clause in example.fields.get("clauses", ()):
+            clauses.setdefault(clause["label"], clause)
+            if len(clauses) >= _POOL:
+                return list(clauses.values())
+    return list(clauses.values())
 
 
 def choose_shots(train: Sequence[Example], config: EvalConfig) -> dict[str, list[Example]]:
@@ -63,29 +111,6 @@ def choose_shots(train: Sequence[Example], config: EvalConfig) -> dict[str, list
         alike = [row for row in pool if first_of_kind[answer_kind(row)] is not row]
         shots[task_id] = (different + alike)[: config.shots]
     return shots
-
-
-def build_requests(items: Sequence[Item], shots: Shots, config: EvalConfig, tasks: Tasks) -> list[Request]:
-    """Every request of one arm, in an order that keeps shared prefixes together, longest first.
-
-    Args:
-        shots: worked examples per task; empty for the tuned model.
-    """
-    requests = []
-    for item in items:
-        task = tasks[item.task]
-        examples = shots.get(item.task, ())
-        itself = Variant(check="unchanged")
-        requests.append(_request(task, item, GREEDY, itself, examples, config))
-        if not item.stability:
-            continue
-        for repeat in range(config.repeats):
-            requests.append(_request(task, item, SAMPLED, itself, examples, config, repeat))
-        for name, variant in item.variants.items():
-            requests.append(_request(task, item, name, variant, examples, config))
-    return sorted(
-        requests, key=lambda r: (r.task, r.prefix, -len(r.messages[-1].content), r.item, r.condition, r.repeat)
-    )
 
 
 def answer_kind(example: Example) -> str:
@@ -130,21 +155,16 @@ def add_control(items: Sequence[Item], train: Sequence[Example], config: EvalCon
     return scored
 
 
-def derived_seed(run: int, item: str, condition: str, repeat: int) -> int:
-    """A sampling seed of its own for every request, in [0, 2^31): equal seeds would make repeats copies."""
-    digest = hashlib.sha256(f"{run}|{item}|{condition}|{repeat}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
+def dropped(items: Sequence[Item]) -> dict[str, dict[str, int]]:
+    """By condition, how many stability items are not asked under it, and why."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in items:
+        for condition, reason in item.dropped.items():
+            counts[condition][reason] += 1
+    return {condition: dict(counts[condition].most_common()) for condition in sorted(counts)}
 
 
-def _item(example: Example, stability: bool, config: EvalConfig) -> Item:
-    variants = {}
-    if stability:
-        for wording in config.wordings:
-            variants[f"{WORDING}{wording}"] = Variant(wording=wording, check="the input is untouched")
-        if config.perturb_text:
-            changed = perturb(example.task, example.fields, random.Random(f"{config.seed}/text/{example.id}"))
-            if changed is not None:
-                variants[TEXT] = Variant(fields=changed, check="numbers, negations and names are the same")
+def _item(example: Example, stability: bool) -> Item:
     return Item(
         id=example.id,
         task=example.task,
@@ -153,8 +173,16 @@ def _item(example: Example, stability: bool, config: EvalConfig) -> Item:
         stability=stability,
         fields=example.fields,
         reference=example.reference,
-        variants=variants,
     )
+
+
+def _varied(
+    item: Item, task: Task, references: Sequence[Reference], pool: Sequence[Mapping[str, str]], config: EvalConfig
+) -> Item:
+    """The item with the variants of the plan; a variant depends on the item and the seed alone."""
+    asked = Asked(task, item.fields, item.reference, pool)
+    variants, reasons = vary(asked, config.varied, f"{config.seed}/{item.id}", references)
+    return item.model_copy(update={"variants": variants, "dropped": reasons})
 
 
 def _balanced(rows: Sequence[Example], config: EvalConfig) -> list[Example]:
@@ -180,32 +208,3 @@ def _balanced(rows: Sequence[Example], config: EvalConfig) -> list[Example]:
         if len(chosen) == before:
             cap += 1  # every group is at the cap: take one more from each rather than measure on fewer items
     return chosen
-
-
-def _request(
-    task: Task,
-    item: Item,
-    condition: str,
-    variant: Variant,
-    examples: Sequence[Example],
-    config: EvalConfig,
-    repeat: int = 0,
-) -> Request:
-    wording = variant.wording
-    system, question = prompt(task, item.asked(condition), wording)
-    worked: list[Message] = []
-    for example in examples:
-        worked.append(Message(role="user", content=task.render(example.fields, wording)))
-        worked.append(Message(role="assistant", content=task.target(example.reference)))
-    sampled = condition == SAMPLED
-    return Request(
-        item=item.id,
-        task=item.task,
-        condition=condition,
-        repeat=repeat,
-        messages=(system, *worked, *variant.before, question),
-        max_tokens=task.max_tokens,
-        temperature=config.temperature if sampled else 0.0,
-        top_p=config.top_p if sampled else 1.0,
-        seed=derived_seed(config.seed, item.id, condition, repeat),
-    )

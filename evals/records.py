@@ -28,6 +28,10 @@ class Variant(StrictModel):
     """Which wording of the instruction, see `Task.render`."""
     before: tuple[Message, ...] = ()
     """Turns between the system message and the question."""
+    layout: str = ""
+    """Layout of the user message, see `evals.perturb.layout`; "" for the task's own."""
+    concurrency: int | None = None
+    """Requests that must be in flight together with it; None leaves it to the runner."""
     check: str
     """The check that showed that the right answer is still the same."""
 
@@ -47,6 +51,8 @@ class Item(StrictModel):
     reference: dict[str, Any]
     variants: dict[str, Variant] = {}
     """The other conditions under which it is asked, by their names."""
+    dropped: dict[str, str] = {}
+    """Conditions of the plan under which it is not asked, and why: they do not apply, or which check failed."""
     control: float = 0.0
     """Mean score of the format-only control on this item."""
 
@@ -69,6 +75,8 @@ class Request:
     temperature: float
     top_p: float
     seed: int
+    concurrency: int | None = None
+    """Requests of its condition that must be in flight together; None leaves it to the runner."""
 
     @property
     def prompt_digest(self) -> str:
@@ -91,6 +99,7 @@ class Request:
             self.temperature,
             self.top_p,
             self.seed,
+            self.concurrency,
         ]
         return sha256_bytes(canonical_json(identity).encode())
 

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.material import read_material, task_table
-from evals.plan import Shots, add_control, build_requests, choose_items, choose_shots
+from evals.plan import Shots, add_control, build_requests, choose_items, choose_shots, dropped
 from evals.progress import ArmProgress
 from evals.records import ARMS, Arm, Attempt, Item, RawAttempt, Request
+from evals.requests import planned
 from evals.runner import load_attempts, pending, require_different_repeats, run_requests
 from evals.safety.probes import add_probes
 from evals.scoring import score_all
@@ -65,6 +66,9 @@ def evaluate(dataset: Path, base: Path, tuned: Path, out: Path, config: EvalConf
         tasks = material.tasks
         _say("choosing items and scoring the format-only control")
         items = add_control(choose_items(material.test, config, tasks), material.train, config, tasks)
+        counts = planned(items, config)
+        kinds = ", ".join(f"{name} {count}" for name, count in counts.items())
+        _say(f"{len(items)} items, {sum(counts.values())} requests to each arm: {kinds}")
         learnt = {example.group for example in material.train}
         shots: dict[Arm, Shots] = {"base": choose_shots(material.train, config), "tuned": {}}
         scratch = out.parent / ".work" / out.name
@@ -75,6 +79,7 @@ def evaluate(dataset: Path, base: Path, tuned: Path, out: Path, config: EvalConf
             "config": parameters,
             "machine": compute().model_dump(mode="json"),
             "shared_groups": len({item.group for item in items} & learnt),
+            "dropped": dropped(items),
             "shots": {task: [row.id for row in rows] for task, rows in sorted(shots["base"].items())},
             "arms": {},
         }

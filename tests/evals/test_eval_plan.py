@@ -8,8 +8,9 @@ import pytest
 
 from evals.config import EvalConfig
 from evals.errors import EvalError
-from evals.plan import add_control, answer_kind, build_requests, choose_items, choose_shots
+from evals.plan import add_control, answer_kind, build_requests, choose_items, choose_shots, dropped
 from evals.records import GREEDY, SAMPLED, TEXT
+from evals.requests import conditions, planned
 from tianjing.records import Example
 from tianjing.tasks import TASKS, prompt
 
@@ -97,6 +98,50 @@ def test_requests_with_one_prefix_stand_together(examples: Examples, config: Eva
     assert changes == len(set(prefixes)) - 1
 
 
+def test_requests_are_rendered_on_access_and_equal_each_time(examples: Examples, config: EvalConfig) -> None:
+    items = choose_items(examples("test", 40), config, TASKS)
+    requests = build_requests(items, choose_shots(examples("train", 24), config), config, TASKS)
+    assert list(requests) == [requests[number] for number in range(len(requests))] == requests[:]
+    assert list(requests) == list(build_requests(items[::-1], requests._shots, config, TASKS))
+    longest = [len(r.messages[-1].content) for r in requests if r.task == "policy_qa" and r.condition == GREEDY]
+    assert longest == sorted(longest, reverse=True), "the longest prompts come first within a prefix"
+
+
+def test_a_variant_is_repeated_where_asked_and_a_concurrency_is_the_greedy_prompt(
+    examples: Examples, config: EvalConfig
+) -> None:
+    config = config.model_copy(
+        update={"conditions": ("concurrent8", "asr", "layout_markdown"), "variant_repeats": ("wording1", "asr")}
+    )
+    items = choose_items(examples("test", 40), config, TASKS)
+    requests = build_requests(items, {}, config, TASKS)
+    stable = next(item for item in items if item.stability and "asr" in item.variants)
+    by = {(r.condition, r.repeat): r for r in requests if r.item == stable.id}
+    repeated = [by["asr/sampled", repeat] for repeat in range(config.repeats)]
+    assert {r.temperature for r in repeated} == {config.temperature} and len({r.seed for r in repeated}) == 4
+    assert {r.messages for r in repeated} == {by["asr", 0].messages} != {by[GREEDY, 0].messages}
+    assert ("wording1/sampled", 3) in by and ("wording2/sampled", 0) not in by and ("text/sampled", 0) not in by
+    alone, crowded = by[GREEDY, 0], by["concurrent8", 0]
+    assert crowded.concurrency == 8 and alone.concurrency is None
+    assert (alone.messages, alone.seed, alone.temperature) == (crowded.messages, crowded.seed, crowded.temperature)
+    assert alone.key("m") != crowded.key("m")
+    plain, marked = by[GREEDY, 0].messages[-1].content, by["layout_markdown", 0].messages[-1].content
+    assert marked != plain and "**" in marked
+    assert len(requests) == sum(repeats for item in items for _, repeats in conditions(item, config))
+
+
+def test_why_an_item_is_not_asked_under_a_condition_is_counted(examples: Examples, config: EvalConfig) -> None:
+    config = config.model_copy(update={"conditions": ("option", "order1", "alone")})
+    items = choose_items(examples("test", 40), config, TASKS)
+    counts = dropped(items)
+    assert planned(items, config) == {"greedy": 72, "sampled": 72, "wording": 36, "text": 18, "order": 12, "alone": 10}
+    stable = [item for item in items if item.stability]
+    assert counts["option"] == {"does not apply": len(stable)}, "no task here has options"
+    assert counts["order1"] == {"does not apply": config.stability_items}, "next_reply lists nothing"
+    for item in stable:
+        assert item.variants.keys() | item.dropped.keys() == {"wording1", "wording2", TEXT, "option", "order1", "alone"}
+
+
 def test_a_key_tells_models_prompts_and_repeats_apart(examples: Examples, config: EvalConfig) -> None:
     requests = build_requests(choose_items(examples("test", 40), config, TASKS), {}, config, TASKS)
     keys = {request.key("one") for request in requests} | {request.key("other") for request in requests}
@@ -115,7 +160,15 @@ def test_unknown_task_and_empty_test_split_are_clear_errors(examples: Examples, 
     with pytest.raises(EvalError, match="no test rows"):
         choose_items([], config, TASKS)
     odd = examples("test", 1)[0].model_copy(update={"task": "poetry"})
-    with pytest.raises(EvalError, match="unknown task 'poetry'"):
+    with pytest.raises(EvalError, match=r"test row 1, .*: unknown task 'poetry'"):
         choose_items([odd], config, TASKS)
+    twice = [*examples("test", 2), examples("test", 1)[0]]
+    with pytest.raises(EvalError, match="test row 7, 'policy_qa-test-000': test row 1 has the same id"):
+        choose_items(twice, config, TASKS)
+    rows = examples("test", 2)
+    with pytest.raises(EvalError, match="test row 2, 'policy_qa-test-001': no right answer"):
+        choose_items([rows[0], rows[1].model_copy(update={"reference": {}})], config, TASKS)
+    with pytest.raises(EvalError, match=r"test row 1, 'policy_qa-test-000': the reference .* lacks 'clause_id'"):
+        choose_items([rows[0].model_copy(update={"reference": {"quote": "客户"}})], config, TASKS)
     with pytest.raises(EvalError, match="no training rows"):
         add_control(choose_items(examples("test", 4), config, TASKS), [], config, TASKS)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tianjing.tasks.base import Fields, Reading, Reference
+from tianjing.text import arabic
 
 NO_BASIS = "无依据"
 
@@ -18,6 +19,8 @@ _WORDINGS = (
     "客户咨询：{question}\n可用的条款有：\n{clauses}",
 )
 _NUMBER = re.compile(r"\d+(?:\.\d+)?%?")
+# The number of a clause or of an entry of a list claims nothing.
+_MARKER = re.compile(r"[\[【(（]\s*\d{1,2}\s*[\]】)）]|(?:^|(?<=[\n。；;]))\s*\d{1,2}(?:[、．)）]|\.(?!\d))")
 _BRACKET = re.compile(r"[\[【(（]\s*(\d{1,2})\s*[\]】)）]")
 _ARTICLE = re.compile(r"第[零〇一二三四五六七八九十百千\d]+条(?:之[一二三四五六七八九十])?")
 # How an answer that corrects its question begins.
@@ -61,7 +64,7 @@ class PolicyQA:
     def read(self, text: str, fields: Fields) -> Reading:
         """Accepts the label, an article number that only one clause has, [n], or a unique quotation."""
         folded = _fold(text)
-        numbers = sorted(set(_NUMBER.findall(folded)))
+        numbers = sorted(set(_NUMBER.findall(_fold(_MARKER.sub("", text)))))
         clauses = fields["clauses"]
 
         def reading(clause_id: str | None, rule: str) -> Reading:
@@ -99,9 +102,10 @@ class PolicyQA:
         if not reading.answer:
             return 1.0
         clause = next(c for c in fields["clauses"] if c["id"] == reading.answer)
-        known = set(_NUMBER.findall(_fold(clause["label"] + clause["text"] + fields["question"])))
-        markers = {str(number) for number in range(1, len(fields["clauses"]) + 1)}
-        return float(all(number in known or number in markers for number in reading.details["numbers"]))
+        shown = clause["label"] + clause["text"] + fields["question"]
+        # 三个月 of the clause may be answered as 3个月.
+        known = {number for spelling in (shown, arabic(shown)) for number in _NUMBER.findall(_fold(spelling))}
+        return float(known.issuperset(reading.details["numbers"]))
 
     def format_only(self, fields: Fields, references: Sequence[Reference], rng: random.Random) -> str:
         clause: dict[str, Any] = rng.choice(list(fields["clauses"]))
