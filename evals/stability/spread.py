@@ -1,0 +1,145 @@
+"""The worst case and the spread over conditions: a grid of items by conditions, each with a success in [0, 1].
+
+Shapes: N items, V conditions. V is fixed and part of the figure: a worst of ten is lower than a worst of three.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from evals.stats import Array, Clusters, Interval, cluster_bootstrap, relative_loss
+
+Better = Literal["higher", "lower"]
+_CELLS = 4_000_000
+
+
+def instance_worst_case(scores_NV: Array, better: Better = "higher") -> Array:
+    """(N,) each item's worst score over its conditions, the original among them (HELM, arXiv 2211.09110).
+
+    For a metric where lower is better the worst is the largest. Of means over repeats it is biased towards the worse:
+    use `all_conditions_success` there.
+    """
+    grid = np.asarray(scores_NV, dtype=float)
+    return np.asarray(grid.min(axis=1) if better == "higher" else grid.max(axis=1))
+
+
+def all_conditions_success(success_NV: Array) -> Array:
+    """(N,) Π_v c_iv / n_iv: the chance that the item is right under every condition, one run each.
+
+    Unbiased, since the conditions are independent draws.
+    """
+    return np.asarray(np.prod(np.asarray(success_NV, dtype=float), axis=1))
+
+
+@dataclass(frozen=True)
+class WorstPrompt:
+    """Worst condition and range, beside what V conditions without any effect would read.
+
+    Attributes:
+        conditions: V.
+        worst: min over conditions of the mean score, biased downward by having been chosen as the worst.
+        range: max − min of the condition means, biased upward.
+        null_worst, null_range: their means when condition labels are permuted within items.
+        p_worst, p_range: share of permutations at least as extreme, (1 + hits) / (1 + draws).
+        crossfit_worst: mean score, on the clusters not used to choose it, of the condition that is worst on the others.
+        crossfit_gap: (N,) each item's mean over conditions minus its score under the condition chosen without it. Its
+            mean estimates the loss under the worst condition without the bias of the choice, 0 without an effect.
+    """
+
+    conditions: int
+    worst: float
+    range: float
+    null_worst: float
+    null_range: float
+    p_worst: float
+    p_range: float
+    crossfit_worst: float
+    crossfit_gap: Array
+
+
+def worst_prompt(
+    scores_NV: Array, groups: Sequence[Hashable] | Clusters, draws: int = 1000, seed: int = 0
+) -> WorstPrompt:
+    """Worst-prompt accuracy and accuracy range (SCORE, arXiv 2503.00137) with permutation null and cross-fitted value.
+
+    Halves of the clusters are drawn 20 times; in each, the worst condition of one half is scored on the other, both
+    ways round.
+    """
+    grid = np.asarray(scores_NV, dtype=float)
+    n, v = grid.shape
+    clusters = groups if isinstance(groups, Clusters) else Clusters.of(groups)
+    means = grid.mean(axis=0)
+    worst, spread = float(means.min()), float(np.ptp(means))
+    rng = np.random.default_rng(seed)
+    null_worst, null_spread = np.empty(draws), np.empty(draws)
+    step = max(1, _CELLS // grid.size)
+    for start in range(0, draws, step):
+        size = min(step, draws - start)
+        shuffled = rng.permuted(np.broadcast_to(grid, (size, n, v)), axis=2).mean(axis=1)
+        null_worst[start : start + size] = shuffled.min(axis=1)
+        null_spread[start : start + size] = np.ptp(shuffled, axis=1)
+    chosen = _crossfitted(grid, clusters, rng)
+    return WorstPrompt(
+        conditions=v,
+        worst=worst,
+        range=spread,
+        null_worst=float(null_worst.mean()),
+        null_range=float(null_spread.mean()),
+        p_worst=(1 + int(np.sum(null_worst <= worst + 1e-12))) / (1 + draws),
+        p_range=(1 + int(np.sum(null_spread >= spread - 1e-12))) / (1 + draws),
+        crossfit_worst=float(chosen.mean()),
+        crossfit_gap=grid.mean(axis=1) - chosen,
+    )
+
+
+@dataclass(frozen=True)
+class PromptSpread:
+    """Mizrahi et al., arXiv 2401.00595: AvgP, MaxP, saturation 1 − (MaxP − AvgP), and CPS = Sat · MaxP."""
+
+    average: float
+    maximum: float
+    saturation: float
+    combined: float
+
+
+def prompt_spread(condition_means: Sequence[float]) -> PromptSpread:
+    """Multi-prompt means of a model over the means of its conditions."""
+    average, maximum = sum(condition_means) / len(condition_means), max(condition_means)
+    saturation = 1 - (maximum - average)
+    return PromptSpread(average, maximum, saturation, saturation * maximum)
+
+
+def performance_drop_rate(
+    perturbed: Sequence[float],
+    original: Sequence[float],
+    groups: Sequence[Hashable] | Clusters,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """1 − Σ perturbed_i / Σ original_i over the same items (PromptRobust), with a joint cluster bootstrap.
+
+    A ratio of paired sums, never a mean of ratios. NaN when the original scores sum to 0; negative when the perturbed
+    condition does better.
+    """
+    if not len(perturbed):
+        return Interval(math.nan, math.nan, math.nan, math.nan, 0, 0)
+    return cluster_bootstrap(relative_loss, [perturbed, original], groups, draws, seed, confidence)
+
+
+def _crossfitted(grid: Array, clusters: Clusters, rng: np.random.Generator, halvings: int = 20) -> Array:
+    """(N,) each item's score under the condition that is worst on the half of the clusters it is not in."""
+    n, _ = grid.shape
+    if clusters.count < 2:
+        return np.full(n, math.nan)
+    chosen = np.zeros(n)
+    for _ in range(halvings):
+        side = rng.permutation(clusters.count)[clusters.index] < clusters.count // 2
+        for half in (side, ~side):
+            chosen[half] += grid[half, int(np.argmin(grid[~half].mean(axis=0)))]
+    return chosen / halvings
