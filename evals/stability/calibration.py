@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from evals.stability.agreement import Answer
 from evals.stats import Array
@@ -72,7 +72,7 @@ class CurvePoint:
     n: int
 
 
-def reliability_curve(confidence: Array, correct: Array, bins: int = ECE_BINS) -> list[CurvePoint]:
+def reliability_curve(confidence: Array, correct: ArrayLike, bins: int = ECE_BINS) -> list[CurvePoint]:
     """Equal-mass bins of confidence; items of one confidence are never split, for their order is arbitrary."""
     edges, order = _bins(np.asarray(confidence, dtype=float), bins)
     conf, hits = np.asarray(confidence, dtype=float)[order], np.asarray(correct, dtype=float)[order]
@@ -82,7 +82,7 @@ def reliability_curve(confidence: Array, correct: Array, bins: int = ECE_BINS) -
     ]
 
 
-def ece(confidence: Array, correct: Array, bins: int = ECE_BINS) -> float:
+def ece(confidence: Array, correct: ArrayLike, bins: int = ECE_BINS) -> float:
     """Expected calibration error Σ_b (n_b/N) |acc_b − conf_b| over equal-mass bins; NaN without items.
 
     Never 0 in a finite sample, however well calibrated: read it beside its null (`ece_excess`).
@@ -95,7 +95,7 @@ def ece(confidence: Array, correct: Array, bins: int = ECE_BINS) -> float:
 
 
 def ece_excess(
-    confidence: Array, correct: Array, bins: int = ECE_BINS, draws: int = 1000, seed: int = 0
+    confidence: Array, correct: ArrayLike, bins: int = ECE_BINS, draws: int = 1000, seed: int = 0
 ) -> tuple[float, float, float]:
     """ECE minus its mean under perfect calibration, that mean, and the p-value of the ECE against it.
 
@@ -115,7 +115,7 @@ def ece_excess(
     return seen - expected, expected, (1 + int(np.sum(null >= seen - 1e-12))) / (1 + draws)
 
 
-def coverage_accuracy_area(confidence: Array, correct: Array) -> float:
+def coverage_accuracy_area(confidence: Array, correct: ArrayLike) -> float:
     """Area under accuracy of the n most confident items over coverage n/N, n = 1 … N (selective prediction, as HELM).
 
     Items of one confidence enter together, each coverage within them with the accuracy expected of a random order.

@@ -24,7 +24,7 @@ _CELLS = 4_000_000  # weights held at once, so that memory stays flat whatever B
 
 def cluster_bootstrap(
     statistic: Statistic,
-    columns: Sequence[Sequence[float]] | Array,
+    columns: Sequence[Sequence[float] | Array] | Array,
     groups: Sequence[Hashable] | Clusters,
     draws: int = 2000,
     seed: int = 0,

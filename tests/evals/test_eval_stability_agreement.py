@@ -33,7 +33,7 @@ def test_g_pass_counts_the_subsets_with_enough_right_runs(c: int, n: int, k: int
     if c > n or k > n:
         return
     subsets = list(combinations([1] * c + [0] * (n - c), k))
-    enough = [sum(subset) >= max(1, tau * k) for subset in subsets]
+    enough = [sum(subset) >= max(Fraction(1), tau * k) for subset in subsets]
     assert math.isclose(g_pass_at_k(c, n, k, tau), sum(enough) / len(subsets))
     strict = [i for i in range(1, k + 1) if i > math.ceil(k / 2)]
     expected = 2 / k * sum(sum(sum(subset) >= i for subset in subsets) / len(subsets) for i in strict)
