@@ -13,6 +13,7 @@ from evals.stability.agreement import (
     majority,
     pairwise_agreement,
     tar_at_k,
+    vote_confidence,
     within_between,
 )
 from evals.stability.calibration import (
@@ -93,6 +94,7 @@ __all__ = [
     "tar_at_k",
     "undo_permutation",
     "vote_brier",
+    "vote_confidence",
     "within_between",
     "worst_prompt",
 ]

@@ -76,6 +76,18 @@ def maj_gain(answers: Sequence[Answer], right: Sequence[bool]) -> float:
     return _vote_success(answers, right) - mean([float(hit) for hit in right])
 
 
+def vote_confidence(answers: Sequence[Answer], right: Sequence[bool]) -> tuple[float, float]:
+    """Confidence by vote share: the share of runs that gave the majority's answer, and how far that answer is right.
+
+    A tie counts with the mean over the tied answers. No readable answer has confidence 0. NaN without runs.
+    """
+    if not answers:
+        return math.nan, math.nan
+    winners = majority(answers)
+    share = sum(answer == winners[0] for answer in answers) / len(answers) if winners else 0.0
+    return share, _vote_success(answers, right)
+
+
 def krippendorff_alpha(units: Sequence[Sequence[Answer]]) -> float:
     """Krippendorff's α for nominal answers: 1 − D_o / D_e over units (items) rated by several runs.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -47,6 +47,7 @@ class WorstPrompt:
         null_worst, null_range: their means when condition labels are permuted within items.
         p_worst, p_range: share of permutations at least as extreme, (1 + hits) / (1 + draws).
         crossfit_worst: mean score, on the clusters not used to choose it, of the condition that is worst on the others.
+        crossfit_range: the same for the best minus the worst condition, both chosen on the others.
         crossfit_gap: (N,) each item's mean over conditions minus its score under the condition chosen without it. Its
             mean estimates the loss under the worst condition without the bias of the choice, 0 without an effect.
     """
@@ -59,6 +60,7 @@ class WorstPrompt:
     p_worst: float
     p_range: float
     crossfit_worst: float
+    crossfit_range: float
     crossfit_gap: Array
 
 
@@ -77,13 +79,17 @@ def worst_prompt(
     worst, spread = float(means.min()), float(np.ptp(means))
     rng = np.random.default_rng(seed)
     null_worst, null_spread = np.empty(draws), np.empty(draws)
-    step = max(1, _CELLS // grid.size)
+    # Where an item scores the same under all conditions, relabelling them changes nothing.
+    varied = grid[np.ptp(grid, axis=1) > 0]
+    constant = grid.sum(axis=0) - varied.sum(axis=0)
+    step = max(1, _CELLS // max(1, varied.size))
     for start in range(0, draws, step):
         size = min(step, draws - start)
-        shuffled = rng.permuted(np.broadcast_to(grid, (size, n, v)), axis=2).mean(axis=1)
+        shuffled = rng.permuted(np.broadcast_to(varied, (size, *varied.shape)), axis=2).sum(axis=1)
+        shuffled = (shuffled + constant) / n
         null_worst[start : start + size] = shuffled.min(axis=1)
         null_spread[start : start + size] = np.ptp(shuffled, axis=1)
-    chosen = _crossfitted(grid, clusters, rng)
+    lowest, highest = _crossfitted(grid, clusters, rng)
     return WorstPrompt(
         conditions=v,
         worst=worst,
@@ -92,8 +98,9 @@ def worst_prompt(
         null_range=float(null_spread.mean()),
         p_worst=(1 + int(np.sum(null_worst <= worst + 1e-12))) / (1 + draws),
         p_range=(1 + int(np.sum(null_spread >= spread - 1e-12))) / (1 + draws),
-        crossfit_worst=float(chosen.mean()),
-        crossfit_gap=grid.mean(axis=1) - chosen,
+        crossfit_worst=float(lowest.mean()),
+        crossfit_range=float((highest - lowest).mean()),
+        crossfit_gap=grid.mean(axis=1) - lowest,
     )
 
 
@@ -127,19 +134,25 @@ def performance_drop_rate(
     A ratio of paired sums, never a mean of ratios. NaN when the original scores sum to 0; negative when the perturbed
     condition does better.
     """
-    if not len(perturbed):
+    clusters = groups if isinstance(groups, Clusters) else Clusters.of(groups)
+    if not clusters.count:
         return Interval(math.nan, math.nan, math.nan, math.nan, 0, 0)
-    return cluster_bootstrap(relative_loss, [perturbed, original], groups, draws, seed, confidence)
+    # Of sums the clusters' sums are all that matters.
+    sums = [clusters.sums(perturbed), clusters.sums(original)]
+    found = cluster_bootstrap(relative_loss, sums, range(clusters.count), draws, seed, confidence)
+    return replace(found, n=len(clusters.index))
 
 
-def _crossfitted(grid: Array, clusters: Clusters, rng: np.random.Generator, halvings: int = 20) -> Array:
-    """(N,) each item's score under the condition that is worst on the half of the clusters it is not in."""
+def _crossfitted(grid: Array, clusters: Clusters, rng: np.random.Generator, halvings: int = 20) -> tuple[Array, Array]:
+    """(N,) each item's score under the conditions that are worst and best on the half of the clusters it is not in."""
     n, _ = grid.shape
     if clusters.count < 2:
-        return np.full(n, math.nan)
-    chosen = np.zeros(n)
+        return np.full(n, math.nan), np.full(n, math.nan)
+    lowest, highest = np.zeros(n), np.zeros(n)
     for _ in range(halvings):
         side = rng.permutation(clusters.count)[clusters.index] < clusters.count // 2
         for half in (side, ~side):
-            chosen[half] += grid[half, int(np.argmin(grid[~half].mean(axis=0)))]
-    return chosen / halvings
+            means = grid[~half].mean(axis=0)
+            lowest[half] += grid[half, int(np.argmin(means))]
+            highest[half] += grid[half, int(np.argmax(means))]
+    return lowest / halvings, highest / halvings

@@ -48,10 +48,7 @@ def cluster_bootstrap(
     rng = np.random.default_rng(seed)
     step = max(1, _CELLS // n)
     values = np.concatenate(
-        [
-            statistic(data, rng.multinomial(count, np.full(count, 1 / count), size).astype(float)[:, clusters.index])
-            for size in _chunks(draws, step)
-        ]
+        [statistic(data, _resamples(rng, count, size)[:, clusters.index]) for size in _chunks(draws, step)]
     )
     values = values[~np.isnan(values)]
     if values.size < 2:
@@ -82,6 +79,12 @@ def relative_loss(columns: Array, weights: Array) -> Array:
 
 def _chunks(total: int, step: int) -> list[int]:
     return [min(step, total - start) for start in range(0, total, step)]
+
+
+def _resamples(rng: np.random.Generator, count: int, size: int) -> Array:
+    """(size, G) how often each of G clusters is drawn in G draws with replacement. Counted, for speed, in one go."""
+    drawn = rng.integers(0, count, (size, count)) + count * np.arange(size)[:, None]
+    return np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(float)
 
 
 def _jackknife(statistic: Statistic, data: Array, clusters: Clusters, step: int) -> Array:

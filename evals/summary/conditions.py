@@ -43,6 +43,7 @@ def conditions_table(arm: Runs, config: EvalConfig) -> tuple[Json, list[Column]]
             row |= {"flips": rate.estimate, "flips_interval": bounds_of(rate)}
             if is_variant(name):
                 columns.append(changed)
+        if name != original and not name.startswith(CONCURRENT):
             before = [stability.mean([run.score for run in arm.of(item, original)]) for item in asked]
             clusters = [item.group for item in asked]
             drop = stability.performance_drop_rate(
@@ -185,6 +186,7 @@ def _spread(chosen: Sequence[Item], arm: Runs, config: EvalConfig) -> tuple[Json
             "range": worst.range,
             "range_null": worst.null_range,
             "range_p": worst.p_range,
+            "range_crossfit": worst.crossfit_range,
             "AvgP": means.average,
             "MaxP": means.maximum,
             "Sat": means.saturation,

@@ -6,17 +6,18 @@ The confidence of the calibration figures is the vote share: how many of the rep
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from evals import stability, stats
 from evals.config import EvalConfig
+from evals.measures import Measure
 from evals.records import SAMPLED, Attempt, Item
 from evals.scoring import ERROR
-from evals.stats import Clusters
-from evals.summary.columns import SIGNED, Column, bounds_of
+from evals.stats import Array, Clusters
+from evals.summary.columns import SIGNED, Column, bounds_of, estimate
 from evals.summary.index import Runs
 
 Json = dict[str, Any]
@@ -33,6 +34,39 @@ def repeats_profile(chosen: Sequence[Item], arm: Runs, config: EvalConfig) -> tu
     agreement, agreement_columns = _agreement(ids, runs, answers, right, config)
     doubt, doubt_columns = _doubt(ids, answers, right, config)
     return {**passes, **agreement, **doubt}, pass_columns + agreement_columns + doubt_columns
+
+
+def pass_ratio_measure(
+    columns: Mapping[str, Mapping[str, Column]], groups: Mapping[str, str], task: str, config: EvalConfig
+) -> Measure | None:
+    """pass^k / pass^1 at k = repeats, a ratio of means; None where nothing was repeated."""
+    last, first = columns.get(f"pass^{config.repeats}", {}), columns.get("pass^1", {})
+    if not last:
+        return None
+    pairs = {arm: np.asarray([list(last[arm].values.values()), list(first[arm].values.values())]) for arm in last}
+    ids = list(next(iter(last.values())).values)
+    clusters = Clusters.of([groups[item] for item in ids])
+    found = {
+        arm: stats.share_of_sum_interval(pair[0], pair[1], clusters, config.confidence) for arm, pair in pairs.items()
+    }
+    difference = None
+    if len(pairs) == 2:
+        sums = [clusters.sums(row) for arm in ("tuned", "base") for row in pairs[arm]]
+        settings = (config.bootstrap, config.seed, config.confidence)
+        difference = estimate(stats.cluster_bootstrap(_ratio_gap, sums, range(clusters.count), *settings))
+    return Measure(
+        name="pass_ratio",
+        task=task,
+        arms={arm: estimate(one) for arm, one in found.items()},
+        difference=difference,
+        n=len(ids),
+        groups=clusters.count,
+        note=f"pass^{config.repeats} / pass^1: how much of the success survives {config.repeats} runs in a row",
+    )
+
+
+def _ratio_gap(columns: Array, weights: Array) -> Array:
+    return stats.ratio_of_means(columns[:2], weights) - stats.ratio_of_means(columns[2:], weights)
 
 
 def _passes(
@@ -137,14 +171,8 @@ def _doubt(
 
 
 def _calibration(answers: Sequence[Sequence[str | None]], right: Sequence[Sequence[bool]], config: EvalConfig) -> Json:
-    confidence, correct = [], []
-    for row, hits in zip(answers, right, strict=True):
-        winners = stability.majority(row)
-        if not row:
-            continue
-        confidence.append(sum(answer == winners[0] for answer in row) / len(row) if winners else 0.0)
-        correct.append(stability.maj_gain(row, hits) + sum(hits) / len(row))
-    shares, voted = np.asarray(confidence), np.asarray(correct)
+    votes = [stability.vote_confidence(row, hits) for row, hits in zip(answers, right, strict=True) if row]
+    shares, voted = np.asarray(votes).reshape(-1, 2).T
     excess, null, p = stability.ece_excess(shares, voted, seed=config.seed)
     curve = stability.reliability_curve(shares, voted) if len(shares) else []
     return {

@@ -17,7 +17,7 @@ from evals.summary.cost import cost
 from evals.summary.greedy import flips, greedy_columns, greedy_figures
 from evals.summary.index import Runs, index_attempts
 from evals.summary.options import option_orders, options_profile, rstd_measure
-from evals.summary.repeats import repeats_profile
+from evals.summary.repeats import pass_ratio_measure, repeats_profile
 from tianjing.tasks import Task
 
 Json = dict[str, Any]
@@ -90,6 +90,8 @@ def _task(task: Task, arms: Mapping[Arm, Runs], config: EvalConfig) -> tuple[Jso
     first = next(iter(arms.values()))
     bias = rstd_measure(orders, first.items[0].task, config)
     extra = [bias] if bias is not None else []
+    ratio = pass_ratio_measure(columns, {item.id: item.group for item in first.items}, first.items[0].task, config)
+    extra += [ratio] if ratio is not None else []
     if calibrations:
         extra.append(_ece_measure(first.items, calibrations))
     return figures, columns, extra

@@ -22,6 +22,7 @@ from evals.stability import (
     pairwise_agreement,
     reliability_gap,
     tar_at_k,
+    vote_confidence,
     within_between,
 )
 
@@ -81,6 +82,8 @@ def test_the_majority_vote_is_drawn_by_lot_among_the_tied(answers: list[str | No
     winners = [answer for answer in counts if counts[answer] == max(counts.values())]
     expected = mean([float(winner == "a") for winner in winners]) if winners else 0.0
     assert sorted(majority(answers)) == sorted(winners)
+    confidence, correct = vote_confidence(answers, right)
+    assert confidence == max(counts.values(), default=0) / len(answers) and math.isclose(correct, expected)
     assert math.isclose(maj_gain(answers, right), expected - mean([float(hit) for hit in right]), abs_tol=1e-12)
 
 

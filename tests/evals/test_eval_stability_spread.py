@@ -68,6 +68,7 @@ def test_a_prompt_that_is_really_worse_is_found() -> None:
     found = worst_prompt(grid, range(200))
     assert found.p_worst < 0.01 and found.p_range < 0.01
     assert found.crossfit_worst == pytest.approx(0.4, abs=0.08)
+    assert found.crossfit_range == pytest.approx(0.3, abs=0.1)
     assert found.crossfit_gap.mean() == pytest.approx(0.25, abs=0.08)
 
 
