@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import product
 from statistics import NormalDist
 
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.stats import (
+    Array,
     Clusters,
+    Statistic,
     benjamini_hochberg,
     cluster_bootstrap,
     clustered_se,
@@ -84,24 +87,33 @@ def test_the_bootstrap_error_is_not_divided_by_the_number_of_draws() -> None:
     assert few.se == pytest.approx(true, rel=0.1) and many.se == pytest.approx(true, rel=0.05)
 
 
-def test_bootstrap_of_a_mean_is_the_enumerated_one() -> None:
-    """Four clusters of uneven size have 4^4 resamples: percentile bounds, and BCa's by the textbook formula."""
-    groups, values = [0, 0, 1, 2, 2, 3], np.array([0.0, 1.0, 0.5, 1.0, 1.0, 0.2])
-    members = [[0, 1], [2], [3, 4], [5]]
-    every = sorted(
-        values[[row for cluster in chosen for row in members[cluster]]].mean() for chosen in product(range(4), repeat=4)
+def spread_of(columns: Array, weights: Array) -> Array:
+    """Population variance of row 0: biased in a resample, which BCa must notice."""
+    centre = mean_of(columns, weights)
+    return np.asarray(mean_of(columns**2, weights) - centre**2)
+
+
+@pytest.mark.parametrize(("statistic", "plain"), [(mean_of, np.mean), (spread_of, np.var)])
+def test_bootstrap_is_the_enumerated_one(statistic: Statistic, plain: Callable[[Array], float]) -> None:
+    """Five clusters of uneven size have 5^5 resamples: percentile bounds, and BCa's by the textbook formula."""
+    groups, values = [0, 0, 1, 2, 2, 3, 4], np.array([0.0, 1.0, 0.5, 1.0, 0.9, 0.2, 0.1])
+    members = [[0, 1], [2], [3, 4], [5], [6]]
+    every = np.array(
+        [plain(values[[row for one in chosen for row in members[one]]]) for chosen in product(range(5), repeat=5)]
     )
-    found = cluster_bootstrap(mean_of, [values], groups, draws=40_000, method="percentile")
-    assert (found.low, found.high) == pytest.approx(np.quantile(every, [0.025, 0.975]), abs=0.02)
+    found = cluster_bootstrap(statistic, [values], groups, draws=40_000, method="percentile")
+    assert found.estimate == pytest.approx(plain(values))
+    assert (found.low, found.high) == pytest.approx(np.quantile(every, [0.025, 0.975]), abs=0.01)
     assert found.se == pytest.approx(np.std(every), rel=0.02)
-    point, normal = values.mean(), NormalDist()
-    bias = normal.inv_cdf((np.mean(every < point) + np.mean(every <= point)) / 2)
-    left_out = np.array([np.delete(values, rows).mean() for rows in members])
+    normal, ties = NormalDist(), 1e-12
+    below = (np.mean(every < plain(values) - ties) + np.mean(every <= plain(values) + ties)) / 2
+    bias = normal.inv_cdf(float(below))
+    left_out = np.array([plain(np.delete(values, rows)) for rows in members])
     offsets = left_out.mean() - left_out
     a = np.sum(offsets**3) / (6 * np.sum(offsets**2) ** 1.5)
     levels = [normal.cdf(bias + (bias + z) / (1 - a * (bias + z))) for z in (-1.959964, 1.959964)]
-    corrected = cluster_bootstrap(mean_of, [values], groups, draws=40_000)
-    assert (corrected.low, corrected.high) == pytest.approx(np.quantile(every, levels), abs=0.02)
+    corrected = cluster_bootstrap(statistic, [values], groups, draws=40_000)
+    assert (corrected.low, corrected.high) == pytest.approx(np.quantile(every, levels), abs=0.01)
 
 
 def test_resampling_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

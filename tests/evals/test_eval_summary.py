@@ -28,34 +28,44 @@ class Choice:
 
     def read(self, text: str, fields: Fields) -> Reading:
         place = "ABCD".find(text)
-        return Reading(fields["options"][place] if place >= 0 else None, "letter", {})
+        return Reading(contents(fields)[place] if place >= 0 else None, "letter", {})
 
     def target(self, reference: Reference) -> str:
         return str(reference["letter"])
+
+
+def contents(fields: Fields) -> list[str]:
+    """What the letters A, B, … stand for: ids where there are some."""
+    return list(fields.get("ids") or fields["options"])
 
 
 TASKS = cast(Mapping[str, Task], {"choice": Choice(), "other": Choice()})
 
 
 def make_items(
-    count: int, task: str = "choice", variants: Sequence[str] = ("wording1",), stability: bool = True
+    count: int,
+    task: str = "choice",
+    variants: Sequence[str] = ("wording1",),
+    stability: bool = True,
+    ids: Sequence[str] = (),
 ) -> list[Item]:
-    options = ["w", "x", "y", "z"]
+    lists = {"options": ["w", "x", "y", "z"], **({"ids": list(ids)} if ids else {})}
     changed = {name: Variant(check="same") for name in variants}
     for name in [name for name in variants if name.startswith("options")]:
         turn = int(name.removeprefix("options"))
-        changed[name] = Variant(fields={"options": options[turn:] + options[:turn]}, check="same options")
+        turned = {field: entries[turn:] + entries[:turn] for field, entries in lists.items()}
+        changed[name] = Variant(fields=turned, check="same options")
     return [
         Item(
             id=f"{task}-{number}", task=task, group=f"g{number // 2}", kind="k", stability=stability,
-            fields={"options": options}, reference={"letter": "ABCD"[number % 4]}, variants=changed,
+            fields=dict(lists), reference={"letter": "ABCD"[number % 4]}, variants=changed,
         )
         for number in range(count)
     ]  # fmt: skip
 
 
 def gold(item: Item) -> str:
-    return str(item.fields["options"]["ABCD".index(item.reference["letter"])])
+    return contents(item.fields)["ABCD".index(item.reference["letter"])]
 
 
 def attempts_of(
@@ -202,11 +212,12 @@ def test_wording_is_told_from_seed_noise() -> None:
     assert (wording["W"], wording["B"], wording["n"], wording["conditions"]) == (1.0, 0.0, 60, 2)
 
 
-def test_a_model_in_love_with_a_is_seen_through() -> None:
-    items = make_items(40, variants=("options1", "options2", "options3"))
+@pytest.mark.parametrize("ids", [(), ("A", "B", "C", "D")])
+def test_a_model_in_love_with_a_is_seen_through(ids: Sequence[str]) -> None:
+    items = make_items(40, variants=("options1", "options2", "options3"), ids=ids)
 
     def said(item: Item, arm: Arm, condition: str, repeat: int) -> str | None:
-        return str(item.asked(condition)["options"][0]) if arm == "base" else gold(item)
+        return contents(item.asked(condition))[0] if arm == "base" else gold(item)
 
     conditions = {"greedy": 1, "sampled": 4, "options1": 1, "options2": 1, "options3": 1}
     summary = summarise(items, attempts_of(items, said, conditions), CONFIG, TASKS)
