@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from evals.stats import Array, Clusters, Interval, cluster_bootstrap, relative_loss
+from evals.stats import Array, Clusters, Interval, cluster_bootstrap, difference_interval, relative_loss
 
 Better = Literal["higher", "lower"]
 _CELLS = 4_000_000
@@ -48,8 +48,6 @@ class WorstPrompt:
         p_worst, p_range: share of permutations at least as extreme, (1 + hits) / (1 + draws).
         crossfit_worst: mean score, on the clusters not used to choose it, of the condition that is worst on the others.
         crossfit_range: the same for the best minus the worst condition, both chosen on the others.
-        crossfit_gap: (N,) each item's mean over conditions minus its score under the condition chosen without it. Its
-            mean estimates the loss under the worst condition without the bias of the choice, 0 without an effect.
     """
 
     conditions: int
@@ -61,7 +59,6 @@ class WorstPrompt:
     p_range: float
     crossfit_worst: float
     crossfit_range: float
-    crossfit_gap: Array
 
 
 def worst_prompt(
@@ -70,7 +67,7 @@ def worst_prompt(
     """Worst-prompt accuracy and accuracy range (SCORE, arXiv 2503.00137) with permutation null and cross-fitted value.
 
     Halves of the clusters are drawn 20 times; in each, the worst condition of one half is scored on the other, both
-    ways round.
+    ways round: 40 folds.
     """
     grid = np.asarray(scores_NV, dtype=float)
     n, v = grid.shape
@@ -89,7 +86,7 @@ def worst_prompt(
         shuffled = (shuffled + constant) / n
         null_worst[start : start + size] = shuffled.min(axis=1)
         null_spread[start : start + size] = np.ptp(shuffled, axis=1)
-    lowest, highest = _crossfitted(grid, clusters, rng)
+    lowest, highest = _crossfitted(grid, clusters, seed)
     return WorstPrompt(
         conditions=v,
         worst=worst,
@@ -98,9 +95,8 @@ def worst_prompt(
         null_range=float(null_spread.mean()),
         p_worst=(1 + int(np.sum(null_worst <= worst + 1e-12))) / (1 + draws),
         p_range=(1 + int(np.sum(null_spread >= spread - 1e-12))) / (1 + draws),
-        crossfit_worst=float(lowest.mean()),
-        crossfit_range=float((highest - lowest).mean()),
-        crossfit_gap=grid.mean(axis=1) - lowest,
+        crossfit_worst=_mean_of_folds(lowest),
+        crossfit_range=_mean_of_folds(highest - lowest),
     )
 
 
@@ -143,16 +139,55 @@ def performance_drop_rate(
     return replace(found, n=len(clusters.index))
 
 
-def _crossfitted(grid: Array, clusters: Clusters, rng: np.random.Generator, halvings: int = 20) -> tuple[Array, Array]:
-    """(N,) each item's score under the conditions that are worst and best on the half of the clusters it is not in."""
-    n, _ = grid.shape
+def crossfit_gaps(scores_NV: Array, groups: Sequence[Hashable] | Clusters, seed: int = 0) -> Array:
+    """(40, N) each item's mean over conditions minus its score under the condition chosen as worst without it.
+
+    One row a fold, NaN for the items that chose. The mean over items and folds estimates the loss under the worst
+    condition without the bias of the choice: 0 where there is no effect. The same clusters and seed give the same
+    folds, so the gaps of two models over the same items can be subtracted.
+    """
+    grid = np.asarray(scores_NV, dtype=float)
+    clusters = groups if isinstance(groups, Clusters) else Clusters.of(groups)
+    return np.asarray(grid.mean(axis=1) - _crossfitted(grid, clusters, seed)[0])
+
+
+def crossfit_interval(gaps_FN: Array, groups: Sequence[Hashable] | Clusters, confidence: float = 0.95) -> Interval:
+    """Mean over folds with the mean of the folds' half-widths.
+
+    In a fold the choice is fixed, so its t interval is valid there. The folds depend on one another in ways that are
+    not known, but the standard deviation of their mean is at most the mean of their standard deviations.
+    """
+    clusters = groups if isinstance(groups, Clusters) else Clusters.of(groups)
+    found = []
+    for row in gaps_FN:
+        here = ~np.isnan(row)
+        found.append(difference_interval(row[here], Clusters.of(clusters.index[here].tolist()), confidence))
+    estimate = float(np.mean([one.estimate for one in found]))
+    half = float(np.mean([(one.high - one.low) / 2 for one in found]))
+    se = float(np.mean([one.se for one in found]))
+    low, high = max(-1.0, estimate - half), min(1.0, estimate + half)
+    return Interval(estimate, low, high, se, len(clusters.index), clusters.count)
+
+
+def _crossfitted(grid: Array, clusters: Clusters, seed: int, halvings: int = 20) -> tuple[Array, Array]:
+    """(2·halvings, N) scores under the conditions worst and best on the other half; NaN on the half that chose."""
+    rng = np.random.default_rng(seed)
+    shape = 2 * halvings, len(grid)
+    lowest, highest = np.full(shape, math.nan), np.full(shape, math.nan)
     if clusters.count < 2:
-        return np.full(n, math.nan), np.full(n, math.nan)
-    lowest, highest = np.zeros(n), np.zeros(n)
-    for _ in range(halvings):
+        return lowest, highest
+    for number in range(halvings):
         side = rng.permutation(clusters.count)[clusters.index] < clusters.count // 2
-        for half in (side, ~side):
+        for fold, half in ((2 * number, side), (2 * number + 1, ~side)):
             means = grid[~half].mean(axis=0)
-            lowest[half] += grid[half, int(np.argmin(means))]
-            highest[half] += grid[half, int(np.argmax(means))]
-    return lowest / halvings, highest / halvings
+            lowest[fold, half] = grid[half, int(np.argmin(means))]
+            highest[fold, half] = grid[half, int(np.argmax(means))]
+    return lowest, highest
+
+
+def _mean_of_folds(values_FN: Array) -> float:
+    """Mean over folds of the means over the items scored in them."""
+    scored = ~np.isnan(values_FN)
+    if not scored.any():
+        return math.nan
+    return float((np.where(scored, values_FN, 0.0).sum(axis=1) / scored.sum(axis=1)).mean())

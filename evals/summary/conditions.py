@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from evals import stability, stats
 from evals.config import EvalConfig
-from evals.records import CONCURRENT, GREEDY, OF_SAMPLED, SAMPLED, Item
+from evals.measures import Measure
+from evals.records import CONCURRENT, GREEDY, OF_SAMPLED, SAMPLED, Arm, Item
 from evals.scoring import ERROR
-from evals.stats import Clusters
-from evals.summary.columns import SIGNED, Column, bounds_of, interval
+from evals.stats import Array, Clusters
+from evals.summary.columns import SIGNED, Column, bounds_of, estimate, interval
 from evals.summary.index import Runs, is_repeated, is_variant
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Cross-fitted loss under the worst condition of one arm (`stability.crossfit_gaps`), and what to say of it."""
+
+    folds: Array
+    clusters: Clusters
+    note: str
+    told: str
 
 
 def conditions_table(arm: Runs, config: EvalConfig) -> tuple[Json, list[Column]]:
@@ -54,7 +66,7 @@ def conditions_table(arm: Runs, config: EvalConfig) -> tuple[Json, list[Column]]
     return table, columns
 
 
-def variants_profile(chosen: Sequence[Item], arm: Runs, config: EvalConfig) -> tuple[Json, list[Column]]:
+def variants_profile(chosen: Sequence[Item], arm: Runs, config: EvalConfig) -> tuple[Json, list[Column], Gaps | None]:
     """Flips over all variants, agreement across them, and how much of that the wording explains."""
     worded = {}
     for item in chosen:
@@ -70,8 +82,29 @@ def variants_profile(chosen: Sequence[Item], arm: Runs, config: EvalConfig) -> t
     }
     columns = [Column("flip_rate", flips, "lower", note="greedy, all variants")] if flips else []
     effect, effect_columns = _wording_effect(chosen, arm)
-    spread, spread_columns = _spread(chosen, arm, config)
-    return {**figures, **effect, **spread}, columns + effect_columns + spread_columns
+    spread, spread_columns, gaps = _spread(chosen, arm, config)
+    return {**figures, **effect, **spread}, columns + effect_columns + spread_columns, gaps
+
+
+def worst_prompt_measure(gaps: Mapping[Arm, Gaps], task: str, config: EvalConfig) -> Measure:
+    """What the worst condition costs, chosen on other items than it is scored on: 0 without an effect."""
+    first = next(iter(gaps.values()))
+    found = {arm: stability.crossfit_interval(one.folds, one.clusters, config.confidence) for arm, one in gaps.items()}
+    difference = None
+    if len(gaps) == 2:
+        change = gaps["tuned"].folds - gaps["base"].folds
+        difference = estimate(stability.crossfit_interval(change, first.clusters, config.confidence))
+    told = [f"{arm}: {one.told}" for arm, one in gaps.items()]
+    return Measure(
+        name="worst_prompt_gap",
+        task=task,
+        better="lower",
+        arms={arm: estimate(one) for arm, one in found.items()},
+        difference=difference,
+        n=len(first.clusters.index),
+        groups=first.clusters.count,
+        note="; ".join([first.note, *told]),
+    )
 
 
 def determinism(arm: Runs) -> tuple[Json, list[Column]]:
@@ -154,7 +187,7 @@ def _wording_effect(chosen: Sequence[Item], arm: Runs) -> tuple[Json, list[Colum
     return figures, [Column("wording_effect", effects, "lower", bounds=SIGNED, note=note)]
 
 
-def _spread(chosen: Sequence[Item], arm: Runs, config: EvalConfig) -> tuple[Json, list[Column]]:
+def _spread(chosen: Sequence[Item], arm: Runs, config: EvalConfig) -> tuple[Json, list[Column], Gaps | None]:
     """Worst case and range over one fixed set of conditions: the item itself and its common variants.
 
     The set V holds the variants that at least half of the items have; the figures are over the items that have all of
@@ -164,7 +197,7 @@ def _spread(chosen: Sequence[Item], arm: Runs, config: EvalConfig) -> tuple[Json
     names = [GREEDY, *sorted(name for name, count in had.items() if 2 * count >= len(chosen))]
     asked = [item for item in chosen if all(arm.of(item, name) for name in names)]
     if len(names) < 2 or not asked:
-        return {}, []
+        return {}, [], None
     scores = np.asarray([[arm.of(item, name)[0].score for name in names] for item in asked])
     success = (scores >= config.success_at).astype(float)
     clusters = Clusters.of([item.group for item in asked])
@@ -200,13 +233,11 @@ def _spread(chosen: Sequence[Item], arm: Runs, config: EvalConfig) -> tuple[Json
             dict(zip(ids, all_right.tolist(), strict=True)),
             note=f"right under all of {len(names)} conditions",
         ),
-        Column(
-            "worst_prompt_gap",
-            dict(zip(ids, worst.crossfit_gap.tolist(), strict=True)),
-            "lower",
-            bounds=SIGNED,
-            note=f"mean minus worst of {len(names)} conditions, chosen on other items; "
-            f"worst {worst.worst:.3f}, by chance alone {worst.null_worst:.3f}, p {worst.p_worst:.3f}",
-        ),
     ]
-    return figures, columns
+    gaps = Gaps(
+        stability.crossfit_gaps(scores, clusters, config.seed),
+        clusters,
+        f"mean minus worst of {len(names)} conditions, chosen on other items",
+        f"worst {worst.worst:.3f}, by chance alone {worst.null_worst:.3f}, p {worst.p_worst:.3f}",
+    )
+    return figures, columns, gaps

@@ -12,7 +12,13 @@ from evals.measures import Estimate, Measure
 from evals.records import ARMS, Arm, Attempt, Item
 from evals.scoring import ERROR
 from evals.summary.columns import DIGITS, Column, measure, pooled
-from evals.summary.conditions import conditions_table, determinism, variants_profile
+from evals.summary.conditions import (
+    Gaps,
+    conditions_table,
+    determinism,
+    variants_profile,
+    worst_prompt_measure,
+)
 from evals.summary.cost import cost
 from evals.summary.greedy import flips, greedy_columns, greedy_figures
 from evals.summary.index import Runs, index_attempts
@@ -72,14 +78,17 @@ def _task(task: Task, arms: Mapping[Arm, Runs], config: EvalConfig) -> tuple[Jso
     }
     orders = {arm: option_orders(runs, task) for arm, runs in arms.items()}
     calibrations: dict[Arm, Json] = {}
+    gaps: dict[Arm, Gaps] = {}
     for arm, runs in arms.items():
         found = greedy_columns(runs)
-        figures["stability"][arm], stable = _stability(runs, config)
+        figures["stability"][arm], stable, gap = _stability(runs, config)
         figures["conditions"][arm], conditions = conditions_table(runs, config)
         figures["determinism"][arm], deterministic = determinism(runs)
         figures["options"][arm], optional = options_profile(orders[arm])
         for column in found + stable + conditions + deterministic + optional:
             columns.setdefault(column.name, {})[arm] = column
+        if gap is not None:
+            gaps[arm] = gap
         if figures["stability"][arm]:
             calibrations[arm] = figures["stability"][arm]["calibration"]
     for arm in ARMS:
@@ -92,12 +101,14 @@ def _task(task: Task, arms: Mapping[Arm, Runs], config: EvalConfig) -> tuple[Jso
     extra = [bias] if bias is not None else []
     ratio = pass_ratio_measure(columns, {item.id: item.group for item in first.items}, first.items[0].task, config)
     extra += [ratio] if ratio is not None else []
+    if gaps:
+        extra.append(worst_prompt_measure(gaps, first.items[0].task, config))
     if calibrations:
         extra.append(_ece_measure(first.items, calibrations))
     return figures, columns, extra
 
 
-def _stability(arm: Runs, config: EvalConfig) -> tuple[Json, list[Column]]:
+def _stability(arm: Runs, config: EvalConfig) -> tuple[Json, list[Column], Gaps | None]:
     """Repeats at temperature T (seed noise) and greedy answers under variants (wording), over the stability items.
 
     `within` is the agreement of repeats, `between` that of the greedy conditions. They come from different
@@ -105,11 +116,11 @@ def _stability(arm: Runs, config: EvalConfig) -> tuple[Json, list[Column]]:
     """
     chosen = [item for item in arm.items if item.stability]
     if not chosen:
-        return {}, []
+        return {}, [], None
     repeated, repeated_columns = repeats_profile(chosen, arm, config)
-    varied, varied_columns = variants_profile(chosen, arm, config)
+    varied, varied_columns, gaps = variants_profile(chosen, arm, config)
     figures = {"n": len(chosen), "k": config.repeats, "temperature": config.temperature, **repeated, **varied}
-    return figures, repeated_columns + varied_columns
+    return figures, repeated_columns + varied_columns, gaps
 
 
 def _overall(every: Mapping[str, Columns], groups: Mapping[str, str], config: EvalConfig) -> list[Measure]:

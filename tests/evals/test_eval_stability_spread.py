@@ -12,12 +12,15 @@ from evals.stability import (
     all_conditions_success,
     batch_determinism,
     correctness_flips,
+    crossfit_gaps,
+    crossfit_interval,
     first_divergence,
     instance_worst_case,
     performance_drop_rate,
     prompt_spread,
     worst_prompt,
 )
+from evals.stats import difference_interval
 
 
 def test_the_worst_case_depends_on_what_is_better() -> None:
@@ -55,7 +58,7 @@ def test_identical_prompts_have_a_worst_one_and_the_null_says_so() -> None:
         grid = (rng.random((200, 10)) < 0.7).astype(float)
         found = worst_prompt(grid, range(200), draws=200, seed=seed)
         gaps.append(0.7 - found.worst)
-        crossfit.append(found.crossfit_gap.mean())
+        crossfit.append(crossfit_interval(crossfit_gaps(grid, range(200), seed), range(200)).estimate)
         p.append(found.p_worst)
     assert np.mean(gaps) > 0.04
     assert abs(np.mean(crossfit)) < 0.012
@@ -69,7 +72,23 @@ def test_a_prompt_that_is_really_worse_is_found() -> None:
     assert found.p_worst < 0.01 and found.p_range < 0.01
     assert found.crossfit_worst == pytest.approx(0.4, abs=0.08)
     assert found.crossfit_range == pytest.approx(0.3, abs=0.1)
-    assert found.crossfit_gap.mean() == pytest.approx(0.25, abs=0.08)
+    gap = crossfit_interval(crossfit_gaps(grid, range(200)), range(200))
+    assert gap.estimate == pytest.approx(0.25, abs=0.08) and 0.1 < gap.low < gap.estimate < gap.high < 0.4
+
+
+def test_the_interval_of_the_gap_knows_that_the_worst_was_chosen() -> None:
+    """Without an effect 0 must be covered; the t interval of the pooled folds holds it in 80 % of the cases."""
+    groups = [index // 2 for index in range(100)]
+    covered = naive = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        grid = (rng.random((100, 6)) < rng.beta(1, 1, 100)[:, None]).astype(float)
+        gaps = crossfit_gaps(grid, groups, seed)
+        found = crossfit_interval(gaps, groups)
+        covered += found.low <= 0 <= found.high
+        pooled = difference_interval(np.nanmean(gaps, axis=0), groups)
+        naive += pooled.low <= 0 <= pooled.high
+    assert covered / 150 > 0.92 > 0.87 > naive / 150
 
 
 def test_multi_prompt_means() -> None:
