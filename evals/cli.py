@@ -43,6 +43,48 @@ def run(
     console.print(f"report: {out / REPORT}", soft_wrap=True)
 
 
+@app.command(epilog="Example: tianjing eval plan --pilot runs/evals --items 48,100,200,500 --differences 0.03,0.05,0.1")
+def plan(
+    items: str = typer.Option("36,48,100,200,300,500", help="Items per task to compare, separated by commas."),
+    differences: str = typer.Option("0.02,0.03,0.05,0.1,0.15", help="True differences in score, as shares."),
+    pilot: Path | None = typer.Option(None, help="An earlier evaluation, to measure what is assumed without it."),
+    discordance: float = typer.Option(0.2, help="Without a pilot: share of items that the two models score apart."),
+    icc: float = typer.Option(0.1, help="Without a pilot: correlation of the differences within a cluster."),
+    cluster_size: float = typer.Option(1.5, help="Without a pilot: items per customer or document."),
+    within: float = typer.Option(0.0, help="Without a pilot: part of the discordance that is noise of the seed."),
+    variants: int = typer.Option(3, help="Without a pilot: variants asked of each stability item."),
+    tasks: int = typer.Option(1, help="Without a pilot: number of tasks."),
+    repeats: int = typer.Option(1, help="Runs per item that a score is the mean of; accuracy is greedy, so 1."),
+    margin: float | None = typer.Option(None, help="Loss to exclude; the gate policy's guardrail margin without it."),
+    config: Path | None = CONFIG,
+    policy: Path | None = typer.Option(None, help="YAML file with the gate policy; its defaults without one."),
+) -> None:
+    """How many items show which difference, before anything is run: power, requests and time.
+
+    Power is simulated with the interval that the gate reads: the share of evaluations that show the difference.
+    """
+    from rich.console import Console
+
+    from evals.config import EvalConfig, GatePolicy
+    from evals.sizing import assumed, console_tables, numbers, read_pilot
+    from tianjing.config import load
+    from tianjing.console import print_table
+
+    settings = load(EvalConfig, config)
+    excluded = load(GatePolicy, policy).guardrail_margin if margin is None else margin
+    known = (
+        read_pilot(pilot, settings.concurrency)
+        if pilot is not None
+        else assumed(discordance, within, icc, cluster_size, settings, variants, tasks)
+    )
+    counts, asked = numbers(items, "--items", int), numbers(differences, "--differences", float)
+    console = Console(highlight=False)
+    for title, table, note in console_tables(known, counts, asked, excluded, repeats, settings):
+        console.print(title, soft_wrap=True)
+        print_table(table)
+        console.print(note, soft_wrap=True)
+
+
 @app.command(
     epilog="Example: tianjing eval negotiate runs/dataset --arm tuned=runs/merged --arm base=embedded --out runs/talks"
 )

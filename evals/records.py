@@ -16,6 +16,7 @@ GREEDY = "greedy"
 SAMPLED = "sampled"
 TEXT = "text"
 WORDING = "wording"  # wording1, wording2, …: paraphrases of the instruction, by `Task.render`
+CONCURRENT = "concurrent"  # concurrent1, concurrent8, …: the greedy prompt again, so many in flight together
 OF_SAMPLED = "/sampled"  # text/sampled: repeats of the variant `text` at the temperature of the repeats
 
 
@@ -127,6 +128,10 @@ class RawAttempt(StrictModel):
     output_tokens: int = 0
     tries: int = 1
     error: str | None = None
+    first_token_s: float | None = None
+    """Seconds to the first token, where `measure_ttft` asks for them."""
+    cached_tokens: int = 0
+    """Prompt tokens that the server took from its prefix cache, as far as it tells."""
 
 
 class Attempt(RawAttempt):

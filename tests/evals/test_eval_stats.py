@@ -12,6 +12,7 @@ from evals.stats import (
     incomplete_beta,
     mcnemar_exact,
     mean_interval,
+    mean_of,
     minimum_detectable_effect,
     paired_difference,
     ratio_of_means,
@@ -124,19 +125,17 @@ def test_bootstrap_is_reproducible_and_agrees_with_the_formula() -> None:
     groups = np.repeat(np.arange(60), 3)
     values = (rng.random(180) < rng.beta(1, 1, 60)[groups]).astype(float).tolist()
 
-    def first_mean(columns: np.ndarray) -> float:
-        return float(columns[0].mean())
-
-    one = cluster_bootstrap(first_mean, [values], groups.tolist(), draws=1000, seed=7)
-    again = cluster_bootstrap(first_mean, [values], groups.tolist(), draws=1000, seed=7)
+    one = cluster_bootstrap(mean_of, [values], groups.tolist(), draws=1000, seed=7)
+    again = cluster_bootstrap(mean_of, [values], groups.tolist(), draws=1000, seed=7)
     assert one == again
     assert one.se == pytest.approx(clustered_se(values, groups.tolist()), rel=0.1)
     assert one.low < one.estimate < one.high
 
 
 def test_ratio_of_means_is_a_ratio_of_sums() -> None:
-    assert ratio_of_means(np.array([[0.0, 1.0], [1.0, 3.0]])) == 0.25
-    assert math.isnan(ratio_of_means(np.zeros((2, 3))))
+    columns = np.array([[0.0, 1.0], [1.0, 3.0]])
+    assert ratio_of_means(columns, np.array([[1.0, 1.0], [2.0, 1.0]])).tolist() == [0.25, 0.2]
+    assert math.isnan(ratio_of_means(np.zeros((2, 3)), np.ones((1, 3)))[0])
 
 
 def test_mcnemar_exact() -> None:

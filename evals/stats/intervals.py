@@ -1,0 +1,178 @@
+"""Confidence intervals of means, of paired differences, and of ratios of sums, over clusters of items.
+
+Which interval for what, by measured coverage (`scripts/bench/evals_metrics.py`):
+- a mean of values with bounds (accuracy, pass^k, agreement): Wilson's form with an effective number of trials, since
+  Wald's t form falls to 85 % where the mean is near a bound;
+- a difference: t, which holds as it is;
+- a share of a sum (pass^k / pass^1): Wilson's form on the linearised ratio; the percentile bootstrap falls to 90 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evals.stats.clusters import Array, Clusters
+from evals.stats.distributions import clopper_pearson, t_quantile, wilson
+
+# Below this many clusters the t interval is wide and the normal theory behind it is thin: say so.
+FEW_GROUPS = 20
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence interval.
+
+    NaN in `low` and `high` means that the data cannot give an interval (fewer than two groups).
+    """
+
+    estimate: float
+    low: float
+    high: float
+    se: float
+    n: int
+    groups: int
+
+    @property
+    def few_groups(self) -> bool:
+        return self.groups < FEW_GROUPS
+
+
+def clustered_se(values: Sequence[float] | Array, groups: Sequence[Hashable] | Clusters) -> float:
+    """Cluster-robust standard error of the mean, sqrt(G/(G-1) · Σ_g (Σ_{i∈g} (x_i − x̄))²) / N.
+
+    Source: Miller, "Adding error bars to evals", arXiv 2411.00640, with the G/(G−1) correction.
+    NaN with fewer than two groups. With one item a group it is the usual standard error.
+    """
+    x, clusters = np.asarray(values, dtype=float), _clusters(groups)
+    if clusters.count < 2:
+        return math.nan
+    return _se(x - x.mean(), clusters) / x.size
+
+
+def mean_interval(
+    values: Sequence[float] | Array,
+    groups: Sequence[Hashable] | Clusters,
+    confidence: float = 0.95,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> Interval:
+    """Mean of values within `bounds`, with Wilson's interval for clustered and graded data.
+
+    The number of trials is the effective one, x̄(1 − x̄) / SE² with the cluster-robust SE (Korn and Graubard 1998; Dean
+    and Pagano 2015), and the quantile is t's. For independent 0/1 values this is Wilson's interval of N − 1 trials.
+    Where all values are equal the sample shows no variance: then the exact zero-event bound holds (Clopper-Pearson for
+    0 of G, the "rule of three"): the share of clusters that differ is at most u = 1 − (α/2)^(1/G), so the mean moves
+    by at most u times the range.
+
+    Raises:
+        ValueError: a value lies outside `bounds`.
+    """
+    x, clusters, (least, most) = np.asarray(values, dtype=float), _clusters(groups), bounds
+    if x.size == 0:
+        return Interval(math.nan, math.nan, math.nan, math.nan, 0, 0)
+    if x.min() < least - 1e-9 or x.max() > most + 1e-9:
+        raise ValueError(f"values from {x.min():g} to {x.max():g} are not within {bounds}")
+    mean = float(x.mean())
+    if clusters.count < 2 or math.isnan(mean):
+        return Interval(mean, math.nan, math.nan, math.nan, x.size, clusters.count)
+    se = clustered_se(x, clusters)
+    share, spread = (mean - least) / (most - least), se / (most - least)
+    low, high = _share_bounds(share, spread, float(np.ptp(x)) == 0.0, clusters, confidence)
+    return Interval(mean, least + low * (most - least), least + high * (most - least), se, x.size, clusters.count)
+
+
+def difference_interval(
+    values: Sequence[float] | Array,
+    groups: Sequence[Hashable] | Clusters,
+    confidence: float = 0.95,
+    reach: float = 1.0,
+) -> Interval:
+    """Mean of per-item differences in [−reach, reach], with a cluster-robust t interval cut there.
+
+    Where no item differs from another, by the exact zero-event bound as in `mean_interval`.
+    """
+    x, clusters = np.asarray(values, dtype=float), _clusters(groups)
+    if x.size == 0:
+        return Interval(math.nan, math.nan, math.nan, math.nan, 0, 0)
+    mean = float(x.mean())
+    if clusters.count < 2 or math.isnan(mean):
+        return Interval(mean, math.nan, math.nan, math.nan, x.size, clusters.count)
+    se = clustered_se(x, clusters)
+    if float(np.ptp(x)) == 0.0:
+        unseen = _unseen(clusters, confidence)
+        low, high = mean - unseen * (mean + reach), mean + unseen * (reach - mean)
+    else:
+        half = t_quantile(0.5 + confidence / 2, clusters.degrees) * se
+        low, high = max(-reach, mean - half), min(reach, mean + half)
+    return Interval(mean, low, high, se, x.size, clusters.count)
+
+
+def paired_difference(
+    candidate: Sequence[float] | Array,
+    base: Sequence[float] | Array,
+    groups: Sequence[Hashable] | Clusters,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean of candidate_i − base_i over the same items, with a cluster-robust t interval.
+
+    Raises:
+        ValueError: the two arms do not have the same number of items.
+    """
+    clusters = _clusters(groups)
+    if not len(candidate) == len(base) == len(clusters.index):
+        raise ValueError(f"unpaired arms: {len(candidate)} and {len(base)} scores for {len(clusters.index)} items")
+    difference = np.asarray(candidate, dtype=float) - np.asarray(base, dtype=float)
+    return difference_interval(difference, clusters, confidence)
+
+
+def share_of_sum_interval(
+    part: Sequence[float] | Array,
+    whole: Sequence[float] | Array,
+    groups: Sequence[Hashable] | Clusters,
+    confidence: float = 0.95,
+) -> Interval:
+    """Σ part_i / Σ whole_i with 0 ≤ part_i ≤ whole_i (pass^k of pass^1): a share, so by Wilson's form.
+
+    SE of the linearised ratio: the cluster-robust SE of part_i − R·whole_i over the mean of `whole`. NaN when the sum
+    of `whole` is 0: then the share is not defined.
+    """
+    y, x, clusters = np.asarray(part, dtype=float), np.asarray(whole, dtype=float), _clusters(groups)
+    total = float(x.sum())
+    if not total > 0:
+        return Interval(math.nan, math.nan, math.nan, math.nan, x.size, clusters.count)
+    ratio = float(y.sum()) / total
+    if clusters.count < 2:
+        return Interval(ratio, math.nan, math.nan, math.nan, x.size, clusters.count)
+    residuals = y - ratio * x
+    se = _se(residuals, clusters) / total
+    # Only clusters with something in the whole say anything about the share.
+    telling = Clusters.of(clusters.index[x > 0].tolist())
+    low, high = _share_bounds(ratio, se, bool(np.all(np.abs(residuals) < 1e-12)), telling, confidence)
+    return Interval(ratio, low, high, se, x.size, clusters.count)
+
+
+def _share_bounds(
+    share: float, se: float, constant: bool, clusters: Clusters, confidence: float
+) -> tuple[float, float]:
+    if constant or se == 0 or not 0 < share < 1:
+        unseen = _unseen(clusters, confidence)
+        return share - unseen * share, share + unseen * (1 - share)
+    return wilson(share, share * (1 - share) / se**2, t_quantile(0.5 + confidence / 2, clusters.degrees))
+
+
+def _unseen(clusters: Clusters, confidence: float) -> float:
+    """Largest share of clusters that may differ though none of these did."""
+    return clopper_pearson(0, clusters.count, confidence)[1]
+
+
+def _se(centred: Array, clusters: Clusters) -> float:
+    """sqrt(G/(G-1) · Σ_g (Σ_{i∈g} e_i)²): the standard error of a sum of `centred` values e."""
+    sums = clusters.sums(centred)
+    return math.sqrt(clusters.count / (clusters.count - 1) * float(np.sum(sums**2)))
+
+
+def _clusters(groups: Sequence[Hashable] | Clusters) -> Clusters:
+    return groups if isinstance(groups, Clusters) else Clusters.of(groups)
