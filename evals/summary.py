@@ -70,6 +70,15 @@ def _task(title: str, name: str, items: Sequence[Item], attempts: Sequence[Attem
     level = config.confidence
     difference = stats.paired_difference(scores["tuned"], scores["base"], groups, level)
     over_control = stats.paired_difference(scores["tuned"], control, groups, level)
+    beyond_format = stats.paired_difference(
+        [
+            score + (arms["tuned"].greedy(item).answer is None)
+            for score, item in zip(scores["tuned"], items, strict=True)
+        ],
+        [score + (arms["base"].greedy(item).answer is None) for score, item in zip(scores["base"], items, strict=True)],
+        groups,
+        level,
+    )
     pairs = list(zip(scores["base"], scores["tuned"], strict=True))
     wins = sum(tuned > base for base, tuned in pairs)
     losses = sum(tuned < base for base, tuned in pairs)
@@ -93,6 +102,12 @@ def _task(title: str, name: str, items: Sequence[Item], attempts: Sequence[Attem
             "difference": over_control.estimate,
             "ci_low": over_control.low,
             "ci_high": over_control.high,
+        },
+        # What is left of the difference even if every answer that only the tuned model made readable was right.
+        "beyond_format": {
+            "difference": beyond_format.estimate,
+            "ci_low": beyond_format.low,
+            "ci_high": beyond_format.high,
         },
         "wins": wins,
         "losses": losses,
