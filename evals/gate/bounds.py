@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from evals import stats
 from evals.gate import words
 from evals.gate.findings import Finding, Verdict
 from evals.gate.multiple import benjamini_hochberg
-from evals.gate.planning import more_items, one_sided_p, trials_for_cap
+from evals.gate.planning import more_items, one_sided_p
 from evals.gate.policy import AbsoluteRule, GuardrailRule, ZeroToleranceRule
 from evals.measures import Estimate, Measure
 
@@ -61,27 +61,25 @@ def absolute(rule: AbsoluteRule, measure: Measure, confidence: float) -> Finding
     return Finding("INCONCLUSIVE", told, rule.kind, remedy, name)
 
 
-def zero_tolerance(rule: ZeroToleranceRule, measure: Measure, confidence: float) -> Finding:
-    """No new event, and the Clopper-Pearson upper bound of the rate at most at the cap.
-
-    New are events of the tuned model on items where the base had none, where the metric counts them (`NEW`); otherwise
-    all of its events, for nothing shows that the base had them too.
-    """
+def zero_tolerance(rule: ZeroToleranceRule, measure: Measure) -> Finding:
+    """No new event, and the upper bound of the rate at most at the cap."""
     assert measure.events is not None and measure.trials is not None
-    events, trials = measure.events["tuned"], measure.trials["tuned"]
-    new = measure.events.get(NEW, events)
-    low, high = stats.clopper_pearson(events, trials, confidence)
-    name = words.name(measure)
+    events, trials, value = measure.events["tuned"], measure.trials["tuned"], measure.arms["tuned"]
+    new, name = measure.events.get(NEW, events), words.name(measure)
+    unit = "" if measure.unit == "share" else f" {measure.unit}"
     told = (
-        f"{name}: {events} in {trials:,} trials, {new} new; at most {words.percent(high)}; "
-        f"wanted none new and at most {words.percent(rule.cap)}"
+        f"{name}: {events} in {trials:,} trials ({words.sample(measure)}), {new} new, {words.plain(value)}{unit}; "
+        f"wanted none new and at most {rule.cap:g} possible"
     )
-    if new or low > rule.cap:
+    if new or (value.low is not None and value.low > rule.cap):
         return Finding("BLOCK", told, rule.kind, "read each in the report; no number of items mends it", name)
-    if high <= rule.cap:
+    if value.high is not None and value.high <= rule.cap:
         return Finding("PROMOTE", told, rule.kind, name=name)
-    needed = trials_for_cap(events, rule.cap, confidence)
-    remedy = f"about {needed - trials:,} more trials without an event, {needed:,} in all"
+    if value.high is None:
+        return Finding("INCONCLUSIVE", told, rule.kind, "ask items of more groups: these give no bound", name)
+    # The bound of a rare event falls with the number of groups (the rule of three).
+    needed = math.ceil(measure.groups * value.high / rule.cap)
+    remedy = f"about {needed - measure.groups:,} more groups without an event, {needed:,} in all"
     return Finding("INCONCLUSIVE", told, rule.kind, remedy, name)
 
 

@@ -36,15 +36,9 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
     claims: list[Claim] = []
     shown: list[Measure] = []
     for rule in policy.in_force():
-        if rule.kind == "target" and (rule.min_tasks or 0) > len(figures.tasks):
-            findings.append(
-                Finding(
-                    "INVALID",
-                    f"{rule.min_tasks} improved tasks are wanted, {len(figures.tasks)} evaluated",
-                    "precondition",
-                    f"ask for {len(figures.tasks)} or fewer, or evaluate more tasks",
-                )
-            )
+        if rule.kind == "target" and (rule.min_tasks or 0) > len(figures.names(rule)):
+            told = f"{rule.min_tasks} improved tasks are wanted, of {len(figures.names(rule))}"
+            findings.append(Finding("INVALID", told, "precondition", "ask for fewer, or evaluate more tasks"))
             continue
         for measure in _measures(rule, figures, findings):
             if rule.kind == "target":
@@ -59,7 +53,7 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
             elif rule.kind == "absolute":
                 findings.append(bounds.absolute(rule, measure, figures.confidence))
             elif rule.kind == "zero_tolerance":
-                findings.append(bounds.zero_tolerance(rule, measure, figures.confidence))
+                findings.append(bounds.zero_tolerance(rule, measure))
             else:
                 shown.append(measure)
     findings += judge_claims(claims, figures)
@@ -72,7 +66,7 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
 
 def _measures(rule: Rule, figures: Figures, findings: list[Finding]) -> Iterator[Measure]:
     """What the rule is about; what was not measured becomes a finding, unless the rule allows for it."""
-    for task in figures.names(rule.metric, rule.task):
+    for task in figures.names(rule):
         measure = figures.find(rule.metric, task)
         if measure is not None and _serves(rule, measure):
             yield measure
@@ -90,7 +84,7 @@ def _serves(rule: Rule, measure: Measure) -> bool:
     if rule.kind == "absolute":
         return "tuned" in measure.arms
     if rule.kind == "zero_tolerance":
-        return "tuned" in (measure.events or {}) and "tuned" in (measure.trials or {})
+        return all("tuned" in (part or {}) for part in (measure.events, measure.trials, measure.arms))
     return True
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.errors import EvalError
-from evals.gate.policy import EVERY_TASK
+from evals.gate.policy import EVERY_TASK, Rule
 from evals.measures import Estimate, Measure
 from tianjing.config import parse
 
@@ -18,6 +18,8 @@ OVER_FORMAT_ONLY = "over_format_only"
 BEYOND_FORMAT = "score_beyond_format"
 INVALID_RATE = "invalid_rate"
 PASS_RATIO = "pass_ratio"
+PROBE = "probe_"
+"""How the tasks of safety probes begin."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Figures:
     """The measures of one evaluation.
 
     Attributes:
-        tasks: every task that was evaluated, in order of name: what `*` in a rule stands for.
+        tasks: every task that was evaluated, in order of name.
         confidence: level of every interval.
     """
 
@@ -36,20 +38,27 @@ class Figures:
     def find(self, metric: str, task: str) -> Measure | None:
         return self.measures.get((metric, task))
 
-    def names(self, metric: str, task: str) -> tuple[str, ...]:
-        """The tasks that a rule on `task` speaks of.
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What `*` in a rule stands for: all tasks but probes, whose events have metrics of their own."""
+        return tuple(task for task in self.tasks if not task.startswith(PROBE))
+
+    def names(self, rule: Rule) -> tuple[str, ...]:
+        """The tasks that a rule speaks of.
 
         Raises:
             EvalError: a task is named that was not evaluated.
         """
-        if task == EVERY_TASK:
-            return self.tasks
-        if task and task not in self.tasks:
-            raise EvalError(
-                f"the gate policy asks for task '{task}' (metric {metric}), which was not evaluated",
-                f"evaluated tasks: {', '.join(self.tasks)}",
-            )
-        return (task,)
+        if rule.task == EVERY_TASK:
+            return self.questions
+        names = (rule.task,) if isinstance(rule.task, str) else rule.task
+        for task in names:
+            if task and task not in self.tasks:
+                raise EvalError(
+                    f"the gate policy asks for task '{task}' (metric {rule.metric}), which was not evaluated",
+                    f"evaluated tasks: {', '.join(self.tasks)}",
+                )
+        return names
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ The spread of one item is taken from the interval that was measured, so clusteri
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from evals import stats
 from evals.measures import Estimate, Measure
@@ -67,19 +66,3 @@ def smallest_gain(measure: Measure, estimate: Estimate, confidence: float, claim
     alpha = (1 - confidence) / claims
     discordance = se**2 * measure.n + estimate.value**2
     return stats.minimum_detectable_effect(discordance, measure.n, alpha=alpha, power=POWER)
-
-
-def trials_for_cap(events: int, cap: float, confidence: float) -> int:
-    """Fewest trials with `events` events whose Clopper-Pearson upper bound is not above `cap`."""
-    return _first(lambda trials: stats.clopper_pearson(events, trials, confidence)[1] <= cap, max(events, 1))
-
-
-def _first(holds: Callable[[int], bool], low: int) -> int:
-    """The smallest number at or above `low` for which a property holds that then holds for all larger ones."""
-    high = low
-    while not holds(high):
-        low, high = high + 1, 2 * high
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return high

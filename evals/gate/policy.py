@@ -20,8 +20,9 @@ class _Rule(StrictModel):
     metric: str = Field(min_length=1)
     """The measure it is about: score, pass^4, TAR@4, agreement, wording_effect, flip_rate, invalid_rate, breaches, …"""
 
-    task: str = EVERY_TASK
-    """Name of a task; `*` for each task of the evaluation by itself, an empty text for all tasks together."""
+    task: str | tuple[str, ...] = EVERY_TASK
+    """Name of a task, or a list of them; `*` for each task of the evaluation by itself but its probes, an empty text
+    for the figure over all tasks together."""
 
     if_measured: bool = False
     """Skip the rule where the metric was not measured. Otherwise a decision without it is INVALID."""
@@ -37,7 +38,7 @@ class TargetRule(_Rule):
     a gain is a fall."""
 
     min_tasks: int | None = Field(None, ge=1)
-    """With task `*`: how many tasks must be shown to be better. None asks for every one."""
+    """With several tasks: how many must be shown to be better. None asks for every one."""
 
     beat_format_only: bool = False
     """The tuned model must also beat the format-only control (well-formed answers that ignore the input), so that
@@ -45,8 +46,8 @@ class TargetRule(_Rule):
 
     @model_validator(mode="after")
     def _fits(self) -> TargetRule:
-        if self.min_tasks is not None and self.task != EVERY_TASK:
-            raise ValueError("min_tasks counts tasks: it goes with task '*'")
+        if self.min_tasks is not None and isinstance(self.task, str) and self.task != EVERY_TASK:
+            raise ValueError("min_tasks counts tasks: it goes with task '*' or a list")
         if self.beat_format_only and self.metric != "score":
             raise ValueError("beat_format_only goes with metric 'score': the control is scored, not repeated")
         return self
@@ -88,13 +89,17 @@ class AbsoluteRule(_Rule):
 
 
 class ZeroToleranceRule(_Rule):
-    """Events that must not happen: none may be new, and the rate that the data still allow is capped."""
+    """Events that must not happen: none may be new, and the rate that the data still allow is capped.
+
+    New are events of the tuned model on items where the base had none, where the measure counts them (`events.new`);
+    otherwise all of the tuned model's, since nothing shows that the base had them too.
+    """
 
     kind: Literal["zero_tolerance"]
 
-    cap: float = Field(gt=0, lt=1)
-    """Highest share of trials with an event that the interval (Clopper-Pearson) may leave possible: 0.01 needs about
-    370 trials without any event at 95 %."""
+    cap: float = Field(gt=0)
+    """Highest rate that the interval may leave possible, in the unit of the metric. A share of 0.01 needs about 370
+    groups (customers, dialogues) without any event at 95 %."""
 
 
 class AdvisoryRule(_Rule):
