@@ -87,7 +87,12 @@ def _equal(material: _Material, policy: GatePolicy, rounds: int, seed: int) -> l
     rules = tuple(rule for rule in policy.in_force() if rule.kind in ("target", "guardrail"))
     if not rules:
         return [Trial(True, "equal models: the policy compares nothing, so there is nothing to mistake")]
-    comparing = GatePolicy(rules=rules, format_change=policy.format_change, max_error_rate=1.0)
+    comparing = GatePolicy(
+        rules=rules,
+        format_change=policy.format_change,
+        max_invalid_difference=policy.max_invalid_difference,
+        max_error_rate=1.0,
+    )
     rng = random.Random(seed)
     verdicts: Counter[str] = Counter()
     harm = 0
