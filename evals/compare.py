@@ -19,7 +19,7 @@ from tianjing.lineage import artefact, artefact_digest, read_manifest, verify
 Json = dict[str, Any]
 
 # Settings that answers or figures depend on and that neither items nor prompts show.
-_DECIDING = ("temperature", "top_p", "max_model_len", "repeats", "success_at", "confidence", "bootstrap")
+_DECIDING = ("temperature", "top_p", "parameters", "max_model_len", "repeats", "success_at", "confidence", "bootstrap")
 _NAMED = 5
 
 

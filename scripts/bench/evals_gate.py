@@ -39,7 +39,7 @@ from evals.gate.findings import Verdict
 from evals.gate.policy import GatePolicy
 from evals.gate.release import judge
 from evals.measures import Estimate, Measure
-from evals.records import GREEDY, SAMPLED, Arm, Attempt, Item
+from evals.records import GREEDY, SAMPLED, Arm, Attempt, Item, RawAttempt
 from evals.run import KIND, Evidence, write_evidence
 from evals.scoring import ERROR
 from evals.summary import summarise
@@ -60,6 +60,8 @@ GROUP, SHARED = 2, 0.3  # items of a group, and the share of their spread that t
 OWN = 0.35  # spread of what a model knows of an item beside the item's difficulty: makes models differ
 ACCURACY = 0.65
 SHARP, VAGUE = 8.0, 1.2  # how surely a model answers as it does greedily when it is sampled
+UNREADABLE = 0.01
+PILOT = 20_000
 REPEATS = 4
 BREACH = 0.002
 CRASHED = 0.25
@@ -112,10 +114,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Draw:
-    """One arm of one task: shapes (N items) and (N items, R repeats)."""
+    """One arm of one task: right or not, (N items) and (N items, R repeats), and which greedy answers are unreadable."""
 
     greedy: np.ndarray
     repeats: np.ndarray
+    unreadable: np.ndarray
 
 
 def main() -> None:
@@ -141,8 +144,8 @@ def main() -> None:
 
 def planned(rng: np.random.Generator) -> Plan:
     """Sizes from a pilot of equal models: each claim gets the power that leaves 80 % for all together."""
-    base, tuned = draw(rng, 4000, (0.0, 0.0), SHARP)
-    groups = [index // GROUP for index in range(4000)]
+    base, tuned = draw(rng, PILOT, (0.0, 0.0), SHARP)
+    groups = [index // GROUP for index in range(PILOT)]
     power = 1 - (1 - JOINT_POWER) / CLAIMS
     score = tuned.greedy - base.greedy
     stable = passes(tuned) - passes(base)
@@ -174,7 +177,9 @@ def draw(
         ability = NormalDist().inv_cdf(ACCURACY + gain) * math.sqrt(1 + OWN**2)
         lead = ability - difficulty + shared(OWN)
         chance = 1 / (1 + np.exp(-sharp * lead))
-        arms.append(Draw((lead > 0).astype(float), rng.random((n, repeats)) < chance[:, None]))
+        unreadable = rng.random(n) < UNREADABLE
+        right = (lead > 0) & ~unreadable
+        arms.append(Draw(right.astype(float), rng.random((n, repeats)) < chance[:, None], unreadable))
     return arms[0], arms[1]
 
 
@@ -224,7 +229,6 @@ def release(rng: np.random.Generator, truth: Truth, plan: Plan) -> tuple[list[It
     events = {"base": 0, "tuned": 0}
     for task, gain in zip(TASK_IDS, truth.gains, strict=True):
         base, tuned = draw(rng, plan.items, (0.0, gain), truth.sharpness)
-        invalid = rng.random((2, plan.items)) < 0.01
         failed = np.zeros(plan.items, dtype=bool)
         if truth.crashes:
             failed = (tuned.greedy == 0) & (rng.random(plan.items) < CRASHED / (1 - ACCURACY))
@@ -240,12 +244,10 @@ def release(rng: np.random.Generator, truth: Truth, plan: Plan) -> tuple[list[It
                     control=0.25,
                 )
             )  # fmt: skip
-            for row, (arm, drawn) in enumerate((("base", base), ("tuned", tuned))):
+            for arm, drawn in (("base", base), ("tuned", tuned)):
                 broken = arm == "tuned" and bool(failed[index])
-                right = bool(drawn.greedy[index]) and not invalid[row, index]
-                attempts.append(
-                    _attempt(name, task, arm, GREEDY, 0, right, broken, None if invalid[row, index] else index)
-                )
+                read = None if drawn.unreadable[index] else index
+                attempts.append(_attempt(name, task, arm, GREEDY, 0, bool(drawn.greedy[index]), broken, read))
                 if stable:
                     attempts += [
                         _attempt(name, task, arm, SAMPLED, repeat, bool(drawn.repeats[index, repeat]), broken, index)
@@ -422,7 +424,8 @@ def _write(folder: Path) -> None:
     """An evaluation of 40 items with real outputs, as `tianjing eval run` writes it."""
     task = TASKS["quality_inspection"]
     rules = [{"id": "Q01", "title": "威胁恐吓"}, {"id": "Q02", "title": "泄露欠款"}]
-    items, attempts = [], []
+    items: list[Item] = []
+    attempts: list[RawAttempt] = []
     for index in range(40):
         rule = rules[index % 2]
         items.append(
