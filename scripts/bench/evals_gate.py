@@ -114,7 +114,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Draw:
-    """One arm of one task: right or not, (N items) and (N items, R repeats), and which greedy answers are unreadable."""
+    """One arm of one task: right or not, shapes (N,) and (N, R repeats); and which answers no rule reads."""
 
     greedy: np.ndarray
     repeats: np.ndarray
