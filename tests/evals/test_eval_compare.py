@@ -136,7 +136,7 @@ def in_arm(**values: Any) -> Change:
         (other_gold, "items of other content under one id \\(1\\)"),
         (in_run(dataset="0" * 64), "dataset: "),
         (in_run(definitions=[{}]), "task definitions"),
-        (in_arm(engine="vllm 0"), "engine: test and vllm 0"),
+        (in_arm(engine="vllm 0"), "engine: .* and vllm 0"),
         (in_arm(chat_template="t"), "chat template: None and t"),
     ],
 )
