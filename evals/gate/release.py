@@ -128,16 +128,19 @@ def _temperature(summary: Json) -> float:
 
 def _other_content(summary: Json, asked: Mapping[str, Path]) -> list[str]:
     """What was evaluated that is not what is to be released."""
+    arms = summary["arms"]
     evaluated = {
-        "base": summary["arms"].get("base", {}).get("digest"),
-        "merged": summary["arms"]["tuned"]["digest"],
+        "base": arms.get("base", {}).get("digest", "nothing"),
+        "merged": arms.get("tuned", {}).get("digest", "nothing"),
         "dataset": summary["dataset"],
     }
     problems = []
     for name, path in asked.items():
-        digest, found = artefact_digest(path), evaluated[name]
-        if digest != found:
-            problems.append(f"{path} is not what was evaluated as {name}: {digest[:12]} ≠ {str(found)[:12]}")
+        digest = artefact_digest(path)
+        if digest != evaluated[name]:
+            problems.append(f"{path} is not what was evaluated as {name}: {digest[:12]} ≠ {evaluated[name][:12]}")
+    if problems and arms.get("tuned", {}).get("adapter"):
+        problems.append("an adapter over its base was evaluated, and merged weights round otherwise: evaluate these")
     return problems
 
 
