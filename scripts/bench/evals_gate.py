@@ -17,36 +17,29 @@ Usage: python scripts/bench/evals_gate.py [--releases N] [--items N] [--seed S] 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from evals_gate_edits import edits
+from evals_gate_peers import PEERS
 
 from evals import stats
 from evals.config import EvalConfig
 from evals.gate.decide import decide
 from evals.gate.findings import Verdict
 from evals.gate.policy import GatePolicy
-from evals.gate.release import judge
 from evals.measures import Estimate, Measure
-from evals.records import GREEDY, SAMPLED, Arm, Attempt, Item, RawAttempt
-from evals.run import KIND, Evidence, write_evidence
+from evals.records import GREEDY, SAMPLED, Attempt, Item
 from evals.scoring import ERROR
 from evals.summary import summarise
 from tianjing.config import parse
-from tianjing.errors import TianjingError
-from tianjing.lineage import artefact, verify
-from tianjing.lineage.environment import compute
 from tianjing.tasks import TASKS
 
 TASK_IDS = ("next_reply", "policy_qa", "quality_inspection")
@@ -208,7 +201,7 @@ def simulate(releases: int, plan: Plan, seed: int) -> int:
             decided = decide(summary, RELEASE)
             verdicts[truth.name]["gate"][decided.verdict] += 1
             for name, peer in PEERS.items():
-                verdicts[truth.name][name][peer(items, attempts)] += 1
+                verdicts[truth.name][name][peer(items, attempts, TARGET, MARGIN)] += 1
             if truth.name == "equal":
                 no_loss[decide(summary, NO_LOSS).verdict] += 1
                 harm += any(found.verdict == "BLOCK" and found.kind == "guardrail" for found in decided.findings)
@@ -284,51 +277,6 @@ def _breaches(events: dict[str, int], plan: Plan) -> Measure:
     )  # fmt: skip
 
 
-Scores = dict[str, tuple[list[float], list[float]]]
-
-
-def _scores(items: Sequence[Item], attempts: Sequence[Attempt], intersect: bool) -> Scores:
-    """Greedy scores of base and tuned by task, over the items that both answered or over all."""
-    greedy = {(row.arm, row.item): row for row in attempts if row.condition == GREEDY}
-    scores: Scores = {task: ([], []) for task in TASK_IDS}
-    for item in items:
-        pair: list[Attempt] = [greedy[arm, item.id] for arm in ("base", "tuned")]
-        if intersect and any(row.error for row in pair):
-            continue
-        for side, row in zip(scores[item.task], pair, strict=True):
-            side.append(row.score)
-    return scores
-
-
-def raw_threshold(items: Sequence[Item], attempts: Sequence[Attempt]) -> str:
-    """Promote if the raw score of the target rose and no other fell by more than the margin."""
-    gains = {task: np.mean(tuned) - np.mean(base) for task, (base, tuned) in _scores(items, attempts, False).items()}
-    return "PROMOTE" if gains[TARGET] > 0 and min(gains.values()) >= -MARGIN else "BLOCK"
-
-
-def unpaired_z(items: Sequence[Item], attempts: Sequence[Attempt]) -> str:
-    """Promote if z > 1.96 in the target and no task has z < −1.96; block if one has; items count as independent."""
-    return _by_z(_scores(items, attempts, False))
-
-
-def intersected(items: Sequence[Item], attempts: Sequence[Attempt]) -> str:
-    """The same over items that both answered: a failed request takes its item away."""
-    return _by_z(_scores(items, attempts, True))
-
-
-def _by_z(scores: Scores) -> str:
-    z = {}
-    for task, (base, tuned) in scores.items():
-        error = math.sqrt(np.var(base, ddof=1) / len(base) + np.var(tuned, ddof=1) / len(tuned))
-        z[task] = (np.mean(tuned) - np.mean(base)) / error
-    if min(z.values()) < -1.96:
-        return "BLOCK"
-    return "PROMOTE" if z[TARGET] > 1.96 else "INCONCLUSIVE"
-
-
-PEERS = {"raw difference": raw_threshold, "unpaired z": unpaired_z, "unpaired z, intersected ids": intersected}
-
-
 def _truths() -> None:
     """The true figures of each kind of release, from 200,000 items a task."""
     print(f"{'truth':<32} {'score, by task':<24} pass^{REPEATS}, by task")
@@ -377,79 +325,6 @@ def _bounds(counts: dict[str, Counter[str]], no_loss: Counter[str]) -> int:
         missed += not kept
         print(f"{name:<32} {100 * value:5.1f} %   wanted {which} {100 * bound:.0f} %   {'ok' if kept else 'MISSED'}")
     return missed
-
-
-def edits(count: int, seed: int) -> int:
-    """Change bytes of every file of an evaluation on disk; returns how many edits were not refused."""
-    rng = random.Random(seed)
-    missed = 0
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "evals"
-        _write(folder)
-        assert judge(folder, NO_GAIN).verdict == "PROMOTE" and not verify(folder)
-        print(f"\n{'edited file':<20} {'edits':>6} {'refused':>8}")
-        for path in sorted(folder.iterdir()):
-            whole, refused, told = path.read_bytes(), 0, 0
-            for _ in range(count):
-                at, flip = rng.randrange(len(whole)), rng.randrange(1, 256)
-                path.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
-                told += path.name == "manifest.json" and _only_told(path, whole)
-                refused += _refused(folder)
-            path.write_bytes(whole)
-            missed += count - refused - told if path.name == "manifest.json" else count - refused
-            note = f"   {told} in what the manifest only tells (times, versions, machine)" if told else ""
-            print(f"{path.name:<20} {count:>6} {refused:>8}{note}")
-    return missed
-
-
-def _refused(folder: Path) -> bool:
-    try:
-        return judge(folder, NO_GAIN).verdict == "INVALID"
-    except TianjingError:
-        return True
-
-
-def _only_told(path: Path, whole: bytes) -> bool:
-    """Whether an edit of a manifest leaves all that it vouches for as it was."""
-    try:
-        now, before = json.loads(path.read_bytes()), json.loads(whole)
-    except ValueError:
-        return False
-    return all(now.get(name) == before[name] for name in ("kind", "digest", "inputs", "files", "parameters"))
-
-
-NO_GAIN = GatePolicy(min_tasks_improved=0)
-
-
-def _write(folder: Path) -> None:
-    """An evaluation of 40 items with real outputs, as `tianjing eval run` writes it."""
-    task = TASKS["quality_inspection"]
-    rules = [{"id": "Q01", "title": "威胁恐吓"}, {"id": "Q02", "title": "泄露欠款"}]
-    items: list[Item] = []
-    attempts: list[RawAttempt] = []
-    for index in range(40):
-        rule = rules[index % 2]
-        items.append(
-            Item(
-                id=f"item-{index}", task=task.id, group=f"customer-{index // GROUP}", kind=rule["id"], stability=False,
-                fields={"rules": rules, "customer": "我现在没钱", "agent": "再不还就上门"},
-                reference={"rule": rule["id"], "title": rule["title"], "evidence": "再不还就上门", "rewrite": "请还款"},
-            )
-        )  # fmt: skip
-        for arm in ("base", "tuned"):
-            made = _attempt(f"item-{index}", task.id, arm, GREEDY, 0, True, False, index)
-            said = task.target(items[-1].reference) if index % 4 or arm == "tuned" else '{"rule":"none"}'
-            attempts.append(made.model_copy(update={"output": said, "key": f"{index}/{arm}"}))
-    arms: dict[Arm, Any] = {
-        "base": {"model": "b", "digest": "b", "engine": "none", "seconds": 0.0},
-        "tuned": {"model": "t", "digest": "t", "engine": "none", "seconds": 0.0},
-    }
-    run = {
-        "created": "2026-01-01T00:00:00+00:00", "dataset": "d", "definitions": [], "shared_groups": 0, "shots": {},
-        "config": CONFIG.model_dump(mode="json"), "machine": compute().model_dump(mode="json"), "arms": arms,
-    }  # fmt: skip
-    with artefact(folder, kind=KIND) as work:
-        write_evidence(work.dir, Evidence(items, attempts, run))
 
 
 if __name__ == "__main__":
