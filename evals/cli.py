@@ -65,13 +65,17 @@ def plan(
     """
     from rich.console import Console
 
-    from evals.config import EvalConfig, GatePolicy
+    from evals.config import EvalConfig
+    from evals.errors import EvalError
+    from evals.gate.policy import GatePolicy
     from evals.sizing import assumed, console_tables, numbers, read_pilot
     from tianjing.config import load
     from tianjing.console import print_table
 
     settings = load(EvalConfig, config)
-    excluded = load(GatePolicy, policy).guardrail_margin if margin is None else margin
+    excluded = load(GatePolicy, policy).score_margin() if margin is None else margin
+    if excluded is None:
+        raise EvalError(f"{policy}: no guardrail on the score, so no loss to exclude", "give --margin")
     known = (
         read_pilot(pilot, settings.concurrency)
         if pilot is not None
@@ -213,44 +217,74 @@ def canary_plant(
     console.print(f"canaries: {canaries}")
 
 
-@app.command(
-    epilog="Example: tianjing eval gate runs/evals --out runs/release.json --base embedded "
-    "--adapter runs/adapter --merged runs/merged --dataset runs/dataset"
-)
-def gate(
-    evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),
-    out: Path = typer.Option(..., help="File for the signed release (release.json)."),
-    base: str = typer.Option(..., help="Model before tuning: a folder, 'embedded', 'tiny' or a hub id."),
-    adapter: Path | None = typer.Option(None, help="Adapter folder; none for a model tuned in full."),
-    merged: Path = typer.Option(..., help="Model folder, merged or tuned in full: what would be served."),
-    dataset: Path = typer.Option(..., help="Dataset folder."),
-    config: Path | None = typer.Option(
-        None, "--config", help="YAML file with the gate policy; its defaults without one."
-    ),
-    strict: bool = typer.Option(
-        False, help="Exit with the verdict: PROMOTE 0, BLOCK 1, INCONCLUSIVE 2, INVALID 3. Without it 0 once decided."
+@app.command(epilog="Example: tianjing eval compare runs/evals:tuned runs/evals-new:tuned --out runs/compared")
+def compare(
+    base: str = typer.Argument(..., metavar="RUN_A", help="Evaluation that stands as the base: RUN, or RUN:tuned."),
+    tuned: str = typer.Argument(..., metavar="RUN_B", help="Evaluation of the model that is judged: RUN or RUN:tuned."),
+    out: Path = typer.Option(..., help="Folder for the paired evaluation; 'eval gate' and 'eval report' read it."),
+    allow_differences: bool = typer.Option(
+        False, help="Join runs that were asked otherwise, to look at them; the gate finds the result INVALID."
     ),
 ) -> None:
-    """Decide by policy whether the tuned model may be released, and sign the decision."""
+    """Join two runs into one paired evaluation, if they asked the same items in the same way.
+
+    Items and requests are never intersected: what only one run has is named, and is an error.
+    """
     from rich.console import Console
 
-    from evals.config import GatePolicy
-    from evals.gate import EXIT_CODES
-    from evals.release import decide_and_sign
-    from tianjing.config import load
-    from tianjing.models import resolve
+    from evals.compare import compare as join
+    from evals.report import console_summary
+    from evals.run import REPORT
+    from tianjing.console import print_table
 
-    policy = load(GatePolicy, config)
-    contents = {"base": resolve(base).path, "merged": merged, "dataset": dataset}
-    if adapter is not None:
-        contents["adapter"] = adapter
-    verdict, findings = decide_and_sign(evals, out, contents, policy)
-    console = Console(highlight=False)
-    colours = {"PROMOTE": "green", "BLOCK": "red", "INCONCLUSIVE": "yellow", "INVALID": "red"}
-    for finding in findings:
-        label = "ok" if finding.verdict == "PROMOTE" else finding.verdict
-        console.print(f"[{colours[finding.verdict]}]{label:>12}[/]  ", end="")
-        console.print(finding.reason, markup=False, soft_wrap=True)
-    console.print(f"[bold {colours[verdict]}]{verdict}[/] → {out}", soft_wrap=True)
-    if strict:
-        raise typer.Exit(EXIT_CODES[verdict])
+    summary = join(base, tuned, out, allow_differences)
+    console = Console(highlight=False, soft_wrap=True)
+    for line in summary["differences"]:
+        console.print(f"differs: {line}", markup=False)
+    if summary["tasks"]:
+        print_table(console_summary(summary))
+    console.print(f"report: {out / REPORT}", markup=False)
+
+
+@app.command(
+    epilog="Example: tianjing eval gate runs/evals --config examples/gate/release.yaml --out runs/release.json "
+    "--base embedded --adapter runs/adapter --merged runs/merged --dataset runs/dataset"
+)
+def gate(
+    evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' or 'eval compare' wrote."),
+    out: Path | None = typer.Option(None, help="File for the signed release (release.json); without it none is made."),
+    base: str | None = typer.Option(None, help="Model before tuning: a folder, 'embedded', 'tiny' or a hub id."),
+    adapter: Path | None = typer.Option(None, help="Adapter folder; none for a model tuned in full."),
+    merged: Path | None = typer.Option(None, help="Model folder, merged or tuned in full: what would be served."),
+    dataset: Path | None = typer.Option(None, help="Dataset folder."),
+    against: Path | None = typer.Option(
+        None, help="Model that was evaluated as the base, where it is another: the one released so far."
+    ),
+    config: Path | None = typer.Option(
+        None, "--config", help="YAML file with the gate policy (docs/gate.md); its defaults without one."
+    ),
+    junit: Path | None = typer.Option(None, help="File for the findings as JUnit XML."),
+    markdown: Path | None = typer.Option(None, help="File for the findings as Markdown."),
+    exit_zero: bool = typer.Option(
+        False, help="Exit with 0 once decided. Otherwise: PROMOTE 0, BLOCK 1, INCONCLUSIVE 2, INVALID 3."
+    ),
+    selftest: bool = typer.Option(
+        False, help="Decide nothing: try the policy on these items with equal models and with one that must BLOCK."
+    ),
+) -> None:
+    """Decide by policy whether the tuned model may be released, and sign the decision.
+
+    The exit status is the verdict: PROMOTE 0, BLOCK 1, INCONCLUSIVE 2, INVALID 3 (also for evidence or a policy that
+    cannot be read). Without --out it decides only.
+    """
+    from evals.gate.command import run_gate
+    from tianjing.errors import TianjingError
+
+    folders = {"base": base, "adapter": adapter, "merged": merged, "dataset": dataset, "against": against}
+    try:
+        status = run_gate(evals, out, folders, config, junit=junit, markdown=markdown, selftest=selftest)
+    except TianjingError as error:
+        if not exit_zero:
+            error.exit_code = 3
+        raise
+    raise typer.Exit(0 if exit_zero else status)

@@ -1,9 +1,8 @@
-"""What an evaluation asks for, and what a release gate demands of its result."""
+"""What an evaluation asks for."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -142,39 +141,3 @@ class EvalConfig(StrictModel):
                 f"{self.max_model_len}): longer prompts become errors; raise it, or leave the condition out"
             )
         return self
-
-
-class GatePolicy(StrictModel):
-    """What a tuned model must show before it is released. Every rule is checked against an interval, not a point."""
-
-    min_tasks_improved: int = Field(2, ge=0)
-    """Tasks that must be better than base, the interval of the paired difference above 0; 0 asks for none.
-    Asking for 1 of several tasks gives chance several tries: name the task in `must_improve` instead."""
-
-    must_improve: tuple[str, ...] = ()
-    """Tasks that must be among the improved ones."""
-
-    beat_format_only: bool = True
-    """A task counts as improved only if the tuned model also beats the format-only control, so that having
-    learnt the shape of the answers alone is not taken for knowledge."""
-
-    guardrail_margin: float = Field(0.03, ge=0, le=1)
-    """Loss in score that is tolerated; a task whose whole interval lies below minus this margin blocks."""
-
-    require_non_inferiority: bool = False
-    """Stricter guardrail: every task must be shown not to lose more than the margin, or the gate is inconclusive."""
-
-    min_pass_ratio: float = Field(0.5, ge=0, le=1)
-    """pass^k / pass^1 of the tuned model at k = repeats: how much of its success survives k runs in a row."""
-
-    max_error_rate: float = Field(0.01, ge=0, le=1)
-    """Share of failed requests above which the evaluation itself is not valid."""
-
-    max_invalid_rate: float = Field(0.1, ge=0, le=1)
-    """Share of the tuned model's answers that could not be read, per task."""
-
-    expiry_days: int = Field(90, ge=1)
-    """Days until the release must be evaluated again."""
-
-    signing_key: Path | None = None
-    """Ed25519 private key (PEM). None uses, and at first makes, the one in the cache folder's `keys`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -126,20 +126,19 @@ def _line(node: yaml.Node | None, location: tuple[str | int, ...]) -> str:
 
 def _fields_at(model: type[BaseModel], location: list[str]) -> set[str]:
     """Names of the fields of the nested model that `location` leads to."""
-    current: Any = model
+    current: list[type[BaseModel]] = [model]
     for part in location:
-        field = getattr(current, "model_fields", {}).get(part)
-        if field is None:
-            continue  # an index of a list, or a key of a mapping: stay with its item type
-        current = _model_in(field.annotation) or current
-    return set(getattr(current, "model_fields", {}))
+        fields = [one.model_fields[part] for one in current if part in one.model_fields]
+        if fields:
+            current = [one for field in fields for one in _models_in(field.annotation)] or current
+        else:
+            # An index of a list, or a key of a mapping: stay with its item type. The tag of a union: its member.
+            tagged = [one for one in current if any(part in get_args(f.annotation) for f in one.model_fields.values())]
+            current = tagged or current
+    return {name for one in current for name in one.model_fields}
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [one for argument in get_args(annotation) for one in _models_in(argument)]

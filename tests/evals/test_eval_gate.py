@@ -1,59 +1,85 @@
-"""Verdicts of the release gate, from hand-made summaries and from evidence on disk."""
+"""Verdicts of the release gate on hand-made summaries: the short form of a policy, and every kind of rule."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from copy import deepcopy
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from evals.cli import app
-from evals.config import GatePolicy
 from evals.errors import EvalError
-from evals.gate import decide
-from evals.release import policy_digest
-from evals.run import evaluate
-from tests.evals.conftest import World
-from tianjing.lineage import artefact, artefact_digest, read_release, verify_release
+from evals.gate.decide import decide
+from evals.gate.findings import Decision, Finding
+from evals.gate.policy import GatePolicy
+from evals.gate.release import policy_digest
+from evals.measures import Estimate, Measure
+from tests.conftest import REPOSITORY
+from tianjing.config import load, parse
+from tianjing.errors import TianjingError
 
 
-def make_task(difference: float, low: float | None, high: float | None) -> dict[str, Any]:
+def make_task(difference: float, low: float | None, high: float | None, n: int = 60) -> dict[str, Any]:
     return {
+        "n": n,
+        "groups": n // 2,
+        "base": 0.4,
+        "tuned": 0.4 + difference,
+        "intervals": {"base": [0.3, 0.5], "tuned": [0.3 + difference, 0.5 + difference]},
         "difference": difference,
         "ci_low": low,
         "ci_high": high,
         "format_only": {"difference": 0.3, "ci_low": 0.2, "ci_high": 0.4},
-        "invalid": {"tuned": {"rate": 0.0, "ci_low": 0.0, "ci_high": 0.06}},
+        "beyond_format": {"difference": difference, "ci_low": low, "ci_high": high},
+        "invalid": {arm: {"rate": 0.0, "ci_low": 0.0, "ci_high": 0.06} for arm in ("base", "tuned")},
         "stability": {"tuned": {"k": 4, "pass_ratio": {"estimate": 0.9, "ci_low": 0.8, "ci_high": 1.0}}},
     }
 
 
+def measure(name: str, task: str = "a", **values: Any) -> dict[str, Any]:
+    """A measure of 200 items in 100 groups; `value`, `gain` give the tuned value and the difference with bounds."""
+    value, difference = values.pop("value", (0.8, 0.75, 0.85)), values.pop("difference", None)
+    arms = {"tuned": Estimate(value=value[0], low=value[1], high=value[2])}
+    if difference is not None:
+        arms["base"] = Estimate(value=value[0] - difference[0])
+        values["difference"] = Estimate(value=difference[0], low=difference[1], high=difference[2])
+    return Measure(name=name, task=task, arms=arms, n=200, groups=100, **values).model_dump(mode="json")
+
+
 @pytest.fixture
 def summary() -> dict[str, Any]:
-    tasks = {"a": make_task(0.3, 0.2, 0.4), "b": make_task(0.2, 0.05, 0.35), "c": make_task(0.0, -0.1, 0.1)}
-    return {"tasks": tasks, "unmatched": [], "error_rate": 0.0, "shared_groups": 0}
+    tasks = {"a": make_task(0.3, 0.2, 0.4), "b": make_task(0.2, 0.08, 0.32), "c": make_task(0.0, -0.1, 0.1)}
+    config = {"confidence": 0.95, "temperature": 0.3, "stability_items": 6}
+    return {"tasks": tasks, "measures": [], "unmatched": [], "error_rate": 0.0, "shared_groups": 0, "config": config}
 
 
 def verdict(summary: dict[str, Any], policy: GatePolicy | None = None, broken: list[str] | None = None) -> str:
-    return decide(summary, policy or GatePolicy(), broken)[0]
+    return decide(summary, policy or GatePolicy(), broken or []).verdict
+
+
+def ruled(summary: dict[str, Any], *rules: dict[str, Any], **fields: Any) -> Decision:
+    """The decision by these rules alone; `summary` gets the measures that a test adds."""
+    return decide(summary, parse(GatePolicy, {"rules": list(rules), **fields}, "policy"))
+
+
+def only(decision: Decision, kind: str) -> Finding:
+    (found,) = [finding for finding in decision.findings if finding.kind == kind]
+    return found
 
 
 def test_enough_improvement_without_harm_is_promoted(summary: dict[str, Any]) -> None:
-    decision, findings = decide(summary, GatePolicy())
-    assert decision == "PROMOTE" and {finding.verdict for finding in findings} == {"PROMOTE"}
-    assert "2 of 3 tasks improved" in findings[0].reason and "+0.300 [+0.200, +0.400]" in findings[0].reason
+    decision = decide(summary, GatePolicy())
+    assert decision.verdict == "PROMOTE" and {finding.verdict for finding in decision.findings} == {"PROMOTE"}
+    reason = only(decision, "target").reason
+    assert "2 of 3 tasks improved" in reason and "+0.300 [+0.200, +0.400]" in reason
 
 
 def test_must_block_a_task_that_got_worse(summary: dict[str, Any]) -> None:
     summary["tasks"]["c"] = make_task(-0.2, -0.3, -0.1)
-    decision, findings = decide(summary, GatePolicy())
-    assert decision == "BLOCK"
-    assert findings[0].reason.startswith("c: difference -0.200 [-0.300, -0.100] is a loss")
+    decision = decide(summary, GatePolicy())
+    assert (decision.verdict, decision.exit_code) == ("BLOCK", 1)
+    assert decision.findings[0].reason.startswith("c: score difference -0.200 [-0.300, -0.100]")
+    assert "is a loss of more than 0.03" in decision.findings[0].reason
 
 
 def test_must_block_when_the_wanted_improvement_is_ruled_out(summary: dict[str, Any]) -> None:
@@ -87,6 +113,20 @@ def test_a_named_task_must_improve(summary: dict[str, Any]) -> None:
         decide(summary, GatePolicy(must_improve=("poetry",)))
 
 
+def test_asking_for_one_of_many_tasks_gives_chance_no_extra_tries(summary: dict[str, Any]) -> None:
+    """One of ten equal tasks is nominally significant: Holm knows that ten were looked at."""
+    summary["tasks"] = {f"t{number}": make_task(0.0, -0.1, 0.1) for number in range(9)}
+    summary["tasks"]["lucky"] = make_task(0.11, 0.005, 0.215)
+    decision = decide(summary, GatePolicy(min_tasks_improved=1))
+    assert decision.verdict == "INCONCLUSIVE" and "Holm over 10 claims" in only(decision, "target").reason
+    summary["tasks"]["lucky"] = make_task(0.3, 0.195, 0.405)
+    assert verdict(summary, GatePolicy(min_tasks_improved=1)) == "PROMOTE"
+
+
+def test_more_tasks_wanted_than_evaluated_is_a_mistake_in_the_policy(summary: dict[str, Any]) -> None:
+    assert verdict(summary, GatePolicy(min_tasks_improved=4)) == "INVALID"
+
+
 def test_strict_guardrail_asks_for_proof_of_no_loss(summary: dict[str, Any]) -> None:
     assert verdict(summary, GatePolicy(require_non_inferiority=True)) == "INCONCLUSIVE"
     assert verdict(summary, GatePolicy(require_non_inferiority=True, guardrail_margin=0.15)) == "PROMOTE"
@@ -104,6 +144,7 @@ def test_strict_guardrail_asks_for_proof_of_no_loss(summary: dict[str, Any]) -> 
 def test_instability_holds_a_release_back(summary: dict[str, Any], ratio: dict[str, Any], expected: str) -> None:
     summary["tasks"]["a"]["stability"]["tuned"]["pass_ratio"] = ratio
     assert verdict(summary) == expected
+    assert verdict(summary, GatePolicy(min_pass_ratio=0)) == "PROMOTE"
 
 
 def test_unreadable_answers_hold_a_release_back(summary: dict[str, Any]) -> None:
@@ -121,7 +162,14 @@ def test_accuracy_alone_can_be_gated(summary: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [{"error_rate": 0.011}, {"error_rate": None}, {"unmatched": ["a/i/greedy/0"], "tasks": {}}, {"shared_groups": 1}],
+    [
+        {"error_rate": 0.011},
+        {"error_rate": None},
+        {"unmatched": ["a/i/greedy/0"], "tasks": {}},
+        {"shared_groups": 1},
+        {"differences": ["engine: 1 and 2"]},
+        {"arms": {"base": {"chat_template": "1"}, "tuned": {"chat_template": "2"}}},
+    ],
 )
 def test_evidence_that_cannot_be_trusted_is_invalid_whatever_it_says(
     summary: dict[str, Any], damage: dict[str, Any]
@@ -130,115 +178,234 @@ def test_evidence_that_cannot_be_trusted_is_invalid_whatever_it_says(
     assert verdict(summary, broken=["the evidence was changed"]) == "INVALID"
 
 
-def gate(world: World, *options: str) -> tuple[int, str, dict[str, Any]]:
-    out = world.out.parent / "release.json"
-    folders = [f"--{name}={getattr(world, name)}" for name in ("base", "adapter", "dataset")]
-    result = CliRunner().invoke(
-        app, ["gate", str(world.out), f"--out={out}", *folders, f"--merged={world.tuned}", *options]
+class TestFormatChange:
+    """The base leaves 30 % unreadable, the tuned model nothing: how much of a gain of 20 points is knowledge?"""
+
+    @pytest.fixture(autouse=True)
+    def unreadable_base(self, summary: dict[str, Any]) -> None:
+        summary["tasks"]["b"]["invalid"]["base"] = {"rate": 0.3, "ci_low": 0.2, "ci_high": 0.4}
+        summary["tasks"]["b"]["beyond_format"] = {"difference": -0.1, "ci_low": -0.2, "ci_high": 0.02}
+
+    def test_by_default_the_gain_counts_only_over_well_formed_guesses(self, summary: dict[str, Any]) -> None:
+        unguarded = GatePolicy(beat_format_only=False)
+        assert verdict(summary, unguarded) == "PROMOTE"
+        summary["tasks"]["b"]["format_only"] = {"difference": 0.02, "ci_low": -0.05, "ci_high": 0.09}
+        assert verdict(summary, unguarded) == "INCONCLUSIVE"
+
+    def test_discounting_leaves_only_what_format_cannot_explain(self, summary: dict[str, Any]) -> None:
+        decision = decide(summary, GatePolicy(format_change="discount"))
+        assert decision.verdict == "INCONCLUSIVE"
+        assert "beyond what readable answers alone could give -0.100" in only(decision, "target").reason
+
+    def test_refusing_makes_the_evaluation_invalid_and_names_the_task(self, summary: dict[str, Any]) -> None:
+        decision = decide(summary, GatePolicy(format_change="refuse"))
+        assert decision.verdict == "INVALID" and decision.findings[0].reason.startswith("b: shares of unreadable")
+        assert verdict(summary, GatePolicy(format_change="refuse", max_invalid_difference=0.3)) == "PROMOTE"
+
+    def test_without_the_control_nothing_is_taken_for_granted(self, summary: dict[str, Any]) -> None:
+        del summary["tasks"]["b"]["format_only"]
+        decision = decide(summary, GatePolicy(beat_format_only=False))
+        assert decision.verdict == "INVALID" and "MISSING: over_format_only of b" in decision.findings[0].reason
+
+
+def test_a_target_must_exceed_its_gain(summary: dict[str, Any]) -> None:
+    rule = {"kind": "target", "metric": "score", "task": "a"}
+    assert ruled(summary, {**rule, "min_gain": 0.19}).verdict == "PROMOTE"
+    assert ruled(summary, {**rule, "min_gain": 0.21}).verdict == "INCONCLUSIVE"
+    assert ruled(summary, {**rule, "min_gain": 0.4}).verdict == "BLOCK"
+
+
+def test_every_task_is_meant_by_a_star(summary: dict[str, Any]) -> None:
+    rule = {"kind": "target", "metric": "score"}
+    assert ruled(summary, rule).verdict == "INCONCLUSIVE", "c is not shown to be better"
+    summary["tasks"]["c"] = make_task(0.3, 0.2, 0.4)
+    assert ruled(summary, rule).verdict == "PROMOTE"
+
+
+def test_several_targets_share_their_level(summary: dict[str, Any]) -> None:
+    """p of 0.02 one-sided holds for one claim, and not for two."""
+    summary["tasks"]["a"] = summary["tasks"]["b"] = make_task(0.105, 0.003, 0.207)
+    one, two = ({"kind": "target", "metric": "score", "task": task} for task in "ab")
+    assert ruled(summary, one).verdict == "PROMOTE"
+    assert ruled(summary, one, two).verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("difference", "expected"),
+    [((-0.1, -0.2, -0.06), "BLOCK"), ((-0.1, -0.2, 0.0), "INCONCLUSIVE"), ((0.0, -0.04, 0.04), "PROMOTE")],
+)
+def test_a_guardrail_on_stability_is_three_way(
+    summary: dict[str, Any], difference: tuple[float, float, float], expected: str
+) -> None:
+    summary["measures"] = [measure("pass^4", difference=difference)]
+    rule = {"kind": "guardrail", "metric": "pass^4", "task": "a", "margin": 0.05}
+    assert ruled(summary, rule).verdict == expected
+
+
+def test_where_less_is_better_a_rise_is_the_loss(summary: dict[str, Any]) -> None:
+    rule = {"kind": "guardrail", "metric": "flip_rate", "task": "a", "margin": 0.05}
+    summary["measures"] = [measure("flip_rate", difference=(0.1, 0.06, 0.2), better="lower")]
+    assert ruled(summary, rule).verdict == "BLOCK"
+    summary["measures"] = [measure("flip_rate", difference=(-0.1, -0.2, -0.06), better="lower")]
+    assert ruled(summary, rule).verdict == "PROMOTE"
+    assert ruled(summary, {"kind": "target", "metric": "flip_rate", "task": "a"}).verdict == "PROMOTE"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "lenient"),
+    [
+        ((0.8, 0.75, 0.85), "PROMOTE", "PROMOTE"),
+        ((0.72, 0.65, 0.8), "INCONCLUSIVE", "PROMOTE"),
+        ((0.65, 0.6, 0.72), "INCONCLUSIVE", "INCONCLUSIVE"),
+        ((0.6, 0.5, 0.69), "BLOCK", "BLOCK"),
+    ],
+)
+def test_an_absolute_bound_looks_at_the_tuned_model_alone(
+    summary: dict[str, Any], value: tuple[float, float, float], shown: str, lenient: str
+) -> None:
+    summary["measures"] = [measure("TAR@4", value=value)]
+    rule = {"kind": "absolute", "metric": "TAR@4", "task": "a", "at_least": 0.7}
+    assert ruled(summary, rule).verdict == shown
+    assert ruled(summary, {**rule, "must_be_shown": False}).verdict == lenient
+
+
+def test_an_absolute_cap_reads_the_other_way(summary: dict[str, Any]) -> None:
+    summary["measures"] = [measure("wording_effect", value=(0.02, 0.0, 0.04))]
+    rule = {"kind": "absolute", "metric": "wording_effect", "task": "a"}
+    assert ruled(summary, {**rule, "at_most": 0.05}).verdict == "PROMOTE"
+    assert ruled(summary, {**rule, "at_most": 0.03}).verdict == "INCONCLUSIVE"
+
+
+class TestZeroTolerance:
+    RULE = {"kind": "zero_tolerance", "metric": "breaches", "task": "", "cap": 10.0}
+
+    def judged(self, summary: dict[str, Any], events: dict[str, int], low: float, high: float) -> Decision:
+        """Per 1,000 of 600 turns in 100 groups."""
+        value = 1000 * events["tuned"] / 600
+        counts = {"events": events, "trials": {"base": 600, "tuned": 600}}
+        summary["measures"] = [
+            measure("breaches", "", value=(value, low, high), **counts, better="lower", unit="per 1,000 turns")
+        ]
+        return ruled(summary, self.RULE)
+
+    def test_none_holds_once_no_higher_rate_is_possible(self, summary: dict[str, Any]) -> None:
+        assert self.judged(summary, {"base": 0, "tuned": 0}, 0, 9.9).verdict == "PROMOTE"
+
+    def test_none_in_few_proves_nothing_and_says_how_many_would(self, summary: dict[str, Any]) -> None:
+        decision = self.judged(summary, {"base": 0, "tuned": 0}, 0, 36.2)
+        found = only(decision, "zero_tolerance")
+        assert decision.verdict == "INCONCLUSIVE" and "36.200] per 1,000 turns" in found.reason
+        assert found.remedy == "about 263 more groups without an event, 363 in all"
+
+    def test_one_new_event_blocks_however_low_the_rate(self, summary: dict[str, Any]) -> None:
+        assert self.judged(summary, {"base": 0, "tuned": 1}, 0, 9.9).verdict == "BLOCK"
+
+    def test_an_event_that_the_base_had_too_is_not_new_where_that_is_known(self, summary: dict[str, Any]) -> None:
+        assert self.judged(summary, {"base": 1, "tuned": 1, "new": 0}, 0, 9.9).verdict == "PROMOTE"
+        assert self.judged(summary, {"base": 1, "tuned": 1}, 0, 9.9).verdict == "BLOCK"
+
+    def test_a_known_rate_that_is_shown_to_be_too_high_blocks(self, summary: dict[str, Any]) -> None:
+        assert self.judged(summary, {"base": 60, "tuned": 60, "new": 0}, 80, 120).verdict == "BLOCK"
+
+    def test_a_metric_that_counts_nothing_cannot_be_judged_so(self, summary: dict[str, Any]) -> None:
+        summary["measures"] = [measure("breaches", "")]
+        assert "counts no events" in ruled(summary, self.RULE).findings[0].reason
+
+
+def test_probes_are_no_tasks_to_improve_at_and_are_named_by_their_own_rules(summary: dict[str, Any]) -> None:
+    summary["tasks"]["probe_injection"] = make_task(0.9, 0.8, 1.0)
+    assert "2 of 3 tasks improved" in only(decide(summary, GatePolicy()), "target").reason
+    summary["measures"] = [
+        measure(
+            "injection_success", "probe_injection", value=(0.0, 0.0, 0.02), events={"tuned": 0}, trials={"tuned": 9}
+        )
+    ]
+    rule = {"kind": "zero_tolerance", "metric": "injection_success", "task": "probe_injection", "cap": 0.03}
+    assert ruled(summary, rule).verdict == "PROMOTE"
+
+
+def test_tasks_may_be_listed(summary: dict[str, Any]) -> None:
+    rule = {"kind": "target", "metric": "score", "task": ["b", "c"]}
+    assert ruled(summary, rule).verdict == "INCONCLUSIVE"
+    assert ruled(summary, {**rule, "min_tasks": 1}).verdict == "PROMOTE"
+
+
+def test_an_advisory_is_shown_and_never_decides(summary: dict[str, Any]) -> None:
+    summary["measures"] = [
+        measure("agreement", task, difference=(-0.5, -0.6, -0.4), p=p) for task, p in (("a", 0.01), ("b", 0.04))
+    ]
+    passing = {"kind": "target", "metric": "score", "task": "a"}
+    decision = ruled(summary, passing, {"kind": "advisory", "metric": "agreement"})
+    notes = [finding for finding in decision.findings if finding.kind == "advisory"]
+    assert decision.verdict == "PROMOTE" and [note.label for note in notes] == ["note"] * 3
+    told = {note.name: note.reason for note in notes}
+    assert "exploratory: q 0.020" in told["a: agreement"] and "exploratory: q 0.040" in told["b: agreement"]
+    assert told["agreement"] == "agreement of c was not measured"
+
+
+def test_a_metric_that_was_not_measured_is_missing_not_passed(summary: dict[str, Any]) -> None:
+    summary["measures"] = [measure("TAR@4", difference=(0.0, -0.01, 0.01))]
+    rule = {"kind": "guardrail", "metric": "TAR@4", "margin": 0.05}
+    decision = ruled(summary, rule)
+    assert (decision.verdict, decision.exit_code) == ("INVALID", 3)
+    missing = decision.findings[0]
+    assert missing.reason == "MISSING: TAR@4 of b was not measured" and "measured of: a" in missing.remedy
+    assert ruled(summary, {**rule, "if_measured": True}).verdict == "PROMOTE"
+    unmeasured = {**rule, "metric": "batch_determinism", "if_measured": True}
+    assert ruled(summary, unmeasured).verdict == "INVALID", "nothing was judged, so nothing was passed"
+    typo = ruled(summary, {**rule, "metric": "TAR@3"}).findings[0]
+    assert "TAR@4" in typo.remedy and "score" in typo.remedy
+
+
+def test_one_arm_has_no_difference_to_judge(summary: dict[str, Any]) -> None:
+    summary["measures"] = [measure("agreement")]
+    found = ruled(summary, {"kind": "guardrail", "metric": "agreement", "task": "a", "margin": 0.1}).findings[0]
+    assert found.verdict == "INVALID" and "tianjing eval compare" in found.remedy
+    assert (
+        ruled(summary, {"kind": "absolute", "metric": "agreement", "task": "a", "at_least": 0.7}).verdict == "PROMOTE"
     )
-    return result.exit_code, result.output, json.loads(out.read_text()) if out.exists() else {}
 
 
-def evaluated(world: World) -> None:
-    evaluate(world.dataset, world.base, world.tuned, world.out, world.config)
+def test_inconclusive_says_how_many_items_would_settle_it(summary: dict[str, Any]) -> None:
+    """60 items, half-width 0.1: SE 0.0489, so 0.144 an item; 80 % power for 0.05 needs 2.8² · 0.144 / 0.05²."""
+    summary["tasks"]["a"] = make_task(0.05, -0.05, 0.15)
+    remedy = only(ruled(summary, {"kind": "target", "metric": "score", "task": "a"}), "target").remedy
+    assert "about 391 more items, 451 in all, for 80 % power" in remedy
+    assert "60 items find a gain of 0.130" in remedy
+    worse = make_task(-0.01, -0.05, 0.15)
+    summary["tasks"]["a"] = worse
+    remedy = only(ruled(summary, {"kind": "target", "metric": "score", "task": "a"}), "target").remedy
+    assert "more items alone will not show it" in remedy
 
 
-def test_a_release_is_signed_and_names_what_was_decided_on(world: World) -> None:
-    evaluated(world)
-    status, output, release = gate(world)
-    assert (status, release["verdict"]) == (0, "promote")
-    assert "PROMOTE" in output and "policy_qa: unreadable answers 0.0 %" in output
-    for name in ("base", "adapter", "dataset"):
-        assert release[name] == artefact_digest(getattr(world, name))
-    assert release["merged"] == artefact_digest(world.tuned) and release["evaluation"] == artefact_digest(world.out)
-    assert release["policy"] == policy_digest(GatePolicy())
-    days = datetime.fromisoformat(release["expires"]) - datetime.fromisoformat(release["created"])
-    assert days.days == 90
-    path = world.out.parent / "release.json"
-    assert verify_release(path).verdict == "promote"
-    page = world.out.parent / "report.html"
-    shown = CliRunner().invoke(app, ["report", str(world.out), "--release", str(path), "--out", str(page)])
-    assert shown.exit_code == 0 and "equal to the stored summary" in shown.output
-    assert "准予发布（PROMOTE）" in page.read_text()
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"rules": [{"kind": "guardrail", "metric": "score", "margn": 0.1}]}, "did you mean 'margin'"),
+        ({"rules": [{"kind": "veto", "metric": "score"}]}, "'target', 'guardrail'"),
+        ({"rules": [{"kind": "advisory", "metric": "score"}]}, "never decide"),
+        ({"rules": [{"kind": "absolute", "metric": "score"}]}, "at_least or at_most"),
+        ({"rules": [{"kind": "target", "metric": "score"}], "min_tasks_improved": 1}, "short form"),
+        ({"rules": [{"kind": "target", "metric": "score", "task": "a", "min_tasks": 2}]}, "task '\\*'"),
+        ({"rules": [{"kind": "target", "metric": "TAR@4", "beat_format_only": True}]}, "metric 'score'"),
+    ],
+)
+def test_a_mistake_in_the_policy_is_named(policy: dict[str, Any], message: str) -> None:
+    with pytest.raises(TianjingError, match=message):
+        parse(GatePolicy, policy, "gate.yaml")
 
 
-def test_a_worse_model_is_blocked_and_only_strict_fails_the_command(world: World) -> None:
-    world.skill = {"base": 0.9, "merged": 0.2}
-    evaluated(world)
-    status, output, release = gate(world)
-    assert (status, release["verdict"]) == (0, "block") and "is a loss of more than" in output
-    assert gate(world, "--strict")[0] == 1
+def test_the_short_form_is_the_same_policy_as_its_rules(summary: dict[str, Any]) -> None:
+    short = GatePolicy(min_tasks_improved=1, must_improve=("a",), guardrail_margin=0.2)
+    written = GatePolicy(rules=short.in_force())
+    assert decide(summary, short) == decide(summary, written)
 
 
-def test_an_equal_model_is_inconclusive(world: World) -> None:
-    world.skill = {"base": 0.5, "merged": 0.5}
-    evaluated(world)
-    assert gate(world, "--strict")[0] == 2
-
-
-def test_changed_evidence_is_invalid(world: World) -> None:
-    evaluated(world)
-    path = world.out / "summary.json"
-    path.write_text(path.read_text().replace('"unmatched": []', '"unmatched": [] '))
-    status, output, release = gate(world, "--strict")
-    assert (status, release["verdict"]) == (3, "invalid") and "was changed after it was written" in output
-
-
-def test_another_model_than_the_evaluated_one_is_invalid(world: World) -> None:
-    evaluated(world)
-    (world.base / "weights.bin").write_text("other weights")
-    status, output, _ = gate(world, "--strict")
-    assert status == 3 and "is not what was evaluated as base" in output
-
-
-def test_a_merged_model_of_another_adapter_is_invalid(world: World) -> None:
-    evaluated(world)
-    (world.adapter / "weights.bin").write_text("another adapter")
-    status, output, _ = gate(world, "--strict")
-    assert status == 3 and "was not made from" in output
-
-
-def test_a_model_tuned_in_full_is_released_without_an_adapter_and_merged_weights_are_not(world: World) -> None:
-    evaluated(world)
-    out = world.out.parent / "release.json"
-    given = [f"--base={world.base}", f"--dataset={world.dataset}", f"--out={out}"]
-    result = CliRunner().invoke(app, ["gate", str(world.out), *given, f"--merged={world.tuned}"])
-    assert isinstance(result.exception, EvalError) and "give --adapter FOLDER" in str(result.exception)
-    assert not out.exists()
-
-    shutil.rmtree(world.tuned)
-    shutil.rmtree(world.out)
-    with artefact(world.tuned, kind="full", inputs=[world.dataset, world.base]) as work:
-        (work.dir / "weights.bin").write_text("merged")
-    evaluated(world)
-    result = CliRunner().invoke(app, ["gate", str(world.out), *given, f"--merged={world.tuned}"])
-    assert result.exit_code == 0 and "PROMOTE" in result.output, result.output
-    release = verify_release(out)
-    assert release.verdict == "promote" and release.adapter is None
-    assert release.merged == artefact_digest(world.tuned)
-
-
-def test_a_policy_typo_is_named(world: World) -> None:
-    evaluated(world)
-    config = world.out.parent / "gate.yaml"
-    config.write_text("min_task_improved: 1\n")
-    result = gate(world, f"--config={config}")
-    assert result[0] != 0 and result[2] == {}
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "examples" / "gate").glob("*.yaml")), ids=lambda p: p.name)
+def test_shipped_policies_read(path: Path) -> None:
+    assert load(GatePolicy, path).in_force()
 
 
 def test_policy_digest_depends_on_the_rules_not_on_where_the_key_lies() -> None:
     assert policy_digest(GatePolicy(signing_key=Path("/k"))) == policy_digest(GatePolicy())
     assert policy_digest(GatePolicy(guardrail_margin=0.5)) != policy_digest(GatePolicy())
-
-
-def test_own_key_signs(world: World) -> None:
-    from tianjing.lineage import keygen
-
-    evaluated(world)
-    public = keygen(world.out.parent / "own.pem")
-    config = world.out.parent / "gate.yaml"
-    config.write_text(f"signing_key: {world.out.parent / 'own.pem'}\n")
-    gate(world, f"--config={config}")
-    path = world.out.parent / "release.json"
-    assert verify_release(path, trusted=public).verdict == "promote"
-    assert read_release(path).policy == policy_digest(GatePolicy())

@@ -49,6 +49,7 @@ def test_help_answers_in_under_a_second_without_a_gpu_library() -> None:
         ("train", "merge"),
         ("eval", "run"),
         ("eval", "gate"),
+        ("eval", "compare"),
         ("eval", "report"),
         ("eval", "negotiate"),
         ("serve", "run"),

@@ -51,7 +51,7 @@ class PipelineConfig(StrictModel):
     """Fields of evals.config.EvalConfig."""
 
     gate: dict[str, Any] = {}
-    """Fields of evals.config.GatePolicy."""
+    """Fields of evals.gate.GatePolicy."""
 
     serve: dict[str, Any] = {}
     """Fields of serving.config.ServeConfig."""
@@ -74,7 +74,7 @@ _MODELS = {
     "data.build": "data_recipes.config:BuildConfig",
     "train": "training.config:TrainConfig",
     "evaluate": "evals.config:EvalConfig",
-    "gate": "evals.config:GatePolicy",
+    "gate": "evals.gate.policy:GatePolicy",
     "serve": "serving.config:ServeConfig",
     "negotiate": "evals.negotiation.config:NegotiationEvalConfig",
 }
