@@ -10,6 +10,7 @@ from tianjing.files import canonical_json, sha256_bytes
 from tianjing.records import Message
 
 Arm = Literal["base", "tuned"]
+ErrorKind = Literal["timeout", "connection", "rate_limit", "server", "refused", "context_length", "protocol"]
 ARMS: tuple[Arm, ...] = ("base", "tuned")
 
 GREEDY = "greedy"
@@ -69,6 +70,8 @@ class Request:
     temperature: float
     top_p: float
     seed: int
+    concurrency: int | None = None
+    """Requests of its condition that must be in flight together; None leaves it to the runner."""
 
     @property
     def prompt_digest(self) -> str:
@@ -91,6 +94,7 @@ class Request:
             self.temperature,
             self.top_p,
             self.seed,
+            self.concurrency,
         ]
         return sha256_bytes(canonical_json(identity).encode())
 
@@ -118,6 +122,16 @@ class RawAttempt(StrictModel):
     output_tokens: int = 0
     tries: int = 1
     error: str | None = None
+    error_kind: ErrorKind | None = None
+    """Whose fault the error is: of the network, of the server, or of the request itself."""
+    concurrency: int | None = None
+    """Requests that were in flight together, where the condition demands a number."""
+    first_token_s: float | None = None
+    """Seconds to the first token, where `measure_ttft` asks for them."""
+    cached_tokens: int = 0
+    """Prompt tokens that the server took from its prefix cache, as far as it tells."""
+    reused: bool = False
+    """Taken from the answers of an earlier run: its latency is that of the earlier run."""
 
 
 class Attempt(RawAttempt):
