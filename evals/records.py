@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tianjing.config import StrictModel
+from tianjing.engine.errors import FailureKind
 from tianjing.files import canonical_json, sha256_bytes
 from tianjing.records import Message
 
 Arm = Literal["base", "tuned"]
-ErrorKind = Literal["timeout", "connection", "rate_limit", "server", "refused", "context_length", "protocol"]
 ARMS: tuple[Arm, ...] = ("base", "tuned")
 
 GREEDY = "greedy"
@@ -122,7 +122,7 @@ class RawAttempt(StrictModel):
     output_tokens: int = 0
     tries: int = 1
     error: str | None = None
-    error_kind: ErrorKind | None = None
+    error_kind: FailureKind | None = None
     """Whose fault the error is: of the network, of the server, or of the request itself."""
     concurrency: int | None = None
     """Requests that were in flight together, where the condition demands a number."""
