@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from tianjing.config import StrictModel
@@ -73,7 +74,7 @@ class Request:
     concurrency: int | None = None
     """Requests of its condition that must be in flight together; None leaves it to the runner."""
 
-    @property
+    @cached_property
     def prompt_digest(self) -> str:
         return sha256_bytes(canonical_json(self._conversation()).encode())
 
@@ -89,7 +90,7 @@ class Request:
             self.item,
             self.condition,
             self.repeat,
-            self._conversation(),
+            self.prompt_digest,
             self.max_tokens,
             self.temperature,
             self.top_p,

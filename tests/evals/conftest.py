@@ -144,11 +144,11 @@ def endpoint() -> Iterator[Endpoint]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         state.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        started.set()
         return runner
 
     def run() -> None:
         runner = loop.run_until_complete(serve())
+        loop.call_soon(started.set)  # a stop before `run_forever` would be lost
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
         loop.close()
@@ -213,7 +213,7 @@ def world(
         def __exit__(self, *error: Any) -> None:
             serving.model = ""
 
-    monkeypatch.setattr("evals.run.Engine", LocalEngine)
+    monkeypatch.setattr("evals.arms.local.Engine", LocalEngine)
     items = {item.id: item for item in choose_items(read_examples(dataset / "test.parquet"), config, TASKS)}
     shots = choose_shots(read_examples(dataset / "train.parquet"), config)
     asked = {

@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -42,8 +42,8 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
     """Structured output: the answer is decoded under this JSON schema, where the endpoint can."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of the body, sent as they are: top_k, min_p, penalties, what one server alone knows."""
+    extra: Mapping[str, Any] | None = None
+    """Further fields of the body, sent as they are: top_k, min_p, penalties; vLLM: `return_token_ids`, `cache_salt`."""
     stream: bool = False
     """Ask for the tokens as they come, so that `Completion.first_token_s` is known."""
 
@@ -63,7 +63,8 @@ class ChatRequest:
         if self.json_schema is not None:
             named = {"name": "answer", "schema": dict(self.json_schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
-        body.update(self.extra)
+        if self.extra:
+            body.update(self.extra)
         if self.stream:
             body["stream"] = True
             body["stream_options"] = {"include_usage": True}
@@ -85,6 +86,9 @@ class Completion:
     """What a server with a reasoning parser took out of the answer."""
     first_token_s: float | None = None
     """Seconds to the first text of a streamed answer."""
+    prompt_ids: tuple[int, ...] = ()
+    """Token ids of the prompt and of the answer with its end token, where `return_token_ids` was asked of vLLM."""
+    output_ids: tuple[int, ...] = ()
 
 
 class ChatClient:
@@ -139,6 +143,9 @@ class ChatClient:
                 latency_s,
                 (details.get("cached_tokens") or 0) if details else 0,
                 message.get("reasoning_content") or message.get("reasoning") or "",
+                None,
+                tuple(answer.get("prompt_token_ids") or ()),
+                tuple(choice.get("token_ids") or ()),
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             _no_completion(self._chat_url, raw)
