@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
-import sys
+import os
 import zlib
 from typing import IO, cast
 
@@ -78,11 +79,8 @@ def main() -> None:
         from uvloop import run
     except ImportError:
         from asyncio import run  # type: ignore[assignment]
-    log = open(arguments.log, "ab") if arguments.log else None
-    try:
-        run(serve(arguments.port, arguments.delay_ms / 1000, log))
-    except KeyboardInterrupt:
-        sys.exit(0)
+    with open(arguments.log or os.devnull, "ab") as log, contextlib.suppress(KeyboardInterrupt):
+        run(serve(arguments.port, arguments.delay_ms / 1000, log if arguments.log else None))
 
 
 if __name__ == "__main__":
