@@ -105,7 +105,7 @@ def ask(group: Group, plans: Mapping[Arm, Plan], scratch: Path, config: EvalConf
         finally:
             asked["seconds"] = round(asked["seconds"] + time.monotonic() - began, 1)
             if pace.history:
-                asked["concurrency"] = pace.history
+                asked["pace"] = pace.history
             atomic_write(note, json.dumps(asked, ensure_ascii=False))
     answered = {}
     for arm, spec in group.specs.items():

@@ -116,6 +116,8 @@ class Endpoint:
     reply: Callable[[dict[str, Any]], str | int]
     base_url: str = ""
     payloads: list[dict[str, Any]] = field(default_factory=list)
+    models: list[str] | None = None
+    """What it says that it serves; None has no such list."""
 
 
 @pytest.fixture
@@ -133,12 +135,18 @@ def endpoint() -> Iterator[Endpoint]:
             {"choices": [message], "usage": {"prompt_tokens": 9, "completion_tokens": len(answer)}}
         )
 
+    async def models(request: web.Request) -> web.Response:
+        if state.models is None:
+            return web.json_response({"error": {"message": "no"}}, status=404)
+        return web.json_response({"data": [{"id": name} for name in state.models]})
+
     loop = asyncio.new_event_loop()
     started = threading.Event()
 
     async def serve() -> web.AppRunner:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", chat)
+        app.router.add_get("/v1/models", models)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
