@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -34,9 +35,9 @@ class InProcess:
         pad = self._tokenizer.pad_token_id
         # The folder's own sampling defaults would otherwise fill what a request leaves at its default.
         self._model.generation_config = GenerationConfig(
-            eos_token_id=self._ends, pad_token_id=self._ends[0] if pad is None else pad, top_k=0
+            eos_token_id=self._ends, pad_token_id=self._ends[0] if pad is None else pad
         )
-        self._turn = asyncio.Lock()
+        self._turn = threading.Lock()
 
     async def __aenter__(self) -> InProcess:
         return self
@@ -48,8 +49,11 @@ class InProcess:
 
     async def chat(self, request: ChatRequest) -> Completion:
         """Raises EngineError: the prompt leaves no room, or memory ran out."""
-        async with self._turn:
-            return await asyncio.to_thread(self._generate, request)
+        return await asyncio.to_thread(self._in_turn, request)
+
+    def _in_turn(self, request: ChatRequest) -> Completion:
+        with self._turn:  # the seed is the process's own
+            return self._generate(request)
 
     def _generate(self, request: ChatRequest) -> Completion:
         began = time.monotonic()

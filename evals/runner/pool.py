@@ -19,7 +19,7 @@ from evals.errors import EvalError
 from evals.records import Arm, Request
 from evals.runner import retry
 from evals.runner.journal import Journal, short_key
-from evals.runner.pace import Pace, fixed
+from evals.runner.pace import Pace
 from tianjing.engine import ChatRequest, Completion, EngineError
 from tianjing.engine.errors import FailureKind
 
@@ -108,10 +108,6 @@ class Pool:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def run_at(self, jobs: Iterable[tuple[Target, Request]], concurrency: int) -> None:
-        """Ask jobs with exactly `concurrency` in flight, as far as there are so many."""
-        await self.run(jobs, fixed(concurrency))
-
     async def _work(self, queue: Iterator[tuple[Target, Request]], pace: Pace, watch: _Watch) -> None:
         for target, request in queue:
             key = request.key(target.identity)
@@ -144,7 +140,7 @@ class Pool:
                 break
             except EngineError as error:
                 failure, retry_after_s = error.kind or "server", error.retry_after_s
-                self._note(error, failure, watch)
+                self._note(error, failure, pace, watch)
                 pause_s = retry.pause_s(error, tries, self._config.tries, waited_s)
                 if pause_s is None:
                     self._fail(target, request, key, tries, began, error, failure)
@@ -184,14 +180,14 @@ class Pool:
         target.journal.add(_encode(row))
         self._on_attempt(kind)
 
-    def _note(self, error: EngineError, kind: FailureKind, watch: _Watch) -> None:
+    def _note(self, error: EngineError, kind: FailureKind, pace: Pace, watch: _Watch) -> None:
         """Count failures that are not the request's own fault; too many in a row end the run."""
         if kind == "rate_limit" or (error.status is not None and not error.transient):
             watch.last_answer = time.monotonic()  # the server lives
             if error.status not in _REFUSES_ALL:
                 return
         watch.failures_in_a_row += 1
-        if watch.failures_in_a_row >= max(GIVE_UP_AFTER, 2 * self._config.concurrency):
+        if watch.failures_in_a_row >= max(GIVE_UP_AFTER, 2 * pace.highest):
             raise EvalError(
                 f"the endpoint stopped answering ({watch.failures_in_a_row} failures in a row; last: {error.message})",
                 "read the engine's log, then give the same command again: answered requests are kept",

@@ -94,7 +94,7 @@ def arguments(config: EngineConfig, port: int, is_cpu: bool) -> list[str]:
         "middleware": f"{AllowList.__module__}.{AllowList.__qualname__}",
         "uvicorn-log-level": "warning",
     }
-    flags = ["disable-fastapi-docs", "disable-uvicorn-access-log"]
+    flags = ["disable-fastapi-docs", "disable-uvicorn-access-log", "enable-prompt-tokens-details"]
     if is_cpu:
         options["kv-cache-memory-bytes"] = int(config.kv_cache_gib * GIB)
         # Compiling takes 43 s longer to start and gives no more throughput at 32 requests in flight.
