@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from evals.arms import ArmSpec, Group, Serving, endpoint_group, read_endpoint, vllm_groups
 from evals.arms import Endpoint as EndpointArms
-from evals.arms import endpoint_group, read_endpoint, vllm_groups
 from evals.ask import Plan, ask
 from evals.config import EvalConfig, Prices
 from evals.errors import EvalError
@@ -27,11 +30,11 @@ from evals.records import RawAttempt, Request
 from evals.run import evaluate, evaluate_endpoint
 from tests.evals.conftest import World, make_example
 from tianjing.dataset import read_examples, write_examples
-from tianjing.engine import free_port
+from tianjing.engine import ChatRequest, Completion, free_port
 from tianjing.errors import TianjingError
 from tianjing.files import read_jsonl
 from tianjing.lineage import artefact, artefact_digest
-from tianjing.records import Example
+from tianjing.records import Example, Message
 from tianjing.tasks import TASKS
 
 TIMES = {"created", "seconds", "latency_s", "latency_p50_s", "latency_p95_s"}
@@ -111,22 +114,47 @@ def test_an_adapter_shares_the_engine_of_its_base(world: World) -> None:
     assert len(world.engines) == 1
 
 
-def test_requests_that_demand_a_concurrency_are_asked_apart(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = choose_items(read_examples(world.dataset / "test.parquet"), world.config, TASKS)[:20]
-    plain = list(Plan(items, {}, world.config, TASKS))
-    greedy = [request for request in plain if request.condition == "greedy"]
+class Counted(Group):
+    """A model that answers after a moment and counts how many requests are with it."""
+
+    def __init__(self) -> None:
+        super().__init__({"tuned": ArmSpec("m", "m", "digest", "server")})
+        self.in_flight = 0
+        self.most: dict[int, int] = defaultdict(int)
+        self.widest = 0
+
+    async def chat(self, request: ChatRequest) -> Completion:
+        self.in_flight += 1
+        width = (request.seed or 0) // 1000
+        self.most[width] = max(self.most[width], self.in_flight)
+        await asyncio.sleep(0.001)
+        self.in_flight -= 1
+        return Completion("ok", "stop", 1, 1, 0.001)
+
+    @contextlib.contextmanager
+    def serve(self, folder: Path, say: Callable[[str], None], widest: int) -> Iterator[Serving]:
+        self.widest = widest
+        yield Serving(contextlib.nullcontext(self))
+
+
+def test_requests_that_demand_a_concurrency_are_asked_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = Message(role="user", content="问")
 
     def build(*given: Any) -> list[Request]:
-        wide = [replace(r, condition=f"concurrent{n}", concurrency=n) for r in greedy for n in (8, 1)]
-        return [*wide, *plain]
+        return [
+            Request(f"i{n}", "t", f"concurrent{width}", 0, (message,), 4, 0.0, 1.0, 1000 * width + n, width or None)
+            for n in range(40)
+            for width in (32, 0, 1, 8)
+        ]
 
     monkeypatch.setattr("evals.ask.build_requests", build)
-    (group,) = vllm_groups(None, world.tuned, world.config)
-    answered = ask(group, {"tuned": Plan(items, {}, world.config, TASKS)}, world.out, world.config)["tuned"].attempts
-    rows = list(read_jsonl(world.out / "attempts-tuned.jsonl", RawAttempt))
-    assert len(rows) == len(answered) == len(plain) + 2 * len(greedy)
-    order = [row.concurrency for row in rows]
-    assert order == sorted(order, key=lambda n: n or 0), "first what demands nothing, then 1, then 8"
+    group, config = Counted(), EvalConfig(concurrency=4)
+    answered = ask(group, {"tuned": Plan([object()], {}, config, {})}, tmp_path, config)["tuned"].attempts  # type: ignore[list-item]
+    assert len(answered) == 160
+    assert dict(group.most) == {0: 4, 1: 1, 8: 8, 32: 32}, "each with its own number in flight, and nothing beside it"
+    assert group.widest == 32, "the engine has room for the widest"
+    rows = list(read_jsonl(tmp_path / "attempts-tuned.jsonl", RawAttempt))
+    assert [row.concurrency for row in rows] == [None] * 40 + [1] * 40 + [8] * 40 + [32] * 40
 
 
 def test_the_cache_answers_a_second_run(world: World, tmp_path: Path) -> None:
@@ -256,3 +284,20 @@ def test_cost_and_latency_are_of_what_this_run_asked() -> None:
     assert (figures["reused"], figures["failed"], figures["sent_again"]) == (1, {"timeout": 1}, 1)
     assert "cost" not in performance(rows, None)["tuned"]
     assert EvalConfig(prices=prices).prices == prices
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tuned", "m", "--api-key-env", "KEY"], "--api-key-env belongs to --endpoint"),
+        (["--tuned", "m", "--adapter", "x"], "--adapter belongs to --endpoint"),
+        (["--tuned", "m", "--endpoint", "http://h/v1", "--in-process"], "exclude each other"),
+        (["--endpoint", "http://h/v1"], "no model to evaluate"),
+        ([], "no model to evaluate"),
+    ],
+)
+def test_options_that_do_not_go_together_are_named(tmp_path: Path, words: list[str], said: str) -> None:
+    from evals.cli import app
+
+    result = CliRunner().invoke(app, ["run", str(tmp_path), "--out", str(tmp_path / "out"), *words])
+    assert isinstance(result.exception, EvalError) and said in str(result.exception)
