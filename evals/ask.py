@@ -17,9 +17,8 @@ from typing import Any
 from evals.arms import Group, Serving
 from evals.config import EvalConfig
 from evals.errors import EvalError
-from evals.plan import Shots, Tasks, build_requests
 from evals.progress import ArmProgress
-from evals.records import Arm, Item, RawAttempt, Request
+from evals.records import Arm, RawAttempt, Request
 from evals.runner import (
     Journal,
     Pace,
@@ -35,25 +34,10 @@ from evals.runner.cache import Cache
 from evals.runner.journal import short_key
 from tianjing.files import atomic_write, write_jsonl
 
-# Items whose requests are made, and ordered by shared prefix, together: enough for the prefix cache, and little memory.
-ITEMS_AT_ONCE = 256
-
 Json = dict[str, Any]
 Jobs = Iterator[tuple[Target, Request]]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The requests of one arm, made anew whenever they are gone through: they never stand in memory together."""
-
-    items: Sequence[Item]
-    shots: Shots
-    config: EvalConfig
-    tasks: Tasks
-
-    def __iter__(self) -> Iterator[Request]:
-        for start in range(0, len(self.items), ITEMS_AT_ONCE):
-            yield from build_requests(self.items[start : start + ITEMS_AT_ONCE], self.shots, self.config, self.tasks)
+# The requests of each arm. They are gone through more than once, so that they need not stand in memory together.
+Plans = Mapping[Arm, Sequence[Request]]
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,7 @@ class Answered:
     details: Json
 
 
-def ask(group: Group, plans: Mapping[Arm, Plan], scratch: Path, config: EvalConfig) -> dict[Arm, Answered]:
+def ask(group: Group, plans: Plans, scratch: Path, config: EvalConfig) -> dict[Arm, Answered]:
     """All attempts of a group's arms. Answers that lie in `scratch` from an earlier, killed call are not asked again.
 
     Raises:
@@ -80,8 +64,8 @@ def ask(group: Group, plans: Mapping[Arm, Plan], scratch: Path, config: EvalConf
     for arm, spec in group.specs.items():
         if cache is not None:
             _reuse(plans[arm], arm, spec.identity, cache, paths[arm], finished[arm])
+        total += len(plans[arm])
         for request in plans[arm]:
-            total += 1
             left += short_key(request.key(spec.identity)) not in finished[arm]
             widths |= {request.concurrency} - {None}  # type: ignore[arg-type]
     note = scratch / f"asked-{'-'.join(group.specs)}.json"
@@ -123,7 +107,7 @@ def ask(group: Group, plans: Mapping[Arm, Plan], scratch: Path, config: EvalConf
 async def _ask_all(
     serving: Serving,
     group: Group,
-    plans: Mapping[Arm, Plan],
+    plans: Plans,
     paths: Mapping[Arm, Path],
     finished: Mapping[Arm, set[bytes]],
     widths: Sequence[int],
@@ -144,7 +128,7 @@ async def _ask_all(
                 await pool.run(_jobs(targets, plans, width), fixed(width))
 
 
-def _jobs(targets: Sequence[Target], plans: Mapping[Arm, Plan], width: int | None) -> Jobs:
+def _jobs(targets: Sequence[Target], plans: Plans, width: int | None) -> Jobs:
     """Requests that ask for `width` in flight, the arms in turn: each request of one beside its like of the other."""
 
     def of(target: Target) -> Jobs:

@@ -16,6 +16,8 @@ from tianjing.tasks import TASKS, Task
 
 Json = dict[str, Any]
 
+_MEND = "fill its `reference`, or leave the row out: what cannot be scored would count as wrong"
+
 
 @dataclass(frozen=True)
 class Material:
@@ -80,19 +82,15 @@ def _check(material: Material) -> None:
         seen[row.id] = number
         if row.task not in tasks:
             continue  # the plan names it with the tasks that are known
+        named = f"test row {number} ('{row.id}', task {row.task})"
         try:
-            gold = tasks[row.task].target(row.reference) if row.reference else ""
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise EvalError(
-                f"test row {number} ('{row.id}', task {row.task}): its gold answer cannot be used: "
-                f"{type(error).__name__} {error}",
-                "mend the row's `reference`",
-            ) from None
+            gold = tasks[row.task].target(row.reference)
+        except KeyError as error:
+            raise EvalError(f"{named}: no gold answer: its `reference` has no {error}", _MEND) from None
+        except (TypeError, ValueError, IndexError) as error:
+            raise EvalError(f"{named}: its gold answer cannot be used: {error}", _MEND) from None
         if not gold.strip():
-            raise EvalError(
-                f"test row {number} ('{row.id}', task {row.task}): no gold answer",
-                "fill its `reference`, or leave the row out: what cannot be scored would count as wrong",
-            )
+            raise EvalError(f"{named}: its gold answer is empty", _MEND)
 
 
 def task_table(definitions: Sequence[Json]) -> Mapping[str, Task]:

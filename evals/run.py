@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from evals.arms import Endpoint, Group, endpoint_group, in_process_groups, vllm_groups
-from evals.ask import Plan, ask
+from evals.ask import ask
 from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.material import read_material, task_table
 from evals.performance import performance
-from evals.plan import Shots, add_control, choose_items, choose_shots
+from evals.plan import Shots, add_control, build_requests, choose_items, choose_shots
 from evals.records import Arm, Attempt, Item, RawAttempt
 from evals.scoring import score_all
 from evals.summary import summarise
@@ -116,7 +116,7 @@ def measure(
         }
         attempts: list[RawAttempt] = []
         for group in groups:
-            plans = {arm: Plan(items, shots[arm], config, tasks) for arm in group.specs}
+            plans = {arm: build_requests(items, shots[arm], config, tasks) for arm in group.specs}
             for arm, answered in ask(group, plans, scratch, config).items():
                 attempts += answered.attempts
                 run["arms"][arm] = answered.details

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def killed_at_random(url: str, log: Path, folder: Path, arguments: argparse.Name
     log.write_bytes(b"")
     moments = random.Random(arguments.seed)
     kills = repeated = 0
-    finished: set[tuple[str, int]] = set()
+    planned = Counter((row["arm"], row["seed"]) for row in attempts(folder / "whole"))
+    finished: Counter[tuple[str, int]] = Counter()
     code: int | None = None
     while code is None:
         before = len(lines(log))
@@ -89,12 +91,13 @@ def killed_at_random(url: str, log: Path, folder: Path, arguments: argparse.Name
             child.kill()
             child.wait()
             kills += 1
-        repeated += sum(request_of(line) in finished for line in lines(log)[before:])
+        sent = Counter(map(request_of, lines(log)[before:]))
+        repeated += sum(max(0, count - planned[request] + finished[request]) for request, count in sent.items())
         finished = answered(folder / ".work" / "killed")
     if code:
         sys.exit("the last run failed")
     asked_killed = lines(log)
-    again = len(asked_killed) - len(set(asked_killed))
+    again = len(asked_killed) - planned.total()
     rows = [attempts(folder / name) for name in ("whole", "killed")]
     whole, killed = (
         without_times(json.loads((folder / name / "summary.json").read_text())) for name in ("whole", "killed")
@@ -111,15 +114,15 @@ def killed_at_random(url: str, log: Path, folder: Path, arguments: argparse.Name
 
 
 def request_of(line: bytes) -> tuple[str, int]:
-    """Arm and seed of a request that the mock saw: no two requests of an arm share a seed."""
+    """Arm and seed of a request that the mock saw: equal for those alone that repeat it at another concurrency."""
     body = json.loads(line)
     return body["model"], body["seed"]
 
 
-def answered(work: Path) -> set[tuple[str, int]]:
+def answered(work: Path) -> Counter[tuple[str, int]]:
     """What the journals of a killed run hold."""
     rows = [json.loads(line) for path in work.glob("attempts-*.jsonl") for line in path.read_bytes().splitlines()[:-1]]
-    return {(row["arm"], row["seed"]) for row in rows}
+    return Counter((row["arm"], row["seed"]) for row in rows)
 
 
 def run(dataset: Path, url: str, out: Path, config: str) -> subprocess.Popen[bytes]:

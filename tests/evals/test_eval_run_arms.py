@@ -20,12 +20,12 @@ from typer.testing import CliRunner
 
 from evals.arms import ArmSpec, Group, Serving, endpoint_group, read_endpoint, vllm_groups
 from evals.arms import Endpoint as EndpointArms
-from evals.ask import Plan, ask
+from evals.ask import ask
 from evals.config import EvalConfig, Prices
 from evals.errors import EvalError
 from evals.material import Material, read_material
 from evals.performance import performance
-from evals.plan import choose_items
+from evals.plan import build_requests, choose_items
 from evals.records import RawAttempt, Request
 from evals.run import evaluate, evaluate_endpoint
 from tests.evals.conftest import World, make_example
@@ -96,7 +96,7 @@ def test_a_password_in_the_address_stays_out_of_the_evidence() -> None:
 def test_one_arm_alone_is_asked(world: World) -> None:
     (group,) = vllm_groups(None, world.tuned, world.config)
     items = choose_items(read_examples(world.dataset / "test.parquet"), world.config, TASKS)
-    answered = ask(group, {"tuned": Plan(items, {}, world.config, TASKS)}, world.out, world.config)
+    answered = ask(group, {"tuned": build_requests(items, {}, world.config, TASKS)}, world.out, world.config)
     assert list(answered) == ["tuned"] and len(answered["tuned"].attempts) == len(items) + 18 * 7
     assert {attempt.arm for attempt in answered["tuned"].attempts} == {"tuned"}
     with pytest.raises(EvalError, match="no model to evaluate"):
@@ -108,7 +108,7 @@ def test_an_adapter_shares_the_engine_of_its_base(world: World) -> None:
     groups = vllm_groups(world.base, world.adapter, world.config)
     assert [list(group.specs) for group in groups] == [["base", "tuned"]]
     items = choose_items(read_examples(world.dataset / "test.parquet"), world.config, TASKS)
-    plans: Any = {arm: Plan(items, {}, world.config, TASKS) for arm in ("base", "tuned")}
+    plans: Any = {arm: build_requests(items, {}, world.config, TASKS) for arm in ("base", "tuned")}
     ask(groups[0], plans, world.out, world.config)
     assert {payload["model"] for payload in world.endpoint.payloads} == {"tianjing", "adapter"}
     assert len(world.engines) == 1
@@ -137,19 +137,16 @@ class Counted(Group):
         yield Serving(contextlib.nullcontext(self))
 
 
-def test_requests_that_demand_a_concurrency_are_asked_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_that_demand_a_concurrency_are_asked_apart(tmp_path: Path) -> None:
     message = Message(role="user", content="问")
 
-    def build(*given: Any) -> list[Request]:
-        return [
-            Request(f"i{n}", "t", f"concurrent{width}", 0, (message,), 4, 0.0, 1.0, 1000 * width + n, width or None)
-            for n in range(40)
-            for width in (32, 0, 1, 8)
-        ]
-
-    monkeypatch.setattr("evals.ask.build_requests", build)
-    group, config = Counted(), EvalConfig(concurrency=4)
-    answered = ask(group, {"tuned": Plan([object()], {}, config, {})}, tmp_path, config)["tuned"].attempts  # type: ignore[list-item]
+    requests = [
+        Request(f"i{n}", "t", f"concurrent{width}", 0, (message,), 4, 0.0, 1.0, 1000 * width + n, width or None)
+        for n in range(40)
+        for width in (32, 0, 1, 8)
+    ]
+    group = Counted()
+    answered = ask(group, {"tuned": requests}, tmp_path, EvalConfig(concurrency=4))["tuned"].attempts
     assert len(answered) == 160
     assert dict(group.most) == {0: 4, 1: 1, 8: 8, 32: 32}, "each with its own number in flight, and nothing beside it"
     assert group.widest == 32, "the engine has room for the widest"
@@ -244,7 +241,7 @@ def test_a_row_without_gold_is_named(
 ) -> None:
     rows = examples("test", 4)
     rows[9] = rows[9].model_copy(update={"reference": reference})
-    with pytest.raises(TianjingError, match=r"test row 10 \('next_reply-test-001', task next_reply\): "):
+    with pytest.raises(TianjingError, match=r"test row 10 \('next_reply-test-001', task next_reply\): no gold"):
         read_material(write(tmp_path / "d", rows, examples))
 
 
