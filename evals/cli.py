@@ -16,28 +16,66 @@ app.add_typer(canary_app, name="canary")
 CONFIG = typer.Option(None, "--config", help="YAML file with this stage's settings; its defaults without one.")
 
 
-@app.command(epilog="Example: tianjing eval run runs/dataset --base embedded --tuned runs/merged --out runs/evals")
+@app.command(
+    epilog="Example: tianjing eval run runs/dataset --base embedded --tuned runs/merged --out runs/evals\n\n"
+    "On a server that runs: tianjing eval run runs/dataset --endpoint http://HOST:8000/v1 --base qwen3-8b "
+    "--tuned collection --adapter runs/adapter --out runs/evals"
+)
 def run(
-    dataset: Path = typer.Argument(..., help="Folder that 'tianjing data build' wrote; its test split is asked."),
-    base: str = typer.Option(..., help="Model before tuning: a folder, 'embedded', 'tiny' or a hub id."),
-    tuned: Path = typer.Option(..., help="Merged model folder."),
+    dataset: Path | None = typer.Argument(
+        None, help="Folder that 'tianjing data build' wrote; its test split is asked. May be left out with --suite."
+    ),
+    base: str | None = typer.Option(
+        None,
+        help="Model before tuning: a folder, 'embedded', 'tiny' or a hub id; with --endpoint, its name there. "
+        "Left out, only the tuned model is measured.",
+    ),
+    tuned: str | None = typer.Option(
+        None, help="Merged model folder or LoRA adapter folder; with --endpoint, the model's name there."
+    ),
     out: Path = typer.Option(..., help="Folder for the evidence: attempts.jsonl, summary.json, report.html."),
+    suite: list[Path] = typer.Option([], help="A suite file to ask too; repeat it."),
+    endpoint: str | None = typer.Option(None, help="Root of an OpenAI-compatible endpoint, like http://HOST:PORT/v1."),
+    api_key_env: str | None = typer.Option(None, help="Environment variable that holds the endpoint's key."),
+    adapter: Path | None = typer.Option(
+        None, help="With --endpoint: folder of the adapter behind --tuned, whose digest the evidence then names."
+    ),
+    in_process: bool = typer.Option(False, help="Run the models by transformers in this process, without a server."),
+    cache: Path | None = typer.Option(None, help="Folder of earlier answers, which are not asked again."),
     config: Path | None = CONFIG,
 ) -> None:
-    """Ask both models the same held-out items through vLLM and write the evidence.
+    """Ask the models the same held-out items and write the evidence: through vLLM started for it, an endpoint that is
+    there, or in this process.
 
     Stopped or killed, the same command goes on: no answered request is asked again.
     """
     from rich.console import Console
 
+    from evals.arms import read_endpoint
     from evals.config import EvalConfig
+    from evals.errors import EvalError
     from evals.report import console_summary
-    from evals.run import REPORT, evaluate
+    from evals.run import REPORT, evaluate, evaluate_endpoint
     from tianjing.config import load
     from tianjing.console import print_table
     from tianjing.models import resolve
 
-    summary = evaluate(dataset, resolve(base).path, tuned, out, load(EvalConfig, config))
+    settings = load(EvalConfig, config)
+    if cache is not None:
+        settings = settings.model_copy(update={"cache": cache})
+    if endpoint is None:
+        given = {"--api-key-env": api_key_env, "--adapter": adapter}
+        for option in (name for name, value in given.items() if value is not None):
+            raise EvalError(f"{option} belongs to --endpoint", "give both, or neither")
+        base_folder = None if base is None else resolve(base).path
+        tuned_folder = None if tuned is None else Path(tuned)
+        summary = evaluate(dataset, base_folder, tuned_folder, out, settings, suite, in_process)
+    else:
+        if in_process:
+            raise EvalError("--endpoint and --in-process exclude each other", "give one of them")
+        summary = evaluate_endpoint(
+            dataset, read_endpoint(endpoint, base, tuned, api_key_env, adapter), out, settings, suite
+        )
     console = Console(highlight=False)
     print_table(console_summary(summary))
     console.print(f"report: {out / REPORT}", soft_wrap=True)

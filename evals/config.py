@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -26,6 +27,22 @@ PRESETS: dict[str, tuple[str, ...]] = {
 _CONTEXT = re.compile(r"context(\d+)k")
 # Beside the padding: the item itself, worked examples and the answer.
 _ROOM_TOKENS = 1000
+
+
+class Prices(StrictModel):
+    """What a million tokens cost."""
+
+    currency: str = "CNY"
+    """Only shown."""
+
+    prompt: float = Field(ge=0)
+    """Per million prompt tokens."""
+
+    cached_prompt: float | None = Field(None, ge=0)
+    """Per million prompt tokens from the server's prefix cache; None takes the full price."""
+
+    output: float = Field(ge=0)
+    """Per million tokens of answers."""
 
 
 class EvalConfig(StrictModel):
@@ -84,7 +101,32 @@ class EvalConfig(StrictModel):
     """Drives the choice of items, worked examples, perturbations, sampling and bootstrap."""
 
     concurrency: int = Field(16, ge=1)
-    """Requests in flight, and decoded together by the engine. More needs more key-value cache."""
+    """Requests in flight, and decoded together by the engine. More needs more key-value cache. An endpoint on another
+    machine is asked adaptively instead, up to `max_concurrency`."""
+
+    adaptive_concurrency: bool | None = None
+    """Whether the requests in flight follow what an endpoint bears: from 20, doubled until its first 429, then slowly
+    up and down. None: for endpoints on other machines, whose load is not ours alone; one of our own has room for
+    `concurrency`."""
+
+    max_concurrency: int = Field(100, ge=1)
+    """Most requests in flight at an endpoint that is asked adaptively."""
+
+    parameters: Literal["all", "openai"] = "all"
+    """Sampling parameters sent with every request. `all`: those of vLLM, SGLang and LMDeploy too (top_k, min_p,
+    repetition_penalty), so that no default of the server or the model folder changes the answers. `openai`: for an
+    endpoint that refuses what the OpenAI protocol does not know."""
+
+    measure_ttft: bool = False
+    """Stream the answers, so that the time to the first token is known for each. Costs the client more per token."""
+
+    prices: Prices | None = None
+    """Price of tokens at the endpoint; with it the summary states what the run cost."""
+
+    cache: Path | None = None
+    """Folder of answers of earlier runs, which are then not asked again: equal model, adapter, server version, prompt,
+    parameters, seed and repeat. None, the default, asks everything anew: evidence for a release should come from the
+    model as it is served now."""
 
     max_model_len: int = Field(2048, ge=64)
     """Tokens of prompt plus answer that the engine accepts; longer prompts become errors and count as failures."""
@@ -93,10 +135,12 @@ class EvalConfig(StrictModel):
     """GiB of key-value cache on a CPU."""
 
     request_timeout_s: float = Field(180, gt=0)
-    """Seconds one request may take before it is tried again."""
+    """Seconds one request may take before it is tried once more. Twice that and a minute without any answer ends the
+    run."""
 
     tries: int = Field(4, ge=1)
-    """Times a request is sent when the failure is transient, with growing pauses between."""
+    """Times a request is sent when the failure is not its own (5xx, a broken connection), with growing pauses between;
+    after a timeout at most twice. A rate limit is waited for up to ten minutes without counting."""
 
     start_timeout_s: float = Field(300, gt=0)
     """Seconds an engine may take to start."""

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evals.errors import EvalError
 from evals.safety.probe_tasks import ProbeTask
 from tianjing.dataset import read_examples
+from tianjing.files import canonical_json, sha256_bytes
 from tianjing.lineage import artefact_digest
 from tianjing.records import Example
 from tianjing.tasks import TASKS, Task
 
 Json = dict[str, Any]
+
+_MEND = "fill its `reference`, or leave the row out: what cannot be scored would count as wrong"
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,57 @@ class Material:
         return task_table(self.definitions)
 
 
-def read_material(dataset: Path) -> Material:
-    """The rows of an instruction dataset.
+def read_material(dataset: Path | None, suites: Sequence[Path] = ()) -> Material:
+    """The rows of an instruction dataset, of suites, or of both.
 
     Raises:
-        TianjingError: the folder is no dataset, or a row is broken.
+        TianjingError: the folder is no dataset, a suite cannot be read, or a row is broken.
+        EvalError: there is neither, two test rows share an id, or one has no gold answer.
     """
-    train, test = read_examples(dataset / "train.parquet"), read_examples(dataset / "test.parquet")
-    return Material(train, test, (), artefact_digest(dataset))
+    parts = []
+    if dataset is not None:
+        train, test = read_examples(dataset / "train.parquet"), read_examples(dataset / "test.parquet")
+        parts.append(Material(train, test, (), artefact_digest(dataset)))
+    if suites:
+        from evals.suites.load import load_suites
+
+        parts.append(load_suites(suites))
+    if not parts:
+        raise EvalError("nothing to ask", "give a dataset folder, --suite FILE, or both")
+    material = parts[0] if len(parts) == 1 else _joined(parts)
+    _check(material)
+    return material
+
+
+def _joined(parts: Sequence[Material]) -> Material:
+    return Material(
+        [row for part in parts for row in part.train],
+        [row for part in parts for row in part.test],
+        [definition for part in parts for definition in part.definitions],
+        sha256_bytes(canonical_json([part.digest for part in parts]).encode()),
+    )
+
+
+def _check(material: Material) -> None:
+    """Answers are kept by id and scored against gold: every test row needs both, and the id for itself."""
+    tasks, seen = material.tasks, dict[str, int]()
+    for number, row in enumerate(material.test, start=1):
+        if row.id in seen:
+            raise EvalError(
+                f"test rows {seen[row.id]} and {number}: both have the id '{row.id}'", "give every row an id of its own"
+            )
+        seen[row.id] = number
+        if row.task not in tasks:
+            continue  # the plan names it with the tasks that are known
+        named = f"test row {number} ('{row.id}', task {row.task})"
+        try:
+            gold = tasks[row.task].target(row.reference)
+        except KeyError as error:
+            raise EvalError(f"{named}: no gold answer: its `reference` has no {error}", _MEND) from None
+        except (TypeError, ValueError, IndexError) as error:
+            raise EvalError(f"{named}: its gold answer cannot be used: {error}", _MEND) from None
+        if not gold.strip():
+            raise EvalError(f"{named}: its gold answer is empty", _MEND)
 
 
 def task_table(definitions: Sequence[Json]) -> Mapping[str, Task]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 LOG_EVERY_S = 15.0
+SHOW_EVERY_S = 0.2
 
 
 class ArmProgress:
@@ -18,6 +19,7 @@ class ArmProgress:
     def __init__(self, title: str, total: int, done: int = 0):
         self._title, self._total, self._done, self._start_done = title, total, done, done
         self._errors = 0
+        self._shown = 0.0
         self._began = self._logged = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -40,6 +42,7 @@ class ArmProgress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self._live:
+            self._show()
             self._bar.stop()
         else:
             self._log()
@@ -48,10 +51,16 @@ class ArmProgress:
         """One more request is finished."""
         self._done += 1
         self._errors += failed
+        now = time.monotonic()
         if self._live:
-            self._bar.update(self._task, completed=self._done, rate=self._rate())
-        elif time.monotonic() - self._logged > LOG_EVERY_S:
+            if now - self._shown > SHOW_EVERY_S:  # thousands of steps a second must not each be drawn
+                self._show()
+        elif now - self._logged > LOG_EVERY_S:
             self._log()
+
+    def _show(self) -> None:
+        self._shown = time.monotonic()
+        self._bar.update(self._task, completed=self._done, rate=self._rate())
 
     def _rate(self) -> str:
         per_second = (self._done - self._start_done) / max(time.monotonic() - self._began, 1e-9)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from tianjing.config import StrictModel
+from tianjing.engine.errors import FailureKind
 from tianjing.files import canonical_json, sha256_bytes
 from tianjing.records import Message
 
@@ -79,7 +81,7 @@ class Request:
     concurrency: int | None = None
     """Requests of its condition that must be in flight together; None leaves it to the runner."""
 
-    @property
+    @cached_property
     def prompt_digest(self) -> str:
         return sha256_bytes(canonical_json(self._conversation()).encode())
 
@@ -95,7 +97,7 @@ class Request:
             self.item,
             self.condition,
             self.repeat,
-            self._conversation(),
+            self.prompt_digest,
             self.max_tokens,
             self.temperature,
             self.top_p,
@@ -128,10 +130,16 @@ class RawAttempt(StrictModel):
     output_tokens: int = 0
     tries: int = 1
     error: str | None = None
+    error_kind: FailureKind | None = None
+    """Whose fault the error is: of the network, of the server, or of the request itself."""
+    concurrency: int | None = None
+    """Requests that were in flight together, where the condition demands a number."""
     first_token_s: float | None = None
     """Seconds to the first token, where `measure_ttft` asks for them."""
     cached_tokens: int = 0
     """Prompt tokens that the server took from its prefix cache, as far as it tells."""
+    reused: bool = False
+    """Taken from the answers of an earlier run: its latency is that of the earlier run."""
 
 
 class Attempt(RawAttempt):

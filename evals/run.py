@@ -1,36 +1,35 @@
-"""Run an evaluation: plan, ask base, ask tuned, score, summarise, report, as one artefact.
+"""Run an evaluation: plan, ask the arms, score, summarise, report, as one artefact.
 
-One engine at a time serves one arm, so two models never share the memory of a small machine.
+Two merged models take turns, so that they never share the memory of a small machine; an adapter and its base, and all
+that one endpoint serves, are asked side by side.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.arms import Endpoint, Group, endpoint_group, in_process_groups, vllm_groups
+from evals.ask import ask
 from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.material import read_material, task_table
+from evals.performance import performance
 from evals.plan import Shots, add_control, build_requests, choose_items, choose_shots, dropped
-from evals.progress import ArmProgress
-from evals.records import ARMS, Arm, Attempt, Item, RawAttempt, Request
+from evals.records import Arm, Attempt, Item, RawAttempt
 from evals.requests import planned
-from evals.runner import load_attempts, pending, require_different_repeats, run_requests
 from evals.safety.probes import add_probes
 from evals.scoring import score_all
 from evals.summary import summarise
 from tianjing.config import parse
-from tianjing.engine import ChatClient, Engine, EngineConfig
 from tianjing.files import atomic_write, read_jsonl, write_jsonl
-from tianjing.lineage import artefact, artefact_digest
+from tianjing.lineage import artefact
 from tianjing.lineage.environment import compute
 
 if TYPE_CHECKING:
@@ -51,18 +50,59 @@ class Evidence:
     run: Json
 
 
-def evaluate(dataset: Path, base: Path, tuned: Path, out: Path, config: EvalConfig) -> Json:
-    """Measure `tuned` against `base` on the test split of `dataset`; returns the summary.
+def evaluate(
+    dataset: Path | None,
+    base: Path | None,
+    tuned: Path | None,
+    out: Path,
+    config: EvalConfig,
+    suites: Sequence[Path] = (),
+    in_process: bool = False,
+) -> Json:
+    """Measure model folders, each a model or a LoRA adapter, on held-out items; returns the summary.
 
-    Answers are kept in `out`'s sibling `.work/` until the artefact is finished: after a kill, the same call goes on.
+    Args:
+        dataset: an instruction dataset whose test split is asked; None asks the `suites` alone.
+        base: None measures `tuned` alone.
+        in_process: run the models by transformers in this process, instead of by vLLM.
 
     Raises:
         EvalError: no usable test rows, the engine stopped answering, or repeats are copies of one another.
         TianjingError: an input is missing or broken; the engine does not start.
     """
+    groups = (in_process_groups if in_process else vllm_groups)(base, tuned, config)
+    inputs = [path for path in (base, tuned) if path is not None]
+    return measure(dataset, suites, groups, inputs, out, config)
+
+
+def evaluate_endpoint(
+    dataset: Path | None, endpoint: Endpoint, out: Path, config: EvalConfig, suites: Sequence[Path] = ()
+) -> Json:
+    """Measure models that an OpenAI-compatible endpoint serves; returns the summary.
+
+    Raises:
+        EvalError: as `evaluate`, and nothing answers there, or it does not serve a model of that name.
+    """
+    inputs = [path for path in (endpoint.adapter,) if path is not None]
+    return measure(dataset, suites, [endpoint_group(endpoint, config)], inputs, out, config)
+
+
+def measure(
+    dataset: Path | None,
+    suites: Sequence[Path],
+    groups: Sequence[Group],
+    inputs: Sequence[Path],
+    out: Path,
+    config: EvalConfig,
+) -> Json:
+    """Ask every group in turn and write the evidence of all as one artefact; returns the summary.
+
+    Answers are kept in `out`'s sibling `.work/` until the artefact is finished: after a kill, the same call goes on.
+    """
     parameters = config.model_dump(mode="json")
-    with artefact(out, kind=KIND, inputs=[dataset, base, tuned], parameters=parameters) as work:
-        material = add_probes(read_material(dataset), config.safety)
+    sources = [*([] if dataset is None else [dataset]), *suites]
+    with artefact(out, kind=KIND, inputs=[*sources, *inputs], parameters=parameters) as work:
+        material = add_probes(read_material(dataset, suites), config.safety)
         tasks = material.tasks
         _say("choosing items and scoring the format-only control")
         items = add_control(choose_items(material.test, config, tasks), material.train, config, tasks)
@@ -84,12 +124,11 @@ def evaluate(dataset: Path, base: Path, tuned: Path, out: Path, config: EvalConf
             "arms": {},
         }
         attempts: list[RawAttempt] = []
-        for arm, model in zip(ARMS, (base, tuned), strict=True):
-            digest = artefact_digest(model)
-            requests = build_requests(items, shots[arm], config, tasks)
-            answered, engine = _ask(arm, model, digest, requests, scratch, config)
-            attempts += answered
-            run["arms"][arm] = {"model": model.name, "digest": digest, **engine}
+        for group in groups:
+            plans = {arm: build_requests(items, shots[arm], config, tasks) for arm in group.specs}
+            for arm, answered in ask(group, plans, scratch, config).items():
+                attempts += answered.attempts
+                run["arms"][arm] = answered.details
         summary = write_evidence(work.dir, Evidence(items, attempts, run))
         work.count("items", len(items))
         work.count("requests", len(attempts))
@@ -172,71 +211,8 @@ def _figures(evidence: Evidence) -> tuple[Json, list[Attempt]]:
     config = parse(EvalConfig, evidence.run["config"], RUN)
     tasks = task_table(evidence.run["definitions"])
     scored = score_all(evidence.attempts, {item.id: item for item in evidence.items}, tasks)
-    return {**summarise(evidence.items, scored, config, tasks), **evidence.run}, scored
-
-
-def _ask(
-    arm: Arm, model: Path, digest: str, requests: Sequence[Request], scratch: Path, config: EvalConfig
-) -> tuple[list[RawAttempt], Json]:
-    """All attempts of one arm, from disk as far as they are there; and the engine that gave them."""
-    path = scratch / f"attempts-{arm}.jsonl"
-    note = scratch / f"engine-{arm}.json"
-    details: Json = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {"seconds": 0.0}
-    left = pending(requests, digest, load_attempts(path))
-    if left:
-        began = time.monotonic()
-        title = f"evaluate {arm}"
-        engine_config = EngineConfig(
-            model=model,
-            max_model_len=config.max_model_len,
-            max_num_seqs=config.concurrency,
-            kv_cache_gib=config.kv_cache_gib,
-            start_timeout_s=config.start_timeout_s,
-        )
-        with Engine(engine_config, scratch / f"engine-{arm}.log", lambda phase: _say(f"{title}: {phase}")) as engine:
-            details["engine"] = engine.version
-            try:
-                with ArmProgress(title, len(requests), len(requests) - len(left)) as progress:
-                    asyncio.run(_run_arm(left, engine, arm, digest, path, config, progress))
-                if not engine.alive():
-                    raise EvalError(
-                        f"the engine of the {arm} model ended before all requests were answered",
-                        f"read {engine.log_path}, then give the same command again: answered requests are kept",
-                    )
-            finally:
-                details["seconds"] = round(details["seconds"] + time.monotonic() - began, 1)
-                atomic_write(note, _pretty(details))
-    known = load_attempts(path)
-    answered = [known[request.key(digest)] for request in requests]
-    try:
-        require_different_repeats(answered)
-    except EvalError:
-        # Once the cause is mended these must be asked again, so they may not count as answered.
-        write_jsonl(path, (attempt for attempt in known.values() if attempt.temperature == 0))
-        raise
-    return answered, details
-
-
-async def _run_arm(
-    left: Sequence[Request],
-    engine: Engine,
-    arm: Arm,
-    digest: str,
-    path: Path,
-    config: EvalConfig,
-    progress: ArmProgress,
-) -> None:
-    async with ChatClient(engine.base_url, engine.api_key, config.request_timeout_s) as client:
-        await run_requests(
-            left,
-            client,
-            engine.config.served_name,
-            arm,
-            digest,
-            path,
-            config,
-            lambda attempt: progress.step(attempt.error is not None),
-        )
+    figures = summarise(evidence.items, scored, config, tasks)
+    return {**figures, "performance": performance(scored, config.prices), **evidence.run}, scored
 
 
 def _pretty(value: Any) -> str:

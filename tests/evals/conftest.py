@@ -116,6 +116,8 @@ class Endpoint:
     reply: Callable[[dict[str, Any]], str | int]
     base_url: str = ""
     payloads: list[dict[str, Any]] = field(default_factory=list)
+    models: list[str] | None = None
+    """What it says that it serves; None has no such list."""
 
 
 @pytest.fixture
@@ -133,22 +135,28 @@ def endpoint() -> Iterator[Endpoint]:
             {"choices": [message], "usage": {"prompt_tokens": 9, "completion_tokens": len(answer)}}
         )
 
+    async def models(request: web.Request) -> web.Response:
+        if state.models is None:
+            return web.json_response({"error": {"message": "no"}}, status=404)
+        return web.json_response({"data": [{"id": name} for name in state.models]})
+
     loop = asyncio.new_event_loop()
     started = threading.Event()
 
     async def serve() -> web.AppRunner:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", chat)
+        app.router.add_get("/v1/models", models)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         state.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        started.set()
         return runner
 
     def run() -> None:
         runner = loop.run_until_complete(serve())
+        loop.call_soon(started.set)  # a stop before `run_forever` would be lost
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
         loop.close()
@@ -213,7 +221,7 @@ def world(
         def __exit__(self, *error: Any) -> None:
             serving.model = ""
 
-    monkeypatch.setattr("evals.run.Engine", LocalEngine)
+    monkeypatch.setattr("evals.arms.local.Engine", LocalEngine)
     items = {item.id: item for item in choose_items(read_examples(dataset / "test.parquet"), config, TASKS)}
     shots = choose_shots(read_examples(dataset / "train.parquet"), config)
     asked = {

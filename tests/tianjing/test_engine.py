@@ -322,6 +322,80 @@ def test_an_answer_of_another_kind_is_an_error(played: Any, body: bytes) -> None
     assert not caught.value.transient
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (429, "slow down", "rate_limit"),
+        (500, "oops", "server"),
+        (503, "busy", "server"),
+        (400, "unknown field", "refused"),
+        (400, "This model's maximum context length is 2048 tokens. However, you requested 3000", "context_length"),
+        (200, "", "protocol"),
+    ],
+)
+def test_failures_say_what_failed(played: Any, status: int, message: str, kind: str) -> None:
+    played.answer = (status, json.dumps({"error": {"message": message}}).encode())
+    with pytest.raises(EngineError) as caught:
+        ask(played.url)
+    assert caught.value.kind == kind
+
+
+def test_a_timeout_is_not_a_broken_connection(played: Any) -> None:
+    played.delay_s = 1
+    with pytest.raises(EngineError) as caught:
+        ask(played.url, timeout_s=0.2)
+    assert caught.value.kind == "timeout"
+    with pytest.raises(EngineError) as caught:
+        ask(f"http://127.0.0.1:{free_port()}/v1")
+    assert caught.value.kind == "connection"
+
+
+def test_further_fields_cached_tokens_and_reasoning(played: Any) -> None:
+    choice = {"message": {"content": None, "reasoning_content": "想"}, "finish_reason": "length"}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 2}}
+    played.answer = (200, json.dumps({"choices": [choice], "usage": usage}).encode())
+    completion = ask(played.url, extra={"top_k": -1})
+    assert (completion.text, completion.reasoning, completion.cached_tokens) == ("", "想", 2)
+    assert played.requests[0]["top_k"] == -1
+    played.answer = (200, json.dumps({"choices": [choice], "usage": {**usage, "prompt_tokens_details": None}}).encode())
+    assert ask(played.url).cached_tokens == 0
+
+
+def events(*bodies: Any) -> bytes:
+    return b"".join(b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies) + b"data: [DONE]\n\n"
+
+
+def test_a_streamed_answer_tells_its_first_token(played: Any) -> None:
+    def part(text: str | None, reason: str | None = None, **more: Any) -> dict[str, Any]:
+        return {"choices": [{"index": 0, "delta": {"content": text, **more}, "finish_reason": reason}]}
+
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}}
+    played.answer = (
+        200,
+        events(part("", role="assistant"), part("您"), part("好"), part(None, "stop"), {"choices": [], "usage": usage}),
+    )
+    completion = ask(played.url, stream=True)
+    assert (completion.text, completion.finish_reason) == ("您好", "stop")
+    assert (completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens) == (3, 2, 1)
+    assert completion.first_token_s is not None and 0 < completion.first_token_s <= completion.latency_s
+    assert played.requests[0]["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (events({"choices": [{"delta": {"content": "您"}}]}), "server"),
+        (events({"error": {"message": "engine died"}}), "server"),
+        (b"data: not json\n\n", "protocol"),
+    ],
+)
+def test_a_stream_that_breaks_off_is_no_answer(played: Any, body: bytes, kind: str) -> None:
+    played.answer = (200, body)
+    with pytest.raises(EngineError) as caught:
+        ask(played.url, stream=True)
+    assert caught.value.kind == kind
+
+
 @pytest.mark.slow
 def test_vllm_serves_the_tiny_model_and_dies_with_its_owner(tiny_model: Path, tmp_path: Path) -> None:
     code = textwrap.dedent(f"""

@@ -2,7 +2,7 @@
 
 from tianjing.engine.client import ChatClient, ChatRequest, Completion
 from tianjing.engine.config import EngineConfig
-from tianjing.engine.errors import EngineError
+from tianjing.engine.errors import EngineError, FailureKind
 from tianjing.engine.ports import free_port, require_free_port, reserve_port
 from tianjing.engine.server import Engine
 
@@ -13,6 +13,7 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "EngineError",
+    "FailureKind",
     "free_port",
     "require_free_port",
     "reserve_port",

@@ -7,21 +7,26 @@ thousands of short answers should wait for the model, not for its client.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
+from yarl import URL
 
-from tianjing.engine.errors import EngineError
+from tianjing.engine.errors import EngineError, FailureKind
+from tianjing.engine.stream import StreamedAnswer
 from tianjing.records import Message
 
 MAX_CONNECTIONS = 512
 CONNECT_TIMEOUT_S = 10
 # The engine asks to come back, or broke in the middle: sending the same request again may succeed.
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_TOO_LONG = re.compile(r"context.?length|maximum context|max_model_len|too long|longer than the", re.IGNORECASE)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,10 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
     """Structured output: the answer is decoded under this JSON schema, where the endpoint can."""
+    extra: Mapping[str, Any] | None = None
+    """Further fields of the body, sent as they are: top_k, min_p, penalties; vLLM: `return_token_ids`, `cache_salt`."""
+    stream: bool = False
+    """Ask for the tokens as they come, so that `Completion.first_token_s` is known."""
 
     def payload(self) -> dict[str, Any]:
         """The request body of the OpenAI protocol."""
@@ -54,10 +63,15 @@ class ChatRequest:
         if self.json_schema is not None:
             named = {"name": "answer", "schema": dict(self.json_schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
+        if self.extra:
+            body.update(self.extra)
+        if self.stream:
+            body["stream"] = True
+            body["stream_options"] = {"include_usage": True}
         return body
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Completion:
     """One answer. `latency_s` is from sending the request to the last byte."""
 
@@ -66,6 +80,15 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     latency_s: float
+    cached_tokens: int = 0
+    """Prompt tokens that came from the server's prefix cache, as far as it tells."""
+    reasoning: str = ""
+    """What a server with a reasoning parser took out of the answer."""
+    first_token_s: float | None = None
+    """Seconds to the first text of a streamed answer."""
+    prompt_ids: tuple[int, ...] = ()
+    """Token ids of the prompt and of the answer with its end token, where `return_token_ids` was asked of vLLM."""
+    output_ids: tuple[int, ...] = ()
 
 
 class ChatClient:
@@ -73,15 +96,17 @@ class ChatClient:
 
     def __init__(self, base_url: str, api_key: str, timeout_s: float = 120):
         self._base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {api_key}"}
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        self._chat_url = URL(self._base_url + "/chat/completions")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> ChatClient:
         self._session = aiohttp.ClientSession(
-            headers=self._headers,
-            timeout=self._timeout,
+            headers={**self._headers, "Content-Type": "application/json"},
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
+            cookie_jar=aiohttp.DummyCookieJar(),  # an evaluation must not be pinned to one replica
             trust_env=False,  # a proxy from the environment must not see prompts
         )
         return self
@@ -97,27 +122,58 @@ class ChatClient:
         """Ask for one completion.
 
         Raises:
-            EngineError: `transient` tells whether to try again; `status` is the HTTP status, if any.
+            EngineError: `transient` tells whether to try again; `kind` what failed; `status` the HTTP status, if any.
         """
+        body = _encode(request.payload()).encode()
         began = time.monotonic()
-        answer = await self._exchange("POST", "/chat/completions", request.payload())
+        if request.stream:
+            return await self._streamed(body, began)
+        raw = await self._exchange("POST", self._chat_url, body)
         latency_s = time.monotonic() - began
         try:
+            answer = json.loads(raw)
             choice, usage = answer["choices"][0], answer["usage"]
+            message = choice["message"]
+            details = usage.get("prompt_tokens_details")
             return Completion(
-                text=choice["message"]["content"] or "",
-                finish_reason=choice["finish_reason"] or "",
-                prompt_tokens=usage["prompt_tokens"],
-                completion_tokens=usage["completion_tokens"],
-                latency_s=latency_s,
+                message["content"] or "",
+                choice["finish_reason"] or "",
+                usage["prompt_tokens"],
+                usage["completion_tokens"],
+                latency_s,
+                (details.get("cached_tokens") or 0) if details else 0,
+                message.get("reasoning_content") or message.get("reasoning") or "",
+                None,
+                tuple(answer.get("prompt_token_ids") or ()),
+                tuple(choice.get("token_ids") or ()),
             )
-        except (KeyError, IndexError, TypeError):
-            raise EngineError(f"not an OpenAI chat completion: {json.dumps(answer)[:200]}") from None
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            _no_completion(self._chat_url, raw)
 
     async def models(self) -> list[str]:
         """Names that the endpoint serves."""
-        answer = await self._exchange("GET", "/models")
-        return [entry["id"] for entry in answer["data"]]
+        return [entry["id"] for entry in await self.model_cards()]
+
+    async def model_cards(self) -> list[dict[str, Any]]:
+        """What the endpoint says of each model it serves: `id`, and with vLLM `root`, `parent`, `max_model_len`.
+
+        Raises:
+            EngineError: as `chat` does; `status` 404 where the endpoint has no such list.
+        """
+        url = URL(self._base_url + "/models")
+        raw = await self._exchange("GET", url)
+        try:
+            return [{"id": str(entry["id"]), **entry} for entry in json.loads(raw)["data"]]
+        except (ValueError, KeyError, TypeError):
+            raise EngineError(f"{url}: not a list of models: {raw[:200]!r}", kind="protocol") from None
+
+    async def server_version(self) -> str | None:
+        """Version of vLLM by its own route beside `/v1`; None where there is no such route."""
+        try:
+            raw = await self._exchange("GET", URL(self._base_url.removesuffix("/v1") + "/version"))
+            return str(json.loads(raw)["version"])
+        except (EngineError, ValueError, KeyError, TypeError):
+            return None
 
     async def tokenize(self, model: str, messages: Sequence[Message]) -> list[int]:
         """Token ids of the prompt that vLLM makes of a conversation, up to where the answer begins.
@@ -132,34 +188,94 @@ class ChatClient:
             "messages": [{"role": message.role, "content": message.content} for message in messages],
             "add_generation_prompt": True,
         }
-        answer = await self._exchange("POST", "/tokenize", body, self._base_url.removesuffix("/v1"))
+        url = URL(self._base_url.removesuffix("/v1") + "/tokenize")
+        raw = await self._exchange("POST", url, _encode(body).encode())
         try:
-            return [int(token) for token in answer["tokens"]]
+            return [int(token) for token in json.loads(raw)["tokens"]]
         except (KeyError, TypeError, ValueError):
-            raise EngineError(f"not an answer of vLLM's /tokenize: {json.dumps(answer)[:200]}") from None
+            raise EngineError(f"not an answer of vLLM's /tokenize: {raw[:200]!r}", kind="protocol") from None
 
-    async def _exchange(
-        self, method: str, path: str, body: dict[str, Any] | None = None, root: str | None = None
-    ) -> Any:
+    async def _exchange(self, method: str, url: URL, body: bytes | None = None) -> bytes:
+        try:
+            async with self._open().request(method, url, data=body) as response:
+                raw = await response.read()
+                if response.status == 200:
+                    return raw
+        except (TimeoutError, aiohttp.ClientError) as error:
+            self._broken(url, error)
+        _refused(url, response, raw)
+
+    async def _streamed(self, body: bytes, began: float) -> Completion:
+        answer, first_token_s = StreamedAnswer(), None
+        try:
+            async with self._open().request("POST", self._chat_url, data=body) as response:
+                if response.status != 200:
+                    _refused(self._chat_url, response, await response.read())
+                async for line in response.content:
+                    if answer.feed(line) and first_token_s is None:
+                        first_token_s = time.monotonic() - began
+        except (TimeoutError, aiohttp.ClientError) as error:
+            self._broken(self._chat_url, error)
+        except ValueError as error:
+            _no_completion(self._chat_url, str(error).encode())
+        if answer.error or not answer.finish_reason:
+            reason = answer.error or "the stream ended before the answer did"
+            raise EngineError(f"{self._chat_url}: {reason}", transient=True, kind="server")
+        return Completion(
+            "".join(answer.text),
+            answer.finish_reason,
+            answer.prompt_tokens,
+            answer.completion_tokens,
+            time.monotonic() - began,
+            answer.cached_tokens,
+            "".join(answer.reasoning),
+            first_token_s,
+        )
+
+    def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             raise RuntimeError("use ChatClient in an 'async with' block")
-        url = (self._base_url if root is None else root) + path
-        try:
-            async with self._session.request(method, url, json=body) as response:
-                raw = await response.read()
-                status = response.status
-        except TimeoutError:
-            raise EngineError(f"{url}: no answer within {self._timeout.total:g} s", transient=True) from None
-        except aiohttp.ClientError as error:
-            raise EngineError(f"{url}: {error or type(error).__name__}", transient=True) from None
-        if status != 200:
-            raise EngineError(
-                f"{url}: HTTP {status}: {_reason(raw)}", transient=status in TRANSIENT_STATUS, status=status
-            )
-        try:
-            return json.loads(raw)
-        except ValueError:
-            raise EngineError(f"{url}: the answer is not JSON: {raw[:200]!r}") from None
+        return self._session
+
+    def _broken(self, url: URL, error: Exception) -> NoReturn:
+        if isinstance(error, aiohttp.InvalidURL):
+            raise EngineError(f"{url}: not an address", "give one like http://HOST:PORT/v1", kind="refused") from None
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+            message = f"{url}: no answer within {self._timeout_s:g} s"
+            raise EngineError(message, transient=True, kind="timeout") from None
+        message = f"{url}: {str(error) or type(error).__name__}"
+        raise EngineError(message, transient=True, kind="connection") from None
+
+
+def _refused(url: URL, response: aiohttp.ClientResponse, raw: bytes) -> NoReturn:
+    status, reason = response.status, _reason(raw)
+    kind: FailureKind = "refused"
+    if status == 429:
+        kind = "rate_limit"
+    elif status in TRANSIENT_STATUS or status >= 500:
+        kind = "server"
+    elif _TOO_LONG.search(reason):
+        kind = "context_length"
+    raise EngineError(
+        f"{url}: HTTP {status}: {reason}",
+        transient=status in TRANSIENT_STATUS,
+        status=status,
+        kind=kind,
+        retry_after_s=_retry_after_s(response.headers.get("Retry-After")),
+    )
+
+
+def _no_completion(url: URL, raw: bytes) -> NoReturn:
+    shown = raw[:200].decode(errors="replace")
+    raise EngineError(f"{url}: not an OpenAI chat completion: {shown}", kind="protocol") from None
+
+
+def _retry_after_s(value: str | None) -> float | None:
+    """Seconds of a Retry-After header; its other form, a date, is left to the caller's own pause."""
+    try:
+        return max(0.0, float(value)) if value else None
+    except ValueError:
+        return None
 
 
 def _reason(raw: bytes) -> str:
