@@ -1,0 +1,103 @@
+"""The options of a question as they are compared with an output, and the question restated in it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+from evals.extract.found import Found
+from evals.extract.normalise import fold, squeeze
+
+# Option texts that speak of all the others.
+ALL_OF_THEM = re.compile(r"(?:全选|都选|(?:以上|上述|前面|前述|这些|所有选项|全部)?(?:选项|说法|各项|答案|内容|情况|三项|四项|三者)?(?:全部|全|都|均|皆|全都)(?:是|对|正确|包括|属于|符合|可以|有|选))")
+NONE_OF_THEM = re.compile(r"(?:以上|上述|前面|前述)?(?:选项|说法|各项|答案|三项|四项)?(?:全部|全|都|均|皆|全都)(?:不|错|非|没)")
+_CUE_BEFORE = re.compile(r"(?:答案|应选|选择|选|正确选项|包括|有|是|为)[是为:\s]*$")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options shown, A first."""
+
+    texts: tuple[str, ...]
+    multiple: bool
+
+    @functools.cached_property
+    def letters(self) -> str:
+        return "".join(chr(ord("A") + place) for place in range(len(self.texts)))
+
+    @functools.cached_property
+    def squeezed(self) -> tuple[str, ...]:
+        return tuple(_without_own_letter(text, place) for place, text in enumerate(self.texts))
+
+    @functools.cached_property
+    def words(self) -> frozenset[str]:
+        """Latin words of the options (CPA, GDP): they name no letters."""
+        return frozenset(word for text in self.texts for word in re.findall(r"[A-Z]{2,}", fold(text)))
+
+    def text_of(self, letter: str) -> str:
+        letter = letter.strip("()[]【】 .").upper()
+        return self.squeezed[self.letters.index(letter)] if len(letter) == 1 and letter in self.letters else ""
+
+    def contradicts(self, answer: str, behind: str) -> bool:
+        """Whether one letter is followed at once by the text of another option."""
+        if len(answer) != 1:
+            return False
+        opening = re.match(r"\s*(?:选项|项)?\s*(?:[.、:)(,\-—]|即|也就是|就是)+\s*([^\n。;]*)", behind)
+        if not opening:
+            return False
+        said = squeeze(opening[1])
+        own = self.text_of(answer)
+        if not said or (own and said.startswith(own)):
+            return False
+        return any(len(text) > 1 and text != own and said == text for text in self.squeezed)
+
+    def mentions(self, phrase: str, question: str) -> bool:
+        return any(phrase in fold(text) for text in (*self.texts, question))
+
+    def special(self, pattern: re.Pattern[str]) -> str | None:
+        """Letter of the one option that speaks of all others in the way of `pattern`."""
+        found = [self.letters[n] for n, text in enumerate(self.squeezed) if len(text) <= 12 and pattern.match(text)]
+        return found[0] if len(found) == 1 else None
+
+
+@functools.lru_cache(maxsize=8192)
+def _without_own_letter(text: str, place: int) -> str:
+    return squeeze(re.sub(rf"^\s*{chr(ord('A') + place)}\s*[.、:)]\s*", "", fold(text)))
+
+
+def without_echo(text: str, known: Options) -> tuple[str, Found | None]:
+    """The text without the options restated in it; and, for multiple choice, the answer if some are listed as chosen."""
+    lines = text.split("\n")
+    echoes = {}
+    for number, line in enumerate(lines):
+        head = re.match(r"\s*[-•]?\s*[(\[]?([A-J])\s*[.、:)\]]?\s*(\S.*?)\s*$", line)
+        if head and head[1] in known.letters and squeeze(head[2]) == known.text_of(head[1]) != "":
+            echoes[number] = head[1]
+    named = "".join(sorted(set(echoes.values())))
+    if len(named) >= 2:
+        everything = named == known.letters
+        rest = "\n".join(line for number, line in enumerate(lines) if number not in echoes)
+        before = "\n".join(lines[: min(echoes)]).rstrip()
+        if everything and not (known.multiple and re.search(r"答案(?:是|为|:)?[::\s]*$", before)):
+            return rest, None
+        if known.multiple:
+            return rest, Found(named, "listed_options")
+        return rest, None
+    inline = _inline_echo(text, known)
+    return (text[: inline[0]] + "\n" + text[inline[1] :], None) if inline else (text, None)
+
+
+def _inline_echo(text: str, known: Options) -> tuple[int, int] | None:
+    """Place of `A. … B. … C. …` on one line with the very texts of all options."""
+    if len(known.texts) < 2 or not all(known.texts):
+        return None
+    parts = []
+    for letter, option in zip(known.letters, known.texts, strict=True):
+        parts.append(rf"[(\[]?{letter}\s*[.、:)\]]?\s*{re.escape(fold(option).strip())}[。;,\s]*")
+    match = re.search(r"\s*".join(parts), text)
+    return match.span() if match else None
+
+
+def listed_options(text: str, known: Options) -> Found | None:
+    return without_echo(text, known)[1]

@@ -1,0 +1,192 @@
+"""What an output that announces no letter still says: an option's text, or a verdict on each option."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from evals.extract.found import SEVERAL, Found
+from evals.extract.normalise import squeeze
+from evals.extract.options import ALL_OF_THEM, NONE_OF_THEM, Options
+
+_PREFIX = re.compile(
+    r"^(?:[^\n。;!?]{0,12}?(?:答案|选项|选择|结论|本题|此题)?(?:是|为|选|应为|应该是|应是|:|=)|答案|答|(?i:the\s+(?:correct\s+)?answer\s+is|answer:))\s*:?\s*"
+)
+_NEGATIVE_QUESTION = re.compile(
+    r"不正确|错误|不属于|不包括|不包含|不是|不符合|不恰当|不准确|有误|不能|不应|不得|不对|不可|除外|除了|例外|不合理|不适用|无关|不需要|不必|不会|不具"
+)
+_HEAD = re.compile(
+    r"(?:^|(?<=[\s。;,、:!?\n(✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除))(?:选项|选)?\s*[(\[【]?(?<![A-Za-z0-9])([A-J])[)\]】]?(?:选项|项)?(?:\s*(?:、|,|和|与|及|以及)\s*(?:选项)?([A-J])(?:选项|项)?(?![A-Za-z]))*"
+    r"(?:\s*(?:三|两|二|四)?(?:个)?(?:选项|项(?!目)|者))?(?![A-Za-z])"
+)
+_TAKEN = re.compile(r"(?<!不)(?:当选|入选|应选|要选|选上|该选)")
+_NOT_TAKEN = re.compile(r"不当选|不入选|不应?选|不能选|排除|不该选|未选")
+_RIGHT = re.compile(r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立|准确|符合|属于|没错|没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|皆)?对(?=$|[。,;\s]))")
+_WRONG = re.compile(
+    r"×|✗|✘|❌|✖|不(?:完全)?(?:正确|成立|准确|符合|属于|对)|错误|有误|(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了])|并非|不是|不可|不需|不包括"
+)
+_OTHERS = r"(?:其余|其他|其它|另外|剩下|余下)的?(?:选项|各项|几项|三项|两项|三个|两个)?(?:的?(?:说法|表述))?(?:都|均|全部?|皆|则|就|为|是)*"
+_THE_OTHERS = re.compile(_OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|选|排除)")
+_EXCEPT = re.compile(
+    r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J])(?:选项|项)?(?:以外|之外|外|不)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|各项|三项|几项)?(?:都|均|全|全部)*(?:是|为)?"
+    r"(不?(?:正确|对|符合|属于|选|成立)|错误?|不选|有误)"
+)
+_REFUSING = re.compile(r"抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)")
+_FILLER = re.compile(
+    r"(?:因此|所以|故|综上所述|综上|由此可知|正确答案|参考答案|答案|正确|选项|应该|应选|应当|应|选择|选|包括|以及|还有|还|和|与|及|或者|是|为|有|的|都|均|"
+    r"本题|此题|该题|分别|我|认为|下列|属于|符合题意|以上|这|几|两|三|四|项|个|说法|主要|即|等|以下|题目|问题|根据|可知|它|其中|也|而|且|以|上|answer|the|is|and)+"
+)
+_NOT_BEFORE = re.compile(r"(?:不是|不属于|不包括|并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|错误的?是|而不是)[^。;,\n]{0,6}$")
+_NOT_AFTER = re.compile(r"^[^。;,\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)")
+
+
+def whole_text(text: str, known: Options, question: str) -> Found | None:
+    """The output is the text of one option, with or without an announcement before it or its letter behind."""
+    head = text.strip()
+    named = re.fullmatch(r"([^\n]+?)\s*\(\s*([A-J])\s*\)\s*[。.]?", head)
+    if named and known.text_of(named[2]) == squeeze(named[1]) != "":
+        return Found(named[2], "option_text")
+    for candidate in (head, _PREFIX.sub("", head), head.partition("\n")[0], _PREFIX.sub("", head.partition("\n")[0])):
+        said = squeeze(candidate)
+        same = [letter for letter, own in zip(known.letters, known.squeezed, strict=True) if own and own == said]
+        if len(same) == 1 and (candidate in head.split("\n")[0:1] or "\n" not in head or candidate == head):
+            if "?" in candidate[-2:] and "?" not in known.texts[known.letters.index(same[0])][-2:].replace("？", "?"):
+                return None
+            return Found(same[0], "option_text") if not _more_letters(head, same[0], known) else None
+    return None
+
+
+def _more_letters(text: str, letter: str, known: Options) -> bool:
+    """Whether a text that opens with an option goes on to name another: then the announcements decide."""
+    rest = text.partition("\n")[2]
+    return bool(re.search(r"(?:答案|选)\s*(?:是|为|:)?\s*[A-J]", rest))
+
+
+def by_verdicts(text: str, known: Options, question: str) -> Found | None:
+    """Options told apart one by one, by exclusion, or all at once."""
+    negative = bool(_NEGATIVE_QUESTION.search(question[-60:]))
+    told = _except(text, known, negative) or _all_or_none(text, known)
+    if told is not None:
+        return told
+    verdicts: dict[str, bool] = {}
+    taken: dict[str, bool] = {}
+    groups = 0
+    for letters, chunk in _chunks(text, known):
+        groups += 1
+        takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
+        right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
+        for letter in letters:
+            if takes or leaves:
+                taken[letter] = not leaves
+            if not right and not wrong:
+                continue
+            verdict = bool(right) and (not wrong or right.start() < wrong.start())
+            if verdicts.setdefault(letter, verdict) != verdict:
+                return Found(None, SEVERAL)
+    others = _THE_OTHERS.search(text)
+    if others:
+        for letter in known.letters:
+            if "选" in others[1]:
+                taken.setdefault(letter, others[1] == "选")
+            else:
+                verdicts.setdefault(letter, others[1][0] not in "不错有排")
+    apart = _told_apart(taken, known, False) or _told_apart(verdicts, known, negative)
+    if apart is None and known.multiple and groups == 1 and len(verdicts) > 1 and all(verdicts.values()):
+        return Found("".join(sorted(verdicts)), "verdict") if not negative else None
+    return apart
+
+
+def _told_apart(verdicts: dict[str, bool], known: Options, negative: bool) -> Found | None:
+    """One option apart from all others (single), or the right ones of all (multiple)."""
+    right = "".join(sorted(letter for letter, verdict in verdicts.items() if verdict != negative))
+    complete = len(verdicts) == len(known.letters)
+    if known.multiple:
+        return Found(right, "verdicts") if complete and right else None
+    if complete and len(right) == 1:
+        return Found(right, "verdicts")
+    if not right and len(verdicts) == len(known.letters) - 1:  # all but one are excluded
+        return Found(next(letter for letter in known.letters if letter not in verdicts), "elimination")
+    return Found(right, "verdict") if len(right) == 1 and not complete else None
+
+
+def _chunks(text: str, known: Options) -> Iterator[tuple[str, str]]:
+    """(letters, what is said of them up to the next letters)."""
+    heads = list(_HEAD.finditer(text))
+    for place, head in enumerate(heads):
+        letters = "".join(letter for letter in re.findall(r"[A-J]", head[0]) if letter in known.letters)
+        end = heads[place + 1].start() if place + 1 < len(heads) else len(text)
+        chunk = text[head.end() : end]
+        stop = _THE_OTHERS.search(chunk)
+        before = text[max(0, head.start() - 6) : head.start()]
+        excluded = re.search(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", before)
+        if letters and not re.match(r"\s*(?:股|类|公司|企业|银行|级)", chunk):
+            chunk = chunk[: stop.start() if stop else None]
+            chunk = re.sub(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", "", chunk)
+            yield letters, ("排除," if excluded else "") + chunk
+
+
+def _except(text: str, known: Options, negative: bool) -> Found | None:
+    match = _EXCEPT.search(text)
+    if not match or match[1] not in known.letters:
+        return None
+    only = match[0][0] in "只仅唯"
+    wrong = match[2][0] in "不错有"
+    apart_right = (not wrong) if only else wrong  # whether the one set apart is the right one
+    if known.multiple:
+        if apart_right == negative:
+            return Found("".join(letter for letter in known.letters if letter != match[1]), "all_but_one")
+        return Found(match[1], "only_one")
+    if only and match[2] == "不选":
+        return None
+    return Found(match[1], "only_one") if apart_right != negative else None
+
+
+def _all_or_none(text: str, known: Options) -> Found | None:
+    line = text.strip().partition("\n")[0]
+    heads = [head for head in (squeeze(line), squeeze(_PREFIX.sub("", line))) if len(head) <= 40]
+    for pattern, rule in ((NONE_OF_THEM, "none_of_them"), (ALL_OF_THEM, "all_of_them")):
+        if not any(pattern.match(head) for head in heads):
+            continue
+        letter = known.special(pattern)
+        if letter is not None:
+            return Found(letter, rule)
+        if known.multiple and rule == "all_of_them":
+            return Found(known.letters, rule)
+        return None
+    return None
+
+
+def by_option_text(text: str, known: Options, question: str) -> Found | None:
+    """The only options whose texts stand in the output; for multiple choice if little else does."""
+    if _REFUSING.search(text) or text.rstrip().endswith("?"):
+        return None
+    said = squeeze(text)
+    taken: list[str] = []
+    rest = said
+    for own, letter in sorted(zip(known.squeezed, known.letters, strict=True), key=lambda pair: -len(pair[0])):
+        if len(own) < 2 and not own.isdigit():
+            continue
+        place = _find(rest, own)
+        if place < 0:
+            continue
+        if not (_NOT_BEFORE.search(rest[:place]) or _NOT_AFTER.search(rest[place + len(own) :])):
+            taken.append(letter)
+        rest = rest[:place] + "\n" + rest[place + len(own) :].replace(own, "\n")
+    chosen = "".join(sorted(taken))
+    if not chosen:
+        return None
+    if not known.multiple:
+        return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
+    residue = _FILLER.sub("", rest.replace("\n", ""))
+    return Found(chosen, "options_in_text") if len(residue) <= 8 else None
+
+
+def _find(text: str, part: str) -> int:
+    """Where `part` stands, not inside a longer number; -1 if nowhere."""
+    for match in re.finditer(re.escape(part), text):
+        inside = (part[0].isdigit() and re.match(r"[\d.]", text[match.start() - 1 : match.start()])) or (
+            part[-1].isdigit() and re.match(r"\d|\.\d|%", text[match.end() : match.end() + 2])
+        )
+        if not inside:
+            return match.start()
+    return -1
