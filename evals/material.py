@@ -47,5 +47,9 @@ def read_material(dataset: Path) -> Material:
 
 
 def task_table(definitions: Sequence[Json]) -> Mapping[str, Task]:
-    """The tasks of `tianjing.tasks`, by name."""
-    return dict(TASKS)
+    """The tasks of `tianjing.tasks` and those of suites, by name; a suite's is rebuilt from its definition alone."""
+    from evals.suites.definition import Definition
+    from evals.suites.tasks import task_of
+
+    own = (task_of(Definition(**definition)) for definition in definitions)
+    return {**TASKS, **{task.id: task for task in own}}

@@ -27,12 +27,18 @@ from evals.extract.options import Options, listed_options, without_echo
 from evals.extract.weak import by_option_text, by_verdicts, whole_text
 
 _WORDS = "一二三四五六七八"
-_ONLY_LETTERS = re.compile(rf"[\W_]*(?:\d{{1,3}}\s*[.、:)]\s*)?{LETTERS}[\W_]*")
+_NUMBER = r"(?:(?:[Qq]|第|题)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|\s))?"
+_ONLY_LETTERS = re.compile(rf"[\W_]*{_NUMBER}{LETTERS}[\W_]*")
+_LETTER_LINE = re.compile(rf"[\s\-•·]*{_NUMBER}([A-Ja-j])\s*[.。、,;]?\s*")
 _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}(?P<after>[\s\S]{{0,60}})")
-_LAST = re.compile(rf"(?:^|\n)[\s>•\-]*(?:\d{{1,3}}\s*[.、:)]\s*|第\s*\d+\s*题\s*[::]?\s*|→\s*|=+>\s*|-+>\s*)?{LETTERS}[\s.。!]*$")
-_LEAD_END = re.compile(r"\s*(?:$|\n|[。.,:;!)—\-→吧]|(?:因为|由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)")
+_LAST = re.compile(
+    rf"(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?{_NUMBER}{LETTERS}[\s.。!]*$"
+)
+_LEAD_END = re.compile(
+    r"\s*(?:$|\n|[。.,:;!)—\-→吧啊呀啦哦咯]|(?:因为|由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
+)
 _LEAD_VERDICT = re.compile(
-    r"\s*(?:选项|项)?\s*[.、:,)]?\s*(?:是|为)?(?:不|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|符合|属于|排除|有误)"
+    r"\s*(?:选项|项)?\s*[.、:,)(]*\s*(?:是|为)?(?:不|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|符合|属于|排除|有误)"
 )
 _UNSURE = re.compile(
     r"(?:不太|不是很|不能|无法|没法|难以|很难)(?:完全|准确)?(?:确定|判断|确认|得出|给出|回答|作答|选择|抉择|断定)|不(?:太)?确定(?!性)|拿不准|"
@@ -71,6 +77,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         return Found(None, EMPTY)
     known = Options(tuple(options), multiple)
     stripped, listed = without_echo(body, known)
+    stripped = known.without_own_texts(stripped)
     for read in (_alone, whole_text, _announced):
         found = read(stripped, known, question)
         if found is not None:
@@ -87,22 +94,24 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
 
 
 def _alone(text: str, known: Options, question: str) -> Found | None:
-    """Nothing but letters, with marks or a number of the question around them."""
-    match = _ONLY_LETTERS.fullmatch(text)
-    if match is None or re.search(r"[?❌✗✘×✖]", text):
+    """Nothing but letters, with marks or a number of the question around them; or letters on lines of their own."""
+    if re.search(r"[?❌✗✘×✖]", text):
         return None
-    if _repeated(text, known):
-        return Found(None, SEVERAL)
+    lines = [_LETTER_LINE.fullmatch(line) for line in text.split("\n") if line.strip()]
+    if len(lines) > 1 and all(lines):
+        named = [line[1].upper() for line in lines if line]
+        if known.multiple and len(set(named)) == len(named):
+            found = _letters("、".join(named), known, loose=False)
+        else:
+            found = _letters(named[0], known, loose=False) if len(set(named)) == 1 else Found(None, SEVERAL)
+        return found and Found(found.answer, found.rule or "letters")
+    match = _ONLY_LETTERS.fullmatch(text)
+    if match is None:
+        return None
     found = _letters(match["letters"], known, loose=True)
     if found is None:
         return None
     return Found(found.answer, "letters" if found.answer else found.rule, final=not known.multiple)
-
-
-def _repeated(text: str, known: Options) -> bool:
-    """Whether letters stand on lines of their own and differ: the answers to several questions."""
-    lines = {line.strip(" \t.。、)") for line in text.split("\n") if line.strip()}
-    return len(lines) > 1 and not known.multiple
 
 
 def _announced(text: str, known: Options, question: str) -> Found | None:
@@ -117,7 +126,7 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     claim, found = readable[0]
     for later, other in readable[1:]:
         if other.answer == found.answer and other.rule == found.rule:
-            if claim.hedged or not later.hedged and later.strength >= claim.strength:
+            if claim.hedged or (not later.hedged and later.strength >= claim.strength):
                 claim, found = later, other
             continue
         if later.strength > claim.strength or turns(text[claim.end : later.start]):
@@ -130,8 +139,10 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
         return Found(None, HEDGE)
     if known.contradicts(found.answer, text[claim.end : claim.end + 80]):
         return Found(None, MISMATCH)
-    final = any(concluded(text, each) for each, other in readable if other.answer == found.answer and each.start >= claim.start)
-    complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】"))
+    final = any(
+        concluded(text, each) for each, other in readable if other.answer == found.answer and each.start >= claim.start
+    )
+    complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及"))
     return Found(found.answer, claim.rule, final and complete)
 
 
@@ -148,6 +159,9 @@ def _longest(claims: Sequence[Claim]) -> list[Claim]:
 def _by_place(text: str, known: Options) -> list[Claim]:
     """Letters that open the answer, and letters that are its last line."""
     claims = []
+    marked = re.match(rf"\s*A\s*:\s*{LETTERS}\s*[.。]?\s*$", text)  # A: as short for Answer:
+    if marked:
+        return [Claim(marked.start("letters"), marked.end("letters"), marked["letters"], 1, "leading")]
     lead = _LEADING.match(text)
     if lead and not _LEAD_VERDICT.match(lead["after"]) and not _enumerates(text, lead, known):
         first = lead["letters"].strip()
@@ -175,13 +189,17 @@ def _letters(written: str, known: Options, loose: bool) -> Found | None:
         loose: small letters in a row count too.
     """
     letters: list[str] = []
-    for run in re.findall(r"[A-Za-z]+|第\s*[一二三四五六七八1-8]", re.sub(r"(?i:option|choice|\band\b)\s*", "", written)):
+    for run in re.findall(
+        r"[A-Za-z]+|第\s*[一二三四五六七八1-8]", re.sub(r"(?i:option|choice|\band\b)\s*", "", written)
+    ):
         if run.startswith("第"):
             digit = run[-1]
             letters.append(chr(ord("A") + (int(digit) - 1 if digit.isdigit() else _WORDS.index(digit))))
-        elif run.isupper() or len(run) == 1:
-            letters.extend(run.upper())
-        elif loose and known.multiple and list(run.lower()) == sorted(set(run.lower())):
+        elif (
+            run.isupper()
+            or len(run) == 1
+            or (loose and known.multiple and list(run.lower()) == sorted(set(run.lower())))
+        ):
             letters.extend(run.upper())
         else:
             return None

@@ -11,20 +11,26 @@ from evals.extract.normalise import FINAL_MARK
 FINAL, ANSWER = 2, 1
 
 _OPEN = r"[(\[{【「『\"'“‘<《]*\s*"
-_CLOSE = r"\s*[)\]}】」』\"'”’>》]*"
+_CLOSE = r"(?:\s*[)\]}】」』\"'”’>》]+)?"
 _ORDINAL = r"第\s*[一二三四五六七八1-8]\s*(?:个选项|个答案|选项|项(?!目)|个)"
 _BEFORE = r"(?:选项|选|(?i:option|choice)\s+)?\s*"
-_UPPER = r"(?<![A-Za-z0-9°_])[A-Z]{1,10}(?![A-Za-z0-9_])"
-_LOWER = r"(?<![A-Za-z0-9°_])[a-j]{1,8}(?![A-Za-z0-9_]| [a-z])"
+_UPPER = r"(?<![A-Za-z0-9°_])[A-Z](?![A-Za-z0-9_])"
+_LOWER = r"(?<![A-Za-z0-9°_])[a-j](?![A-Za-z0-9_]| [a-z])"
+_UPPER_RUN = r"(?<![A-Za-z0-9°_])[A-Z]{2,10}(?![A-Za-z0-9_])"
+_LOWER_RUN = r"(?<![A-Za-z0-9°_])[a-j]{2,8}(?![A-Za-z0-9_]| [a-z])"
 _AFTER = r"(?:选项|项(?!目))?"
 _BETWEEN = (
-    r"(?:\s*(?:、|,|/|;|&|\+|和|与|及|以及|还有|跟|,?\s*(?i:and)|(?<=[A-Ja-j])\s(?=[A-Ja-j])|(?<=项)\s(?=[选A-J]))\s*|(?<=[)\]】}])\s*(?=[(\[【{]))"
+    r"(?:\s*(?:、|,|/|;|&|\+|和|与|及|以及|还有|跟|,?\s*(?i:and)|(?<=[A-Ja-j])\s(?=[A-Ja-j])|(?<=项)\s(?=[选A-J])|"
+    r"(?<=[A-J])\.(?=[A-J](?![A-Za-z])))\s*|(?<=[)\]】}])\s*(?=[(\[【{]))"
 )
 
 
+def _one(letter: str) -> str:
+    return rf"{_OPEN}{_BEFORE}{letter}{_AFTER}{_CLOSE}"
+
+
 def _listed(letter: str) -> str:
-    one = rf"{_OPEN}{_BEFORE}{letter}{_AFTER}{_CLOSE}"
-    return rf"{one}(?:{_BETWEEN}{one})*"
+    return rf"{_one(letter)}(?:{_BETWEEN}{_one(letter)})*"
 
 
 # Nouns that make a letter part of a name: A股, B公司, C类.
@@ -32,11 +38,14 @@ NAMED = (
     r"(?!\s*(?:股|类|级|轮|国|公司|企业|银行|基金|产品|证券|方案|项目|债|客户|型|区|座|点|工厂|仓|城市|地区|系统|组|班|队|方|"
     r"先生|女士|商|店|部门|账户|表|图|段|线|轴|国))"
 )
-LETTERS = rf"(?P<letters>{_listed(_UPPER)}|{_listed(_LOWER)}|{_OPEN}{_ORDINAL}{_CLOSE}(?:{_BETWEEN}{_OPEN}{_ORDINAL}{_CLOSE})*){NAMED}"
+LETTERS = (
+    rf"(?P<letters>{_one(_UPPER_RUN)}(?:{_BETWEEN}{_one(_UPPER)})*|{_listed(_UPPER)}|{_one(_LOWER_RUN)}|{_listed(_LOWER)}|"
+    rf"{_OPEN}{_ORDINAL}{_CLOSE}(?:{_BETWEEN}{_OPEN}{_ORDINAL}{_CLOSE})*){NAMED}"
+)
 
 _LINK = (
     r"(?:[\"'“”‘’】\])>》\s]|就|应当|应该|应|当然|当|可以|显然|无疑|确实|肯定|必然|只能|只|我?认为|我?觉得|选择的|选择|选出|选|是|为|乃|"
-    r":|=|→|⇒|-+>|即|只有|包括|有|如下|依次|分别|最合适的|最恰当的|正确的|\s|,(?=\s*(?:选|是)))"
+    r":|=|→|⇒|-+>|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|有|如下|依次|分别|最合适的|最恰当的|正确的|\s|,(?=\s*(?:选|是)))"
 )
 _LINKED = rf"{_LINK}{{0,8}}?"
 _SURE = r"(?:就|应当|应该|应|才|当然|显然|无疑|确实|肯定|必然|只能|,|\s)*(?:是|为|选择|选|有|包括|:|=|→|⇒|-+>)"
@@ -50,7 +59,19 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     ),
     (FINAL, "final_answer", rf"(?i:final\s+(?:answer|choice))\W{{0,4}}(?i:\s*(?:is|would be|:))*\W{{0,3}}{LETTERS}"),
     (ANSWER, "answer", rf"答案(?:选项|字母|代码|序号)?{_LINKED}{LETTERS}"),
-    (ANSWER, "answer", rf"(?:^|\n|[。;,!?])\s*答\s*:\s*(?:选)?{LETTERS}"),
+    (
+        ANSWER,
+        "answer",
+        rf"(?:^|\n|[。;,!?])\s*(?:[【\[](?:解答|答|回答|作答|解)[】\]]\s*:?|(?:解答|答|回答|作答|解)\s*:)\s*(?:应?选)?{LETTERS}",
+    ),
+    (ANSWER, "chosen", rf"(?:更正|改正|修正|纠正)(?:后)?(?:的?答案)?(?:为|是|:|\s)*{LETTERS}"),
+    (
+        ANSWER,
+        "named",
+        rf"(?:^|[\n。;,:])[^\n。;,:不错非误除未无]{{2,24}}的(?:选项|说法)?(?:有|包括|是|为)\s*:?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))",
+    ),
+    (ANSWER, "english", rf"(?i:\b(?:therefore|so|thus|hence),?\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
+    (ANSWER, "english", rf"(?i:\bit(?:'s| is)\s+){LETTERS}(?=\s*(?:[.!\n]|$))"),
     (ANSWER, "answer", rf"(?:正确|最佳|最优|合适|恰当|对应|符合题意|符合要求|符合条件)的?(?:选项|选择|说法|项|一项)?{_SURE}\s*:?\s*{LETTERS}"),
     (ANSWER, "answer", rf"(?:本题|此题|该题|这题|这道题|结果|结论|选项|选择|我的选择)(?:的答案)?{_SURE}\s*:?\s*{LETTERS}"),
     (ANSWER, "chosen", rf"(?:选择|选定|选取|选出|选了|选用|选项为|选项是|选(?!项)|挑)(?:的是|的|答案|了)?\s*(?:是|为|:)?\s*{LETTERS}"),
@@ -65,7 +86,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "chosen",
-        rf"(?:^|[。;,\n!])\s*(?:我|个人|本人)?(?:认为|觉得|判断|想)?(?:正确的)?(?:应该?|应当|最有可能|最可能|就|显然|还)*(?:是|为)\s*{LETTERS}(?=\s*(?:[。.,!吧呀哦\n]|$))",
+        rf"(?:^|[。;,\n!])\s*(?:我|个人|本人)?(?:认为|觉得|判断|想)?(?:正确的)?(?:应该?|应当|最有可能|最可能|就|显然|还|当然|肯定|必然|绝对|一定|自然|很明显|明显|毫无疑问)*(?:是|为)\s*{LETTERS}(?=\s*(?:[。.,!吧呀哦\n]|$))",
     ),
     (
         ANSWER,
@@ -83,6 +104,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
 )  # fmt: skip
 _COMPILED = tuple((strength, rule, re.compile(pattern)) for strength, rule, pattern in _PHRASES)
 
+_DELIMITERS = "。!?\n;,:"
 _CLAUSE = re.compile(r"[。!?\n;,]")
 # What makes a mention of an option no choice of it, in the clause before it.
 _NOT_MEANT = re.compile(
@@ -96,7 +118,9 @@ _REFUSED = re.compile(
     r"不选|不当选|被排除|排除|不成立|有误)|的(?:人|考生|原因|理由是错)|会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not)))"
 )
 _ASKED = re.compile(r"[^。!\n;]{0,8}?(?:吗|么|呢|对不对|对吧|是吧)?\s*\?|\s*(?:吗|么|对不对)")
-_OR = re.compile(rf"\s*(?:,|、)?\s*(?:或者?是?|还是|抑或|要么|(?i:or))\s*(?:是|选)?\s*{_OPEN}(?:选项)?(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
+_OR = re.compile(
+    rf"\s*(?:,|、)?\s*(?:或者?是?|还是|抑或|要么|(?i:or))\s*(?:是|选)?\s*{_OPEN}(?:选项)?(?<![A-Za-z])[A-Za-z](?![A-Za-z])"
+)
 _OR_BEFORE = re.compile(r"(?:要么|或者?|不是|还是)\s*(?:是|选)?\s*$")
 _MAYBE = re.compile(
     r"(?<!不)(?<!最)(?<!最有)(?<!最大)(?:有?可能)(?!性最)|也许|或许|大概|大约|似乎|好像|猜测?|估计|八成|倾向|貌似|恐怕|说不定|随便|蒙|"
@@ -106,10 +130,12 @@ _MAYBE_AFTER = re.compile(r"[^。!?\n;]{0,12}?(?:也有?可能|可能也|或者?
 _TURN = re.compile(
     r"等等|等一下|等下|慢着|更正|修正|纠正|重新|改为|改选|改成|应改|抱歉|对不起|(?:搞|弄|看|想|算|说|写|答)错|其实|但|不过|然而|仔细|再看|"
     r"再检查|再想|再次|反思|(?:^|[。,;!?\n…—-])\s*(?:哦|啊|嗯|噢|啊)?\s*,?\s*不对|而(?:应|是)|"
-    r"(?i:\b(?:wait|actually|correction|sorry|however|oops|no,|hmm|instead)\b)"
+    r"[-—,。]\s*不,|(?i:\b(?:wait|actually|correction|sorry|however|oops|no,|hmm|instead)\b)"
 )
 _CONCLUDES = re.compile(r"(?:答案|因此|所以|故|综上|总之|由此|可知|可见|(?i:answer|therefore|thus|so))")
-_STRONG_TURN = re.compile(r"等等|等一下|不对[,。]|更正|重新|改为|改选|再看|再检查|再想|(?i:\b(?:wait|actually|oops|hmm)\b)")
+_STRONG_TURN = re.compile(
+    r"等等|等一下|不对[,。]|更正|重新|改为|改选|再看|再检查|再想|(?i:\b(?:wait|actually|oops|hmm)\b)"
+)
 _MINOR_TURN = re.compile(r"但|不过|然而|接下来|再来?看|(?i:\bhowever\b)")
 
 
@@ -129,14 +155,18 @@ def announced(text: str) -> Iterator[Claim]:
     """The claims by phrase, in no order; what is refused, asked, supposed or reported of others is none."""
     for strength, rule, pattern in _COMPILED:
         for match in pattern.finditer(text):
+            begins = match.start() + (text[match.start()] in _DELIMITERS)
             start, end = match.start("letters"), match.end("letters")
-            before = text[clause_start(text, match.start()) : start]
-            if _NOT_MEANT.search(text[clause_start(text, match.start()) : match.start()]) and rule != "only":
+            clause = clause_start(text, begins)
+            if _NOT_MEANT.search(text[clause:begins]) and rule != "only":
                 continue
+            letters = match["letters"]
+            while _REFUSED.match(text, end) and re.search(r"[,;]", letters):  # 答案是ACD，B和E错误
+                letters = letters[: max(letters.rfind(","), letters.rfind(";"))]
+                end = start + len(letters)
             if _REFUSED.match(text, end) or _ASKED.match(text, end):
                 continue
-            hedged = is_hedged(text, before, end)
-            yield Claim(start, end, match["letters"], strength, rule, hedged)
+            yield Claim(start, end, letters, strength, rule, is_hedged(text, text[clause:start], end))
 
 
 def is_hedged(text: str, before: str, end: int) -> bool:
@@ -163,8 +193,8 @@ def concluded(text: str, claim: Claim) -> bool:
     behind = text[claim.end :]
     if _STRONG_TURN.search(behind):
         return False
-    if claim.strength == FINAL or not text[: claim.start].strip(" \n\t\"'([{【《:") or claim.start <= 12:
+    opens = re.fullmatch(r"[^A-J。;!?\n]{0,12}\s*[^A-J。;!?\n]{0,3}", text[: claim.start])
+    if claim.strength == FINAL or opens:
         return True
-    cue = text[clause_start(text, claim.start) : claim.start]
     sentence = text[max(0, claim.start - 30) : claim.start]
-    return bool(_CONCLUDES.search(cue) or _CONCLUDES.search(sentence)) and not _MINOR_TURN.search(behind)
+    return bool(behind.strip() and _CONCLUDES.search(sentence) and not _MINOR_TURN.search(behind))

@@ -29,19 +29,31 @@ _SUBJECT = (
 )
 _LINK = r"(?:中|里|的?(?:内容|说法|表述)|答案|本身|总体|整体上?|因此|所以|就|应当?|应该|应为|判断?|选择?|存在|包含|为|是|(?i:is|was)|:|=|→|,|\s|[\"'“”‘’】\])(\[【])*"
 _END = r"(?P<end>\s*[✅❌✓✗✔✘√×]?\s*[\"'”’)\]】}]*\s*(?=[。.,;:!?、\n—(]|$|因为|由于|\s(?:理由|解析|原因)))"
-_FIRST = re.compile(rf"(?:^|\n\s*答\s*:)[\s\"'“‘(\[【{{]*(?:[✅❌✓✗✔✘]\s*(?=\w))?(?:\d{{1,3}}\s*[.、:)]\s*|答\s*:\s*)?{_VERDICT}{_END}")
+_FIRST = re.compile(
+    rf"(?:^|\n\s*答\s*:)[\s\"'“‘(\[【{{]*(?:[✅❌✓✗✔✘]\s*(?=\w))?(?:\d{{1,3}}\s*[.、:)]\s*|答\s*:\s*)?{_VERDICT}{_END}"
+)
 _STATED = re.compile(
     rf"(?:^|[。;,\n!])\s*(?:(?:我|个人|本人)(?:认为|觉得|判断|想)(?:应该?)?(?:是|为)?|应该是|应当是|应为|应该|应是|实际上?是?){_VERDICT}{_END}"
 )
 _YES_NO = re.compile(
-    rf"^[\s\"'“‘(\[【{{]*(?:(?:答案|判断|答)(?:是|为|:|\s)*)?(?P<word>是的?|否|不是的?|没错|不错|(?i:yes|no|y|n|t|f))[\"'”’)\]】}}\s]*(?=[。.,;!\n]|$)"
+    r"^[\s\"'“‘(\[【{]*(?:(?:答案|判断|答)(?:是|为|:|\s)*)?(?P<word>是的?|否|不是的?|没错|不错|(?i:yes|no|y|n|t|f))[\"'”’)\]】}\s]*(?=[。.,;!\n]|$)"
 )
 _SAID = re.compile(rf"{_SUBJECT}{_LINK}{_VERDICT}{_END}")
-_FINAL_SAID = re.compile(rf"(?:{FINAL_MARK}|最终(?:答案|判断|结论|结果)?|最后的?(?:答案|判断|结论)){_LINK}{_VERDICT}{_END}")
-_CONCLUDED = re.compile(rf"(?:因此|所以|故|综上(?:所述)?|可见|可知|由此可[见知]|总之|应判断?为?|判断?为|(?i:therefore|so))(?:,|:|\s)*(?:应|该|此|选|答案|判断?|为|是|说法|:|,|\s)*{_VERDICT}{_END}")
+_FINAL_SAID = re.compile(
+    rf"(?:{FINAL_MARK}|最终(?:答案|判断|结论|结果)?|最后的?(?:答案|判断|结论)){_LINK}{_VERDICT}{_END}"
+)
+_CONCLUDED = re.compile(
+    rf"(?:因此|所以|故|综上(?:所述)?|可见|可知|由此可[见知]|总之|应判断?为?|判断?为|(?i:therefore|so))(?:,|:|\s)*(?:应|该|此|选|答案|判断?|为|是|说法|:|,|\s)*{_VERDICT}{_END}"
+)
 _LAST_LINE = re.compile(rf"\n\s*{_VERDICT}(?P<end>\s*[。.!]*\s*$)")
-_JSON = re.compile(r"[\"'](?:answer|答案|判断|result|label|结果|verdict|judgement|judgment)[\"']\s*:\s*[\"']?(?P<word>true|false|对|错|正确|错误|是|否|√|×|T|F|yes|no|A|B)\b", re.I)
-_LETTER = re.compile(r"^[\s(\[【\"']*(?:(?:答案|选|故选|应选|正确答案)(?:是|为|:|\s)*)?[(\[【]?([A-B])[)\]】]?[\"'\s]*(?=[。.,、:;\n]|$|\s)(.{0,8})", re.I)
+_JSON = re.compile(
+    r"[\"'](?:answer|答案|判断|result|label|结果|verdict|judgement|judgment)[\"']\s*:\s*[\"']?(?P<word>true|false|对|错|正确|错误|是|否|√|×|T|F|yes|no|A|B)\b",
+    re.I,
+)
+_LETTER = re.compile(
+    r"^[\s(\[【\"']*(?:(?:答案|选|故选|应选|正确答案)(?:是|为|:|\s)*)?[(\[【]?([A-B])[)\]】]?[\"'\s]*(?=[。.,、:;\n]|$|\s)(.{0,8})",
+    re.I,
+)
 _LETTER_SAID = re.compile(r"(?:答案|选|(?i:answer))(?:选项|是|为|:|\s|(?i:is))*[(\[【\"']*([A-B])(?![A-Za-z0-9])")
 _ALTERNATIVES = re.compile(
     r"(?:是)?(?:对|正确|√|(?i:true))(?:还是|或者?|/|、|与)(?:是)?(?:错误?|×|不正确|(?i:false))|对错|正误|正确与否|是否(?:正确|错误|成立|准确|属实)|对不对|正不正确|判断题|"
@@ -54,7 +66,9 @@ _UNSURE = re.compile(
     r"(?:无法|难以|不能|没法)(?:准确)?(?:确定|判断|判定|确认|回答|作答|给出)|不(?:太)?确定|不知道|不清楚|信息不足|取决于|视情况|既(?:对|正确).{0,4}(?:又|也)(?:错|不)|"
     r"部分正确|一半对|对错参半|(?i:cannot|not sure|unable|depends)"
 )
-_SUPPOSED = re.compile(r"(?:如果|若|假如|要是|为什么|为何|(?<!我)认为|以为|看似|表面上?|乍看|初看|起初|一开始)[^。!?\n;,]{0,10}$")
+_SUPPOSED = re.compile(
+    r"(?:如果|若|假如|要是|为什么|为何|(?<!我)认为|以为|看似|表面上?|乍看|初看|起初|一开始)[^。!?\n;,]{0,10}$"
+)
 _PART = re.compile(r"(?:前|后)(?:半|一|者|部|句|面)|第[一二三四]|其中|(?:A|B|C|D|①|②)(?:项|选项)?$|一部分|做法|部分")
 
 
@@ -111,7 +125,9 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
     if current.hedged or (doubt and (doubt.start() > current.start or current.strength < 2)):
         return Found(None, HEDGE)
     opens = current.start <= 1 or (current.start <= 12 and re.match(r"答案|判断|答", body[current.start :]))
-    final = (opens or current.strength >= 2) and not re.search(r"等等|重新|更正|不对[,。]|再想|,但", body[current.end - 1 :])
+    final = (opens or current.strength >= 2) and not re.search(
+        r"等等|重新|更正|不对[,。]|再想|,但", body[current.end - 1 :]
+    )
     return Found(current.value, current.rule, bool(final))
 
 
@@ -171,7 +187,7 @@ def _by_letter(text: str, options: Sequence[str]) -> list[_Verdict]:
     """Letters, where the verdicts were offered as options A and B."""
     if len(options) != 2:
         return []
-    values = [_value(option) for option in options]
+    values = [verdict_of(option) for option in options]
     if set(values) != {RIGHT, WRONG}:
         return []
     found = []
@@ -182,7 +198,8 @@ def _by_letter(text: str, options: Sequence[str]) -> list[_Verdict]:
     return found
 
 
-def _value(option: str) -> str | None:
+def verdict_of(option: str) -> str | None:
+    """对 or 错 for a text that is one of the usual words for it, else None."""
     said = squeeze(option)
     if said in ("对", "正确", "√", "是", "true", "✓", "✔"):
         return RIGHT

@@ -40,7 +40,9 @@ _EXPLICIT = re.compile(
     re.I,
 )
 _FIRST_OPTION = re.compile(r"(?:^|\s)\(?A\s*[.、:)]\s*([^\n]{1,200})")
-_MARKS = re.compile(r"[\s,;:!?'\"()\[\]{}<>|\\—–_。、“”‘’【】《》「」『』…·~^*`$]+|(?<!\d)[./]+|[./]+(?!\d)|-(?!\d)|(?<=\w)-")
+_MARKS = re.compile(
+    r"[\s,;:!?'\"()\[\]{}<>|\\—–_。、“”‘’【】《》「」『』…·~^*`$]+|(?<!\d)[./]+|[./]+(?!\d)|-(?!\d)|(?<=\w)-"
+)
 
 
 def strip_thought(text: str) -> str | None:

@@ -10,8 +10,14 @@ from evals.extract.found import Found
 from evals.extract.normalise import fold, squeeze
 
 # Option texts that speak of all the others.
-ALL_OF_THEM = re.compile(r"(?:全选|都选|(?:以上|上述|前面|前述|这些|所有选项|全部)?(?:选项|说法|各项|答案|内容|情况|三项|四项|三者)?(?:全部|全|都|均|皆|全都)(?:是|对|正确|包括|属于|符合|可以|有|选))")
-NONE_OF_THEM = re.compile(r"(?:以上|上述|前面|前述)?(?:选项|说法|各项|答案|三项|四项)?(?:全部|全|都|均|皆|全都)(?:不|错|非|没)")
+_EACH = r"(?:全部|全|都|均|皆|全都)"
+ALL_OF_THEM = re.compile(
+    r"全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|(?:所有|全部|[二三四五六]个)(?:的)?(?:选项|说法|答案)" + _EACH + r"?(?:是|为)?(?:对|正确|符合|选|可以)|"
+    r"(?:以上|上述|前面|前述|这些|所有选项|全部)?(?:选项|说法|各项|答案|内容|情况|三项|四项|三者)?" + _EACH + r"(?:是|对|正确|包括|属于|符合|可以|有|选)"
+)
+NONE_OF_THEM = re.compile(
+    r"(?:以上|上述|前面|前述|所有|全部|[二三四五六]个)?(?:的)?(?:选项|说法|各项|答案|三项|四项)?" + _EACH + r"(?:不|错|非|没)"
+)
 _CUE_BEFORE = re.compile(r"(?:答案|应选|选择|选|正确选项|包括|有|是|为)[是为:\s]*$")
 
 
@@ -38,6 +44,19 @@ class Options:
     def text_of(self, letter: str) -> str:
         letter = letter.strip("()[]【】 .").upper()
         return self.squeezed[self.letters.index(letter)] if len(letter) == 1 and letter in self.letters else ""
+
+    @functools.cached_property
+    def _own_text(self) -> re.Pattern[str] | None:
+        """A letter with the text of its option behind it, which adds nothing."""
+        parts = [
+            rf"{letter}\s*(?:选项|项)?(?:\s*[.、:)\]—-]+\s*|\s+|(?=[一-鿿(]))\(?{re.escape(fold(text).strip())}\)?"
+            for letter, text in zip(self.letters, self.texts, strict=True)
+            if len(text.strip()) > 1
+        ]
+        return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(parts)})(?![A-Za-z0-9])") if parts else None
+
+    def without_own_texts(self, text: str) -> str:
+        return self._own_text.sub(lambda match: match[0][0], text) if self._own_text else text
 
     def contradicts(self, answer: str, behind: str) -> bool:
         """Whether one letter is followed at once by the text of another option."""

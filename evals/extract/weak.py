@@ -16,27 +16,36 @@ _NEGATIVE_QUESTION = re.compile(
     r"不正确|错误|不属于|不包括|不包含|不是|不符合|不恰当|不准确|有误|不能|不应|不得|不对|不可|除外|除了|例外|不合理|不适用|无关|不需要|不必|不会|不具"
 )
 _HEAD = re.compile(
-    r"(?:^|(?<=[\s。;,、:!?\n(✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除))(?:选项|选)?\s*[(\[【]?(?<![A-Za-z0-9])([A-J])[)\]】]?(?:选项|项)?(?:\s*(?:、|,|和|与|及|以及)\s*(?:选项)?([A-J])(?:选项|项)?(?![A-Za-z]))*"
+    r"(?:^|(?<=[\s。;,、:!?\n()✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除)|(?<=可见)|(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|(?<=其中)|(?<=故)|(?<=但)|(?<=而)|(?<=只有))(?:选项|选)?\s*[(\[【]?(?<![A-Za-z0-9])([A-J])[)\]】]?(?:选项|项)?(?:\s*(?:、|,|和|与|及|以及)\s*(?:选项)?([A-J])(?:选项|项)?(?![A-Za-z]))*"
     r"(?:\s*(?:三|两|二|四)?(?:个)?(?:选项|项(?!目)|者))?(?![A-Za-z])"
 )
 _TAKEN = re.compile(r"(?<!不)(?:当选|入选|应选|要选|选上|该选)")
 _NOT_TAKEN = re.compile(r"不当选|不入选|不应?选|不能选|排除|不该选|未选")
-_RIGHT = re.compile(r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立|准确|符合|属于|没错|没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|皆)?对(?=$|[。,;\s]))")
+_RIGHT = re.compile(
+    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立|准确|符合|属于|没错|没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|皆)?对(?=$|[。,;\s]))"
+)
 _WRONG = re.compile(
     r"×|✗|✘|❌|✖|不(?:完全)?(?:正确|成立|准确|符合|属于|对)|错误|有误|(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了])|并非|不是|不可|不需|不包括"
 )
 _OTHERS = r"(?:其余|其他|其它|另外|剩下|余下)的?(?:选项|各项|几项|三项|两项|三个|两个)?(?:的?(?:说法|表述))?(?:都|均|全部?|皆|则|就|为|是)*"
 _THE_OTHERS = re.compile(_OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|选|排除)")
 _EXCEPT = re.compile(
-    r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J])(?:选项|项)?(?:以外|之外|外|不)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|各项|三项|几项)?(?:都|均|全|全部)*(?:是|为)?"
+    r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)\s*[A-J])*)(?:选项|项|两项)?(?:以外|之外|外|不)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|各项|三项|几项)?(?:都|均|全|全部)*(?:是|为)?"
     r"(不?(?:正确|对|符合|属于|选|成立)|错误?|不选|有误)"
 )
-_REFUSING = re.compile(r"抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)")
+_WRONG_ONES = re.compile(
+    r"(?:错误|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|为|有)\s*:?\s*(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
+)
+_REFUSING = re.compile(
+    r"抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
+)
 _FILLER = re.compile(
     r"(?:因此|所以|故|综上所述|综上|由此可知|正确答案|参考答案|答案|正确|选项|应该|应选|应当|应|选择|选|包括|以及|还有|还|和|与|及|或者|是|为|有|的|都|均|"
     r"本题|此题|该题|分别|我|认为|下列|属于|符合题意|以上|这|几|两|三|四|项|个|说法|主要|即|等|以下|题目|问题|根据|可知|它|其中|也|而|且|以|上|answer|the|is|and)+"
 )
-_NOT_BEFORE = re.compile(r"(?:不是|不属于|不包括|并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|错误的?是|而不是)[^。;,\n]{0,6}$")
+_NOT_BEFORE = re.compile(
+    r"(?:不是|不属于|不包括|并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|错误的?是|而不是)[^。;,\n]{0,6}$"
+)
 _NOT_AFTER = re.compile(r"^[^。;,\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)")
 
 
@@ -65,7 +74,8 @@ def _more_letters(text: str, letter: str, known: Options) -> bool:
 def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     """Options told apart one by one, by exclusion, or all at once."""
     negative = bool(_NEGATIVE_QUESTION.search(question[-60:]))
-    told = _except(text, known, negative) or _all_or_none(text, known)
+    text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J](?![A-Za-z]))", ",", text)
+    told = _except(text, known, negative) or _all_or_none(text, known) or (negative and _named_wrong(text, known)) or None
     if told is not None:
         return told
     verdicts: dict[str, bool] = {}
@@ -127,18 +137,30 @@ def _chunks(text: str, known: Options) -> Iterator[tuple[str, str]]:
 
 def _except(text: str, known: Options, negative: bool) -> Found | None:
     match = _EXCEPT.search(text)
-    if not match or match[1] not in known.letters:
+    if not match:
+        return None
+    named = "".join(sorted(set(re.findall(r"[A-J]", match[1]))))
+    if not set(named) <= set(known.letters) or (len(named) > 1 and not known.multiple):
         return None
     only = match[0][0] in "只仅唯"
     wrong = match[2][0] in "不错有"
-    apart_right = (not wrong) if only else wrong  # whether the one set apart is the right one
+    apart_right = (not wrong) if only else wrong  # whether what is set apart is right
     if known.multiple:
         if apart_right == negative:
-            return Found("".join(letter for letter in known.letters if letter != match[1]), "all_but_one")
-        return Found(match[1], "only_one")
+            return Found("".join(letter for letter in known.letters if letter not in named), "all_but")
+        return Found(named, "only")
     if only and match[2] == "不选":
         return None
-    return Found(match[1], "only_one") if apart_right != negative else None
+    return Found(named, "only") if apart_right != negative else None
+
+
+def _named_wrong(text: str, known: Options) -> Found | None:
+    """错误的是D, where the question asks for what is wrong."""
+    match = _WRONG_ONES.search(text)
+    if not match:
+        return None
+    named = "".join(sorted(set(re.findall(r"[A-J]", match[1]))))
+    return Found(named, "named_wrong") if set(named) <= set(known.letters) and (len(named) == 1 or known.multiple) else None
 
 
 def _all_or_none(text: str, known: Options) -> Found | None:
