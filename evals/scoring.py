@@ -28,7 +28,7 @@ def score_attempt(raw: RawAttempt, item: Item, task: Task) -> Attempt:
 
 
 def read_output(raw: RawAttempt, item: Item, task: Task) -> Reading:
-    """The answer of an output. One that was cut off counts where the task says that it is final, or says nothing of it."""
+    """The answer of an output. One that was cut off counts unless the task says that it was not final."""
     text = strip_thought(raw.output)
     if text is None:
         return Reading(None, TRUNCATED_THOUGHT, {})

@@ -1,16 +1,17 @@
 """Which options an output takes, for single and multiple choice: ordered rules, each hit named, nothing guessed.
 
-The order follows the strength of the evidence: letters alone, what is announced as final, what is announced as the answer,
-then the text of the options and verdicts on each. Two announcements that differ make no answer, unless the second takes
-the first back.
+The order follows the strength of the evidence: letters alone, what is announced as final, what is announced as the
+answer, then the text of the options and verdicts on each. Two announcements that differ make no answer, unless the
+second takes the first back.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from evals.extract.cues import LETTERS, Claim, announced, concluded, is_hedged, turns
+from evals.extract.cues import LETTERS, Claim, announced, concluded, is_hedged, turns, without_refused
 from evals.extract.found import (
     CONTRADICTION,
     EMPTY,
@@ -24,25 +25,28 @@ from evals.extract.found import (
 )
 from evals.extract.normalise import own_answer, plain, squeeze, strip_thought
 from evals.extract.options import Options, listed_options, without_echo
-from evals.extract.weak import by_option_text, by_verdicts, whole_text
+from evals.extract.weak import by_option_text, by_value, by_verdicts, whole_text
 
 _WORDS = "一二三四五六七八"
 _NUMBER = r"(?:(?:[Qq]|第|题)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|\s))?"
 _ONLY_LETTERS = re.compile(rf"[\W_]*{_NUMBER}{LETTERS}[\W_]*")
 _LETTER_LINE = re.compile(rf"[\s\-•·]*{_NUMBER}([A-Ja-j])\s*[.。、,;]?\s*")
-_LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}(?P<after>[\s\S]{{0,60}})")
-_LAST = re.compile(
-    rf"(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?{_NUMBER}{LETTERS}[\s.。!]*$"
-)
+_LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}")
+_LAST = re.compile(rf"(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?{_NUMBER}{LETTERS}[\s.。!]*$")
 _LEAD_END = re.compile(
-    r"\s*(?:$|\n|[。.,:;!)—\-→吧啊呀啦哦咯]|(?:因为|由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
+    r"\s*(?:$|\n|[。.,:;!)—\-→吧啊呀啦哦咯哈]|(?:因为|由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
 )
 _LEAD_VERDICT = re.compile(
-    r"\s*(?:选项|项)?\s*[.、:,)(]*\s*(?:是|为)?(?:不|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|符合|属于|排除|有误)"
+    r"\s*(?:选项|项)?\s*[.、:,)(\"']*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
+    r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|符合|属于|排除|有误|"
+    r"(?i:true|false|yes\b|no\b)|[01](?!\d))"
 )
 _UNSURE = re.compile(
-    r"(?:不太|不是很|不能|无法|没法|难以|很难)(?:完全|准确)?(?:确定|判断|确认|得出|给出|回答|作答|选择|抉择|断定)|不(?:太)?确定(?!性)|拿不准|"
-    r"说不准|不知道|不清楚|(?:信息|条件|题目)不(?:足|全|完整)|没有把握|存在争议|(?:若|如果)(?:一定|必须|非)?要?(?:选|猜)|"
+    r"(?:不太|不是很|不能|无法|没法|难以|很难)(?:完全|准确)?(?:确定|"
+    r"判断|确认|得出|给出|回答|作答|选择|抉择|断定)|不(?:太)?确定(?!性)|"
+    r"拿不准|"
+    r"说不准|不知道|不清楚|(?:信息|条件|题目)不(?:足|全|完整)|没有把握|"
+    r"存在争议|(?:若|如果)(?:一定|必须|非)?要?(?:选|猜)|"
     r"(?i:cannot (?:determine|be determined)|not sure|don't know|unable to|if i (?:had|have) to)"
 )
 _RESOLVED = re.compile(r"但|综合|经过|最终|因此|所以|故|综上|(?i:however|but|therefore|so)")
@@ -86,7 +90,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         return listed
     if _unsure(stripped, known, question):
         return Found(None, HEDGE)
-    for weak in (by_verdicts, by_option_text):
+    for weak in (by_verdicts, by_value, by_option_text):
         found = weak(stripped, known, question)
         if found is not None:
             return found
@@ -95,7 +99,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
 
 def _alone(text: str, known: Options, question: str) -> Found | None:
     """Nothing but letters, with marks or a number of the question around them; or letters on lines of their own."""
-    if re.search(r"[?❌✗✘×✖]", text):
+    if re.search(r"[?❌✗✘×✖]|\+\s*$", text):
         return None
     lines = [_LETTER_LINE.fullmatch(line) for line in text.split("\n") if line.strip()]
     if len(lines) > 1 and all(lines):
@@ -105,6 +109,13 @@ def _alone(text: str, known: Options, question: str) -> Found | None:
         else:
             found = _letters(named[0], known, loose=False) if len(set(named)) == 1 else Found(None, SEVERAL)
         return found and Found(found.answer, found.rule or "letters")
+    if known.multiple:
+        text = re.sub(r"\(\d{1,2}\)\s*(?=[A-J](?![A-Za-z0-9]))", "", text)
+    span = re.fullmatch(r"\s*([A-J])\s*(?:-|~|—|到|至)\s*([A-J])\s*[.。]?\s*", text)
+    if span and span[1] < span[2]:
+        text = "".join(chr(place) for place in range(ord(span[1]), ord(span[2]) + 1))
+    elif known.multiple and re.fullmatch(r"[A-J]{1,5}(?:[、,;\s]+[A-J]{1,5})+[.。]?", text):
+        text = re.sub(r"[、,;\s.。]+", "", text)
     match = _ONLY_LETTERS.fullmatch(text)
     if match is None:
         return None
@@ -115,9 +126,8 @@ def _alone(text: str, known: Options, question: str) -> Found | None:
 
 
 def _announced(text: str, known: Options, question: str) -> Found | None:
-    claims = [claim for claim in (*announced(text), *_by_place(text, known))]
     readable = []
-    for claim in _longest(claims):
+    for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
         found = _letters(claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark"))
         if found is not None:
             readable.append((claim, found))
@@ -146,6 +156,18 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     return Found(found.answer, claim.rule, final and complete)
 
 
+def _joined(text: str, claims: Sequence[Claim], known: Options) -> Sequence[Claim]:
+    """选A，选B，选C: one choice of several options."""
+    joined: list[Claim] = []
+    for claim in claims:
+        if joined and known.multiple and re.fullmatch(r"[,、;\s]*选\s*", text[joined[-1].end : claim.start]):
+            before = joined.pop()
+            letters = f"{before.letters}、{claim.letters}"
+            claim = replace(claim, start=before.start, letters=letters, hedged=before.hedged or claim.hedged)
+        joined.append(claim)
+    return joined
+
+
 def _longest(claims: Sequence[Claim]) -> list[Claim]:
     """Claims in order of place; of those on the same letters, the strongest."""
     best: dict[int, Claim] = {}
@@ -163,21 +185,28 @@ def _by_place(text: str, known: Options) -> list[Claim]:
     if marked:
         return [Claim(marked.start("letters"), marked.end("letters"), marked["letters"], 1, "leading")]
     lead = _LEADING.match(text)
-    if lead and not _LEAD_VERDICT.match(lead["after"]) and not _enumerates(text, lead, known):
-        first = lead["letters"].strip()
-        own = known.text_of(first)
-        opens = _LEAD_END.match(lead["after"]) or (own and squeeze(lead["after"]).startswith(own))
-        if opens and not re.match(r"[\s,]*\?", lead["after"]):
-            hedged = is_hedged(text, "", lead.end("letters"))
-            claims.append(Claim(lead.start("letters"), lead.end("letters"), lead["letters"], 1, "leading", hedged))
+    if lead:
+        start = lead.start("letters")
+        letters = without_refused(text, start, lead.end("letters"), lead["letters"])
+        end = start + len(letters)
+        after = text[end : end + 60]
+        own = known.text_of(letters)
+        opens = _LEAD_END.match(after) or (own and squeeze(after).startswith(own))
+        other_use = _LEAD_VERDICT.match(after) or _enumerates(text, letters, after) or re.match(r"[\s,]*\?", after)
+        if letters and opens and not other_use:
+            claims.append(Claim(start, end, letters, 1, "leading", is_hedged(text, "", end)))
     last = _LAST.search(text)
     if last and last.start("letters") > 0:
         claims.append(Claim(last.start("letters"), last.end("letters"), last["letters"], 1, "last_line"))
     return claims
 
 
-def _enumerates(text: str, lead: re.Match[str], known: Options) -> bool:
+def _enumerates(text: str, letters: str, after: str) -> bool:
     """Whether the first letter opens a walk through the options."""
+    if len(re.findall("[A-J]", letters)) > 1:
+        return False
+    if re.match(r"[.。、,:\s]+[A-J][.。、,:\s]+[A-J]", after):
+        return True
     heads = set(re.findall(r"(?:^|\n)\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)]", text))
     return len(heads) > 1
 
@@ -190,7 +219,7 @@ def _letters(written: str, known: Options, loose: bool) -> Found | None:
     """
     letters: list[str] = []
     for run in re.findall(
-        r"[A-Za-z]+|第\s*[一二三四五六七八1-8]", re.sub(r"(?i:option|choice|\band\b)\s*", "", written)
+        r"[A-Za-z]+|第\s*[一二三四五六七八1-8]", re.sub(r"(?i:options?|choices?|\band\b)\s*", "", written)
     ):
         if run.startswith("第"):
             digit = run[-1]

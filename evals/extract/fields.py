@@ -1,4 +1,4 @@
-"""Structured answers (要素抽取): the JSON object of an output, and values in one form per type before they are compared."""
+"""Structured answers (要素抽取): the JSON object of an output, and values in one form per type."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def normalised(value: Any, kind: FieldType) -> str | None:
 
 
 def find_fields(text: str, types: Mapping[str, FieldType]) -> tuple[dict[str, str | None], Found]:
-    """The wanted fields of the JSON object in `text`, or of its `name: value` lines, normalised; absent ones are None."""
+    """The wanted fields of the JSON object in `text`, or of its `name: value` lines; None for those without a value."""
     answer = strip_thought(text)
     if answer is None:
         return {}, Found(None, TRUNCATED, final=True)
@@ -78,8 +78,8 @@ def _object(text: str) -> tuple[dict[str, Any] | None, str]:
 
 
 def compare(said: Mapping[str, str | None], truth: Mapping[str, str | None]) -> dict[str, float]:
-    """Counts over fields: `right` (null where null is right counts), `true`, `false` and `missed` values (a wrong value is both),
-    `invented` values where the truth is null, `null` truths, and `exact` for the whole document."""
+    """Counts over fields: `right` (null where null is right counts), `true`, `false` and `missed` values (a wrong value
+    is both), `invented` values where the truth is null, `null` truths, and `exact` for the whole document."""
     counts = dict.fromkeys(("right", "true", "false", "missed", "invented", "null"), 0.0)
     for name, value in truth.items():
         found = said.get(name)

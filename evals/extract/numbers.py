@@ -1,4 +1,4 @@
-"""The number an answer gives: amounts (万, 亿), percent and fractions, with the unit and the tolerance of a comparison."""
+"""The number an answer gives: amounts (万, 亿), percent and fractions, with unit and tolerance."""
 
 from __future__ import annotations
 
@@ -12,12 +12,30 @@ from evals.extract.normalise import strip_thought
 from tianjing.text import HAN_DIGITS, number
 
 _HAN = f"[{HAN_DIGITS}十百千万亿点]{{2,}}|[{HAN_DIGITS}十](?=[万亿元%])"
-_SCALE = {"": Decimal(1), "十": Decimal(10), "百": Decimal(100), "千": Decimal(1000), "万": Decimal(10**4), "百万": Decimal(10**6),
-          "千万": Decimal(10**7), "亿": Decimal(10**8), "万亿": Decimal(10**12)}  # fmt: skip
-_PERCENT = {"%": Decimal("0.01"), "‰": Decimal("0.001"), "个百分点": Decimal("0.01"), "百分点": Decimal("0.01"), "个基点": Decimal("0.0001"),
-            "基点": Decimal("0.0001"), "bp": Decimal("0.0001")}  # fmt: skip
+_SCALE = {
+    "": Decimal(1),
+    "十": Decimal(10),
+    "百": Decimal(100),
+    "千": Decimal(1000),
+    "万": Decimal(10**4),
+    "百万": Decimal(10**6),
+    "千万": Decimal(10**7),
+    "亿": Decimal(10**8),
+    "万亿": Decimal(10**12),
+}
+_PERCENT = {
+    "%": Decimal("0.01"),
+    "‰": Decimal("0.001"),
+    "个百分点": Decimal("0.01"),
+    "百分点": Decimal("0.01"),
+    "个基点": Decimal("0.0001"),
+    "基点": Decimal("0.0001"),
+    "bp": Decimal("0.0001"),
+}
 _UNIT = (
-    r"人民币|美元|港元|港币|欧元|日元|英镑|澳元|元|块钱?|股|份|手|克|千克|公斤|吨|年|个月|月|天|日|倍|次|人|户|家|期|笔|套|枚[一-鿿]{0,4}|张|件|台|"
+    r"人民币|美元|港元|港币|欧元|日元|英镑|澳元|元|块钱?|股|份|手|克|"
+    r"千克|公斤|吨|年|个月|月|天|日|倍|次|人|户|家|期|笔|套|枚[一-鿿]{0,4}|"
+    r"张|件|台|"
     r"平方米|小时|分钟|[A-Z]{3}"
 )
 _SAME_UNIT = {
@@ -34,11 +52,16 @@ _SAME_UNIT = {
 }
 _SYMBOL = {"¥": "元", "$": "美元", "€": "欧元", "£": "英镑"}
 _NUMBER = re.compile(
-    rf"(?P<symbol>[¥$€£])?\s*(?:百分之(?P<hundredth>\d+(?:\.\d+)?|[{HAN_DIGITS}十百点]+)|(?P<sign>(?<![\d\w)])[-+−]|负)?\s*(?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d*\.?\d+(?:[eE][+-]?\d+)?|{_HAN})"
-    rf"\s*(?P<scale>万亿|千万|百万|[万亿千百])?\s*(?P<percent>[%‰]|个百分点|百分点|个基点|基点|bp)?\s*(?P<unit>{_UNIT})?)"
+    rf"(?P<symbol>[¥$€£])?\s*(?:百分之(?P<hundredth>\d+(?:\.\d+)?|[{HAN_DIGITS}十百点]+)|"
+    rf"(?P<sign>(?<![\d\w)])[-+−]|负)?\s*(?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|"
+    rf"\d*\.?\d+(?:[eE][+-]?\d+)?|{_HAN})"
+    rf"\s*(?P<scale>万亿|千万|百万|[万亿千百])?\s*(?P<percent>[%‰]|个百分点|"
+    rf"百分点|个基点|基点|bp)?\s*(?P<unit>{_UNIT})?)"
 )
 _CUE = re.compile(
-    r"(?:最终|正确)?(?:答案|结果|结论)(?:是|为|:|=|≈|约|应|大约|\s)+|(?:因此|所以|故|综上|即|等于|得出?|约为|大约为?|共计?|合计)[^\d。\n;]{0,24}?(?:是|为|:|=|≈|约)*\s*|"
+    r"(?:最终|正确)?(?:答案|结果|结论)(?:是|为|:|=|≈|约|应|大约|\s)+|"
+    r"(?:因此|所以|故|综上|即|等于|得出?|约为|大约为?|共计?|合计)[^\d。\n;]{0,24}?(?:是|"
+    r"为|:|=|≈|约)*\s*|"
     r"(?i:answer\s*(?:is|:)\s*)|####\s*|=\s*|≈\s*"
 )
 _BOXED = re.compile(r"\\?boxed\s*\{([^{}]+)\}")
@@ -69,7 +92,7 @@ class Quantity:
 def find_number(text: str) -> tuple[Quantity | None, Found]:
     """The quantity that the output gives as its answer.
 
-    What is announced (答案, 结果, a boxed number, 因此 …) counts before the only number, and that before the last of the text.
+    What is announced (答案, 结果, a boxed number, 因此 …) counts before the last number of the text.
     A list of steps ends in its result, so the last is taken; cut off, it is not.
     """
     answer = strip_thought(text)
@@ -140,8 +163,8 @@ def _plain(match: re.Match[str]) -> bool:
 def same_quantity(said: Quantity, truth: Quantity, relative: float, absolute: float) -> bool:
     """Whether two quantities agree within the larger of both tolerances.
 
-    Two units must be the same. Where only one carries a percent sign or 万, the other may mean the same unit, since questions often
-    name it: then the numbers as written are compared too.
+    Two units must be the same. Where only one carries a percent sign or 万, the other may mean the same unit, since
+    questions often name it: then the numbers as written are compared too.
     """
     if said.unit and truth.unit and said.unit != truth.unit:
         return False

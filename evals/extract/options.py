@@ -12,11 +12,16 @@ from evals.extract.normalise import fold, squeeze
 # Option texts that speak of all the others.
 _EACH = r"(?:全部|全|都|均|皆|全都)"
 ALL_OF_THEM = re.compile(
-    r"全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|(?:所有|全部|[二三四五六]个)(?:的)?(?:选项|说法|答案)" + _EACH + r"?(?:是|为)?(?:对|正确|符合|选|可以)|"
-    r"(?:以上|上述|前面|前述|这些|所有选项|全部)?(?:选项|说法|各项|答案|内容|情况|三项|四项|三者)?" + _EACH + r"(?:是|对|正确|包括|属于|符合|可以|有|选)"
+    r"全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|(?:所有|全部|[二三四五六]个)(?:的)?(?:选项|说法|答案)"
+    + _EACH
+    + r"?(?:是|为)?(?:对|正确|符合|选|可以)|"
+    r"(?:以上|上述)[一-鿿]{0,6}?" + _EACH + r"可|(?:以上|上述|前面|前述|这些|所有选项|全部)?(?:选项|说法|各项|"
+    r"答案|内容|情况|三项|四项|三者|业务|做法|行为|情形)?" + _EACH + r"(?:是|对|正确|包括|属于|符合|可以|有|选)"
 )
 NONE_OF_THEM = re.compile(
-    r"(?:以上|上述|前面|前述|所有|全部|[二三四五六]个)?(?:的)?(?:选项|说法|各项|答案|三项|四项)?" + _EACH + r"(?:不|错|非|没)"
+    r"(?:以上|上述|前面|前述|所有|全部|[二三四五六]个)?(?:的)?(?:选项|说法|各项|答案|三项|四项)?"
+    + _EACH
+    + r"(?:不|错|非|没)"
 )
 _CUE_BEFORE = re.compile(r"(?:答案|应选|选择|选|正确选项|包括|有|是|为)[是为:\s]*$")
 
@@ -48,15 +53,23 @@ class Options:
     @functools.cached_property
     def _own_text(self) -> re.Pattern[str] | None:
         """A letter with the text of its option behind it, which adds nothing."""
-        parts = [
-            rf"{letter}\s*(?:选项|项)?(?:\s*[.、:)\]—-]+\s*|\s+|(?=[一-鿿(]))\(?{re.escape(fold(text).strip())}\)?"
-            for letter, text in zip(self.letters, self.texts, strict=True)
-            if len(text.strip()) > 1
-        ]
-        return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(parts)})(?![A-Za-z0-9])") if parts else None
+        parts = []
+        for letter, text in zip(self.letters, self.texts, strict=True):
+            if len(text.strip()) > 1:
+                own, head = re.escape(fold(text).strip()), rf"{letter}\s*(?:选项|项)?"
+                parts.append(rf"{head}\s*[.、:—-]*\s*\({own}\)")
+                mark = r"(?:\s*[.、:)\]—-]+\s*|\s+|(?=[一-鿿]))"
+                parts.append(rf"{head}{mark}{own}(?![A-Za-z0-9]|(?![和与及])[一-鿿])")
+        return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(parts)})") if parts else None
 
     def without_own_texts(self, text: str) -> str:
-        return self._own_text.sub(lambda match: match[0][0], text) if self._own_text else text
+        if self._own_text:
+            text = self._own_text.sub(lambda match: match[0][0], text)
+        for letter, own in zip(self.letters, self.texts, strict=True):  # 次级类（C）
+            name = fold(own).strip()
+            if len(name) > 1 and name in text:
+                text = re.sub(rf"{re.escape(name)}\s*\(\s*(?:选项)?\s*{letter}\s*(?:选?项)?\)", letter, text)
+        return text
 
     def contradicts(self, answer: str, behind: str) -> bool:
         """Whether one letter is followed at once by the text of another option."""
@@ -86,7 +99,7 @@ def _without_own_letter(text: str, place: int) -> str:
 
 
 def without_echo(text: str, known: Options) -> tuple[str, Found | None]:
-    """The text without the options restated in it; and, for multiple choice, the answer if some are listed as chosen."""
+    """The text without the options restated in it; and the answer, if some of several right ones are listed."""
     lines = text.split("\n")
     echoes = {}
     for number, line in enumerate(lines):

@@ -6,45 +6,77 @@ import re
 from collections.abc import Iterator
 
 from evals.extract.found import SEVERAL, Found
-from evals.extract.normalise import squeeze
+from evals.extract.normalise import fold, squeeze
+from evals.extract.numbers import quantities
 from evals.extract.options import ALL_OF_THEM, NONE_OF_THEM, Options
 
 _PREFIX = re.compile(
-    r"^(?:[^\n。;!?]{0,12}?(?:答案|选项|选择|结论|本题|此题)?(?:是|为|选|应为|应该是|应是|:|=)|答案|答|(?i:the\s+(?:correct\s+)?answer\s+is|answer:))\s*:?\s*"
+    r"^(?:[^\n。;!?]{0,12}?(?:答案|选项|选择|结论|本题|此题)?(?:是|为|"
+    r"选|应为|应该是|应是|:|=)|答案|答|(?i:the\s+(?:correct\s+)?answer\s+is|"
+    r"answer:))\s*:?\s*"
 )
+_SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]*$")
 _NEGATIVE_QUESTION = re.compile(
-    r"不正确|错误|不属于|不包括|不包含|不是|不符合|不恰当|不准确|有误|不能|不应|不得|不对|不可|除外|除了|例外|不合理|不适用|无关|不需要|不必|不会|不具"
+    r"(?:不正确|错误|不属于|不包括|不包含|不是|不符合|不恰当|不准确|"
+    r"有误|不对|不合理|不适用|无关|不需要?|不必|不会|不具|不能|不得|"
+    r"不应|不可以?|"
+    r"除外|未)[^。,?]{0,16}?的?(?:是|有|为|包括|一项|选项|说法|表述)[(\s_)。?:]*$|除[^,。]{0,12}外"
 )
 _HEAD = re.compile(
-    r"(?:^|(?<=[\s。;,、:!?\n()✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除)|(?<=可见)|(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|(?<=其中)|(?<=故)|(?<=但)|(?<=而)|(?<=只有))(?:选项|选)?\s*[(\[【]?(?<![A-Za-z0-9])([A-J])[)\]】]?(?:选项|项)?(?:\s*(?:、|,|和|与|及|以及)\s*(?:选项)?([A-J])(?:选项|项)?(?![A-Za-z]))*"
+    r"(?:^|(?<=[\s。;,、:!?\n()\"'{✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|"
+    r"(?<=除去)|(?<=去除)|(?<=可见)|(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|"
+    r"(?<=其中)|(?<=故)|(?<=但)|(?<=而)|(?<=只有))(?:选项|选)?\s*[(\[【]?(?<![A-Za-z0-9])(?:["
+    r"A-J]{2,8}|([A-J]))[)\]】\"']?(?:选项|项)?(?:\s*(?:、|,|和|与|及|"
+    r"以及)\s*(?:选项)?([A-J])(?:选项|项)?(?![A-Za-z]))*"
     r"(?:\s*(?:三|两|二|四)?(?:个)?(?:选项|项(?!目)|者))?(?![A-Za-z])"
 )
-_TAKEN = re.compile(r"(?<!不)(?:当选|入选|应选|要选|选上|该选)")
+_TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选)")
 _NOT_TAKEN = re.compile(r"不当选|不入选|不应?选|不能选|排除|不该选|未选")
 _RIGHT = re.compile(
-    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立|准确|符合|属于|没错|没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|皆)?对(?=$|[。,;\s]))"
+    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立|准确|符合|属于|没错|"
+    r"没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|"
+    r"皆|才|就|也|是)*对(?=$|[。,;\s])|^\s*(?:都|均|皆|全)(?:是|为|属)(?!不)|^[\s:.、]*(?:是|可以|能)\s*(?:$|"
+    r"[。,;\n])|(?i:true|yes))"
 )
 _WRONG = re.compile(
-    r"×|✗|✘|❌|✖|不(?:完全)?(?:正确|成立|准确|符合|属于|对)|错误|有误|(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了])|并非|不是|不可|不需|不包括"
+    r"×|✗|✘|❌|✖|不(?:完全|太)?(?:正确|成立|准确|符合|属于|对)|错误|有误|"
+    r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了])|并非|不是|不可|"
+    r"不需|不包括|不能|^[\s:.、]*否|(?i:false|\bno\b)"
 )
-_OTHERS = r"(?:其余|其他|其它|另外|剩下|余下)的?(?:选项|各项|几项|三项|两项|三个|两个)?(?:的?(?:说法|表述))?(?:都|均|全部?|皆|则|就|为|是)*"
-_THE_OTHERS = re.compile(_OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|选|排除)")
+_OTHERS = (
+    r"(?:其余|其他|其它|另外|剩下|余下)的?(?:选项|各项|几项|[一二三四五六两][项个])?(?:的?(?:说法|表述))?"
+    r"(?:都|均|全部?|皆|则|就|为|是)*"
+)
+_THE_OTHERS = re.compile(
+    _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|选|排除|是(?=[。;,\n]|$)|可以)"
+)
 _EXCEPT = re.compile(
-    r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)\s*[A-J])*)(?:选项|项|两项)?(?:以外|之外|外|不)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|各项|三项|几项)?(?:都|均|全|全部)*(?:是|为)?"
-    r"(不?(?:正确|对|符合|属于|选|成立)|错误?|不选|有误)"
+    r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J](?:\s*(?:、|,|"
+    r"和|与|及)\s*[A-J])*)(?:选项|项|两项)?(?:以外|之外|外)?,?(?:其余|"
+    r"其他|其它|别的|剩下|另外)?的?(?:选项|各项|三项|几项)?(?:都|均|"
+    r"全|全部)*(?:是|为)?"
+    r"(不?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误)"
 )
 _WRONG_ONES = re.compile(
-    r"(?:错误|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|为|有)\s*:?\s*(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
+    r"(?:错误|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|"
+    r"为|有)\s*:?\s*(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
 )
 _REFUSING = re.compile(
     r"抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
 )
 _FILLER = re.compile(
-    r"(?:因此|所以|故|综上所述|综上|由此可知|正确答案|参考答案|答案|正确|选项|应该|应选|应当|应|选择|选|包括|以及|还有|还|和|与|及|或者|是|为|有|的|都|均|"
-    r"本题|此题|该题|分别|我|认为|下列|属于|符合题意|以上|这|几|两|三|四|项|个|说法|主要|即|等|以下|题目|问题|根据|可知|它|其中|也|而|且|以|上|answer|the|is|and)+"
+    r"(?:因此|所以|故|综上所述|综上|由此可知|正确答案|参考答案|答案|"
+    r"正确|选项|应该|应选|应当|应|选择|选|包括|以及|还有|还|和|与|及|"
+    r"或者|是|为|有|的|都|均|"
+    r"本题|此题|该题|分别|我|认为|下列|属于|符合题意|以上|这|几|两|三|"
+    r"四|项|个|说法|主要|即|等|以下|题目|问题|根据|可知|它|其中|也|而|"
+    r"且|以|上|answer|the|is|and)+"
 )
 _NOT_BEFORE = re.compile(
-    r"(?:不是|不属于|不包括|并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|错误的?是|而不是)[^。;,\n]{0,6}$"
+    r"不$|(?:不得|不能|不可以?|不应|不会|禁止|严禁)(?!超过|低于|少于|"
+    r"高于|晚于|早于|多于|大于|小于)[^。;,\n]{0,4}$|(?:不是|不属于|不包括|"
+    r"并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|"
+    r"错误的?是|而不是)[^。;,\n]{0,6}$"
 )
 _NOT_AFTER = re.compile(r"^[^。;,\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)")
 
@@ -55,14 +87,35 @@ def whole_text(text: str, known: Options, question: str) -> Found | None:
     named = re.fullmatch(r"([^\n]+?)\s*\(\s*([A-J])\s*\)\s*[。.]?", head)
     if named and known.text_of(named[2]) == squeeze(named[1]) != "":
         return Found(named[2], "option_text")
-    for candidate in (head, _PREFIX.sub("", head), head.partition("\n")[0], _PREFIX.sub("", head.partition("\n")[0])):
+    first = head.partition("\n")[0]
+    lines = (head, first) if not known.multiple and not _other_lines(head, known) else (head,)
+    for candidate in (part for line in lines for part in (line, _SUFFIX.sub("", line), _without_frame(line))):
         said = squeeze(candidate)
         same = [letter for letter, own in zip(known.letters, known.squeezed, strict=True) if own and own == said]
-        if len(same) == 1 and (candidate in head.split("\n")[0:1] or "\n" not in head or candidate == head):
+        said = squeeze(candidate)
+        if not same and len(said) > 1 and not known.multiple:  # 次级 for 次级类
+            same = [
+                letter
+                for letter, own in zip(known.letters, known.squeezed, strict=True)
+                if own.startswith(said) and len(said) > 0.6 * len(own) and not own[len(said) :][0].isdigit()
+            ]
+        if len(same) == 1:
             if "?" in candidate[-2:] and "?" not in known.texts[known.letters.index(same[0])][-2:].replace("？", "?"):
                 return None
             return Found(same[0], "option_text") if not _more_letters(head, same[0], known) else None
     return None
+
+
+def _without_frame(line: str) -> str:
+    """正确答案是…, …是正确的: what is announced, unless it is denied."""
+    prefix = _PREFIX.match(line)
+    if prefix and not re.search(r"不|非|没|除|未", prefix[0]):
+        line = line[prefix.end() :]
+    return _SUFFIX.sub("", line)
+
+
+def _other_lines(text: str, known: Options) -> bool:
+    return sum(squeeze(line) in known.squeezed for line in text.split("\n") if line.strip()) > 1
 
 
 def _more_letters(text: str, letter: str, known: Options) -> bool:
@@ -73,9 +126,11 @@ def _more_letters(text: str, letter: str, known: Options) -> bool:
 
 def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     """Options told apart one by one, by exclusion, or all at once."""
-    negative = bool(_NEGATIVE_QUESTION.search(question[-60:]))
+    negative = bool(_NEGATIVE_QUESTION.search(fold(question)[-60:]))
     text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J](?![A-Za-z]))", ",", text)
-    told = _except(text, known, negative) or _all_or_none(text, known) or (negative and _named_wrong(text, known)) or None
+    told = (
+        _except(text, known, negative) or _all_or_none(text, known) or (negative and _named_wrong(text, known)) or None
+    )
     if told is not None:
         return told
     verdicts: dict[str, bool] = {}
@@ -94,7 +149,7 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
             if verdicts.setdefault(letter, verdict) != verdict:
                 return Found(None, SEVERAL)
     others = _THE_OTHERS.search(text)
-    if others:
+    if others and (verdicts or taken):
         for letter in known.letters:
             if "选" in others[1]:
                 taken.setdefault(letter, others[1] == "选")
@@ -160,7 +215,11 @@ def _named_wrong(text: str, known: Options) -> Found | None:
     if not match:
         return None
     named = "".join(sorted(set(re.findall(r"[A-J]", match[1]))))
-    return Found(named, "named_wrong") if set(named) <= set(known.letters) and (len(named) == 1 or known.multiple) else None
+    return (
+        Found(named, "named_wrong")
+        if set(named) <= set(known.letters) and (len(named) == 1 or known.multiple)
+        else None
+    )
 
 
 def _all_or_none(text: str, known: Options) -> Found | None:
@@ -184,23 +243,59 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         return None
     said = squeeze(text)
     taken: list[str] = []
+    denied: list[str] = []
     rest = said
+    negative = bool(_NEGATIVE_QUESTION.search(fold(question)[-60:]))
+    masked = said
+    for own in sorted(known.squeezed, key=len, reverse=True):
+        masked = masked.replace(own, "\n" * len(own)) if len(own) > 1 or len(said) <= 12 else masked
     for own, letter in sorted(zip(known.squeezed, known.letters, strict=True), key=lambda pair: -len(pair[0])):
-        if len(own) < 2 and not own.isdigit():
+        if len(own) < 2 and not own.isdigit() and len(said) > 12:
             continue
         place = _find(rest, own)
         if place < 0:
             continue
-        if not (_NOT_BEFORE.search(rest[:place]) or _NOT_AFTER.search(rest[place + len(own) :])):
+        refused = _NOT_BEFORE.search(masked[:place]) or _NOT_AFTER.search(masked[place + len(own) :])
+        if not refused or (negative and _NOT_AFTER.search(masked[place + len(own) :])):
             taken.append(letter)
-        rest = rest[:place] + "\n" + rest[place + len(own) :].replace(own, "\n")
+        else:
+            denied.append(letter)
+        rest = rest.replace(own, "\n" * len(own))
     chosen = "".join(sorted(taken))
+    others = _THE_OTHERS.search(text)
+    if known.multiple and denied and not taken and others and others[1][0] not in "不错有排":
+        return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
     if not chosen:
         return None
     if not known.multiple:
         return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
-    residue = _FILLER.sub("", rest.replace("\n", ""))
+    asked = squeeze(question)
+    residue = [char for char in _FILLER.sub("", rest.replace("\n", "")) if char not in asked]
     return Found(chosen, "options_in_text") if len(residue) <= 8 else None
+
+
+def by_value(text: str, known: Options, question: str) -> Found | None:
+    """A bare amount that one option alone has: 20万 for 20万元."""
+    result = re.search(r"=\s*([^=\n]{1,20})$", text.strip())
+    head = result[1] if result else _PREFIX.sub("", text.strip())
+    said = quantities(head)
+    if (
+        len(head) > 16
+        or len(said) != 1
+        or re.sub(r"[\s\d.,%万亿元年月日天个百千分点约人民币。零一二三四五六七八九十两()]+", "", head)
+    ):
+        return None
+    same = []
+    for letter, own in zip(known.letters, known.texts, strict=True):
+        found = quantities(fold(own))
+        if (
+            len(found) == 1
+            and found[0].value == said[0].value
+            and "" in (said[0].unit, found[0].unit, said[0].unit.replace(found[0].unit, ""))
+            and len(own) <= 16
+        ):
+            same.append(letter)
+    return Found(same[0], "option_value") if len(same) == 1 and not known.multiple else None
 
 
 def _find(text: str, part: str) -> int:

@@ -17,8 +17,8 @@ from tianjing.tasks import TASKS
 
 class _Sourced(StrictModel):
     held_out: int = Field(5, ge=1)
-    """Rows, drawn by a hash of their keys, that become worked examples and are not tested, where the suite has no others.
-    The base model is shown some of them, and the format-only control takes its answers from them."""
+    """Rows, drawn by a hash of their keys, that become worked examples and are not tested, where the suite has no
+    others. The base model is shown some of them, and the format-only control takes its answers from them."""
 
     licence: str = ""
     """Licence of the data, written into reports; a reader knows its own."""
@@ -67,7 +67,7 @@ class ReaderSuite(_Sourced):
 
 
 class BuiltinSuite(_Sourced):
-    """Rows for a task of `tianjing.tasks`: columns `fields` and `reference` in that task's own form, and optionally id, group."""
+    """Rows for a task of `tianjing.tasks`: columns `fields` and `reference` in its form; optionally id and group."""
 
     task: str
     """Name of the task."""
@@ -105,7 +105,8 @@ def read_config(path: Path) -> SuiteConfig:
     if len(ways) != 1:
         raise EvalError(
             f"{path}: {'both ' + ' and '.join(ways) if ways else 'no kind, reader or task'}",
-            "write 'kind' and 'data' for rows of your own, 'reader' and 'path' for a published set, or 'task' and 'data' for rows of a task "
+            "write 'kind' and 'data' for rows of your own, 'reader' and 'path' for a published set, o"
+            "r 'task' and 'data' for rows of a task "
             "of tianjing.tasks",
         )
     model = {"kind": TableSuite, "reader": ReaderSuite, "task": BuiltinSuite}[ways[0]]

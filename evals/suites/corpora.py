@@ -1,4 +1,4 @@
-"""Readers of published material without options: CFLUE application, FinEval rigor, FLARE-zh, DISC-FinLLM; and statutes."""
+"""Readers of published material without options: CFLUE application, FinEval rigor, FLARE-zh, DISC; and statutes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ DISC = Definition(
     kind="numeric",
     prompts=("{question}\n请计算，最后写出“答案：”和数值。",),
 )
-STATUTES = Definition(id="statutes", title="法条出处", kind="single_choice", prompts=("下面的条文出自哪一部法律法规？只回答选项字母。\n条文：{question}\n{options}\n答案：",))  # fmt: skip
+STATUTES = Definition(
+    id="statutes",
+    title="法条出处",
+    kind="single_choice",
+    prompts=("下面的条文出自哪一部法律法规？只回答选项字母。\n条文：{question}\n{options}\n答案：",),
+)
 
 _QUOTED = re.compile(r"[‘'“\"]([^‘’'“”\"\n]{1,20})[’'”\"]")
 _ARTICLE = re.compile(r"^第[零〇一二三四五六七八九十百千]+条(?:之[一二三四五六七八九十])?[\s　]+")
@@ -38,7 +43,7 @@ _SEED = 20260101
 
 
 def cflue_application(path: Path) -> Iterator[Entry]:
-    """`application.json`: task, sub_task, instruction, input, output. Classification by label, the rest by overlap of text.
+    """`application.json`: task, sub_task, instruction, input, output. Classification by label, the rest by overlap.
 
     The labels are those that the instruction quotes, or else all outputs of the sub-task.
     """
@@ -61,7 +66,8 @@ def cflue_application(path: Path) -> Iterator[Entry]:
 
 
 def fineval_rigor(path: Path) -> Iterator[Entry]:
-    """`*Numerical Calculation.csv`: 序号, 类型, 基座query, 标准答案. The index extraction file has lists of sentences, not scored."""
+    """`*Numerical Calculation.csv`: 序号, 类型, 基座query, 标准答案. The file on index extraction is not scored: its
+    answers are lists of sentences."""
     columns = Columns(id="序号", question="基座query", answer="标准答案", subject="类型")
     for file in files_of(path, "*Numerical Calculation*.csv"):
         yield from table_entries(RIGOR, "test", file, columns)
@@ -70,7 +76,7 @@ def fineval_rigor(path: Path) -> Iterator[Entry]:
 def flare_zh(path: Path) -> Iterator[Entry]:
     """Files of one task: query, answer, and choices with gold, or text; names with train, valid or test tell the split.
 
-    Rows with choices are read by label (letters as a single choice), others scored by overlap. Train rows are worked examples.
+    Rows with choices are read by label (letters as a single choice), others scored by overlap of text.
     """
     files = table_files(path)
     tested = any("test" in file.stem for file in files)
@@ -104,7 +110,8 @@ def _flare_entry(record: Record, part: Part, name: str, number: int) -> Entry:
 
 
 def disc_finllm(path: Path) -> Iterator[Entry]:
-    """`computing_eval.json`: instruction, input, output with the result behind the last `=`. `retriever_eval.json` has no answers."""
+    """`computing_eval.json`: instruction, input, output with the result behind the last `=`. `retriever_eval.json` has
+    no answers and is left out."""
     for file in files_of(path, "computing_eval.json"):
         for number, record in enumerate(records(file), start=1):
             result = re.split(r"[=＝≈]", record.text("output"))[-1]
@@ -119,7 +126,7 @@ def disc_finllm(path: Path) -> Iterator[Entry]:
 
 
 def statutes(path: Path) -> Iterator[Entry]:
-    """Markdown statutes (`# title`, `第…条 text`): from which of four statutes an article is; each is a group of its own."""
+    """Markdown statutes (`# title`, `第…条 text`): from which of four an article is; each is a group of its own."""
     laws = {title: file for file in files_of(path, "*.md") if (title := _title(file))}
     if len(laws) <= _DISTRACTORS:
         raise EvalError(

@@ -15,7 +15,7 @@ Kind = Literal["single_choice", "multiple_choice", "judgement", "numeric", "labe
 PLACES = {"question", "options", "about", "subject", "context", "labels", "fields"}
 MIN_WORDINGS = 3
 
-# The first is used where a suite brings no prompt of its own; the others are the paraphrases. {about} is 关于…的 or nothing.
+# The first is used where a suite brings no prompt of its own; the others are paraphrases. {about} is 关于…的 or empty.
 PROMPTS: dict[Kind, tuple[str, ...]] = {
     "single_choice": (
         "以下是{about}单项选择题，请直接写出正确选项的字母。\n{context}题目：{question}\n{options}\n答案：",
@@ -23,7 +23,8 @@ PROMPTS: dict[Kind, tuple[str, ...]] = {
         "请完成下面这道{about}单选题，只回答选项字母。\n{context}{question}\n{options}",
     ),
     "multiple_choice": (
-        "以下是{about}多项选择题，正确选项不止一个，请写出全部正确选项的字母。\n{context}题目：{question}\n{options}\n答案：",
+        "以下是{about}多项选择题，正确选项不止一个，请写出全部正确选项的字母。\n{context}题目：{q"
+        "uestion}\n{options}\n答案：",
         "{context}{question}\n{options}\n上面有两个或更多选项正确，请把它们的字母都写出来。",
         "请完成下面这道{about}多选题，只回答所有正确选项的字母。\n{context}{question}\n{options}",
     ),
@@ -52,11 +53,22 @@ PROMPTS: dict[Kind, tuple[str, ...]] = {
         "{context}{question}\n请把上面材料中的这些字段写成一个 JSON 对象（缺失为 null）：{fields}",
         "请阅读材料并输出 JSON 对象，键为：{fields}；材料没有写明的填 null。\n{context}{question}",
     ),
-    "text": ("{context}{question}", "请回答下面的问题。\n{context}{question}", "{context}{question}\n请给出准确、简洁的回答。"),
-}  # fmt: skip
+    "text": (
+        "{context}{question}",
+        "请回答下面的问题。\n{context}{question}",
+        "{context}{question}\n请给出准确、简洁的回答。",
+    ),
+}
 MAX_TOKENS: dict[Kind, int] = {
-    "single_choice": 256, "multiple_choice": 256, "judgement": 256, "numeric": 512, "label": 64, "keywords": 128, "fields": 512, "text": 256,
-}  # fmt: skip
+    "single_choice": 256,
+    "multiple_choice": 256,
+    "judgement": 256,
+    "numeric": 512,
+    "label": 64,
+    "keywords": 128,
+    "fields": 512,
+    "text": 256,
+}
 SYSTEM = "你是金融领域的助手，请按要求回答。"
 
 
@@ -80,8 +92,8 @@ class Definition(StrictModel):
     {fields}. What is missing to three is filled up with the project's own paraphrases."""
 
     max_tokens: int = Field(0, ge=0)
-    """Tokens an answer may have; 0 takes the kind's own. A model that reasons first needs more, or its answers are cut off and
-    count as wrong."""
+    """Tokens an answer may have; 0 takes the kind's own. A model that reasons first needs more, or its answers are cut
+    off and count as wrong."""
 
     labels: tuple[str, ...] = ()
     """For `label`: the names of the classes. Rows may bring their own."""

@@ -1,4 +1,4 @@
-"""Readers of published exams with options: FinanceIQ, FinEval, Fin-Eva, C-Eval style, evalscope, CFLUE knowledge, OpenFinData."""
+"""Readers of published exams with options: FinanceIQ, FinEval, Fin-Eva, C-Eval, evalscope, CFLUE, OpenFinData."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from evals.suites.tables import records
 _SUBJECT_MAPS = ("subject_map.json", "subject_mapping.json")
 
 FINANCEIQ = Definition(
-    id="financeiq", title="FinanceIQ", kind="single_choice",
-    prompts=("你正在参加{subject}考试。下面是一道单项选择题，只需给出正确的选项。\n题目：{question}\n{options}\n答案是: ",),
-)  # fmt: skip
+    id="financeiq",
+    title="FinanceIQ",
+    kind="single_choice",
+    prompts=(
+        "你正在参加{subject}考试。下面是一道单项选择题，只需给出正确的选项。\n题目：{question}\n{options}\n答案是: ",
+    ),
+)
 _EXAM_PROMPT = "下面是{subject}考试的单项选择题，请选出正确的选项。\n{question}\n{options}\n答案："
 FINEVAL = Definition(id="fineval", title="FinEval", kind="single_choice", prompts=(_EXAM_PROMPT,))
 FINEVAL_SECURITY = Definition(
@@ -25,31 +29,60 @@ FINEVAL_SECURITY = Definition(
 )
 FINEVA_SUFE = Definition(id="fineva_sufe", title="Fin-Eva (SUFE)", kind="single_choice", prompts=(_EXAM_PROMPT,))
 FINEVA_ANT = Definition(
-    id="fineva_ant", title="Fin-Eva (Ant)", kind="single_choice",
-    prompts=("你熟悉{subject}。请从选项中选出对下面问题最恰当的一个，只输出它的字母。\n{context}问题：{question}\n选项：\n{options}\n答：",),
-)  # fmt: skip
+    id="fineva_ant",
+    title="Fin-Eva (Ant)",
+    kind="single_choice",
+    prompts=(
+        "你熟悉{subject}。请从选项中选出对下面问题最恰当的一个，只输出它的字母。\n{context}问题："
+        "{question}\n选项：\n{options}\n答：",
+    ),
+)
 FINEVA_ANT_JUDGEMENT = Definition(
-    id="fineva_ant_judgement", title="Fin-Eva (Ant), 是/否", kind="judgement",
+    id="fineva_ant_judgement",
+    title="Fin-Eva (Ant), 是/否",
+    kind="judgement",
     prompts=("你负责{subject}审核，请对下面的输入作出判断。\n{context}{question}\n只能输出“{options}”。",),
-)  # fmt: skip
+)
 CEVAL = Definition(id="ceval", title="C-Eval style", kind="single_choice", prompts=(_EXAM_PROMPT,))
 GENERAL_MCQ = Definition(
-    id="general_mcq", title="general_mcq", kind="single_choice",
+    id="general_mcq",
+    title="general_mcq",
+    kind="single_choice",
     prompts=("请回答下面的选择题，并在最后一行写“答案：”加上一个选项字母。\n\n问题：{question}\n选项：\n{options}\n",),
-)  # fmt: skip
+)
 GENERAL_MCQ_MULTIPLE = Definition(
-    id="general_mcq_multiple", title="general_mcq, several right", kind="multiple_choice",
-    prompts=("请回答下面的选择题，正确选项可能不止一个，并在最后一行写“答案：”加上全部选项字母。\n\n问题：{question}\n选项：\n{options}\n",),
-)  # fmt: skip
-_CFLUE = "你是金融行业的专家，请回答下面的{form}。\n第一行写“答案：”和{letters}，第二行写“解析：”和简短的理由。\n\n{{question}}\n{{options}}"
+    id="general_mcq_multiple",
+    title="general_mcq, several right",
+    kind="multiple_choice",
+    prompts=(
+        "请回答下面的选择题，正确选项可能不止一个，并在最后一行写“答案：”加上全部选项字母。\n\n问"
+        "题：{question}\n选项：\n{options}\n",
+    ),
+)
+_CFLUE = (
+    "你是金融行业的专家，请回答下面的{form}。\n第一行写“答案：”和{letters}，第二行写“解析：”和"
+    "简短的理由。\n\n{{question}}\n{{options}}"
+)
 CFLUE = {
-    "单项选择题": Definition(id="cflue_single", title="CFLUE 单项选择", kind="single_choice",
-                        prompts=(_CFLUE.format(form="单选题", letters="最合适的一个选项字母"),)),
-    "多项选择题": Definition(id="cflue_multiple", title="CFLUE 多项选择", kind="multiple_choice",
-                        prompts=(_CFLUE.format(form="多选题", letters="全部正确选项的字母"),)),
-    "判断题": Definition(id="cflue_judgement", title="CFLUE 判断", kind="single_choice",
-                      prompts=(_CFLUE.format(form="判断题", letters="一个选项字母"),)),
-}  # fmt: skip
+    "单项选择题": Definition(
+        id="cflue_single",
+        title="CFLUE 单项选择",
+        kind="single_choice",
+        prompts=(_CFLUE.format(form="单选题", letters="最合适的一个选项字母"),),
+    ),
+    "多项选择题": Definition(
+        id="cflue_multiple",
+        title="CFLUE 多项选择",
+        kind="multiple_choice",
+        prompts=(_CFLUE.format(form="多选题", letters="全部正确选项的字母"),),
+    ),
+    "判断题": Definition(
+        id="cflue_judgement",
+        title="CFLUE 判断",
+        kind="single_choice",
+        prompts=(_CFLUE.format(form="判断题", letters="一个选项字母"),),
+    ),
+}
 OPENFINDATA = Definition(
     id="openfindata", title="OpenFinData", kind="single_choice", prompts=("{question}\n{options}\n答案: ",)
 )
@@ -57,9 +90,16 @@ OPENFINDATA_KEYWORDS = Definition(
     id="openfindata_keywords", title="OpenFinData entities", kind="keywords", prompts=("{question}\n答案: ",)
 )
 _OPENFINDATA_FILES = (
-    "emotion_identification", "entity_disambiguation", "financial_facts", "data_inspection", "financial_terminology",
-    "metric_calculation", "value_extraction", "intent_understanding", "entity_recognition",
-)  # fmt: skip
+    "emotion_identification",
+    "entity_disambiguation",
+    "financial_facts",
+    "data_inspection",
+    "financial_terminology",
+    "metric_calculation",
+    "value_extraction",
+    "intent_understanding",
+    "entity_recognition",
+)
 
 _LOWER = Columns(id="id")
 
@@ -103,7 +143,8 @@ def ceval(path: Path) -> Iterator[Entry]:
 
 
 def general_mcq(path: Path) -> Iterator[Entry]:
-    """evalscope's own form: `<subset>_{dev,val}.csv` or `.jsonl`; an answer that is a list, or has several letters, is multiple."""
+    """evalscope's own form: `<subset>_{dev,val}.csv` or `.jsonl`; an answer that is a list, or has several letters,
+    makes a multiple choice."""
     for file in files_of(path, "*_*.*"):
         if file.suffix not in (".csv", ".jsonl") or not file.stem.endswith(("_dev", "_val")):
             continue
@@ -128,7 +169,7 @@ def cflue_knowledge(path: Path) -> Iterator[Entry]:
 
 
 def openfindata(path: Path) -> Iterator[Entry]:
-    """`<name>.json` for each of the nine tasks: question, A to E, answer; entity_recognition has keywords joined by 、."""
+    """`<name>.json` for each of nine tasks: question, A to E, answer; entity_recognition has keywords joined by 、."""
     for name in _OPENFINDATA_FILES:
         for file in [path] if path.stem == name else sorted(path.rglob(f"{name}.json")):
             definition = OPENFINDATA_KEYWORDS if name == "entity_recognition" else OPENFINDATA

@@ -1,4 +1,4 @@
-"""Figures beside the score that a kind of answer calls for: per-option F1, precision and recall of fields, macro-F1 and MCC.
+"""Figures beside the score that a kind of answer calls for: per-option F1, precision of fields, macro-F1, MCC.
 
 They are computed from stored outputs, so that evidence can be measured again without a suite's files.
 """
@@ -18,10 +18,10 @@ from tianjing.tasks import Task
 def suite_figures(
     items: Sequence[Item], attempts: Sequence[Attempt], tasks: Mapping[str, Task], arm: Arm
 ) -> dict[str, dict[str, float]]:
-    """task → figure → value, over the greedy answers of one arm; only tasks of suites, only figures that their kind has.
+    """task → figure → value, over the greedy answers of one arm; only tasks of suites, and figures that their kind has.
 
-    multiple_choice: options_f1, mean over items of 2|said ∩ right| / (|said| + |right|). keywords: keywords_found, mean share.
-    fields: see `_fields`. label: see `_labels`. What failed counts as nothing said.
+    multiple_choice: options_f1, mean over items of 2|said ∩ right| / (|said| + |right|). keywords: keywords_found, mean
+    share. fields: see `_fields`. label: see `_labels`. What failed counts as nothing said.
     """
     known = {item.id: item for item in items}
     sums: dict[str, Counter[str]] = defaultdict(Counter)
@@ -46,9 +46,9 @@ def suite_figures(
 
 
 def _fields(total: Mapping[str, float]) -> dict[str, float]:
-    """Micro over fields: exact_match (null where null is right counts), precision = TP/(TP+FP), recall = TP/(TP+FN), F1, where a
-    wrong value is a false positive and a miss; hallucination_rate = values given where there are none / fields without a value;
-    document_exact and parse_rate over documents. NaN where nothing was to be counted."""
+    """Over all fields: exact_match (null for null counts), precision = TP/(TP+FP), recall = TP/(TP+FN), f1,
+    where a wrong value is a false positive and a miss; hallucination_rate = values given where there are none / fields
+    without a value; document_exact and parse_rate over documents. NaN where nothing was to be counted."""
     given, wanted = total["true"] + total["false"], total["true"] + total["missed"]
     precision, recall = _ratio(total["true"], given), _ratio(total["true"], wanted)
     return {
@@ -63,8 +63,8 @@ def _fields(total: Mapping[str, float]) -> dict[str, float]:
 
 
 def _labels(pairs: Sequence[tuple[str, str | None]]) -> dict[str, float]:
-    """accuracy, missing (no label read), macro_f1 over the right labels, and the multi-class MCC of Gorodkin (2004), in which what
-    was not read is a class of its own."""
+    """accuracy, missing (no label read), macro_f1 over the right labels, and the multi-class MCC of Gorodkin (2004), in
+    which what was not read is a class of its own."""
     classes = sorted({truth for truth, _ in pairs})
     right = Counter(truth for truth, said in pairs if truth == said)
     truths, said = Counter(truth for truth, _ in pairs), Counter(answer or "" for _, answer in pairs)

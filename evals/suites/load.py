@@ -79,7 +79,8 @@ class Loaded:
             given.add(order.pop())
         if not order:
             raise EvalError(
-                f"{self.task.id}: {len(self.test)} rows in {len(given)} group(s), too few to hold out {self.held_out} worked examples",
+                f"{self.task.id}: {len(self.test)} rows in {len(given)} group(s), too few to hold out {self.held_out}"
+                f" worked examples",
                 "give 'shots' files, lower 'held_out', or add rows of other groups",
             )
         self.train = [row.model_copy(update={"split": "train"}) for row in self.test if row.group in given]

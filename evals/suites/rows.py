@@ -33,7 +33,7 @@ class Columns(StrictModel):
     {"A": …} or the same as text."""
 
     answer: str = "answer"
-    """The right answer: letters, a list of letters, 对/错, a number, a label, keywords joined by 、, or an object of fields."""
+    """The right answer: letters, a list of them, 对/错, a number, a label, keywords with 、, or an object of fields."""
 
     context: str | None = None
     """Material that stands before the question."""

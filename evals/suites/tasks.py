@@ -80,7 +80,7 @@ class SuiteTask:
 
 
 class ChoiceTask(SuiteTask):
-    """fields: options (texts as shown), ids (the original letter of each); reference: answer (original letters in order).
+    """fields: options (texts as shown), ids (the original letter of each); reference: answer (original letters).
 
     The canonical answer is in original letters, so that a permutation of the options changes fields alone.
     """
@@ -202,7 +202,7 @@ class KeywordsTask(SuiteTask):
 
 
 class FieldsTask(SuiteTask):
-    """reference: answer (canonical JSON), values (field → normalised value or None). Score: share of fields that are right."""
+    """reference: answer (canonical JSON), values (field → normalised value or None). Score: share of right fields."""
 
     def read(self, text: str, fields: Fields) -> Reading:
         values, found = find_fields(text, self.definition.fields)
