@@ -34,6 +34,8 @@ _PUNCTUATION = str.maketrans({"？": "?", "！": "!", "，": ",", "：": ":", "�
 
 def perturb(task_id: str, fields: Mapping[str, Any], rng: random.Random) -> dict[str, Any] | None:
     """The same fields with the customer's text reworded; None when there is no text or no safe change."""
+    if task_id not in _TEXT_OF_TASK:
+        return None
     find, (openings, closings) = _TEXT_OF_TASK[task_id]
     copied = copy.deepcopy(dict(fields))
     slot = find(copied)

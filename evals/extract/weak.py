@@ -145,7 +145,7 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
                 taken[letter] = not leaves
             if not right and not wrong:
                 continue
-            verdict = bool(right) and (not wrong or right.start() < wrong.start())
+            verdict = right is not None and (wrong is None or right.start() < wrong.start())
             if verdicts.setdefault(letter, verdict) != verdict:
                 return Found(None, SEVERAL)
     others = _THE_OTHERS.search(text)

@@ -109,6 +109,6 @@ def read_config(path: Path) -> SuiteConfig:
             "r 'task' and 'data' for rows of a task "
             "of tianjing.tasks",
         )
-    model = {"kind": TableSuite, "reader": ReaderSuite, "task": BuiltinSuite}[ways[0]]
-    config: SuiteConfig = parse(model, values, str(path), path)
-    return config
+    if ways == ["kind"]:
+        return parse(TableSuite, values, str(path), path)
+    return parse(ReaderSuite if ways == ["reader"] else BuiltinSuite, values, str(path), path)

@@ -24,7 +24,7 @@ def suite_figures(
     share. fields: see `_fields`. label: see `_labels`. What failed counts as nothing said.
     """
     known = {item.id: item for item in items}
-    sums: dict[str, Counter[str]] = defaultdict(Counter)
+    sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     labelled: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
     for attempt in attempts:
         task = tasks[attempt.task]

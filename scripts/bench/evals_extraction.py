@@ -116,8 +116,8 @@ def main() -> None:
         "last 答案：X": last_line_form,
     }
     choices = [row for row in rows if row.kind != "judge"]
-    for name, rule in rules.items():
-        _table(name, choices, [rule(row) for row in choices])
+    for name, reads in rules.items():
+        _table(name, choices, [reads(row) for row in choices])
     if not options.quiet:
         for row, (answer, rule) in zip(rows, read, strict=True):
             if answer != row.gold:
