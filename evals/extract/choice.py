@@ -34,7 +34,8 @@ _LETTER_LINE = re.compile(rf"[\s\-•·]*{_NUMBER}([A-Ja-j])\s*[.。、,;]?\s*")
 _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}")
 _LAST = re.compile(rf"(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?{_NUMBER}{LETTERS}[\s.。!]*$")
 _LEAD_END = re.compile(
-    r"\s*(?:$|\n|[。.,:;!)—\-→吧啊呀啦哦咯哈]|(?:因为|由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
+    r"\s*(?:$|\n|(?:而非|而不是)|[。.,:;!)—\-→吧啊呀啦哦咯哈]|(?:因为|"
+    r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
 )
 _LEAD_VERDICT = re.compile(
     r"\s*(?:选项|项)?\s*[.、:,)(\"']*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
@@ -205,7 +206,7 @@ def _enumerates(text: str, letters: str, after: str) -> bool:
     """Whether the first letter opens a walk through the options."""
     if len(re.findall("[A-J]", letters)) > 1:
         return False
-    if re.match(r"[.。、,:\s]+[A-J][.。、,:\s]+[A-J]", after):
+    if re.match(r"[.。、,:\s\-—]+[A-J][.。、,:\s\-—]+[A-J]", after):
         return True
     heads = set(re.findall(r"(?:^|\n)\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)]", text))
     return len(heads) > 1

@@ -21,7 +21,7 @@ _WRONG_CORE = (
     r"×|✗|✘|❌|✖|❎|(?i:false|incorrect|wrong|untrue)|F(?![a-z])"
 )
 _RIGHT_CORE = (
-    r"正确|准确|无误|属实|成立|符合(?:相关|有关)?(?:规定|事实|实际|要求|"
+    r"准确无误|正确无误|正确|准确|无误|属实|成立|符合(?:相关|有关)?(?:规定|事实|实际|要求|"
     r"法规|题意)?|合理|妥当|恰当|真实|对的|对|真命题|真|"
     r"√|✓|✔|✅|☑|(?i:true|correct|right)|T(?![a-z])"
 )
@@ -34,11 +34,14 @@ _NEGATION = (
 )
 _NOT = rf"(?P<not>(?:(?:{_NEGATION})(?:任何|什么|是|的|存在|很|太|够|尽|能|\s)*)*)"
 _TAIL = (
-    r"(?:的|之处|的地方|说法|表述|观点|陈述|描述|判断|命题|理解|认识|叙述|答案(?!\s*[:是为]))*"
-    r"(?:啊|呀|啦|哦|噢|呢|了|吧|哈|滴|\s)*"
+    r"(?:的|之处|的地方|说法|表述|观点|陈述|描述|判断|命题|理解|认识|叙述)*"
+    r"(?:啊|呀|啦|哦|噢|呢|了|吧|哈|滴|咯|[~^_]|\s)*"
 )
 _ICON = r"[✅❌✓✗✔✘√×☑\U0001F300-\U0001FAFF]"
 _LEAD = (
+    r"一般(?:情况下|来说|而言)?|通常|严格(?:来说|地说|地讲)|从[^。;,\n]{2,10}(?:来看|"
+    r"上看|角度看|来说)|请|是非|正误|真伪|说[的得]|"
+    rf"[(\[【]\s*{_ICON}\s*[)\]】]|"
     r"因此|因而|所以|故而?|综上(?:所述)?|由此(?:可见|可知|看来)?|可见|"
     r"可知|总之|总的来说|整体(?:上|来看)?|根据(?:以上|上述)分析|据此|"
     r"显然|明显|很明显|"
@@ -69,11 +72,11 @@ _JSON = re.compile(
     re.I,
 )
 _LETTER = re.compile(
-    r"[\s(\[【\"'{]*(?:(?:故|应|我)?(?:正确)?(?:答案|选|选项)(?:是|为|"
+    r"[\s(\[【\"'{]*(?:(?:故|应|我)?(?:正确)?(?:答案|选择?|选项)(?:是|为|"
     r":|\s)*)?[(\[【]?([A-B])[)\]】]?\s*(?=[.、:(,\n]|$|\s)[.、:(,]?\s*([^\s。,;)\n]{0,8})"
 )
 _LETTER_SAID = re.compile(
-    r"(?:答案|选|(?i:answer))(?:选项|是|为|:|\s|\"|'|(?i:is))*[(\[【\"']*([A-B])(?![A-Za-z0-9"
+    r"(?:答案|选择?|(?i:answer))(?:选项|是|为|:|\s|\"|'|(?i:is))*[(\[【\"']*([A-B])(?![A-Za-z0-9"
     r"])[.、)\]】\"']*\s*([^\s。,;)(\n]{0,8})"
 )
 _ALTERNATIVES = re.compile(
@@ -94,6 +97,11 @@ _CONNECTIVE = re.compile(
 )
 _FINAL = re.compile(rf"最终|最后|{FINAL_MARK}|(?i:final)")
 _TWO = re.compile(r"([^,、/\s]+)\s*[,、/\s]\s*([^,、/\s。]+)[。.]?")
+_ECHO = re.compile(
+    r"(?:选项)?A\s*[.、:)]\s*(?:正确|对)\s*[;,。\n ]*(?:选项)?B\s*[.、:)]\s*(?:错误|错)\s*[;,。\n]*|"
+    r"(?:选项)?A\s*[.、:)]\s*(?:错误|错)\s*[;,。\n ]*(?:选项)?B\s*[.、:)]\s*(?:正确|对)\s*[;,。\n]*"
+)
+_QUOTED = re.compile(r"[“\"「『]([^“”\"」』\n]{5,120})[”\"」』]")
 _CUT = re.compile(r"[:(]|\s+")
 
 
@@ -132,7 +140,7 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
     body = _ALTERNATIVES.sub("", own_answer(plain(answer), options, question))
     if len(question) > 6:
         body = body.replace(plain(question), "")
-    body = body.strip()
+    body = _ECHO.sub("", body).strip() if options else body.strip()
     if not body:
         return Found(None, EMPTY)
     two = _TWO.fullmatch(body)
@@ -173,6 +181,11 @@ def _decided(body: str, verdicts: Sequence[_Verdict]) -> Found:
 
 
 def _verdicts(text: str) -> Iterator[_Verdict]:
+    for match in _JSON.finditer(text):
+        value = RIGHT if match["word"].lower() in ("true", "对", "正确", "是", "√", "t", "yes") else WRONG
+        yield _Verdict(match.start(), match.start("word"), match.end(), value, 2, "json")
+    if "{" not in text:  # what is quoted is talked about; its marks break no clause
+        text = _QUOTED.sub(lambda quoted: "题" * len(quoted[0]), text)
     clauses = list(_clauses(text))
     for place, (start, said) in enumerate(clauses):
         if text[start + len(said) : start + len(said) + 1] == "?":
@@ -192,9 +205,6 @@ def _verdicts(text: str) -> Iterator[_Verdict]:
         if bare and not (first or last or text[start - 1] in "\n。?"):
             continue
         yield _made(form, start, first, said)
-    for match in _JSON.finditer(text):
-        value = RIGHT if match["word"].lower() in ("true", "对", "正确", "是", "√", "t", "yes") else WRONG
-        yield _Verdict(match.start(), match.start("word"), match.end(), value, 2, "json")
 
 
 def _clauses(text: str) -> Iterator[tuple[int, str]]:
@@ -232,6 +242,8 @@ def _by_letter(text: str, options: Sequence[str]) -> Iterator[_Verdict]:
     values = [verdict_of(option) for option in options]
     if len(values) != 2 or set(values) != {RIGHT, WRONG}:
         return
+    if text.lower() in ("a", "b"):
+        text = text.upper()
     first = _LETTER.match(text)
     for match in (first, *_LETTER_SAID.finditer(text)):
         if match is None:

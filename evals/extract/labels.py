@@ -11,7 +11,8 @@ from evals.extract.normalise import plain, squeeze, strip_thought
 
 MISSING = "invalid_missing"
 _CUE = re.compile(
-    r"(?:答案|分类|类别|标签|结果|结论|情感|判断|意图|属于|应为|判定|(?i:answer|label|category))(?:结果|类别)?(?:是|为|:|=|\s|[\"'“”‘’】\])(\[【])*"
+    r"(?:答案|分类|类别|标签|结果|结论|情感|判断|意图|属于|应为|判定|"
+    r"(?i:answer|label|category))(?:结果|类别)?(?:是|为|:|=|\s|[\"'“”‘’】\])(\[【])*"
 )
 _NOT = re.compile(r"(?:不是|不属于|并非|而非|排除|非|不)$")
 _SEPARATORS = re.compile(r"[、,，;；\n\t/|]+|(?<=[一-鿿])\s+(?=[一-鿿])")

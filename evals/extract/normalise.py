@@ -52,8 +52,11 @@ _LATEX_WORD = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf|operatorname|rm
 _BOXED = re.compile(r"\\?(?:boxed|fbox)\s*\{([^{}]*)\}")
 _STRUCK = re.compile(r"~~[^~\n]+~~|<(del|s)>.*?</\1>", re.I)
 _TAGS = re.compile(r"</?(?:b|i|u|p|br|em|strong|span|div|font|li|ul|ol|h[1-6])(?:\s[^<>]*)?/?>|&nbsp;")
+_ANSWER_TAG = re.compile(r"<(answer|final|final_answer|option|choice|result|答案)>\s*(.*?)\s*(?:</\1>|$)", re.S | re.I)
 _FENCE = re.compile(r"```[a-zA-Z]*")
-_DECORATION = re.compile(r"[*`]+|~~+|__+|\\[()\[\]]|\$+|^[ \t]*>+", re.M)
+_DECORATION = re.compile(
+    r"[*`]+|~~+|__+|(?<![A-Za-z0-9_])_(?=[^\s_])|(?<=[^\s_])_(?![A-Za-z0-9_])|\\[()\[\]]|\$+|^[ \t]*>+", re.M
+)
 _HEADING = re.compile(r"^[ \t]*#{1,6}(?=[ \t]*[^#\s])", re.M)
 _RULED = re.compile(r"^[ \t|:+-]{3,}$", re.M)
 _END_OF_TURN = re.compile(r"<\|(?:im_end|endoftext|eot_id|end|im_start)[^|]*\|>|</s>|<eos>|<end_of_turn>", re.I)
@@ -75,7 +78,8 @@ _EXPLICIT = re.compile(
 _FIRST_OPTION = re.compile(r"(?:^|\s)\(?A\s*[.、:)]\s*([^\n]{1,200})")
 _RANGE = re.compile(r"(?<=\d)\s*(?:至|到|~|—|–|-)\s*(?=\d)")
 _MARKS = re.compile(
-    r"[\s,;:!?'\"()\[\]{}<>|\\—–_。、“”‘’【】《》「」『』…·^*`$]+|(?<!\d)~|~(?!\d)|(?<!\d)[./]+|[./]+(?!\d)|-(?!\d)|(?<=\w)-"
+    r"[\s,;:!?'\"()\[\]{}<>|\\—–_。、“”‘’【】《》「」『』…·^*`$]+|(?<!\d)~|"
+    r"~(?!\d)|(?<!\d)[./]+|[./]+(?!\d)|-(?!\d)|(?<=\w)-"
 )
 
 
@@ -106,7 +110,7 @@ def plain(text: str) -> str:
     if "\\" in text or "boxed" in text:
         text = _LATEX_WORD.sub(r"\1", _LATEX_WORD.sub(r"\1", text))
         text = _BOXED.sub(rf"{FINAL_MARK}\1 ", text)
-    text = re.sub(r"<answer>\s*(.*?)\s*(?:</answer>|$)", rf"{FINAL_MARK}\1 ", text, flags=re.S | re.I)
+    text = _ANSWER_TAG.sub(rf"{FINAL_MARK}\2 ", text)
     text = re.sub(r"^[ \t]*####[ \t]*(?=[A-Za-z、, ]{1,20}$)", FINAL_MARK, text, flags=re.M)
     text = _RULED.sub("", _DECORATION.sub("", _HEADING.sub("", _FENCE.sub("", text))))
     return text.replace("|", " ").strip()

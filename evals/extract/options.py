@@ -12,9 +12,8 @@ from evals.extract.normalise import fold, squeeze
 # Option texts that speak of all the others.
 _EACH = r"(?:全部|全|都|均|皆|全都)"
 ALL_OF_THEM = re.compile(
-    r"全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|(?:所有|全部|[二三四五六]个)(?:的)?(?:选项|说法|答案)"
-    + _EACH
-    + r"?(?:是|为)?(?:对|正确|符合|选|可以)|"
+    r"[二三四五六]项(?:全|都)?选|全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|"
+    r"(?:所有|全部|[二三四五六]个)(?:的)?(?:选项|说法|答案)" + _EACH + r"?(?:是|为)?(?:对|正确|符合|选|可以)|"
     r"(?:以上|上述)[一-鿿]{0,6}?" + _EACH + r"可|(?:以上|上述|前面|前述|这些|所有选项|全部)?(?:选项|说法|各项|"
     r"答案|内容|情况|三项|四项|三者|业务|做法|行为|情形)?" + _EACH + r"(?:是|对|正确|包括|属于|符合|可以|有|选)"
 )
@@ -23,7 +22,7 @@ NONE_OF_THEM = re.compile(
     + _EACH
     + r"(?:不|错|非|没)"
 )
-_CUE_BEFORE = re.compile(r"(?:答案|应选|选择|选|正确选项|包括|有|是|为)[是为:\s]*$")
+_ANNOUNCES = r"(?:答案|正确(?:选项|说法|的)|应选|故选|选择)(?:应该?)?(?:是|为|:|\s)*"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Options:
                 own, head = re.escape(fold(text).strip()), rf"{letter}\s*(?:选项|项)?"
                 parts.append(rf"{head}\s*[.、:—-]*\s*\({own}\)")
                 mark = r"(?:\s*[.、:)\]—-]+\s*|\s+|(?=[一-鿿]))"
-                parts.append(rf"{head}{mark}{own}(?![A-Za-z0-9]|(?![和与及])[一-鿿])")
+                parts.append(rf"{head}{mark}{own}(?![a-z0-9]|[A-Z](?![一-鿿 .、])|(?![和与及])[一-鿿])")
         return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(parts)})") if parts else None
 
     def without_own_texts(self, text: str) -> str:
@@ -68,6 +67,9 @@ class Options:
         for letter, own in zip(self.letters, self.texts, strict=True):  # 次级类（C）
             name = fold(own).strip()
             if len(name) > 1 and name in text:
+                text = re.sub(
+                    rf"({_ANNOUNCES})[\"“「]?{re.escape(name)}[\"”」]?(?=[。;,\n]|$)", rf"\g<1>{letter}", text
+                )
                 text = re.sub(rf"{re.escape(name)}\s*\(\s*(?:选项)?\s*{letter}\s*(?:选?项)?\)", letter, text)
         return text
 

@@ -43,6 +43,7 @@ _WRONG = re.compile(
     r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了])|并非|不是|不可|"
     r"不需|不包括|不能|^[\s:.、]*否|(?i:false|\bno\b)"
 )
+_IS_A = re.compile(r"\s*(?:项|选项)?(?:都|均|皆|全)*(?:是|为|属于?)(?!正确|错|对|不)([^。;,\n]{2,20})")
 _OTHERS = (
     r"(?:其余|其他|其它|另外|剩下|余下)的?(?:选项|各项|几项|[一二三四五六两][项个])?(?:的?(?:说法|表述))?"
     r"(?:都|均|全部?|皆|则|就|为|是)*"
@@ -51,10 +52,9 @@ _THE_OTHERS = re.compile(
     _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|选|排除|是(?=[。;,\n]|$)|可以)"
 )
 _EXCEPT = re.compile(
-    r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J](?:\s*(?:、|,|"
-    r"和|与|及)\s*[A-J])*)(?:选项|项|两项)?(?:以外|之外|外)?,?(?:其余|"
-    r"其他|其它|别的|剩下|另外)?的?(?:选项|各项|三项|几项)?(?:都|均|"
-    r"全|全部)*(?:是|为)?"
+    r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J]{1,8}(?:\s*(?:、|"
+    r",|和|与|及)\s*[A-J])*)(?![A-Za-z])(?:选项|项|两项)?"
+    r"(?:以外|之外|外)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|各项|三项|几项)?(?:都|均|全|全部)*(?:是|为)?"
     r"(不?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误)"
 )
 _WRONG_ONES = re.compile(
@@ -78,7 +78,9 @@ _NOT_BEFORE = re.compile(
     r"并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|"
     r"错误的?是|而不是)[^。;,\n]{0,6}$"
 )
-_NOT_AFTER = re.compile(r"^[^。;,\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)")
+_NOT_AFTER = re.compile(
+    r"^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)"
+)
 
 
 def whole_text(text: str, known: Options, question: str) -> Found | None:
@@ -135,11 +137,15 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
         return told
     verdicts: dict[str, bool] = {}
     taken: dict[str, bool] = {}
-    groups = 0
+    groups, asked = 0, squeeze(question)
     for letters, chunk in _chunks(text, known):
         groups += 1
         takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
+        named = _IS_A.match(chunk)
+        if named and asked and not wrong:
+            of_the_kind = any(part in asked for part in _pairs(squeeze(named[1])))
+            right, wrong = (named, None) if of_the_kind else (None, named)
         for letter in letters:
             if takes or leaves:
                 taken[letter] = not leaves
@@ -154,11 +160,15 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
             if "选" in others[1]:
                 taken.setdefault(letter, others[1] == "选")
             else:
-                verdicts.setdefault(letter, others[1][0] not in "不错有排")
+                verdicts.setdefault(letter, others[1][0] not in "不错有排" and taken.get(letter, True))
     apart = _told_apart(taken, known, False) or _told_apart(verdicts, known, negative)
     if apart is None and known.multiple and groups == 1 and len(verdicts) > 1 and all(verdicts.values()):
         return Found("".join(sorted(verdicts)), "verdict") if not negative else None
     return apart
+
+
+def _pairs(text: str) -> list[str]:
+    return [text[place : place + 2] for place in range(len(text) - 1)]
 
 
 def _told_apart(verdicts: dict[str, bool], known: Options, negative: bool) -> Found | None:
@@ -241,26 +251,25 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     """The only options whose texts stand in the output; for multiple choice if little else does."""
     if _REFUSING.search(text) or text.rstrip().endswith("?"):
         return None
-    said = squeeze(text)
-    taken: list[str] = []
-    denied: list[str] = []
-    rest = said
+    said, breaks = _by_sentence(text)
     negative = bool(_NEGATIVE_QUESTION.search(fold(question)[-60:]))
     masked = said
-    for own in sorted(known.squeezed, key=len, reverse=True):
-        masked = masked.replace(own, "\n" * len(own)) if len(own) > 1 or len(said) <= 12 else masked
+    places: dict[str, int] = {}
     for own, letter in sorted(zip(known.squeezed, known.letters, strict=True), key=lambda pair: -len(pair[0])):
         if len(own) < 2 and not own.isdigit() and len(said) > 12:
             continue
-        place = _find(rest, own)
-        if place < 0:
-            continue
-        refused = _NOT_BEFORE.search(masked[:place]) or _NOT_AFTER.search(masked[place + len(own) :])
-        if not refused or (negative and _NOT_AFTER.search(masked[place + len(own) :])):
-            taken.append(letter)
-        else:
-            denied.append(letter)
-        rest = rest.replace(own, "\n" * len(own))
+        place = _find(masked, own)
+        if own and place >= 0:
+            places[letter] = place
+            masked = masked.replace(own, "\n" * len(own))
+    taken, denied = [], []
+    for letter, place in places.items():
+        end = place + len(known.text_of(letter))
+        before = masked[max(b for b in breaks if b <= place) : place]
+        behind = masked[end : min(b for b in breaks if b >= end)]
+        untrue = _NOT_AFTER.search(behind)
+        refused = _NOT_BEFORE.search(before) or untrue
+        (taken if not refused or (negative and untrue) else denied).append(letter)
     chosen = "".join(sorted(taken))
     others = _THE_OTHERS.search(text)
     if known.multiple and denied and not taken and others and others[1][0] not in "不错有排":
@@ -270,8 +279,17 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     if not known.multiple:
         return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
     asked = squeeze(question)
-    residue = [char for char in _FILLER.sub("", rest.replace("\n", "")) if char not in asked]
+    residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]
     return Found(chosen, "options_in_text") if len(residue) <= 8 else None
+
+
+def _by_sentence(text: str) -> tuple[str, list[int]]:
+    """The squeezed text, and the places in it at which sentences and clauses begin and end."""
+    said, breaks = "", [0]
+    for part in re.split(r"[。;!?\n,]", text):
+        said += squeeze(part)
+        breaks.append(len(said))
+    return said, breaks
 
 
 def by_value(text: str, known: Options, question: str) -> Found | None:

@@ -111,4 +111,6 @@ def read_config(path: Path) -> SuiteConfig:
         )
     if ways == ["kind"]:
         return parse(TableSuite, values, str(path), path)
-    return parse(ReaderSuite if ways == ["reader"] else BuiltinSuite, values, str(path), path)
+    if ways == ["reader"]:
+        return parse(ReaderSuite, values, str(path), path)
+    return parse(BuiltinSuite, values, str(path), path)
