@@ -7,6 +7,7 @@ second takes the first back.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,18 +24,18 @@ from evals.extract.found import (
     UNREADABLE,
     Found,
 )
-from evals.extract.normalise import own_answer, plain, squeeze, strip_thought
+from evals.extract.normalise import FINAL_MARK, own_answer, plain, squeeze, strip_thought
 from evals.extract.options import Options, listed_options, without_echo
 from evals.extract.weak import by_option_text, by_value, by_verdicts, whole_text
 
 _WORDS = "一二三四五六七八"
-_NUMBER = r"(?:(?:[Qq]|第|题)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|\s))?"
+_NUMBER = r"(?:(?:[Qq]|第|题|No\.?)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|-(?=[A-Z])|\s))?"
 _ONLY_LETTERS = re.compile(rf"[\W_]*{_NUMBER}{LETTERS}[\W_]*")
 _LETTER_LINE = re.compile(rf"[\s\-•·]*{_NUMBER}([A-Ja-j])\s*[.。、,;]?\s*")
 _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}")
 _LAST = re.compile(rf"(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?{_NUMBER}{LETTERS}[\s.。!]*$")
 _LEAD_END = re.compile(
-    r"\s*(?:$|\n|(?:而非|而不是)|[。.,:;!)—\-→吧啊呀啦哦咯哈]|(?:因为|"
+    r"\s*(?:$|\n|(?:而非|而不是|【)|-(?![A-Za-z])|[。.,:;!)—→吧啊呀啦哦咯哈]|(?:因为|"
     r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
 )
 _LEAD_VERDICT = re.compile(
@@ -80,10 +81,10 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     body = own_answer(plain(answer), options, question)
     if not body.strip():
         return Found(None, EMPTY)
-    known = Options(tuple(options), multiple)
+    known = _options(tuple(options), multiple)
     stripped, listed = without_echo(body, known)
     stripped = known.without_own_texts(stripped)
-    for read in (_alone, whole_text, _announced):
+    for read in (_alone, _checked, whole_text, _announced):
         found = read(stripped, known, question)
         if found is not None:
             return found
@@ -98,6 +99,11 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     return Found(None, UNREADABLE)
 
 
+@functools.lru_cache(maxsize=4096)
+def _options(texts: tuple[str, ...], multiple: bool) -> Options:
+    return Options(texts, multiple)
+
+
 def _alone(text: str, known: Options, question: str) -> Found | None:
     """Nothing but letters, with marks or a number of the question around them; or letters on lines of their own."""
     if re.search(r"[?❌✗✘×✖]|\+\s*$", text):
@@ -110,6 +116,7 @@ def _alone(text: str, known: Options, question: str) -> Found | None:
         else:
             found = _letters(named[0], known, loose=False) if len(set(named)) == 1 else Found(None, SEVERAL)
         return found and Found(found.answer, found.rule or "letters")
+    complete = not known.multiple or text.rstrip().endswith(("。", "."))
     if known.multiple:
         text = re.sub(r"\(\d{1,2}\)\s*(?=[A-J](?![A-Za-z0-9]))", "", text)
     span = re.fullmatch(r"\s*([A-J])\s*(?:-|~|—|到|至)\s*([A-J])\s*[.。]?\s*", text)
@@ -123,13 +130,27 @@ def _alone(text: str, known: Options, question: str) -> Found | None:
     found = _letters(match["letters"], known, loose=True)
     if found is None:
         return None
-    return Found(found.answer, "letters" if found.answer else found.rule, final=not known.multiple)
+    return Found(
+        found.answer,
+        "letters" if found.answer else found.rule,
+        final=complete,
+    )
+
+
+def _checked(text: str, known: Options, question: str) -> Found | None:
+    """Ticked boxes: [x] B."""
+    behind = re.match(r"\s*[A-J]\s*[☐☑]", text)
+    ticked = re.findall(r"(?<![A-Za-z])([A-J])\s*☑" if behind else r"☑\s*([A-J])(?![A-Za-z])", text)
+    found = _letters("、".join(ticked), known, loose=False) if ticked else None
+    return found and Found(found.answer, "ticked" if found.answer else found.rule)
 
 
 def _announced(text: str, known: Options, question: str) -> Found | None:
     readable = []
     for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
-        found = _letters(claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark"))
+        found = _letters(
+            claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark", "answer", "chosen")
+        )
         if found is not None:
             readable.append((claim, found))
     if not readable:
@@ -161,7 +182,8 @@ def _joined(text: str, claims: Sequence[Claim], known: Options) -> Sequence[Clai
     """选A，选B，选C: one choice of several options."""
     joined: list[Claim] = []
     for claim in claims:
-        if joined and known.multiple and re.fullmatch(r"[,、;\s]*选\s*", text[joined[-1].end : claim.start]):
+        between = text[joined[-1].end : claim.start] if joined else ""
+        if known.multiple and re.fullmatch(rf"[,、;\s]*选\s*|[,、;和与及\s]*{FINAL_MARK}\s*", between):
             before = joined.pop()
             letters = f"{before.letters}、{claim.letters}"
             claim = replace(claim, start=before.start, letters=letters, hedged=before.hedged or claim.hedged)

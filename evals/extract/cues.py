@@ -18,9 +18,9 @@ _UPPER = r"(?<![A-Za-z0-9°_])[A-Z](?![A-Za-z0-9_])"
 _LOWER = r"(?<![A-Za-z0-9°_])[a-j](?![A-Za-z0-9_]| [a-z])"
 _UPPER_RUN = r"(?<![A-Za-z0-9°_])[A-Z]{2,10}(?![A-Za-z0-9_])"
 _LOWER_RUN = r"(?<![A-Za-z0-9°_])[a-j]{2,8}(?![A-Za-z0-9_]| [a-z])"
-_AFTER = r"(?:\s*[两二三四五六]?个?(?:选项|项(?!目)))?"
+_AFTER = r"(?:\s*这?[一两三四五六几]?个?(?:选项|项(?!目)))?"
 _BETWEEN = (
-    r"(?:\s*(?:、选?|,|/|\\|;|&|\+|(?:和|与|及|以及|还有|跟)选?|,?\s*(?i:and)|"
+    r"(?:\s*(?:、选?|,|/|\\|·|;|&|\+|(?:,?\s*(?:和|与|及|以及|还有|跟))选?|,?\s*(?i:and)|"
     r"(?<=[A-Ja-j])\s(?=[A-Ja-j])|(?<=项)\s(?=[选A-J])|"
     r"(?<=[A-J])\.(?=[A-J](?![A-Za-z])))\s*|(?<=[)\]】}])\s*(?=[(\[【{]))"
 )
@@ -47,7 +47,8 @@ LETTERS = (
 )
 
 _LINK = (
-    r"(?:[\"'“”‘’】\])>》\s]|就|应当|应该|应|当然|当|可以|显然|无疑|"
+    r"(?:[\"'“”‘’】\])>》\s]|就|应当|应该|应|当然|当|可以|毫无疑问|很明显|"
+    r"明显|自然|必定|便|确定|确认|断定|定|显然|无疑|"
     r"确实|肯定|必然|只能|只|我?认为|我?觉得|选择的|选择|选出|选|是|"
     r"为|乃|"
     r":|=|→|⇒|-+>|-(?=[A-Z])|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|"
@@ -79,7 +80,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         rf"(?:^|[\n。;,:])[^\n。;,:不错非误除未无]{{2,24}}的[^\n。;,:不错非误除未无]{{0,6}}?(?:有|"
         rf"包括|是|为)\s*:?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))",
     ),
-    (ANSWER, "named", rf"(?:^|\n)[^\n。;,:不错非误除未无]{{1,16}}:\s*{LETTERS}(?=\s*[。.]?\s*(?:\n|$))"),
+    (ANSWER, "named", rf"(?:^|\n)[^\n。;,:不错非误除未无率]{{1,16}}:\s*{LETTERS}(?=\s*[。.]?\s*(?:\n|$))"),
     (ANSWER, "chosen", rf"(?:可得|得出|得到|推出)(?:答案|结论)?(?:为|是|:|\s)*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
     (ANSWER, "chosen", rf"(?:不对|不,|错了)[,。\s]*(?:应该?|是|为)*\s*{LETTERS}(?=\s*(?:[。.,!吧]|$))"),
     (
@@ -94,8 +95,10 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         ANSWER,
         "is_answer",
         rf"{LETTERS}(?:\s*比\s*[A-J])?\s*的?(?:概率|可能性|把握)?(?:更|最)(?:为|"
-        rf"加)?(?:符合|合适|合理|恰当|准确|贴切|佳|优|大|高|有可能)",
+        rf"加)?(?:符合|合适|合理|恰当|准确|贴切|佳|优|大|高|好|妥|对|有可能)",
     ),
+    (ANSWER, "only", rf"(?:^|\n)\s*(?:仅有?|只有?|唯有)选?\s*{LETTERS}(?=\s*(?:[。.\n]|$))"),
+    (ANSWER, "english", rf"(?:^|\s)A\s*:\s*(?=[B-J]\s*[.。]?\s*$){LETTERS}"),
     (ANSWER, "english", rf"(?i:\bboth\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
     (ANSWER, "english", rf"(?i:\b(?:therefore|so|thus|hence),?\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
     (ANSWER, "english", rf"(?i:\bit(?:'s| is)\s+){LETTERS}(?=\s*(?:[.!\n]|$))"),
@@ -114,7 +117,8 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "chosen",
-        rf"(?:选择|选定|选取|选出|选了|选用|选项为|选项是|选(?!项)|挑)(?:的是|的|答案|了)?\s*(?:是|为|:)?\s*{LETTERS}",
+        rf"(?:选择|选定|选取|选出|选了|选用|选项为|选项是|选(?!项)|挑|填|"
+        rf"勾选)(?:的是|的|答案|了)?\s*(?:是|为|:)?\s*{LETTERS}",
     ),
     (ANSWER, "chosen", rf"不是\s*[A-J]\s*,?(?:而|就|应该?)?是\s*{LETTERS}"),
     (ANSWER, "chosen", rf"而(?:应该?|应当)?(?:是|选择|选)\s*{LETTERS}"),
@@ -198,7 +202,7 @@ _NOT_MEANT = re.compile(
     r"(?:不(?:能|应该?|应当|会|可以?|要|宜|建议|是|该|得|再|直接)*|别|"
     r"勿|避免|并非|与其|误|错|为什么|为何|是否|要不要|能否|该不该|"
     r"(?i:not|n't|eliminate|rule out|why)\s?)$|"
-    r"(?:如果|若|原以为|以为|原本|先(?=选)|假如|假设|要是|倘若|即使|"
+    r"(?:如果|若|原以为|以为|原本|(?<!首)先$|假如|假设|要是|倘若|即使|"
     r"有人|有些人|很多人|许多|不少|考生|同学|容易|往往|一开始|起初|最初|"
     r"初看|乍看|乍一看|初步|"
     r"(?i:\bif\b))[^。!?\n;,]{0,10}$"
@@ -209,6 +213,7 @@ _REFUSED = re.compile(
     r"不选|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|"
     r"会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not)))"
 )
+_OTHER_SENTENCE = re.compile(r"\s*(?:选项|项)?(?:都|均|则|也)*(?:为|是|属于)(?!正确|对|本题|答案|符合|选)[一-鿿]")
 _ASKED = re.compile(r"[^。!\n;]{0,8}?(?:吗|么|呢|对不对|对吧|是吧)?\s*\?|\s*(?:吗|么|对不对)")
 _OR = re.compile(
     r"\s*(?:,|、)?\s*(?:或者?是?|还是|抑或|要么|→|-+>|=+>|(?i:or))\s*(?:是|选)?\s*"
@@ -222,7 +227,7 @@ _MAYBE = re.compile(
     r"(?i:\b(?:maybe|perhaps|probably|possibly|might|may be|guess)\b)"
 )
 _MAYBE_AFTER = re.compile(
-    r"[^。!?\n;]{0,12}?(?:也有?可能|可能也|或者?[A-J]|(?:可能|也许|或许)(?:还|"
+    r"[^。!?\n;]{0,12}?(?:也有?可能|可能也|,?也(?:可以?|行|可能)(?:是|选)?\s*[A-J]|或者?[A-J]|(?:可能|也许|或许)(?:还|"
     r"也)?(?:有|包括|是)?\s*[A-J](?![A-Za-z])|\([^)\n]{1,10}\)\s*[/或]\s*[A-J](?![A-Za-z])|"
     r"不确定|\([A-J][^)]{0,8}(?:存疑|待定|可能|也)|猜的|吧\?|待定|仅供参考)"
 )
@@ -271,9 +276,9 @@ def announced(text: str) -> Iterator[Claim]:
 
 def without_refused(text: str, start: int, end: int, letters: str) -> str:
     """答案是ACD，B和E错误: what stands behind a comma and is refused is not in the list; "" if all of it is."""
-    while _REFUSED.match(text, end):
+    while _REFUSED.match(text, end) or _OTHER_SENTENCE.match(text, end):
         if not re.search(r"[,;]", letters):
-            return ""
+            return "" if _REFUSED.match(text, end) else letters
         letters = letters[: max(letters.rfind(","), letters.rfind(";"))]
         end = start + len(letters)
     return letters

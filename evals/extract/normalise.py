@@ -42,6 +42,7 @@ _TRADITIONAL = str.maketrans(
 )
 _LOOKALIKE = str.maketrans("АВСЕΑΒΕ", "ABCEABE")  # Cyrillic and Greek
 _SPECIAL = {0x1F170 + n: chr(ord("A") + n) for n in range(26)}
+_SPECIAL |= dict.fromkeys((0x2715, 0x2573), "×")
 _SPECIAL |= {0x2460 + n: f"({n + 1})" for n in range(20)}
 _SPECIAL |= {0x2160 + n: f"罗{n % 16 + 1}" for n in range(32)}  # NFKC would turn Ⅰ into the letter I
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufe0f\u00ad\u20e3]")
@@ -53,6 +54,8 @@ _BOXED = re.compile(r"\\?(?:boxed|fbox)\s*\{([^{}]*)\}")
 _STRUCK = re.compile(r"~~[^~\n]+~~|<(del|s)>.*?</\1>", re.I)
 _TAGS = re.compile(r"</?(?:b|i|u|p|br|em|strong|span|div|font|li|ul|ol|h[1-6])(?:\s[^<>]*)?/?>|&nbsp;")
 _ANSWER_TAG = re.compile(r"<(answer|final|final_answer|option|choice|result|答案)>\s*(.*?)\s*(?:</\1>|$)", re.S | re.I)
+_CHECKED, _UNCHECKED = re.compile(r"\[\s*[xX√✓✔]\s*\]"), re.compile(r"\[\s*\]|□")
+_SPEAKER = re.compile(r"^\s*(?:AI|助手|助理|[Aa]ssistant|[Bb]ot)\s*[:\n]\s*")
 _FENCE = re.compile(r"```[a-zA-Z]*")
 _DECORATION = re.compile(
     r"[*`]+|~~+|__+|(?<![A-Za-z0-9_])_(?=[^\s_])|(?<=[^\s_])_(?![A-Za-z0-9_])|\\[()\[\]]|\$+|^[ \t]*>+", re.M
@@ -102,12 +105,14 @@ def fold(text: str) -> str:
 
 def plain(text: str) -> str:
     """Folded text without markdown, with `FINAL_MARK` before what a form marks as the final answer."""
-    text = fold(text)
+    text = _SPEAKER.sub("", fold(text))
     end = _END_OF_TURN.search(text)
     if end and text[: end.start()].strip():
         text = text[: end.start()]
     text = _TAGS.sub("", _STRUCK.sub("", text))
+    text = _CHECKED.sub("☑", _UNCHECKED.sub("☐", text))
     if "\\" in text or "boxed" in text:
+        text = re.sub(r"\\[,;:! ]", " ", text)
         text = _LATEX_WORD.sub(r"\1", _LATEX_WORD.sub(r"\1", text))
         text = _BOXED.sub(rf"{FINAL_MARK}\1 ", text)
     text = _ANSWER_TAG.sub(rf"{FINAL_MARK}\2 ", text)

@@ -22,7 +22,11 @@ NONE_OF_THEM = re.compile(
     + _EACH
     + r"(?:不|错|非|没)"
 )
-_ANNOUNCES = r"(?:答案|正确(?:选项|说法|的)|应选|故选|选择)(?:应该?)?(?:是|为|:|\s)*"
+_ANNOUNCES = (
+    r"(?:(?:答案|正确(?:选项|说法|的)|应选|故选|选择)(?:应该?)?(?:是|为|:|\s)*|"
+    r"(?:不属于|不包括|错误|不正确|不符合)[^。;,\n]{0,14}?的?(?:选项|"
+    r"说法)?(?:是|为)|除了?(?=[^。;,\n]{2,30}(?:以外|之外|外)))"
+)
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,14 @@ class Options:
         if self._own_text:
             text = self._own_text.sub(lambda match: match[0][0], text)
         for letter, own in zip(self.letters, self.texts, strict=True):  # 次级类（C）
-            name = fold(own).strip()
+            name, taken = fold(own).strip(), letter if self.multiple else f"选{letter}"
             if len(name) > 1 and name in text:
                 text = re.sub(
-                    rf"({_ANNOUNCES})[\"“「]?{re.escape(name)}[\"”」]?(?=[。;,\n]|$)", rf"\g<1>{letter}", text
+                    rf"({_ANNOUNCES})[\"“「]?{re.escape(name)}[\"”」]?(?=[。;,\n外]|以外|之外|$)",
+                    rf"\g<1>{letter}",
+                    text,
                 )
-                text = re.sub(rf"{re.escape(name)}\s*\(\s*(?:选项)?\s*{letter}\s*(?:选?项)?\)", letter, text)
+                text = re.sub(rf"{re.escape(name)}\s*\(\s*(?:选项)?\s*{letter}\s*(?:选?项)?\)", taken, text)
         return text
 
     def contradicts(self, answer: str, behind: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from evals.extract.found import SEVERAL, Found
+from evals.extract.found import HEDGE, SEVERAL, Found
 from evals.extract.normalise import fold, squeeze
 from evals.extract.numbers import quantities
 from evals.extract.options import ALL_OF_THEM, NONE_OF_THEM, Options
@@ -24,12 +24,13 @@ _NEGATIVE_QUESTION = re.compile(
 )
 _HEAD = re.compile(
     r"(?:^|(?<=[\s。;,、:!?\n()\"'{✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|"
-    r"(?<=除去)|(?<=去除)|(?<=可见)|(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|"
+    r"(?<=除去)|(?<=去除)|(?<=对于)|(?<=可见)|(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|"
     r"(?<=其中)|(?<=故)|(?<=但)|(?<=而)|(?<=只有))(?:选项|选)?\s*[(\[【]?(?<![A-Za-z0-9])(?:["
     r"A-J]{2,8}|([A-J]))[)\]】\"']?(?:选项|项)?(?:\s*(?:、|,|和|与|及|"
     r"以及)\s*(?:选项)?([A-J])(?:选项|项)?(?![A-Za-z]))*"
-    r"(?:\s*(?:三|两|二|四)?(?:个)?(?:选项|项(?!目)|者))?(?![A-Za-z])"
+    r"(?:\s*这?[一两二三四五六几]?个?(?:选项|项(?!目)|者))?(?![A-Za-z])"
 )
+_OPEN_VERDICT = re.compile(r"待定|存疑|不确定|也许|(?<!不)可能|或许|不好说")
 _TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选)")
 _NOT_TAKEN = re.compile(r"不当选|不入选|不应?选|不能选|排除|不该选|未选")
 _RIGHT = re.compile(
@@ -43,7 +44,10 @@ _WRONG = re.compile(
     r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了])|并非|不是|不可|"
     r"不需|不包括|不能|^[\s:.、]*否|(?i:false|\bno\b)"
 )
-_IS_A = re.compile(r"\s*(?:项|选项)?(?:都|均|皆|全)*(?:是|为|属于?)(?!正确|错|对|不)([^。;,\n]{2,20})")
+_IS_A = re.compile(
+    r"\s*(?:项|选项)?(?:都|均|皆|全)*(?:是|为|属于?)(?!正确|错|对|不(?!当|良|正当|合理|合规))([^。;,\n]{2,20})"
+)
+_KIND = re.compile(r"(?:属于|是|为)(.{2,16}?)(?:的?(?:内容|项目|行为|方式|情形|范围))?的?(?:有|是|为|包括)?(?:多选)?$")
 _OTHERS = (
     r"(?:其余|其他|其它|另外|剩下|余下)的?(?:选项|各项|几项|[一二三四五六两][项个])?(?:的?(?:说法|表述))?"
     r"(?:都|均|全部?|皆|则|就|为|是)*"
@@ -54,8 +58,9 @@ _THE_OTHERS = re.compile(
 _EXCEPT = re.compile(
     r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J]{1,8}(?:\s*(?:、|"
     r",|和|与|及)\s*[A-J])*)(?![A-Za-z])(?:选项|项|两项)?"
-    r"(?:以外|之外|外)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|各项|三项|几项)?(?:都|均|全|全部)*(?:是|为)?"
-    r"(不?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误)"
+    r"(?:以外|之外|外)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|"
+    r"各项|[一二三四五六几][项个])?(?:都|均|全|全部)*(?:是|为)?"
+    r"(不?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
 )
 _WRONG_ONES = re.compile(
     r"(?:错误|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|"
@@ -78,6 +83,7 @@ _NOT_BEFORE = re.compile(
     r"并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|"
     r"错误的?是|而不是)[^。;,\n]{0,6}$"
 )
+_CHAINED_IS_A = re.compile(r"(?:\n|和|与|及|以及)*(?:都|均|皆)?属于([^\n]{2,12})")
 _NOT_AFTER = re.compile(
     r"^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)"
 )
@@ -129,7 +135,7 @@ def _more_letters(text: str, letter: str, known: Options) -> bool:
 def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     """Options told apart one by one, by exclusion, or all at once."""
     negative = bool(_NEGATIVE_QUESTION.search(fold(question)[-60:]))
-    text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J](?![A-Za-z]))", ",", text)
+    text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J]{1,8}(?![A-Za-z]))", ",", text)
     told = (
         _except(text, known, negative) or _all_or_none(text, known) or (negative and _named_wrong(text, known)) or None
     )
@@ -140,12 +146,15 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     groups, asked = 0, squeeze(question)
     for letters, chunk in _chunks(text, known):
         groups += 1
+        if _OPEN_VERDICT.search(chunk):
+            return Found(None, HEDGE)
         takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
         named = _IS_A.match(chunk)
         if named and asked and not wrong:
-            of_the_kind = any(part in asked for part in _pairs(squeeze(named[1])))
-            right, wrong = (named, None) if of_the_kind else (None, named)
+            of_the_kind = _of_the_kind(squeeze(named[1]), asked)
+            if of_the_kind is not None:
+                right, wrong = (named, None) if of_the_kind else (None, named)
         for letter in letters:
             if takes or leaves:
                 taken[letter] = not leaves
@@ -167,8 +176,13 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     return apart
 
 
-def _pairs(text: str) -> list[str]:
-    return [text[place : place + 2] for place in range(len(text) - 1)]
+def _of_the_kind(said: str, asked: str) -> bool | None:
+    """Whether what an option is said to be is what the question asks for; None where it asks for no kind of thing."""
+    kind = _KIND.search(asked)
+    if kind is None:
+        return None
+    runs = {kind[1][place : place + 4] for place in range(max(1, len(kind[1]) - 3))}
+    return said.startswith(kind[1][:2]) or any(run in said for run in runs)
 
 
 def _told_apart(verdicts: dict[str, bool], known: Options, negative: bool) -> Found | None:
@@ -262,12 +276,15 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         if own and place >= 0:
             places[letter] = place
             masked = masked.replace(own, "\n" * len(own))
-    taken, denied = [], []
+    taken: list[str] = []
+    denied: list[str] = []
+    asked = squeeze(question)
     for letter, place in places.items():
         end = place + len(known.text_of(letter))
         before = masked[max(b for b in breaks if b <= place) : place]
         behind = masked[end : min(b for b in breaks if b >= end)]
-        untrue = _NOT_AFTER.search(behind)
+        is_a = _CHAINED_IS_A.match(behind)
+        untrue = _NOT_AFTER.search(behind) or (is_a and _of_the_kind(is_a[1], asked) is False and not negative)
         refused = _NOT_BEFORE.search(before) or untrue
         (taken if not refused or (negative and untrue) else denied).append(letter)
     chosen = "".join(sorted(taken))
@@ -278,7 +295,6 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         return None
     if not known.multiple:
         return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
-    asked = squeeze(question)
     residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]
     return Found(chosen, "options_in_text") if len(residue) <= 8 else None
 
@@ -300,7 +316,7 @@ def by_value(text: str, known: Options, question: str) -> Found | None:
     if (
         len(head) > 16
         or len(said) != 1
-        or re.sub(r"[\s\d.,%万亿元年月日天个百千分点约人民币。零一二三四五六七八九十两()]+", "", head)
+        or re.sub(r"[\s\d.,%万亿元年月日天个百千分之点约人民币之。零一二三四五六七八九十两()]+", "", head)
     ):
         return None
     same = []
