@@ -106,7 +106,7 @@ def _options(texts: tuple[str, ...], multiple: bool) -> Options:
 
 def _alone(text: str, known: Options, question: str) -> Found | None:
     """Nothing but letters, with marks or a number of the question around them; or letters on lines of their own."""
-    if re.search(r"[?❌✗✘×✖]|\+\s*$", text):
+    if re.search(r"[?❌✗✘×✖¬]|\+\s*$", text):
         return None
     lines = [_LETTER_LINE.fullmatch(line) for line in text.split("\n") if line.strip()]
     if len(lines) > 1 and all(lines):
@@ -215,7 +215,8 @@ def _by_place(text: str, known: Options) -> list[Claim]:
         after = text[end : end + 60]
         own = known.text_of(letters)
         opens = _LEAD_END.match(after) or (own and squeeze(after).startswith(own))
-        other_use = _LEAD_VERDICT.match(after) or _enumerates(text, letters, after) or re.match(r"[\s,]*\?", after)
+        listed = letters == lead["letters"] and _enumerates(text, letters, after)
+        other_use = listed or _LEAD_VERDICT.match(after) or re.match(r"[\s,]*\?", after)
         if letters and opens and not other_use:
             claims.append(Claim(start, end, letters, 1, "leading", is_hedged(text, "", end)))
     last = _LAST.search(text)

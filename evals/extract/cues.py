@@ -18,7 +18,7 @@ _UPPER = r"(?<![A-Za-z0-9°_])[A-Z](?![A-Za-z0-9_])"
 _LOWER = r"(?<![A-Za-z0-9°_])[a-j](?![A-Za-z0-9_]| [a-z])"
 _UPPER_RUN = r"(?<![A-Za-z0-9°_])[A-Z]{2,10}(?![A-Za-z0-9_])"
 _LOWER_RUN = r"(?<![A-Za-z0-9°_])[a-j]{2,8}(?![A-Za-z0-9_]| [a-z])"
-_AFTER = r"(?:\s*这?[一两三四五六几]?个?(?:选项|项(?!目)))?"
+_AFTER = r"(?:\s*(?:这?[一两三四五六几]?个?(?:选项|项(?!目))|这?[两三四五六几][个者]))?"
 _BETWEEN = (
     r"(?:\s*(?:、选?|,|/|\\|·|;|&|\+|(?:,?\s*(?:和|与|及|以及|还有|跟))选?|,?\s*(?i:and)|"
     r"(?<=[A-Ja-j])\s(?=[A-Ja-j])|(?<=项)\s(?=[选A-J])|"
@@ -51,7 +51,7 @@ _LINK = (
     r"明显|自然|必定|便|确定|确认|断定|定|显然|无疑|"
     r"确实|肯定|必然|只能|只|我?认为|我?觉得|选择的|选择|选出|选|是|"
     r"为|乃|"
-    r":|=|→|⇒|-+>|-(?=[A-Z])|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|"
+    r":|=|→|⇒|-+>|-(?=[A-Z])|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|包含|组合|"
     r"有|如下|依次|分别|最合适的|最恰当的|正确的|\s|,(?=\s*(?:选|是)))"
 )
 _LINKED = rf"{_LINK}{{0,8}}?"
@@ -97,6 +97,8 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         rf"{LETTERS}(?:\s*比\s*[A-J])?\s*的?(?:概率|可能性|把握)?(?:更|最)(?:为|"
         rf"加)?(?:符合|合适|合理|恰当|准确|贴切|佳|优|大|高|好|妥|对|有可能)",
     ),
+    (ANSWER, "chosen", rf"(?:只剩|剩下|仅剩|就剩)(?:的)?(?:是)?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
+    (ANSWER, "named", rf"(?:^|\n)\s*(?:包括|包含|有)[:\s]*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
     (ANSWER, "only", rf"(?:^|\n)\s*(?:仅有?|只有?|唯有)选?\s*{LETTERS}(?=\s*(?:[。.\n]|$))"),
     (ANSWER, "english", rf"(?:^|\s)A\s*:\s*(?=[B-J]\s*[.。]?\s*$){LETTERS}"),
     (ANSWER, "english", rf"(?i:\bboth\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
@@ -193,6 +195,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
 )
 _COMPILED = tuple((strength, rule, re.compile(pattern)) for strength, rule, pattern in _PHRASES)
 
+_EACH_CASE = re.compile(r"(?:没?有|无)[^。;,]{1,8}[,;](?:没?有|无)[^。;,]{1,8}选")
 _CASE = re.compile(r"\s*(?:而|但)?(?:若|如果|假如|按|依)")
 _BY_CASE = re.compile(r"(?:若|如果|假如)[^。\n]{0,30}(?:选|是|为)[^。\n]{0,10}[,;](?:而|但)?(?:若|如果|假如|按|依)")
 _DELIMITERS = "。!?\n;,:"
@@ -208,7 +211,7 @@ _NOT_MEANT = re.compile(
     r"(?i:\bif\b))[^。!?\n;,]{0,10}$"
 )
 _REFUSED = re.compile(
-    r"\s*(?:选项|项)?\s*(?:(?:都|均|也|就|则|是|为|的话|显然|明显)*(?:不正确|"
+    r"[ \t]*(?:选项|项)?[ \t]*(?:(?:都|均|也|就|则|是|为|的话|显然|明显)*(?:不正确|"
     r"错误|错的?(?:[。,;!\n]|$)|不对|不符合|不恰当|不合适|"
     r"不选|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|"
     r"会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not)))"
@@ -219,7 +222,7 @@ _OR = re.compile(
     r"\s*(?:,|、)?\s*(?:或者?是?|还是|抑或|要么|→|-+>|=+>|(?i:or))\s*(?:是|选)?\s*"
     rf"{_OPEN}(?:选项)?(?<![A-Za-z])(?:[A-Z]{{1,8}}|[a-z])(?![A-Za-z])"
 )
-_OR_BEFORE = re.compile(r"(?:要么|或者?|不是|还是)\s*(?:是|选)?\s*$")
+_OR_BEFORE = re.compile(r"(?:要么|不是)\s*(?:是|选)?\s*$|[A-J](?:选项|项)?\s*,?(?:或者?|还是)\s*(?:是|选)?\s*$")
 _MAYBE = re.compile(
     r"(?<!不)(?<!最)(?<!最有)(?<!最大)(?:有?可能)(?!性最)|也许|或许|"
     r"大概|大约|似乎|好像|猜测?|估计|八成|倾向|貌似|恐怕|说不定|随便|"
@@ -237,7 +240,7 @@ _TURN = re.compile(
     r"再看|"
     r"再检查|再想|再次|反思|后来|[A-J]\s*(?:选项|项)?也|(?:^|[。,;!?\n…—-])\s*(?:哦|"
     r"啊|嗯|噢|啊)?\s*,?\s*不对|而(?:应|是)|"
-    r"[-—,。]\s*不,|(?i:\b(?:wait|actually|correction|sorry|however|oops|no,|hmm|instead)\b)"
+    r"[-—,。]\s*(?:哦|啊|噢)?不,|(?i:\b(?:wait|actually|correction|sorry|however|oops|no,|hmm|instead)\b)"
 )
 _CONCLUDES = re.compile(r"(?:答案|因此|所以|故|综上|总之|由此|可知|可见|(?i:answer|therefore|thus|so))")
 _STRONG_TURN = re.compile(
@@ -288,6 +291,7 @@ def is_hedged(text: str, before: str, end: int) -> bool:
     """Whether the choice that ends at `end`, with `before` in its clause, is one of several or only perhaps meant."""
     return bool(
         (_CASE.match(before) and _BY_CASE.search(text))
+        or _EACH_CASE.search(text)
         or _OR.match(text, end)
         or _OR_BEFORE.search(before)
         or _MAYBE.search(before)

@@ -22,25 +22,26 @@ _NEGATIVE_QUESTION = re.compile(
     r"不应|不可以?|"
     r"除外|未)[^。,?]{0,16}?的?(?:是|有|为|包括|一项|选项|说法|表述)[(\s_)。?:]*$|除[^,。]{0,12}外"
 )
+_NEXT = r"(?:\s*(?:、|,|和|与|及|以及)\s*(?:选项)?[A-J](?:选项|项)?(?![A-Za-z]))"
 _HEAD = re.compile(
-    r"(?:^|(?<=[\s。;,、:!?\n()\"'{✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|"
-    r"(?<=除去)|(?<=去除)|(?<=对于)|(?<=可见)|(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|"
-    r"(?<=其中)|(?<=故)|(?<=但)|(?<=而)|(?<=只有))(?:选项|选)?\s*[(\[【]?(?<![A-Za-z0-9])(?:["
-    r"A-J]{2,8}|([A-J]))[)\]】\"']?(?:选项|项)?(?:\s*(?:、|,|和|与|及|"
-    r"以及)\s*(?:选项)?([A-J])(?:选项|项)?(?![A-Za-z]))*"
+    r"(?:(?:^|(?<=[\s。;,、:!?\n()\"'{✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除)|(?<=对于)|(?<=可见)|"
+    r"(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|(?<=其中)|(?<=故)|(?<=但)|(?<=而)|(?<=只有))(?:选项|选)?\s*[(\[【]?"
+    rf"(?<![A-Za-z0-9])(?:[A-J]{{2,8}}|[A-J])[)\]】\"']?(?:选项|项)?{_NEXT}*|"
+    # A list of letters is one head wherever it stands, lest only its end be seen.
+    rf"(?<![A-Za-z0-9])(?:[A-J]{{2,8}}(?![A-Za-z])|[A-J](?:选项|项)?(?:{_NEXT}{{2,}}|(?!\s*,){_NEXT})){_NEXT}*)"
     r"(?:\s*这?[一两二三四五六几]?个?(?:选项|项(?!目)|者))?(?![A-Za-z])"
 )
 _OPEN_VERDICT = re.compile(r"待定|存疑|不确定|也许|(?<!不)可能|或许|不好说")
 _TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选)")
 _NOT_TAKEN = re.compile(r"不当选|不入选|不应?选|不能选|排除|不该选|未选")
 _RIGHT = re.compile(
-    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立|准确|符合|属于|没错|"
+    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立(?!与否)|全对|没问题|准确|符合|属于|没错|"
     r"没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|"
     r"皆|才|就|也|是)*对(?=$|[。,;\s])|^\s*(?:都|均|皆|全)(?:是|为|属)(?!不)|^[\s:.、]*(?:是|可以|能)\s*(?:$|"
     r"[。,;\n])|(?i:true|yes))"
 )
 _WRONG = re.compile(
-    r"×|✗|✘|❌|✖|不(?:完全|太)?(?:正确|成立|准确|符合|属于|对)|错误|有误|"
+    r"干扰项|误区|陷阱|×|✗|✘|❌|✖|不(?:完全|太)?(?:正确|成立|准确|符合|属于|对)|错误|有误|"
     r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了])|并非|不是|不可|"
     r"不需|不包括|不能|^[\s:.、]*否|(?i:false|\bno\b)"
 )
@@ -53,7 +54,7 @@ _OTHERS = (
     r"(?:都|均|全部?|皆|则|就|为|是)*"
 )
 _THE_OTHERS = re.compile(
-    _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|选|排除|是(?=[。;,\n]|$)|可以)"
+    _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|当选|全选|都选|选|排除|是(?=[。;,\n]|$)|可以)"
 )
 _EXCEPT = re.compile(
     r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J]{1,8}(?:\s*(?:、|"
@@ -105,7 +106,8 @@ def whole_text(text: str, known: Options, question: str) -> Found | None:
             same = [
                 letter
                 for letter, own in zip(known.letters, known.squeezed, strict=True)
-                if own.startswith(said) and len(said) > 0.6 * len(own) and not own[len(said) :][0].isdigit()
+                if (own.startswith(said) and len(said) > 0.6 * len(own) and not own[len(said) :][0].isdigit())
+                or (own.endswith(said) and len(said) > 0.75 * len(own) > 6)
             ]
         if len(same) == 1:
             if "?" in candidate[-2:] and "?" not in known.texts[known.letters.index(same[0])][-2:].replace("？", "?"):
@@ -167,12 +169,13 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     if others and (verdicts or taken):
         for letter in known.letters:
             if "选" in others[1]:
-                taken.setdefault(letter, others[1] == "选")
+                taken.setdefault(letter, others[1] != "不选")
             else:
                 verdicts.setdefault(letter, others[1][0] not in "不错有排" and taken.get(letter, True))
     apart = _told_apart(taken, known, False) or _told_apart(verdicts, known, negative)
-    if apart is None and known.multiple and groups == 1 and len(verdicts) > 1 and all(verdicts.values()):
-        return Found("".join(sorted(verdicts)), "verdict") if not negative else None
+    told_of = taken or verdicts
+    if apart is None and known.multiple and groups == 1 and len(told_of) > 1 and all(told_of.values()):
+        return Found("".join(sorted(told_of)), "verdict") if taken or not negative else None
     return apart
 
 
@@ -210,7 +213,8 @@ def _chunks(text: str, known: Options) -> Iterator[tuple[str, str]]:
         excluded = re.search(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", before)
         if letters and not re.match(r"\s*(?:股|类|公司|企业|银行|级)", chunk):
             chunk = chunk[: stop.start() if stop else None]
-            chunk = re.sub(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", "", chunk)
+            if place + 1 < len(heads):  # it belongs to the letters behind it
+                chunk = re.sub(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", "", chunk)
             yield letters, ("排除," if excluded else "") + chunk
 
 
