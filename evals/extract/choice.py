@@ -25,7 +25,7 @@ from evals.extract.found import (
     Found,
 )
 from evals.extract.normalise import FINAL_MARK, own_answer, plain, squeeze, strip_thought
-from evals.extract.options import Options, listed_options, without_echo
+from evals.extract.options import Options, without_echo
 from evals.extract.weak import by_option_text, by_value, by_verdicts, whole_text
 
 _WORDS = "一二三四五六七八"
@@ -39,7 +39,7 @@ _LEAD_END = re.compile(
     r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
 )
 _LEAD_VERDICT = re.compile(
-    r"\s*(?:选项|项)?\s*[.、:,)(\"']*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
+    r"\s*(?:选项|项)?\s*[.、:,)(\"'—-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
     r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|符合|属于|排除|有误|"
     r"(?i:true|false|yes\b|no\b)|[01](?!\d))"
 )
@@ -81,6 +81,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     body = own_answer(plain(answer), options, question)
     if not body.strip():
         return Found(None, EMPTY)
+    body = _without_question(body, plain(question))
     known = _options(tuple(options), multiple)
     stripped, listed = without_echo(body, known)
     stripped = known.without_own_texts(stripped)
@@ -97,6 +98,13 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         if found is not None:
             return found
     return Found(None, UNREADABLE)
+
+
+def _without_question(text: str, question: str) -> str:
+    """The question restated announces nothing; a short one may be part of an answer, so it must be named as one."""
+    if len(question) > 6:
+        return text.replace(question, "\n")
+    return re.sub(rf"^\s*(?:题目|问题)\s*:\s*{re.escape(question)}", "", text) if question else text
 
 
 @functools.lru_cache(maxsize=4096)
@@ -231,7 +239,7 @@ def _enumerates(text: str, letters: str, after: str) -> bool:
         return False
     if re.match(r"[.。、,:\s\-—]+[A-J][.。、,:\s\-—]+[A-J]", after):
         return True
-    heads = set(re.findall(r"(?:^|\n)\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)]", text))
+    heads = set(re.findall(r"(?:^|\n)\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)—-]", text))
     return len(heads) > 1
 
 
@@ -282,6 +290,3 @@ def _doubted(text: str, claim: Claim, known: Options, question: str) -> bool:
         if match.start() > claim.start or not _RESOLVED.search(text, match.end(), claim.start):
             return True
     return False
-
-
-__all__ = ["find_choice", "listed_options", "read_choice"]

@@ -64,6 +64,7 @@ _FORM = re.compile(
     rf"(?P<lead>(?:{_ICON}\s*)*(?:{_LEAD})*?){_NOT}(?P<adverb>{_ADVERB}){_CORE}{_TAIL}(?:{_ICON}"
     rf"|选项|[\"'“”‘’》】\]) ])*"
 )
+_ONLY_LEAD = re.compile(rf"不对?|错了|(?:{_LEAD})+")
 _BREAK = re.compile(r"[。!?\n;,—]|\.{2,}|(?<!\d)\.(?=\s|$)")
 _YES_NO = re.compile(
     r"[\s\"'“‘(\[【{]*(?:(?:答案|判断|答|是否正确)(?:是|为|:|\s)*)?(?P<word>是的?|不|"
@@ -75,7 +76,7 @@ _JSON = re.compile(
     re.I,
 )
 _LETTER = re.compile(
-    r"[\s(\[【\"'{]*(?:(?:故|应|我)?(?:正确)?(?:答案|选择?|选项)(?:是|为|"
+    r"[\x01\s(\[【\"'{]*(?:(?:故|应|我)?(?:正确)?(?:答案|选择?|选项)(?:是|为|"
     r":|\s)*)?[(\[【]?([A-B])[)\]】]?\s*(?=[.、:(,\n]|$|\s)[.、:(,]?\s*([^\s。,;)\n]{0,8})"
 )
 _LETTER_SAID = re.compile(
@@ -205,7 +206,8 @@ def _verdicts(text: str) -> Iterator[_Verdict]:
         if form is None:
             continue
         bare = not form["lead"].strip(" \"'“”‘’《》【】[](){}<>:")
-        if bare and not (first or last or text[start - 1] in "\n。?"):
+        led = place > 0 and _ONLY_LEAD.fullmatch(clauses[place - 1][1].strip())
+        if bare and not led and not (first or (last and len(clauses) <= 2) or text[start - 1] in "\n。?"):
             continue
         yield _made(form, start, first, said)
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from evals.extract.found import Found
-from evals.extract.normalise import fold, squeeze
+from evals.extract.normalise import fold, plain, squeeze
 
 # Option texts that speak of all the others.
 _EACH = r"(?:全部|全|都|均|皆|全都)"
@@ -65,19 +65,37 @@ class Options:
                 parts.append(rf"{head}{mark}{own}(?![a-z0-9]|[A-Z](?![一-鿿 .、])|(?![和与及])[一-鿿])")
         return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(parts)})") if parts else None
 
+    @functools.cached_property
+    def _announced_texts(self) -> list[tuple[str, re.Pattern[str], re.Pattern[str], str]]:
+        """Per option: its text, the text where it is announced, the text with its letter behind, what a choice is."""
+        found = []
+        for letter, own in zip(self.letters, self.texts, strict=True):
+            name = fold(own).strip()
+            if len(name) > 1:
+                said = re.escape(name)
+                announced = re.compile(rf"({_ANNOUNCES})[\"“「]?{said}[\"”」]?(?=[。;,\n外]|以外|之外|$)")
+                lettered = re.compile(rf"{said}\s*\(\s*(?:选项)?\s*{letter}\s*(?:选?项)?\)")
+                found.append((name, announced, lettered, letter))
+        return found
+
     def without_own_texts(self, text: str) -> str:
+        """`text` with the letter alone where an option's text stands beside it, or is announced."""
         if self._own_text:
             text = self._own_text.sub(lambda match: match[0][0], text)
-        for letter, own in zip(self.letters, self.texts, strict=True):  # 次级类（C）
-            name, taken = fold(own).strip(), letter if self.multiple else f"选{letter}"
-            if len(name) > 1 and name in text:
-                text = re.sub(
-                    rf"({_ANNOUNCES})[\"“「]?{re.escape(name)}[\"”」]?(?=[。;,\n外]|以外|之外|$)",
-                    rf"\g<1>{letter}",
-                    text,
-                )
-                text = re.sub(rf"{re.escape(name)}\s*\(\s*(?:选项)?\s*{letter}\s*(?:选?项)?\)", taken, text)
+        for name, announced, lettered, letter in self._announced_texts:
+            if name in text:  # 答案是次级类, 次级类（C）
+                text = announced.sub(rf"\g<1>{letter}", text)
+                text = lettered.sub(letter if self.multiple else f"选{letter}", text)
         return text
+
+    @functools.cached_property
+    def restated(self) -> re.Pattern[str] | None:
+        """`A. … B. … C. …` with the very texts of all options, on one line or several."""
+        if len(self.texts) < 2 or not all(self.texts):
+            return None
+        pairs = zip(self.letters, self.texts, strict=True)
+        parts = [rf"[(\[]?{letter}\s*[.、:)\]]?\s*{re.escape(plain(text))}[。;,\s]*" for letter, text in pairs]
+        return re.compile(r"\s*".join(parts))
 
     def contradicts(self, answer: str, behind: str) -> bool:
         """Whether one letter is followed at once by the text of another option."""
@@ -129,15 +147,7 @@ def without_echo(text: str, known: Options) -> tuple[str, Found | None]:
 
 
 def _inline_echo(text: str, known: Options) -> tuple[int, int] | None:
-    """Place of `A. … B. … C. …` on one line with the very texts of all options."""
-    if len(known.texts) < 2 or not all(known.texts):
+    match = known.restated.search(text) if known.restated else None
+    if match is None or (known.multiple and re.search(r"答案(?:是|为|:|\s)*$", text[: match.start()])):
         return None
-    parts = []
-    for letter, option in zip(known.letters, known.texts, strict=True):
-        parts.append(rf"[(\[]?{letter}\s*[.、:)\]]?\s*{re.escape(fold(option).strip())}[。;,\s]*")
-    match = re.search(r"\s*".join(parts), text)
-    return match.span() if match else None
-
-
-def listed_options(text: str, known: Options) -> Found | None:
-    return without_echo(text, known)[1]
+    return match.span()

@@ -277,7 +277,7 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         if len(own) < 2 and not own.isdigit() and len(said) > 12:
             continue
         place = _find(masked, own)
-        if own and place >= 0:
+        if own and place >= 0 and known.squeezed.count(own) == 1:
             places[letter] = place
             masked = masked.replace(own, "\n" * len(own))
     taken: list[str] = []
