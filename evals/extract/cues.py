@@ -74,12 +74,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         rf"(?:解答|答|回答|作答|解)\s*:)\s*(?:应?选)?{LETTERS}",
     ),
     (ANSWER, "chosen", rf"(?:更正|改正|修正|纠正)(?:后)?(?:的?答案)?(?:为|是|:|\s)*{LETTERS}"),
-    (
-        ANSWER,
-        "named",
-        rf"(?:^|[\n。;,:])[^\n。;,:不错非误除未无]{{2,24}}的[^\n。;,:不错非误除未无]{{0,6}}?(?:有|"
-        rf"包括|是|为)\s*:?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))",
-    ),
+    (ANSWER, "named", rf"的[^\n。;,:不错非误除未无]{{0,6}}?(?:有|包括|是|为)\s*:?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
     (ANSWER, "named", rf"(?:^|\n)[^\n。;,:不错非误除未无率]{{1,16}}:\s*{LETTERS}(?=\s*[。.]?\s*(?:\n|$))"),
     (ANSWER, "chosen", rf"(?:可得|得出|得到|推出)(?:答案|结论)?(?:为|是|:|\s)*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
     (ANSWER, "chosen", rf"(?:不对|不,|错了)[,。\s]*(?:应该?|是|为)*\s*{LETTERS}(?=\s*(?:[。.,!吧]|$))"),
@@ -198,6 +193,7 @@ _COMPILED = tuple((strength, rule, re.compile(pattern)) for strength, rule, patt
 _EACH_CASE = re.compile(r"(?:没?有|无)[^。;,]{1,8}[,;](?:没?有|无)[^。;,]{1,8}选")
 _CASE = re.compile(r"\s*(?:而|但)?(?:若|如果|假如|按|依)")
 _BY_CASE = re.compile(r"(?:若|如果|假如)[^。\n]{0,30}(?:选|是|为)[^。\n]{0,10}[,;](?:而|但)?(?:若|如果|假如|按|依)")
+_DENIES = re.compile("[不错非误除未无]")
 _DELIMITERS = "。!?\n;,:"
 _CLAUSE = re.compile(r"[。!?\n;,]")
 # What makes a mention of an option no choice of it, in the clause before it.
@@ -269,6 +265,8 @@ def announced(text: str) -> Iterator[Claim]:
             start, end = match.start("letters"), match.end("letters")
             clause = clause_start(text, begins)
             if _NOT_MEANT.search(text[clause:begins]) and rule != "only":
+                continue
+            if rule == "named" and _DENIES.search(text, clause, start):
                 continue
             letters = without_refused(text, start, end, match["letters"])
             end = start + len(letters)
