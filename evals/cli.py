@@ -6,13 +6,15 @@ from pathlib import Path
 
 import typer
 
+from evals.suites.cli import app as suites
+
 app = typer.Typer(
     no_args_is_help=True, help="Measure base and tuned model, report, and decide on a release.", rich_markup_mode="rich"
 )
 
 canary_app = typer.Typer(no_args_is_help=True, help="Canaries: random records that a training set must not give away.")
 app.add_typer(canary_app, name="canary")
-
+app.add_typer(suites, name="suite")
 CONFIG = typer.Option(None, "--config", help="YAML file with this stage's settings; its defaults without one.")
 
 

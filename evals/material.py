@@ -95,6 +95,12 @@ def _check(material: Material) -> None:
 
 
 def task_table(definitions: Sequence[Json]) -> Mapping[str, Task]:
-    """The tasks of `tianjing.tasks`, by name, and those that `definitions` describe."""
-    probes = [ProbeTask(definition["family"]) for definition in definitions if definition["kind"] == "probe"]
-    return {**TASKS, **{task.id: task for task in probes}}
+    """The tasks of `tianjing.tasks`, and those that `definitions` describe (suites, probes), by name."""
+    from evals.suites.definition import Definition
+    from evals.suites.tasks import task_of
+
+    own: list[Task] = [
+        ProbeTask(definition["family"]) if definition["kind"] == "probe" else task_of(Definition(**definition))
+        for definition in definitions
+    ]
+    return {**TASKS, **{task.id: task for task in own}}

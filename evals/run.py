@@ -24,8 +24,12 @@ from evals.performance import performance
 from evals.plan import Shots, add_control, build_requests, choose_items, choose_shots, dropped
 from evals.records import Arm, Attempt, Item, RawAttempt
 from evals.requests import planned
+from evals.safety.measures import safety_measures
 from evals.safety.probes import add_probes
+from evals.safety.section import safety_section
+from evals.safety.turns import scan
 from evals.scoring import score_all
+from evals.suites.figures import suite_figures
 from evals.summary import summarise
 from tianjing.config import parse
 from tianjing.files import atomic_write, read_jsonl, write_jsonl
@@ -210,8 +214,16 @@ def _figures(evidence: Evidence) -> tuple[Json, list[Attempt]]:
     """Summary and scored attempts, from raw outputs."""
     config = parse(EvalConfig, evidence.run["config"], RUN)
     tasks = task_table(evidence.run["definitions"])
-    scored = score_all(evidence.attempts, {item.id: item for item in evidence.items}, tasks)
-    figures = summarise(evidence.items, scored, config, tasks)
+    items = evidence.items
+    scored = score_all(evidence.attempts, {item.id: item for item in items}, tasks)
+    figures = summarise(items, scored, config, tasks)
+    if figures["tasks"]:
+        said = scan(items, scored, config)
+        figures["measures"] += [m.model_dump(mode="json") for m in safety_measures(items, scored, config, said)]
+        figures["safety"] = safety_section(items, scored, config, said)
+        for arm in evidence.run["arms"]:
+            for name, values in suite_figures(items, scored, tasks, arm).items():
+                figures["tasks"][name].setdefault("beside", {})[arm] = values
     return {**figures, "performance": performance(scored, config.prices), **evidence.run}, scored
 
 

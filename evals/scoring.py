@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from evals.extract import LENGTH, TRUNCATED
 from evals.records import Attempt, Item, RawAttempt
-from tianjing.tasks import Task
+from tianjing.tasks import Reading, Task
 
 ERROR = "error"
 TRUNCATED_THOUGHT = "truncated_thought"
@@ -19,14 +20,22 @@ def score_attempt(raw: RawAttempt, item: Item, task: Task) -> Attempt:
     values = raw.model_dump(include=set(RawAttempt.model_fields))
     if raw.error is not None:
         return Attempt(**values, answer=None, rule=ERROR, score=0.0)
-    text = strip_thought(raw.output)
-    if text is None:
-        return Attempt(**values, answer=None, rule=TRUNCATED_THOUGHT, score=0.0)
     fields = item.asked(raw.condition)
-    reading = task.read(text, fields)
+    reading = read_output(raw, item, task)
     return Attempt(
         **values, answer=reading.answer, rule=reading.rule, score=task.score(reading, item.reference, fields)
     )
+
+
+def read_output(raw: RawAttempt, item: Item, task: Task) -> Reading:
+    """The answer of an output. One that was cut off counts unless the task says that it was not final."""
+    text = strip_thought(raw.output)
+    if text is None:
+        return Reading(None, TRUNCATED_THOUGHT, {})
+    reading = task.read(text, item.asked(raw.condition))
+    if raw.finish_reason == LENGTH and not reading.details.get("final", True):
+        return Reading(None, TRUNCATED, reading.details)
+    return reading
 
 
 def score_all(raw: Iterable[RawAttempt], items: Mapping[str, Item], tasks: Mapping[str, Task]) -> list[Attempt]:

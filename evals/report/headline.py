@@ -73,9 +73,11 @@ def limits(summary: Json, items: Sequence[Item], attempts: Sequence[Attempt]) ->
     if coarse:
         found.append(f"题数较少，小于括号内数值的差别本次看不清：{'、'.join(coarse)}。")
     found += _conditions(summary, items, attempts)
-    absent = [words for key, words in (("safety", "安全与合规"),) if not summary.get(key)]
-    if absent:
-        found.append(f"本次没有测量：{'、'.join(absent)}。")
+    safety = summary.get("safety") or {}
+    if not any(safety.get("turns", {}).values()):
+        found.append("本次没有测量：安全与合规。")
+    elif not safety["probes"]:
+        found.append("本次没有测量：安全探针（诱导、泄露、拒答）；合规只看这些题目的回答。")
     found.append("结论只对这些题目、问法和解码设置成立；换了数据来源、提示词或引擎版本，需重新评测。")
     return found
 

@@ -23,7 +23,7 @@ from evals.arms import Endpoint as EndpointArms
 from evals.ask import ask
 from evals.config import EvalConfig, Prices
 from evals.errors import EvalError
-from evals.material import Material, read_material
+from evals.material import read_material
 from evals.performance import performance
 from evals.plan import build_requests, choose_items
 from evals.records import RawAttempt, Request
@@ -245,16 +245,16 @@ def test_a_row_without_gold_is_named(
         read_material(write(tmp_path / "d", rows, examples))
 
 
-def test_dataset_and_suites_are_read_together(dataset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    suite = Material([], [make_example("next_reply", 99, "test")], ({"task": "own"},), "digest")
-    module = type(sys)("evals.suites.load")
-    module.load_suites = lambda paths: suite  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "evals.suites", type(sys)("evals.suites"))
-    monkeypatch.setitem(sys.modules, "evals.suites.load", module)
-    both = read_material(dataset, [tmp_path / "own.yaml"])
-    assert len(both.test) == 121 and both.definitions == [{"task": "own"}]
+def test_dataset_and_suites_are_read_together(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text(
+        "question,A,B,answer\n逾期会影响征信吗？,会,不会,A\n还款日可以变更吗？,可以,不可以,A\n", "utf-8"
+    )
+    (tmp_path / "own.yaml").write_text(
+        "id: own\ntitle: 自编\nkind: single_choice\nheld_out: 1\ndata: own.csv\nlicence: own\n", "utf-8"
+    )
+    suite, both = read_material(None, [tmp_path / "own.yaml"]), read_material(dataset, [tmp_path / "own.yaml"])
+    assert len(both.test) == 120 + len(suite.test) and "own" in both.tasks and "next_reply" in both.tasks
     assert both.digest not in (suite.digest, read_material(dataset).digest)
-    assert read_material(None, [tmp_path / "own.yaml"]) == suite
     with pytest.raises(EvalError, match="nothing to ask"):
         read_material(None)
 

@@ -139,7 +139,9 @@ def test_a_run_of_one_model_has_failures_instead_of_flips(evidence: dict[str, An
 def test_it_says_what_the_run_does_not_show(evidence: dict[str, Any]) -> None:
     page = render_report(**evidence)
     assert "独立群组不足 20 个" in page, "24 items of 20 customers: fewer than 20 groups"
-    assert "差别本次看不清" in page and "没有测量：安全与合规" in page
+    assert "差别本次看不清" in page and "没有测量：安全探针" in page
+    silent = {**evidence, "summary": {**evidence["summary"], "safety": None}}
+    assert "没有测量：安全与合规" in render_report(**silent)
     evidence["attempts"] = [a for a in evidence["attempts"] if a.condition != "wording2" or a.item.endswith("1")]
     assert re.search(r"只覆盖部分题目：.*指令措辞 2（\d/6 题）", render_report(**evidence))
     for task in evidence["summary"]["tasks"].values():

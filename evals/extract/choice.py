@@ -1,0 +1,292 @@
+"""Which options an output takes, for single and multiple choice: ordered rules, each hit named, nothing guessed.
+
+The order follows the strength of the evidence: letters alone, what is announced as final, what is announced as the
+answer, then the text of the options and verdicts on each. Two announcements that differ make no answer, unless the
+second takes the first back.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from evals.extract.cues import LETTERS, Claim, announced, concluded, is_hedged, turns, without_refused
+from evals.extract.found import (
+    CONTRADICTION,
+    EMPTY,
+    HEDGE,
+    MISMATCH,
+    OUTSIDE,
+    SEVERAL,
+    TRUNCATED,
+    UNREADABLE,
+    Found,
+)
+from evals.extract.normalise import FINAL_MARK, own_answer, plain, squeeze, strip_thought
+from evals.extract.options import Options, without_echo
+from evals.extract.weak import by_option_text, by_value, by_verdicts, whole_text
+
+_WORDS = "一二三四五六七八"
+_NUMBER = r"(?:(?:[Qq]|第|题|No\.?)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|-(?=[A-Z])|\s))?"
+_ONLY_LETTERS = re.compile(rf"[\W_]*{_NUMBER}{LETTERS}[\W_]*")
+_LETTER_LINE = re.compile(rf"[\s\-•·]*{_NUMBER}([A-Ja-j])\s*[.。、,;]?\s*")
+_LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}")
+_LAST = re.compile(rf"(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?{_NUMBER}{LETTERS}[\s.。!]*$")
+_LEAD_END = re.compile(
+    r"\s*(?:$|\n|(?:而非|而不是|【)|-(?![A-Za-z])|[。.,:;!)—→吧啊呀啦哦咯哈]|(?:因为|"
+    r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
+)
+_LEAD_VERDICT = re.compile(
+    r"\s*(?:选项|项)?\s*[.、:,)(\"'—-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
+    r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|符合|属于|排除|有误|"
+    r"(?i:true|false|yes\b|no\b)|[01](?!\d))"
+)
+_UNSURE = re.compile(
+    r"(?:不太|不是很|不能|无法|没法|难以|很难)(?:完全|准确)?(?:确定|"
+    r"判断|确认|得出|给出|回答|作答|选择|抉择|断定)|不(?:太)?确定(?!性)|"
+    r"拿不准|"
+    r"说不准|不知道|不清楚|(?:信息|条件|题目)不(?:足|全|完整)|没有把握|"
+    r"存在争议|(?:若|如果)(?:一定|必须|非)?要?(?:选|猜)|"
+    r"(?i:cannot (?:determine|be determined)|not sure|don't know|unable to|if i (?:had|have) to)"
+)
+_RESOLVED = re.compile(r"但|综合|经过|最终|因此|所以|故|综上|(?i:however|but|therefore|so)")
+
+
+def read_choice(
+    text: str, options: Sequence[str], multiple: bool, finish_reason: str = "stop", question: str = ""
+) -> tuple[str | None, str]:
+    """The options that `text` takes.
+
+    Args:
+        text: raw output of a model, reasoning included.
+        options: texts in the order shown, option A first; an empty text where it is not known.
+        multiple: several options may be right; otherwise two letters are no answer.
+        finish_reason: `length` where the output was cut off: then only a final answer counts.
+        question: the question as asked; tells a restated question from the next one of a run-on output.
+
+    Returns:
+        Letters in alphabetical order (of the order shown) or None, and the id of the rule that read them or refused.
+    """
+    found = find_choice(text, options, multiple, question).cut(finish_reason)
+    return found.answer, found.rule
+
+
+def find_choice(text: str, options: Sequence[str], multiple: bool, question: str = "") -> Found:
+    """As `read_choice`, with what it says about a cut-off output left to the caller."""
+    answer = strip_thought(text)
+    if answer is None:
+        return Found(None, TRUNCATED, final=True)
+    body = own_answer(plain(answer), options, question)
+    if not body.strip():
+        return Found(None, EMPTY)
+    body = _without_question(body, plain(question))
+    known = _options(tuple(options), multiple)
+    stripped, listed = without_echo(body, known)
+    stripped = known.without_own_texts(stripped)
+    for read in (_alone, _checked, whole_text, _announced):
+        found = read(stripped, known, question)
+        if found is not None:
+            return found
+    if listed is not None:
+        return listed
+    if _unsure(stripped, known, question):
+        return Found(None, HEDGE)
+    for weak in (by_verdicts, by_value, by_option_text):
+        found = weak(stripped, known, question)
+        if found is not None:
+            return found
+    return Found(None, UNREADABLE)
+
+
+def _without_question(text: str, question: str) -> str:
+    """The question restated announces nothing; a short one may be part of an answer, so it must be named as one."""
+    if len(question) > 6:
+        return text.replace(question, "\n")
+    return re.sub(rf"^\s*(?:题目|问题)\s*:\s*{re.escape(question)}", "", text) if question else text
+
+
+@functools.lru_cache(maxsize=4096)
+def _options(texts: tuple[str, ...], multiple: bool) -> Options:
+    return Options(texts, multiple)
+
+
+def _alone(text: str, known: Options, question: str) -> Found | None:
+    """Nothing but letters, with marks or a number of the question around them; or letters on lines of their own."""
+    if re.search(r"[?❌✗✘×✖¬]|\+\s*$", text):
+        return None
+    lines = [_LETTER_LINE.fullmatch(line) for line in text.split("\n") if line.strip()]
+    if len(lines) > 1 and all(lines):
+        named = [line[1].upper() for line in lines if line]
+        if known.multiple and len(set(named)) == len(named):
+            found = _letters("、".join(named), known, loose=False)
+        else:
+            found = _letters(named[0], known, loose=False) if len(set(named)) == 1 else Found(None, SEVERAL)
+        return found and Found(found.answer, found.rule or "letters")
+    complete = not known.multiple or text.rstrip().endswith(("。", "."))
+    if known.multiple:
+        text = re.sub(r"\(\d{1,2}\)\s*(?=[A-J](?![A-Za-z0-9]))", "", text)
+    span = re.fullmatch(r"\s*([A-J])\s*(?:-|~|—|到|至)\s*([A-J])\s*[.。]?\s*", text)
+    if span and span[1] < span[2]:
+        text = "".join(chr(place) for place in range(ord(span[1]), ord(span[2]) + 1))
+    elif known.multiple and re.fullmatch(r"[A-J]{1,5}(?:[、,;\s]+[A-J]{1,5})+[.。]?", text):
+        text = re.sub(r"[、,;\s.。]+", "", text)
+    match = _ONLY_LETTERS.fullmatch(text)
+    if match is None:
+        return None
+    found = _letters(match["letters"], known, loose=True)
+    if found is None:
+        return None
+    return Found(
+        found.answer,
+        "letters" if found.answer else found.rule,
+        final=complete,
+    )
+
+
+def _checked(text: str, known: Options, question: str) -> Found | None:
+    """Ticked boxes: [x] B."""
+    behind = re.match(r"\s*[A-J]\s*[☐☑]", text)
+    ticked = re.findall(r"(?<![A-Za-z])([A-J])\s*☑" if behind else r"☑\s*([A-J])(?![A-Za-z])", text)
+    found = _letters("、".join(ticked), known, loose=False) if ticked else None
+    return found and Found(found.answer, "ticked" if found.answer else found.rule)
+
+
+def _announced(text: str, known: Options, question: str) -> Found | None:
+    readable = []
+    for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
+        found = _letters(
+            claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark", "answer", "chosen")
+        )
+        if found is not None:
+            readable.append((claim, found))
+    if not readable:
+        return None
+    claim, found = readable[0]
+    for later, other in readable[1:]:
+        if other.answer == found.answer and other.rule == found.rule:
+            if claim.hedged or (not later.hedged and later.strength >= claim.strength):
+                claim, found = later, other
+            continue
+        if later.strength > claim.strength or turns(text[claim.end : later.start]):
+            claim, found = later, other
+            continue
+        return Found(None, CONTRADICTION)
+    if found.answer is None:
+        return found
+    if claim.hedged or _doubted(text, claim, known, question):
+        return Found(None, HEDGE)
+    if known.contradicts(found.answer, text[claim.end : claim.end + 80]):
+        return Found(None, MISMATCH)
+    final = any(
+        concluded(text, each) for each, other in readable if other.answer == found.answer and each.start >= claim.start
+    )
+    complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及"))
+    return Found(found.answer, claim.rule, final and complete)
+
+
+def _joined(text: str, claims: Sequence[Claim], known: Options) -> Sequence[Claim]:
+    """选A，选B，选C: one choice of several options."""
+    joined: list[Claim] = []
+    for claim in claims:
+        between = text[joined[-1].end : claim.start] if joined else ""
+        if known.multiple and re.fullmatch(rf"[,、;\s]*选\s*|[,、;和与及\s]*{FINAL_MARK}\s*", between):
+            before = joined.pop()
+            letters = f"{before.letters}、{claim.letters}"
+            claim = replace(claim, start=before.start, letters=letters, hedged=before.hedged or claim.hedged)
+        joined.append(claim)
+    return joined
+
+
+def _longest(claims: Sequence[Claim]) -> list[Claim]:
+    """Claims in order of place; of those on the same letters, the strongest."""
+    best: dict[int, Claim] = {}
+    for claim in claims:
+        place = claim.end
+        if place not in best or (claim.strength, -claim.start) > (best[place].strength, -best[place].start):
+            best[place] = claim
+    return sorted(best.values(), key=lambda claim: claim.start)
+
+
+def _by_place(text: str, known: Options) -> list[Claim]:
+    """Letters that open the answer, and letters that are its last line."""
+    claims = []
+    marked = re.match(rf"\s*A\s*:\s*{LETTERS}\s*[.。]?\s*$", text)  # A: as short for Answer:
+    if marked:
+        return [Claim(marked.start("letters"), marked.end("letters"), marked["letters"], 1, "leading")]
+    lead = _LEADING.match(text)
+    if lead:
+        start = lead.start("letters")
+        letters = without_refused(text, start, lead.end("letters"), lead["letters"])
+        end = start + len(letters)
+        after = text[end : end + 60]
+        own = known.text_of(letters)
+        opens = _LEAD_END.match(after) or (own and squeeze(after).startswith(own))
+        listed = letters == lead["letters"] and _enumerates(text, letters, after)
+        other_use = listed or _LEAD_VERDICT.match(after) or re.match(r"[\s,]*\?", after)
+        if letters and opens and not other_use:
+            claims.append(Claim(start, end, letters, 1, "leading", is_hedged(text, "", end)))
+    last = _LAST.search(text)
+    if last and last.start("letters") > 0:
+        claims.append(Claim(last.start("letters"), last.end("letters"), last["letters"], 1, "last_line"))
+    return claims
+
+
+def _enumerates(text: str, letters: str, after: str) -> bool:
+    """Whether the first letter opens a walk through the options."""
+    if len(re.findall("[A-J]", letters)) > 1:
+        return False
+    if re.match(r"[.。、,:\s\-—]+[A-J][.。、,:\s\-—]+[A-J]", after):
+        return True
+    heads = set(re.findall(r"(?:^|\n)\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)—-]", text))
+    return len(heads) > 1
+
+
+def _letters(written: str, known: Options, loose: bool) -> Found | None:
+    """The options that `written` names; None where it is a word and no letters.
+
+    Args:
+        loose: small letters in a row count too.
+    """
+    letters: list[str] = []
+    for run in re.findall(
+        r"[A-Za-z]+|第\s*[一二三四五六七八1-8]", re.sub(r"(?i:options?|choices?|\band\b)\s*", "", written)
+    ):
+        if run.startswith("第"):
+            digit = run[-1]
+            letters.append(chr(ord("A") + (int(digit) - 1 if digit.isdigit() else _WORDS.index(digit))))
+        elif (
+            run.isupper()
+            or len(run) == 1
+            or (loose and known.multiple and list(run.lower()) == sorted(set(run.lower())))
+        ):
+            letters.extend(run.upper())
+        else:
+            return None
+    if not letters:
+        return None
+    runs = re.findall(r"[A-Z]{2,}", written)
+    if any(len(set(run)) < len(run) or run in known.words for run in runs):
+        return None
+    chosen = "".join(sorted(set(letters)))
+    if any(letter not in known.letters for letter in chosen):
+        # CPA or LPR is a word unless every letter could be an option of some question.
+        return None if any(letter > "J" for letter in chosen) and len(chosen) > 1 else Found(None, OUTSIDE)
+    if len(chosen) > 1 and not known.multiple:
+        return Found(None, SEVERAL)
+    return Found(chosen, "")
+
+
+def _unsure(text: str, known: Options, question: str) -> bool:
+    return any(not known.mentions(match[0], question) for match in _UNSURE.finditer(text))
+
+
+def _doubted(text: str, claim: Claim, known: Options, question: str) -> bool:
+    """Whether the output says that it does not know, and not before it resolves that."""
+    for match in _UNSURE.finditer(text):
+        if known.mentions(match[0], question):
+            continue
+        if match.start() > claim.start or not _RESOLVED.search(text, match.end(), claim.start):
+            return True
+    return False

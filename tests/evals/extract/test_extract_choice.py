@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evals.extract import find_choice, read_choice, read_judgement
+
+SHAPES = Path(__file__).with_name("shapes.jsonl")
+OPTIONS = ["货币市场", "债券市场", "商品市场", "金融衍生品市场"]
+
+
+def read(text: str, multiple: bool = False, finish_reason: str = "stop", options: list[str] = OPTIONS) -> str | None:
+    return read_choice(text, options, multiple, finish_reason)[0]
+
+
+def test_every_shape_of_the_collection_is_read_as_it_should_be() -> None:
+    wrong = []
+    for line in SHAPES.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row["kind"] == "judge":
+            answer, rule = read_judgement(row["output"], row["finish_reason"], row["options"], row["question"])
+        else:
+            multiple = row["kind"] == "multiple"
+            answer, rule = read_choice(row["output"], row["options"], multiple, row["finish_reason"], row["question"])
+        if (answer or "INVALID") != row["gold"]:
+            wrong.append((row["id"], row["output"], row["gold"], answer, rule))
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        # first_capital reads C, L and T here, and nothing from the fourth.
+        ("CPA考试中，正确答案是B", "B"),
+        ("根据LPR规定，选C", "C"),
+        ("The answer is D", "D"),
+        ("答案：b", "B"),
+        # A prompt that shows 答案：[LETTER] must accept what it shows, and these.
+        ("答案：[C]", "C"),
+        ("答案: C", "C"),
+        ("答案：**C**", "C"),
+        ("答案是C", "C"),
+        ("答案： C", "C"),
+    ],
+)
+def test_the_failures_found_in_other_harnesses_do_not_occur(text: str, right: str) -> None:
+    assert read(text) == right
+
+
+def test_the_order_of_letters_does_not_matter_in_multiple_choice() -> None:
+    assert read("答案：CBA", True) == read("答案：A、B、C", True) == "ABC"
+
+
+@pytest.mark.parametrize(
+    "text", ["CPA", "LPR是贷款市场报价利率", "GDP", "A股市场规模很大", "A公司与B公司合并", "B端客户"]
+)
+def test_abbreviations_and_names_give_no_letters(text: str) -> None:
+    assert read(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("答案：A\n答案：B", "invalid_contradiction"),
+        ("答案：A。解析：……因此选B。", "invalid_contradiction"),
+        ("答案：E", "invalid_outside"),
+        ("A、B", "invalid_several"),
+        ("答案是A或B", "invalid_hedge"),
+        ("答案：A. 债券市场", "invalid_letter_and_text"),
+        ("", "invalid_empty"),
+        ("请看题目", "invalid"),
+    ],
+)
+def test_what_cannot_be_read_is_named_and_never_guessed(text: str, rule: str) -> None:
+    assert read_choice(text, OPTIONS, False) == (None, rule)
+
+
+def test_a_second_answer_counts_only_where_it_takes_the_first_back() -> None:
+    assert read("答案是A。不对，应该选B") == "B"
+    assert read("答案是A。应该选B") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("首先分析A选项，它是", None),
+        ("A选项正确，接下来", None),
+        ("答案：B。解析：因为", "B"),
+        ("因此，本题答案为B。解析：进一步", "B"),
+        ("<think>选B吧", None),
+    ],
+)
+def test_a_cut_output_has_only_the_answer_it_had_finished(text: str, answer: str | None) -> None:
+    assert read_choice(text, OPTIONS, False, "length") == (answer, "truncated" if answer is None else "answer")
+
+
+def test_letters_at_the_end_of_a_cut_output_may_be_incomplete() -> None:
+    assert read("答案：A、B", True) == "AB"
+    assert read("答案：A、B", True, "length") is None
+
+
+def test_a_base_model_that_runs_on_is_read_up_to_the_next_question() -> None:
+    text = "B\n\n题目：下列属于存款的是（）\nA. 活期\nB. 定期\n答案：A"
+    assert read(text) == "B"
+    restated = "题目：下列哪项是债券交易的场所\nA. 货币市场\nB. 债券市场\nC. 商品市场\nD. 金融衍生品市场\n答案：B"
+    assert read(restated) == "B"
+
+
+def test_a_permutation_of_the_options_moves_the_letter_with_the_text() -> None:
+    turned = OPTIONS[1:] + OPTIONS[:1]
+    assert read("债券市场") == "B"
+    assert read("债券市场", options=turned) == "A"
+
+
+def test_a_letter_read_from_an_options_text_is_not_final() -> None:
+    assert not find_choice("债券市场", OPTIONS, False).final
+    assert find_choice("答案：B", OPTIONS, False).final
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("该说法没有错误", "对"),
+        ("并非不正确", "对"),
+        ("不正确", "错"),
+        ("没有错", "对"),
+        ("√", "对"),
+        ("×", "错"),
+        ("正确的做法是按时还款", None),
+        ("对于逾期，会影响征信", None),
+        ("前半句正确，后半句错误", None),
+        ("正确。因此该说法错误。", None),
+        ("该说法正确。不对，应该是错误的。", "错"),
+    ],
+)
+def test_verdicts_count_every_negation(text: str, verdict: str | None) -> None:
+    assert read_judgement(text)[0] == verdict
