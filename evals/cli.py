@@ -74,6 +74,40 @@ def negotiate(
     console.print(f"report: {out / REPORT}")
 
 
+@app.command(
+    epilog="Example: tianjing eval parity runs/dataset --base embedded --adapter runs/adapter --merged runs/merged "
+    "--out runs/parity"
+)
+def parity(
+    dataset: Path = typer.Argument(..., help="Folder that 'tianjing data build' wrote; its test split is asked."),
+    base: str = typer.Option(..., help="Model before tuning: a folder, 'embedded', 'tiny' or a hub id."),
+    adapter: Path = typer.Option(..., help="LoRA adapter folder, as training wrote it."),
+    merged: Path = typer.Option(..., help="Model folder with the adapter merged in: what would be served."),
+    out: Path = typer.Option(..., help="Folder for parity.json, parity.md and every answer."),
+    config: Path | None = CONFIG,
+) -> None:
+    """Check that adapter in transformers, merged weights in vLLM and adapter in vLLM answer alike, alone and loaded.
+
+    Exits 0 when they do and 1 when not, with the reasons. Stopped or killed, the same command goes on.
+    """
+    from rich.console import Console
+
+    from evals.parity.config import ParityConfig
+    from evals.parity.report import console_table
+    from evals.parity.run import REPORT, check_parity
+    from tianjing.config import load
+    from tianjing.console import print_table
+    from tianjing.models import resolve
+
+    summary = check_parity(dataset, resolve(base).path, adapter, merged, out, load(ParityConfig, config))
+    print_table(console_table(summary))
+    console = Console(highlight=False, soft_wrap=True)
+    for reason in summary["reasons"]:
+        console.print(reason, markup=False)
+    console.print(f"parity {'[green]met[/]' if summary['met'] else '[red]not met[/]'}; report: {out / REPORT}")
+    raise typer.Exit(0 if summary["met"] else 1)
+
+
 @app.command(epilog="Example: tianjing eval report runs/evals --release runs/release.json --out runs/report.html")
 def report(
     evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),

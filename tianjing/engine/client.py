@@ -37,6 +37,8 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
     """Structured output: the answer is decoded under this JSON schema, where the endpoint can."""
+    extra: Mapping[str, Any] | None = None
+    """Fields of the engine's own beyond the OpenAI protocol; vLLM: `return_token_ids`, `cache_salt`."""
 
     def payload(self) -> dict[str, Any]:
         """The request body of the OpenAI protocol."""
@@ -54,6 +56,7 @@ class ChatRequest:
         if self.json_schema is not None:
             named = {"name": "answer", "schema": dict(self.json_schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
+        body.update(self.extra or {})
         return body
 
 
@@ -66,6 +69,9 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     latency_s: float
+    prompt_ids: tuple[int, ...] = ()
+    """Token ids of the prompt and of the answer with its end token, where `return_token_ids` was asked of vLLM."""
+    output_ids: tuple[int, ...] = ()
 
 
 class ChatClient:
@@ -110,6 +116,8 @@ class ChatClient:
                 prompt_tokens=usage["prompt_tokens"],
                 completion_tokens=usage["completion_tokens"],
                 latency_s=latency_s,
+                prompt_ids=tuple(answer.get("prompt_token_ids") or ()),
+                output_ids=tuple(choice.get("token_ids") or ()),
             )
         except (KeyError, IndexError, TypeError):
             raise EngineError(f"not an OpenAI chat completion: {json.dumps(answer)[:200]}") from None

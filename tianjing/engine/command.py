@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import math
 import os
 import sys
@@ -13,9 +14,12 @@ from tianjing.engine.allow_list import SECRET_VARIABLE, AllowList
 from tianjing.engine.config import EngineConfig
 from tianjing.engine.errors import EngineError
 from tianjing.engine.launcher import THREADS_VARIABLE
+from tianjing.errors import EXIT_BAD_INPUT
 from tianjing.models.precision import precision
 
 GIB = 1 << 30
+# What vLLM's --max-lora-rank may be; its buffers are sized by it.
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 # Prompt tokens of one CPU step: some twenty prompts of the tasks together.
 _PREFILL_TOKENS = 4096
 
@@ -35,6 +39,30 @@ def vllm_version() -> tuple[str, bool]:
         "vLLM is not installed in this Python",
         "run ./scripts/quickstart.sh once, or install the extra 'cpu' or 'gpu' of this project",
     )
+
+
+def max_lora_rank(adapter: Path) -> int:
+    """The least `--max-lora-rank` under which vLLM loads the adapter in this folder.
+
+    Raises:
+        EngineError: no adapter_config.json, or a rank that vLLM does not serve.
+    """
+    path = adapter / "adapter_config.json"
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        ranks = [int(settings["r"]), *map(int, (settings.get("rank_pattern") or {}).values())]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise EngineError(
+            f"{path}: missing, or without a rank", "give the folder of a LoRA adapter", exit_code=EXIT_BAD_INPUT
+        ) from None
+    allowed = next((rank for rank in _LORA_RANKS if rank >= max(ranks)), None)
+    if allowed is None:
+        raise EngineError(
+            f"{path}: rank {max(ranks)}; vLLM serves up to {_LORA_RANKS[-1]}",
+            "serve the merged weights",
+            exit_code=EXIT_BAD_INPUT,
+        )
+    return allowed
 
 
 def usable_cpus() -> int:
@@ -77,6 +105,10 @@ def arguments(config: EngineConfig, port: int, is_cpu: bool) -> list[str]:
         options["max-num-batched-tokens"] = max(config.max_model_len, _PREFILL_TOKENS)
     else:
         options["gpu-memory-utilization"] = config.gpu_memory
+    if config.adapter is not None:
+        flags.append("enable-lora")
+        options["max-lora-rank"] = max_lora_rank(config.adapter)
+        options["lora-modules"] = json.dumps({"name": config.adapter_name, "path": str(config.adapter)})
     command = [sys.executable, "-m", "tianjing.engine.launcher"]
     for name, value in options.items():
         command += [f"--{name}", str(value)]
