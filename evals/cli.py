@@ -108,6 +108,27 @@ def parity(
     raise typer.Exit(0 if summary["met"] else 1)
 
 
+@app.command(epilog="Example: tianjing eval export runs/evals --format inspect --out runs/logs/evals.eval")
+def export(
+    evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),
+    out: Path = typer.Option(..., help="File ending in .eval or .json; with two arms, one for each, named after it."),
+    form: str = typer.Option("inspect", "--format", help="inspect: logs that 'inspect view' opens."),
+    dataset: Path | None = typer.Option(
+        None, help="Its dataset, to show the worked examples that base was asked with."
+    ),
+) -> None:
+    """Write an evaluation for another tool's viewer."""
+    from rich.console import Console
+
+    from evals.bridges.inspect_log import export_inspect
+    from evals.errors import EvalError
+
+    if form != "inspect":
+        raise EvalError(f"--format {form}: not known", "give inspect")
+    for written in export_inspect(evals, out, dataset):
+        Console(highlight=False).print(f"written: {written}", soft_wrap=True)
+
+
 @app.command(epilog="Example: tianjing eval report runs/evals --release runs/release.json --out runs/report.html")
 def report(
     evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),
