@@ -97,11 +97,11 @@ def _log(
         task_display_name=f"{run.name}: {arm}",
         dataset=EvalDataset(
             name=evidence.run["dataset"][:12],
-            samples=len({sample.id for sample in samples}),
+            samples=len(samples),
             sample_ids=list(dict.fromkeys(sample.id for sample in samples)),
         ),
         model=model,
-        config=EvalConfig(epochs=max(attempt.repeat for attempt in attempts) + 1, epochs_reducer=["mean"]),
+        config=EvalConfig(),  # `epochs` would be of every sample, and only the sampled condition has several
         metadata={
             "arm": arm,
             "evaluation_digest": digest,
@@ -113,7 +113,7 @@ def _log(
     return EvalLog(
         status="success",
         eval=spec,
-        results=_results(attempts, items, len(samples)),
+        results=_results(attempts, items),
         stats=EvalStats(
             started_at=evidence.run["created"], completed_at=evidence.run["created"], model_usage={model: usage}
         ),
@@ -190,8 +190,11 @@ def _sample(attempt: Attempt, item: Item, task: Task, model: str, asked: Asked) 
     )
 
 
-def _results(attempts: Sequence[Attempt], items: Mapping[str, Item], samples: int) -> Any:
-    """Mean score per condition and, for greedy answers, per task, each with its standard error over clusters."""
+def _results(attempts: Sequence[Attempt], items: Mapping[str, Item]) -> Any:
+    """Mean score per condition and, for greedy answers, per task, each with its standard error over clusters.
+
+    Means are over all attempts, failed ones as 0.
+    """
     from inspect_ai.log import EvalMetric, EvalResults, EvalScore
 
     metrics: dict[str, Any] = {}
@@ -216,8 +219,9 @@ def _results(attempts: Sequence[Attempt], items: Mapping[str, Item], samples: in
         add("task", task, [attempt for attempt in greedy if attempt.task == task])
     for condition in sorted({attempt.condition for attempt in attempts} - {GREEDY}):
         add("condition", condition, [attempt for attempt in attempts if attempt.condition == condition])
-    score = EvalScore(name=SCORER, scorer="tianjing", scored_samples=samples, unscored_samples=0, metrics=metrics)
-    return EvalResults(total_samples=samples, completed_samples=samples, scores=[score])
+    score = EvalScore(name=SCORER, scorer="tianjing", scored_samples=len(attempts), unscored_samples=0, metrics=metrics)
+    answered = sum(attempt.error is None for attempt in attempts)
+    return EvalResults(total_samples=len(attempts), completed_samples=answered, scores=[score])
 
 
 def _asked(evidence: Evidence, arm: Arm, tasks: Mapping[str, Task], material: Material | None) -> Asked:
