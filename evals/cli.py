@@ -129,6 +129,40 @@ def export(
         Console(highlight=False).print(f"written: {written}", soft_wrap=True)
 
 
+@app.command(
+    "lm-eval",
+    epilog="Example: tianjing eval lm-eval --tasks ceval-valid_accountant --include runs/tasks --tuned runs/merged "
+    "--base embedded --out runs/lm-eval",
+)
+def lm_eval(
+    tasks: str = typer.Option(..., help="lm-eval's names of the tasks, with commas between them."),
+    tuned: str = typer.Option(..., help="Model folder to serve; with --endpoint, a name that it serves."),
+    base: str | None = typer.Option(None, help="The model to compare with, given in the same way."),
+    out: Path = typer.Option(..., help="Folder for the evidence, as 'tianjing eval run' writes it."),
+    include: Path | None = typer.Option(None, help="Folder of task definitions; then nothing is fetched from a hub."),
+    endpoint: str | None = typer.Option(None, help="OpenAI-compatible root ending in /v1; key in OPENAI_API_KEY."),
+    program: str = typer.Option("lm-eval", help="lm-eval's command, if it is not on the path."),
+    config: Path | None = CONFIG,
+) -> None:
+    """Run tasks of lm-eval against what is served, and keep them as an evaluation that compare and gate read."""
+    from rich.console import Console
+
+    from evals.bridges.lm_eval import LmEvalConfig, evaluate_lm_eval
+    from evals.bridges.report import console_table
+    from evals.records import Arm
+    from tianjing.config import load
+    from tianjing.console import print_table
+    from tianjing.models import resolve
+
+    given: dict[Arm, str] = {"tuned": tuned}
+    if base is not None:
+        given["base"] = base if endpoint is not None else str(resolve(base).path)
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    summary = evaluate_lm_eval(names, include, given, endpoint, out, load(LmEvalConfig, config), program)
+    print_table(console_table(summary))
+    Console(highlight=False, soft_wrap=True).print(f"evidence: {out}")
+
+
 @app.command(epilog="Example: tianjing eval report runs/evals --release runs/release.json --out runs/report.html")
 def report(
     evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),

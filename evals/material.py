@@ -47,5 +47,10 @@ def read_material(dataset: Path) -> Material:
 
 
 def task_table(definitions: Sequence[Json]) -> Mapping[str, Task]:
-    """The tasks of `tianjing.tasks`, by name."""
-    return dict(TASKS)
+    """The tasks of `tianjing.tasks`, and those that another harness has scored, by name."""
+    from evals.bridges.recorded import KIND, RecordedTask
+
+    recorded = (
+        RecordedTask(given["id"], given["title"], given["harness"]) for given in definitions if given["kind"] == KIND
+    )
+    return {**TASKS, **{task.id: task for task in recorded}}

@@ -156,7 +156,7 @@ async def _ask(
         temperature=0.0,
         seed=request.seed,
         # Prompts computed alone must not be found in the cache under load: then the load would compute no prompt.
-        extra={"return_token_ids": True, "cache_salt": f"{cell.way}-{cell.load}"},
+        extra={"return_token_ids": True, "logprobs": True, "cache_salt": f"{cell.way}-{cell.load}"},
     )
     blank = Answer(key=key(cell, digest, question), cell=cell.name, item=request.item)
     pause_s = FIRST_PAUSE_S
@@ -169,12 +169,13 @@ async def _ask(
                 pause_s *= 2
                 continue
             return blank.model_copy(update={"error": error.message}), error.status is not None
-        if not completion.prompt_ids or not completion.output_ids:
-            return blank.model_copy(update={"error": "the endpoint gave no token ids"}), True
+        if not completion.prompt_ids or len(completion.logprobs) != len(completion.output_ids):
+            return blank.model_copy(update={"error": "the endpoint gave no token ids or no logprobs"}), True
         return blank.model_copy(
             update={
                 "text": completion.text,
                 "tokens": list(completion.output_ids),
+                "logprobs": list(completion.logprobs),
                 "prompt": ids_digest(completion.prompt_ids),
                 "finish_reason": completion.finish_reason,
                 "seconds": round(completion.latency_s, 4),

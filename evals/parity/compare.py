@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from evals.parity.records import WAYS, Answer, Cell, Gap, Outcome, Pair
+from evals.parity.records import WAYS, Answer, Cell, Distance, Gap, Outcome, Pair, Scored
 from evals.records import Item
 from evals.scoring import strip_thought
 from tianjing.tasks import Task
@@ -105,6 +105,30 @@ def compare_cells(
                 )
             )
     return pairs
+
+
+def distance(answers: Sequence[Answer], scored: Mapping[str, Scored]) -> Distance | None:
+    """Of one cell's answers from the float32 reference; None where it gave no log-probabilities.
+
+    Args:
+        scored: by the key of the answer.
+    """
+    nats, steps = [], []
+    for answer in answers:
+        if not answer.logprobs:
+            continue
+        reference = scored[answer.key]
+        for own, other, step in zip(answer.logprobs, reference.logprobs, reference.steps, strict=True):
+            nats.append(abs(own - other))
+            steps.append(abs(own - other) / step)
+    if not nats:
+        return None
+    return Distance(
+        tokens=len(nats),
+        mean_nats=math.fsum(nats) / len(nats),
+        mean_steps=math.fsum(steps) / len(steps),
+        p99_steps=sorted(steps)[min(len(steps) - 1, math.ceil(0.99 * len(steps)) - 1)],
+    )
 
 
 def forks(answers: Mapping[str, Mapping[str, Answer]], items: Sequence[Item]) -> list[Fork]:

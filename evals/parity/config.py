@@ -28,6 +28,10 @@ class ParityConfig(StrictModel):
     """Two ways may part where the token that was chosen is this close to the best, in spacings of bfloat16 at the size
     of that logit (0.125 between 16 and 32). Further apart is a fault."""
 
+    distance_steps: float = Field(0.5, gt=0)
+    """Mean distance of an engine's log-probabilities from the adapter's in float32, over the tokens it chose and in the
+    same spacings, above which it serves another model: a wrong merge shows here before it changes an answer."""
+
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Level of the intervals."""
 

@@ -43,6 +43,8 @@ class Answer(StrictModel):
     text: str = ""
     tokens: list[int] = []
     """Token ids of the answer, with its end token unless it was cut short."""
+    logprobs: list[float] = []
+    """Natural log of the probability of each token, by the engine; none for transformers."""
     prompt: str = ""
     """SHA-256 of the prompt's token ids."""
     finish_reason: str = ""
@@ -65,6 +67,26 @@ class Gap(StrictModel):
     @property
     def steps(self) -> float:
         return self.behind / self.step
+
+
+class Scored(StrictModel):
+    """The tokens of one answer, by the adapter in float32."""
+
+    logprobs: list[float]
+    """Natural log of the probability of each."""
+    steps: list[float]
+    """Spacing of bfloat16 at the largest logit before each."""
+
+
+class Distance(StrictModel):
+    """How far the probabilities of one engine's cell are from the adapter's in float32, over all tokens it chose."""
+
+    tokens: int
+    mean_nats: float
+    """Mean absolute difference of the log-probabilities."""
+    mean_steps: float
+    """The same, each in spacings of bfloat16 at its largest logit."""
+    p99_steps: float
 
 
 class Pair(StrictModel):

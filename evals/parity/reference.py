@@ -13,7 +13,7 @@ from typing import Any
 
 from evals.errors import EvalError
 from evals.parity.compare import ENDED, bfloat16_step
-from evals.parity.records import Gap
+from evals.parity.records import Gap, Scored
 from tianjing.records import Message
 
 
@@ -109,6 +109,17 @@ class Reference:
             behind=float(best) - least,
             step=bfloat16_step(float(best)),
         )
+
+    def score(self, prompt: Sequence[int], tokens: Sequence[int]) -> Scored:
+        """The log-probability of each of `tokens` after `prompt` and those before it, in one pass."""
+        torch = self._torch
+        ids = torch.tensor([[*prompt, *tokens[:-1]]], device=self._device)
+        with torch.inference_mode():
+            logits_TV = self.model(input_ids=ids, logits_to_keep=len(tokens)).logits[0].float()
+            chosen_T = torch.tensor(tokens, device=self._device)
+            logprobs_T = logits_TV.log_softmax(-1).gather(1, chosen_T[:, None])[:, 0]
+            best_T = logits_TV.max(-1).values
+        return Scored(logprobs=logprobs_T.tolist(), steps=[bfloat16_step(value) for value in best_T.tolist()])
 
     def close(self) -> None:
         """Give the memory back: an engine is started next."""

@@ -33,14 +33,15 @@ def render(summary: Json, pairs: Sequence[Pair], token: Callable[[int], str]) ->
         "",
         "## The ways",
         "",
-        "| cell | what answers | requests at a time | tokens | errors | cut short | seconds an answer |",
-        "|---|---|---|---|---|---|---|",
+        "| cell | what answers | requests at a time | tokens | errors | cut short | seconds an answer "
+        "| log-probabilities from float32, steps (mean, p99) |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, cell in summary["cells"].items():
         way, _, load = name.partition("@")
         lines.append(
             f"| {name} | {TITLES[way]} | {load} | {cell['tokens']} | {cell['errors']} | {cell['cut_short']} | "  # type: ignore[index]
-            f"{cell['mean_seconds']:.2f} |"
+            f"{cell['mean_seconds']:.2f} | {_far(summary['distances'][name])} |"
         )
     lines += ["", "## Two by two", "", _line(_COLUMNS), "|---" * len(_COLUMNS) + "|"]
     lines += [_line(row) for row in _pair_rows(summary["pairs"])]
@@ -102,6 +103,10 @@ def _pair_rows(figures: Sequence[Json]) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def _far(distance: Json | None) -> str:
+    return "" if distance is None else "{mean_steps:.3f}, {p99_steps:.2f}".format(**distance)
 
 
 def _line(columns: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from evals.errors import EvalError
 from evals.material import read_material
 from evals.measures import Measure
 from evals.parity.ask import Journal, Question, ask_engine, ask_reference, cell_totals
-from evals.parity.compare import WRITTEN_TASKS, Fork, cells, compare_cells, forks
+from evals.parity.compare import WRITTEN_TASKS, Fork, cells, compare_cells, distance, forks
 from evals.parity.config import ParityConfig
-from evals.parity.records import Cell, Gap, Pair, Way
+from evals.parity.records import Answer, Cell, Gap, Pair, Scored, Way
 from evals.parity.reference import Prompts, Reference
 from evals.parity.report import render
 from evals.parity.verdict import judge, measures
@@ -39,11 +40,12 @@ ITEMS, ANSWERS, PAIRS, SUMMARY, REPORT = "items.jsonl", "answers.jsonl", "pairs.
 Json = dict[str, Any]
 
 
-class JudgedFork(StrictModel):
-    """A line of the journal of forks."""
+class Judged(StrictModel):
+    """A line of the reference's journal: a fork with its gap, or an answer with its log-probabilities."""
 
     key: str
-    gap: Gap
+    gap: Gap | None = None
+    scored: Scored | None = None
 
 
 def check_parity(dataset: Path, base: Path, adapter: Path, merged: Path, out: Path, config: ParityConfig) -> Json:
@@ -76,10 +78,11 @@ def check_parity(dataset: Path, base: Path, adapter: Path, merged: Path, out: Pa
         answers = {
             cell.name: asking.journal.of(cell, asking.models[cell.way], questions) for cell in cells(config.concurrency)
         }
-        gaps = asking.judge_forks(forks(answers, items))
+        gaps, scored = asking.consult(forks(answers, items), answers)
         pairs = compare_cells(answers, items, material.tasks, gaps, config.rounding_steps)
+        distances = {name: distance(list(given.values()), scored) for name, given in answers.items()}
         summary: Json = {
-            **judge(pairs, config),
+            **judge(pairs, distances, config),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "items": len(items),
             "closed_items": sum(item.task not in WRITTEN_TASKS for item in items),
@@ -150,25 +153,39 @@ class _Asking:
             elif left:
                 self._ask_engine(way, left)
 
-    def judge_forks(self, found: Sequence[Fork]) -> dict[Fork, Gap]:
-        """How close a call every fork was, by the adapter in float32."""
-        path = self.scratch / "forks.jsonl"
-        known = {row.key: row.gap for row in read_journal(path, JudgedFork)}
+    def consult(
+        self, found: Sequence[Fork], answers: Mapping[str, Mapping[str, Answer]]
+    ) -> tuple[dict[Fork, Gap], dict[str, Scored]]:
+        """What the adapter in float32 says of every fork, and of every answer that came with log-probabilities."""
+        path = self.scratch / "reference.jsonl"
+        known = {row.key: row for row in read_journal(path, Judged)}
         prompts = {question.request.item: question.prompt for question in self.questions}
-        keys = {fork: sha256_bytes(canonical_json([self.models["peft"], prompts[fork[0]], *fork]).encode())
-                for fork in found}  # fmt: skip
-        left = [fork for fork in found if keys[fork] not in known]
+        engines = [answer for given in answers.values() for answer in given.values() if answer.logprobs]
+        fork_keys = {fork: self._key(prompts[fork[0]], fork) for fork in found}
+        # Most answers are the same tokens in every cell: each sequence is computed once.
+        answer_keys = {answer.key: self._key(prompts[answer.item], answer.tokens) for answer in engines}
+        work: dict[str, Callable[[Reference], Judged]] = {}
+        for fork, key in fork_keys.items():
+            work[key] = partial(_judge_fork, key, prompts[fork[0]], fork)
+        for answer in engines:
+            key = answer_keys[answer.key]
+            work.setdefault(key, partial(_score_answer, key, prompts[answer.item], answer.tokens))
+        left = [key for key in work if key not in known]
         if left:
-            _say("loading base and adapter in float32, to judge where answers part")
+            _say("loading base and adapter in float32, to judge what the engines answered")
             reference = Reference(self.base, self.adapter)
-            with open(path, "a", encoding="utf-8") as stream, ArmProgress("parity forks", len(left)) as progress:
-                for fork in left:
-                    item, before, *chosen = fork
-                    gap = known[keys[fork]] = reference.gap(prompts[item], before, chosen)
-                    stream.write(JudgedFork(key=keys[fork], gap=gap).model_dump_json() + "\n")
+            with open(path, "a", encoding="utf-8") as stream, ArmProgress("parity reference", len(left)) as progress:
+                for key in left:
+                    known[key] = work[key](reference)
+                    stream.write(known[key].model_dump_json() + "\n")
                     progress.step(False)
             reference.close()
-        return {fork: known[keys[fork]] for fork in found}
+        gaps = {fork: gap for fork, key in fork_keys.items() if (gap := known[key].gap) is not None}
+        scored = {name: row for name, key in answer_keys.items() if (row := known[key].scored) is not None}
+        return gaps, scored
+
+    def _key(self, prompt: Sequence[int], asked: Any) -> str:
+        return sha256_bytes(canonical_json([self.models["peft"], prompt, asked]).encode())
 
     def _ask_reference(self, grid: Sequence[Cell]) -> None:
         _say("loading base and adapter in transformers, float32")
@@ -193,6 +210,15 @@ class _Asking:
         with Engine(settings, log, lambda phase: _say(f"parity {way}: {phase}")) as engine:
             for cell in grid:
                 ask_engine(engine, name, cell, self.models[way], self.questions, self.journal, config)
+
+
+def _judge_fork(key: str, prompt: Sequence[int], fork: Fork, reference: Reference) -> Judged:
+    _, before, *chosen = fork
+    return Judged(key=key, gap=reference.gap(prompt, before, chosen))
+
+
+def _score_answer(key: str, prompt: Sequence[int], tokens: Sequence[int], reference: Reference) -> Judged:
+    return Judged(key=key, scored=reference.score(prompt, tokens))
 
 
 def _made_from(merged: Path, digests: Mapping[str, str]) -> bool:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from evals.measures import Estimate, Measure
 from evals.parity.compare import cells, decides
 from evals.parity.config import ParityConfig
-from evals.parity.records import Outcome, Pair
+from evals.parity.records import Distance, Outcome, Pair
 from evals.stats import clopper_pearson
 
 NAMED = 5
 Json = dict[str, Any]
 
 
-def judge(pairs: Sequence[Pair], config: ParityConfig) -> Json:
+def judge(pairs: Sequence[Pair], distances: Mapping[str, Distance | None], config: ParityConfig) -> Json:
     """Figures of every two cells, whether parity is met, and why not.
 
-    Met: every two ways at the same load give equal canonical answers on `config.target` of the closed-form items, and
-    wherever two texts part, in any task, the adapter in float32 is near a tie.
+    Met: every two ways at the same load give equal canonical answers on `config.target` of the closed-form items;
+    wherever two texts part, in any task, the adapter in float32 is near a tie; and the log-probabilities of the engines
+    are the adapter's but for rounding. The last is the sharpest: a model that is sure of its answers gives the same
+    ones under a wrong merge too.
     """
     by_name = {cell.name: cell for cell in cells(config.concurrency)}
     together: dict[tuple[str, str], list[Pair]] = {}
@@ -34,12 +36,24 @@ def judge(pairs: Sequence[Pair], config: ParityConfig) -> Json:
         figures.append(figure)
         if figure["decides"]:
             reasons += _reasons(figure, rows, config)
+    reasons += [
+        f"{name}: log-probabilities are {far.mean_steps:.2f} bfloat16 steps ({far.mean_nats:.4f} nats) from the "
+        f"adapter's in float32 on average, allowed {config.distance_steps:g}: it serves another model"
+        for name, far in distances.items()
+        if far is not None and far.mean_steps > config.distance_steps
+    ]
     deciding = [figure for figure in figures if figure["decides"]]
     if not any(figure["closed"]["n"] for figure in deciding):
         reasons.append("no item of a closed-form task: whether answers are equal was not measured")
     if reasons:
         reasons += [note for figure in figures if (note := _floor(figure, config)) is not None]
-    return {"met": not reasons, "reasons": reasons, "pairs": figures, "tasks": _tasks(pairs, config)}
+    return {
+        "met": not reasons,
+        "reasons": reasons,
+        "pairs": figures,
+        "distances": {name: far and far.model_dump(mode="json") for name, far in distances.items()},
+        "tasks": _tasks(pairs, config),
+    }
 
 
 def measures(pairs: Sequence[Pair], config: ParityConfig) -> list[Measure]:

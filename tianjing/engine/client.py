@@ -72,6 +72,8 @@ class Completion:
     prompt_ids: tuple[int, ...] = ()
     """Token ids of the prompt and of the answer with its end token, where `return_token_ids` was asked of vLLM."""
     output_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    """Natural log of the probability of each token of the answer, where `logprobs` was asked."""
 
 
 class ChatClient:
@@ -118,6 +120,7 @@ class ChatClient:
                 latency_s=latency_s,
                 prompt_ids=tuple(answer.get("prompt_token_ids") or ()),
                 output_ids=tuple(choice.get("token_ids") or ()),
+                logprobs=tuple(token["logprob"] for token in (choice.get("logprobs") or {}).get("content") or ()),
             )
         except (KeyError, IndexError, TypeError):
             raise EngineError(f"not an OpenAI chat completion: {json.dumps(answer)[:200]}") from None

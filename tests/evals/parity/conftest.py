@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evals.parity.config import ParityConfig
-from evals.parity.records import Gap
+from evals.parity.records import Gap, Scored
 from tianjing.dataset import write_examples
 from tianjing.engine import ChatRequest, Completion, EngineError
 from tianjing.lineage import artefact
@@ -49,6 +49,8 @@ class Ways:
     change: Callable[[str, str, str], str | Exception] = lambda cell, question, text: text
     asked: list[tuple[str, str]] = field(default_factory=list)
     behind: float = 0.01
+    nats: dict[str, float] = field(default_factory=dict)
+    """By cell: how far its log-probabilities are from the reference's."""
 
     def answer(self, cell: str, question: str) -> str:
         self.asked.append((cell, question))
@@ -91,6 +93,9 @@ def ways(tmp_path: Path, examples: Callable[[str, int], list[Example]], monkeypa
         def gap(self, prompt: Any, before: Sequence[int], chosen: Sequence[int]) -> Gap:
             return Gap(best=max(chosen), top2=state.behind, behind=state.behind, step=0.125)
 
+        def score(self, prompt: Any, tokens: Sequence[int]) -> Scored:
+            return Scored(logprobs=[-0.5] * len(tokens), steps=[0.125] * len(tokens))
+
         def close(self) -> None:
             pass
 
@@ -124,7 +129,16 @@ def ways(tmp_path: Path, examples: Callable[[str, int], list[Example]], monkeypa
             text = state.answer(cell, request.messages[-1].content)
             tokens = token_ids(text)[: request.max_tokens]
             text = prompts.decode(tokens)
-            return Completion(text, "stop", 1, 1, 0.1, tuple(prompts.encode(request.messages)), tuple(tokens))
+            return Completion(
+                text,
+                "stop",
+                1,
+                1,
+                0.1,
+                prompt_ids=tuple(prompts.encode(request.messages)),
+                output_ids=tuple(tokens),
+                logprobs=(-0.5 + state.nats.get(cell, 0.0),) * len(tokens),
+            )
 
     monkeypatch.setattr("evals.parity.run.Reference", TableReference)
     monkeypatch.setattr("evals.parity.run.Prompts", CharacterPrompts)

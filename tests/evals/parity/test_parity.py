@@ -85,6 +85,20 @@ def test_texts_that_part_at_a_tie_after_the_same_answer_are_parity_and_past_a_ti
     assert "0.600 logits behind the best, 4.8 bfloat16 steps, allowed 4" in summary["reasons"][0]
 
 
+def test_other_probabilities_behind_the_same_answers_are_another_model(ways: Ways) -> None:
+    ways.nats = {"merged@1": 0.05, "merged@4": -0.05}
+    summary = run(ways)
+    assert summary["met"] and summary["distances"]["merged@4"]["mean_steps"] == pytest.approx(0.4)
+    assert summary["distances"]["peft@1"] is None and summary["distances"]["lora@1"]["mean_nats"] == 0
+    ways.nats["merged@4"], ways.out = -0.1, ways.out.with_name("again")
+    summary = run(ways)
+    assert not summary["met"]
+    assert summary["reasons"] == [
+        "merged@4: log-probabilities are 0.80 bfloat16 steps (0.1000 nats) from the adapter's in float32 on average, "
+        "allowed 0.5: it serves another model"
+    ]
+
+
 def test_answers_that_nobody_can_read_are_equal_only_as_the_same_tokens(ways: Ways) -> None:
     ways.change = lambda cell, question, text: "嗯" if "还差5天" in question else text
     assert run(ways)["met"]
