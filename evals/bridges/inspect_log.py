@@ -143,7 +143,9 @@ def _sample(attempt: Attempt, item: Item, task: Task, model: str, asked: Asked) 
         output_tokens=attempt.output_tokens,
         total_tokens=attempt.prompt_tokens + attempt.output_tokens,
     )
-    stop = _STOPS.get(attempt.finish_reason, "unknown")
+    stop: Any = _STOPS.get(attempt.finish_reason, "unknown")
+    failure = attempt.error
+    error: Any = failure and {"message": failure, "traceback": failure, "traceback_ansi": failure}
     metadata = {
         "condition": attempt.condition,
         "task": attempt.task,
@@ -166,7 +168,7 @@ def _sample(attempt: Attempt, item: Item, task: Task, model: str, asked: Asked) 
         messages=[*prompt, answer],
         output=ModelOutput(
             model=model,
-            choices=[ChatCompletionChoice(message=answer, stop_reason=stop)],  # type: ignore[arg-type]
+            choices=[ChatCompletionChoice(message=answer, stop_reason=stop)],
             completion=attempt.output,
             usage=usage,
             time=attempt.latency_s,
@@ -184,9 +186,7 @@ def _sample(attempt: Attempt, item: Item, task: Task, model: str, asked: Asked) 
         model_usage={model: usage},
         total_time=attempt.latency_s,
         working_time=attempt.latency_s,
-        error=None
-        if attempt.error is None
-        else {"message": attempt.error, "traceback": attempt.error, "traceback_ansi": attempt.error},  # type: ignore[arg-type]
+        error=error,
     )
 
 

@@ -148,7 +148,7 @@ def _evidence(
     scores: dict[str, dict[str, float]] = {arm: {} for arm in runs}
     for scored in score_all(attempts, {item.id: item for item in items}, tasks):
         scores[scored.arm][scored.item] = scored.score
-    run: Json = {
+    about: Json = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "dataset": next(iter(digests.values())),
         "definitions": definitions(first),
@@ -168,7 +168,7 @@ def _evidence(
             "task_configs": first.results["configs"],
         },
     }
-    return Evidence(items, attempts, run)
+    return Evidence(items, attempts, about)
 
 
 @contextmanager

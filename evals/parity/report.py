@@ -40,7 +40,7 @@ def render(summary: Json, pairs: Sequence[Pair], token: Callable[[int], str]) ->
     for name, cell in summary["cells"].items():
         way, _, load = name.partition("@")
         lines.append(
-            f"| {name} | {TITLES[way]} | {load} | {cell['tokens']} | {cell['errors']} | {cell['cut_short']} | "  # type: ignore[index]
+            f"| {name} | {TITLES[way]} | {load} | {cell['tokens']} | {cell['errors']} | {cell['cut_short']} | "
             f"{cell['mean_seconds']:.2f} | {_far(summary['distances'][name])} |"
         )
     lines += ["", "## Two by two", "", _line(_COLUMNS), "|---" * len(_COLUMNS) + "|"]

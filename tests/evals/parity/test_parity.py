@@ -18,7 +18,8 @@ from tests.evals.parity.conftest import Ways, refused
 
 
 def run(ways: Ways) -> dict[str, Any]:
-    return check_parity(ways.dataset, *ways.folders.values(), ways.out, ways.config)
+    base, adapter, merged = ways.folders.values()
+    return check_parity(ways.dataset, base, adapter, merged, ways.out, ways.config)
 
 
 def only(cell: str, words: str, answer: str) -> Callable[[str, str, str], str]:
