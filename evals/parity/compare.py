@@ -113,22 +113,18 @@ def distance(answers: Sequence[Answer], scored: Mapping[str, Scored]) -> Distanc
     Args:
         scored: by the key of the answer.
     """
-    nats, steps = [], []
+    nats: list[float] = []
+    steps: list[float] = []
     for answer in answers:
         if not answer.logprobs:
             continue
         reference = scored[answer.key]
-        for own, other, step in zip(answer.logprobs, reference.logprobs, reference.steps, strict=True):
-            nats.append(abs(own - other))
-            steps.append(abs(own - other) / step)
+        nats += [abs(own - other) for own, other in zip(answer.logprobs, reference.logprobs, strict=True)]
+        steps += reference.steps
     if not nats:
         return None
-    return Distance(
-        tokens=len(nats),
-        mean_nats=math.fsum(nats) / len(nats),
-        mean_steps=math.fsum(steps) / len(steps),
-        p99_steps=sorted(steps)[min(len(steps) - 1, math.ceil(0.99 * len(steps)) - 1)],
-    )
+    total = math.fsum(nats)
+    return Distance(tokens=len(nats), mean_nats=total / len(nats), steps=total / max(math.fsum(steps), 1e-12))
 
 
 def forks(answers: Mapping[str, Mapping[str, Answer]], items: Sequence[Item]) -> list[Fork]:

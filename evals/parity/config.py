@@ -24,13 +24,15 @@ class ParityConfig(StrictModel):
     target: float = Field(0.995, gt=0, le=1)
     """Share of closed-form items whose canonical answers must be equal between any two ways at the same load."""
 
-    rounding_steps: float = Field(4.0, gt=0)
+    rounding_steps: float = Field(8.0, gt=0)
     """Two ways may part where the token that was chosen is this close to the best, in spacings of bfloat16 at the size
-    of that logit (0.125 between 16 and 32). Further apart is a fault."""
+    of that logit (0.125 between 16 and 32). Further apart is a fault. One engine on the embedded model, alone and under
+    load, was seen to part at 3.8."""
 
-    distance_steps: float = Field(0.5, gt=0)
-    """Mean distance of an engine's log-probabilities from the adapter's in float32, over the tokens it chose and in the
-    same spacings, above which it serves another model: a wrong merge shows here before it changes an answer."""
+    distance_steps: float = Field(1.5, gt=0)
+    """Distance of an engine's log-probabilities from the adapter's in float32, over the tokens it chose and in units of
+    what one such spacing in every logit would do, above which it serves another model: a wrong merge shows here before
+    it changes an answer."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Level of the intervals."""

@@ -75,7 +75,8 @@ class Scored(StrictModel):
     logprobs: list[float]
     """Natural log of the probability of each."""
     steps: list[float]
-    """Spacing of bfloat16 at the largest logit before each."""
+    """How far each would move if every logit were off by one spacing of bfloat16 at the largest of them: next to
+    nothing where the model is sure, since then no other token counts."""
 
 
 class Distance(StrictModel):
@@ -84,9 +85,9 @@ class Distance(StrictModel):
     tokens: int
     mean_nats: float
     """Mean absolute difference of the log-probabilities."""
-    mean_steps: float
-    """The same, each in spacings of bfloat16 at its largest logit."""
-    p99_steps: float
+    steps: float
+    """The same in units of what one bfloat16 spacing in every logit would do: the sum of the differences over the sum
+    of those."""
 
 
 class Pair(StrictModel):

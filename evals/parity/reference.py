@@ -117,9 +117,15 @@ class Reference:
         with torch.inference_mode():
             logits_TV = self.model(input_ids=ids, logits_to_keep=len(tokens)).logits[0].float()
             chosen_T = torch.tensor(tokens, device=self._device)
-            logprobs_T = logits_TV.log_softmax(-1).gather(1, chosen_T[:, None])[:, 0]
+            all_TV = logits_TV.log_softmax(-1)
+            logprobs_T = all_TV.gather(1, chosen_T[:, None])[:, 0]
+            chosen_p_T = logprobs_T.exp()
+            # An error e in every logit, independent of one another, moves the chosen token's log-probability by
+            # e_chosen − Σ p e: by this much as often as e itself has.
+            spread_T = ((1 - chosen_p_T) ** 2 + (all_TV * 2).exp().sum(-1) - chosen_p_T**2).clamp(min=0).sqrt()
             best_T = logits_TV.max(-1).values
-        return Scored(logprobs=logprobs_T.tolist(), steps=[bfloat16_step(value) for value in best_T.tolist()])
+        steps = [bfloat16_step(best) * spread for best, spread in zip(best_T.tolist(), spread_T.tolist(), strict=True)]
+        return Scored(logprobs=logprobs_T.tolist(), steps=steps)
 
     def close(self) -> None:
         """Give the memory back: an engine is started next."""

@@ -34,7 +34,7 @@ def render(summary: Json, pairs: Sequence[Pair], token: Callable[[int], str]) ->
         "## The ways",
         "",
         "| cell | what answers | requests at a time | tokens | errors | cut short | seconds an answer "
-        "| log-probabilities from float32, steps (mean, p99) |",
+        "| log-probabilities from float32: steps, nats |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, cell in summary["cells"].items():
@@ -106,7 +106,7 @@ def _pair_rows(figures: Sequence[Json]) -> list[list[str]]:
 
 
 def _far(distance: Json | None) -> str:
-    return "" if distance is None else "{mean_steps:.3f}, {p99_steps:.2f}".format(**distance)
+    return "" if distance is None else "{steps:.2f}, {mean_nats:.4f}".format(**distance)
 
 
 def _line(columns: Sequence[str]) -> str:

@@ -37,10 +37,10 @@ def judge(pairs: Sequence[Pair], distances: Mapping[str, Distance | None], confi
         if figure["decides"]:
             reasons += _reasons(figure, rows, config)
     reasons += [
-        f"{name}: log-probabilities are {far.mean_steps:.2f} bfloat16 steps ({far.mean_nats:.4f} nats) from the "
+        f"{name}: log-probabilities are {far.steps:.2f} bfloat16 steps ({far.mean_nats:.4f} nats) from the "
         f"adapter's in float32 on average, allowed {config.distance_steps:g}: it serves another model"
         for name, far in distances.items()
-        if far is not None and far.mean_steps > config.distance_steps
+        if far is not None and far.steps > config.distance_steps
     ]
     deciding = [figure for figure in figures if figure["decides"]]
     if not any(figure["closed"]["n"] for figure in deciding):

@@ -46,7 +46,7 @@ def main() -> None:
     print_table(console_table(right))
     for name, cell in right["cells"].items():
         distance = right["distances"][name]
-        far = "" if distance is None else "{mean_steps:.3f} steps, {mean_nats:.4f} nats from float32".format(**distance)
+        far = "" if distance is None else "{steps:.2f} steps, {mean_nats:.4f} nats from float32".format(**distance)
         print(f"{name:10} {cell['tokens']:7,} tokens, {cell['mean_seconds']:7.2f} s an answer  {far}")
     _say("this merge", right)
     print(f"report: {out / 'right' / REPORT}")
@@ -87,7 +87,7 @@ def _say(name: str, summary: dict[str, Any]) -> None:
     deciding = [pair for pair in summary["pairs"] if pair["decides"]]
     equal = min((pair["closed"]["equal"] for pair in deciding), default=0)
     faults = max(pair["outcomes"]["fault"] for pair in deciding)
-    far = max(value["mean_steps"] for cell, value in summary["distances"].items() if cell.startswith("merged"))
+    far = max(value["steps"] for cell, value in summary["distances"].items() if cell.startswith("merged"))
     print(
         f"{name:16} parity {'met' if summary['met'] else 'not met':8} closed-form answers equal {equal} of "
         f"{summary['closed_items']}, faults {faults}, merged weights {far:.2f} steps from float32",

@@ -72,31 +72,31 @@ def test_one_other_answer_of_24_is_not_parity_and_is_shown_with_both_texts(ways:
 
 def test_texts_that_part_at_a_tie_after_the_same_answer_are_parity_and_past_a_tie_are_not(ways: Ways) -> None:
     ways.change = lambda cell, question, text: text + "。" if cell == "lora@4" else text
-    ways.behind = 0.4  # 3.2 steps of 0.125
+    ways.behind = 0.9  # 7.2 steps of 0.125
     summary = run(ways)
     assert summary["met"]
     pair = next(pair for pair in summary["pairs"] if (pair["a"], pair["b"]) == ("lora@1", "lora@4"))
     parted = pair["outcomes"]["rounding"]
     assert parted > 12 and parted + pair["outcomes"]["identical"] == pair["closed"]["equal"] == 24
-    ways.behind = 0.6
+    ways.behind = 1.2
     ways.out = ways.out.with_name("again")
     summary = run(ways)
     assert not summary["met"]
     assert f"peft@4 and lora@4: {parted} texts part where rounding does not explain it" in summary["reasons"][0]
-    assert "0.600 logits behind the best, 4.8 bfloat16 steps, allowed 4" in summary["reasons"][0]
+    assert "1.200 logits behind the best, 9.6 bfloat16 steps, allowed 8" in summary["reasons"][0]
 
 
 def test_other_probabilities_behind_the_same_answers_are_another_model(ways: Ways) -> None:
     ways.nats = {"merged@1": 0.05, "merged@4": -0.05}
     summary = run(ways)
-    assert summary["met"] and summary["distances"]["merged@4"]["mean_steps"] == pytest.approx(0.4)
+    assert summary["met"] and summary["distances"]["merged@4"]["steps"] == pytest.approx(0.4)
     assert summary["distances"]["peft@1"] is None and summary["distances"]["lora@1"]["mean_nats"] == 0
-    ways.nats["merged@4"], ways.out = -0.1, ways.out.with_name("again")
+    ways.nats["merged@4"], ways.out = -0.2, ways.out.with_name("again")
     summary = run(ways)
     assert not summary["met"]
     assert summary["reasons"] == [
-        "merged@4: log-probabilities are 0.80 bfloat16 steps (0.1000 nats) from the adapter's in float32 on average, "
-        "allowed 0.5: it serves another model"
+        "merged@4: log-probabilities are 1.60 bfloat16 steps (0.2000 nats) from the adapter's in float32 on average, "
+        "allowed 1.5: it serves another model"
     ]
 
 

@@ -74,12 +74,9 @@ def test_peft_merged_and_served_adapter_answer_alike_and_a_wrong_scaling_is_caug
     shutil.copy(tmp_path / "good" / "answers.jsonl", tmp_path / ".work" / "bad" / "answers.jsonl")
     bad = check("bad", 1.5)
     assert not bad["met"]
-    assert any("merged@1: log-probabilities are" in reason for reason in bad["reasons"])
-    blamed = {reason.partition(":")[0] for reason in bad["reasons"] if "note" not in reason}
-    assert blamed == {f"{way} and {other}" for way, other in (
-        ("peft@1", "merged@1"), ("peft@4", "merged@4"), ("merged@1", "lora@1"), ("merged@4", "lora@4")
-    )}  # fmt: skip
-    assert any("rounding does not explain it" in reason for reason in bad["reasons"])
+    # It is as sure of these answers as before and may give every one of them: what it is sure by tells it apart.
+    blamed = {reason.partition(": log-probabilities")[0] for reason in bad["reasons"] if ": log-prob" in reason}
+    assert blamed == {"merged@1", "merged@4"}
 
 
 @pytest.mark.parametrize(
