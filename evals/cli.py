@@ -164,6 +164,95 @@ def negotiate(
 
 
 @app.command(
+    epilog="Example: tianjing eval parity runs/dataset --base embedded --adapter runs/adapter --merged runs/merged "
+    "--out runs/parity"
+)
+def parity(
+    dataset: Path = typer.Argument(..., help="Folder that 'tianjing data build' wrote; its test split is asked."),
+    base: str = typer.Option(..., help="Model before tuning: a folder, 'embedded', 'tiny' or a hub id."),
+    adapter: Path = typer.Option(..., help="LoRA adapter folder, as training wrote it."),
+    merged: Path = typer.Option(..., help="Model folder with the adapter merged in: what would be served."),
+    out: Path = typer.Option(..., help="Folder for parity.json, parity.md and every answer."),
+    config: Path | None = CONFIG,
+) -> None:
+    """Check that adapter in transformers, merged weights in vLLM and adapter in vLLM answer alike, alone and loaded.
+
+    Exits 0 when they do and 1 when not, with the reasons. Stopped or killed, the same command goes on.
+    """
+    from rich.console import Console
+
+    from evals.parity.config import ParityConfig
+    from evals.parity.report import console_table
+    from evals.parity.run import REPORT, check_parity
+    from tianjing.config import load
+    from tianjing.console import print_table
+    from tianjing.models import resolve
+
+    summary = check_parity(dataset, resolve(base).path, adapter, merged, out, load(ParityConfig, config))
+    print_table(console_table(summary))
+    console = Console(highlight=False, soft_wrap=True)
+    for reason in summary["reasons"]:
+        console.print(reason, markup=False)
+    console.print(f"parity {'[green]met[/]' if summary['met'] else '[red]not met[/]'}; report: {out / REPORT}")
+    raise typer.Exit(0 if summary["met"] else 1)
+
+
+@app.command(epilog="Example: tianjing eval export runs/evals --format inspect --out runs/logs/evals.eval")
+def export(
+    evals: Path = typer.Argument(..., help="Folder that 'tianjing eval run' wrote."),
+    out: Path = typer.Option(..., help="File ending in .eval or .json; with two arms, one for each, named after it."),
+    form: str = typer.Option("inspect", "--format", help="inspect: logs that 'inspect view' opens."),
+    dataset: Path | None = typer.Option(
+        None, help="Its dataset, to show the worked examples that base was asked with."
+    ),
+) -> None:
+    """Write an evaluation for another tool's viewer."""
+    from rich.console import Console
+
+    from evals.bridges.inspect_log import export_inspect
+    from evals.errors import EvalError
+
+    if form != "inspect":
+        raise EvalError(f"--format {form}: not known", "give inspect")
+    for written in export_inspect(evals, out, dataset):
+        Console(highlight=False).print(f"written: {written}", soft_wrap=True)
+
+
+@app.command(
+    "lm-eval",
+    epilog="Example: tianjing eval lm-eval --tasks ceval-valid_accountant --include runs/tasks --tuned runs/merged "
+    "--base embedded --out runs/lm-eval",
+)
+def lm_eval(
+    tasks: str = typer.Option(..., help="lm-eval's names of the tasks, with commas between them."),
+    tuned: str = typer.Option(..., help="Model folder to serve; with --endpoint, a name that it serves."),
+    base: str | None = typer.Option(None, help="The model to compare with, given in the same way."),
+    out: Path = typer.Option(..., help="Folder for the evidence, as 'tianjing eval run' writes it."),
+    include: Path | None = typer.Option(None, help="Folder of task definitions; then nothing is fetched from a hub."),
+    endpoint: str | None = typer.Option(None, help="OpenAI-compatible root ending in /v1; key in OPENAI_API_KEY."),
+    program: str = typer.Option("lm-eval", help="lm-eval's command, if it is not on the path."),
+    config: Path | None = CONFIG,
+) -> None:
+    """Run tasks of lm-eval against what is served, and keep them as an evaluation that compare and gate read."""
+    from rich.console import Console
+
+    from evals.bridges.lm_eval import LmEvalConfig, evaluate_lm_eval
+    from evals.bridges.report import console_table
+    from evals.records import Arm
+    from tianjing.config import load
+    from tianjing.console import print_table
+    from tianjing.models import resolve
+
+    given: dict[Arm, str] = {"tuned": tuned}
+    if base is not None:
+        given["base"] = base if endpoint is not None else str(resolve(base).path)
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    summary = evaluate_lm_eval(names, include, given, endpoint, out, load(LmEvalConfig, config), program)
+    print_table(console_table(summary))
+    Console(highlight=False, soft_wrap=True).print(f"evidence: {out}")
+
+
+@app.command(
     epilog="Example: tianjing eval report runs/evals --release runs/release.json --out runs/report.html "
     "--markdown runs/summary.md --junit runs/junit.xml"
 )

@@ -95,12 +95,20 @@ def _check(material: Material) -> None:
 
 
 def task_table(definitions: Sequence[Json]) -> Mapping[str, Task]:
-    """The tasks of `tianjing.tasks`, and those that `definitions` describe (suites, probes), by name."""
+    """The tasks of `tianjing.tasks`, and those that `definitions` describe, by name.
+
+    A definition is of a suite, of a family of safety probes, or of a task that another harness has scored.
+    """
+    return {**TASKS, **{task.id: task for task in map(_defined, definitions)}}
+
+
+def _defined(definition: Json) -> Task:
+    from evals.bridges.recorded import KIND, RecordedTask
     from evals.suites.definition import Definition
     from evals.suites.tasks import task_of
 
-    own: list[Task] = [
-        ProbeTask(definition["family"]) if definition["kind"] == "probe" else task_of(Definition(**definition))
-        for definition in definitions
-    ]
-    return {**TASKS, **{task.id: task for task in own}}
+    if definition["kind"] == "probe":
+        return ProbeTask(definition["family"])
+    if definition["kind"] == KIND:
+        return RecordedTask(definition["id"], definition["title"], definition["harness"])
+    return task_of(Definition(**definition))

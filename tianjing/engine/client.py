@@ -89,6 +89,8 @@ class Completion:
     prompt_ids: tuple[int, ...] = ()
     """Token ids of the prompt and of the answer with its end token, where `return_token_ids` was asked of vLLM."""
     output_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    """Natural log of the probability of each token of the answer, where `logprobs` was asked."""
 
 
 class ChatClient:
@@ -146,6 +148,7 @@ class ChatClient:
                 None,
                 tuple(answer.get("prompt_token_ids") or ()),
                 tuple(choice.get("token_ids") or ()),
+                tuple(token["logprob"] for token in (choice.get("logprobs") or {}).get("content") or ()),
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             _no_completion(self._chat_url, raw)

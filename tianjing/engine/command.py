@@ -138,6 +138,9 @@ def environment(config: EngineConfig, secret: str, is_cpu: bool) -> dict[str, st
             # would be one thread for two hyper-threads; both together give 1.7 times its throughput.
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "OMP_NUM_THREADS": "1",
+            # The first request for log-probabilities would wait for vLLM to compile a comparison and a sum: 200 s with
+            # anything else running on two cores. Nothing else is compiled here.
+            "TORCH_COMPILE_DISABLE": "1",
             # Threads that wait must not spin: with anything else running on the cores, spinning ones are pre-empted
             # while they hold up the others (measured at load 5 on two cores: 7 tokens/s, against 57 like this). On
             # quiet cores the two are equal.

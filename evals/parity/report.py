@@ -1,0 +1,149 @@
+"""A parity check in Markdown: the verdict, every two cells, and the items that differ with both texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from evals.parity.records import TITLES, Pair
+from evals.parity.verdict import percent, share_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MOST_SHOWN = 40
+Json = dict[str, Any]
+
+
+def render(summary: Json, pairs: Sequence[Pair], token: Callable[[int], str]) -> str:
+    """The page.
+
+    Args:
+        token: the text of one token id.
+    """
+    verdict = "met" if summary["met"] else "not met"
+    lines = [f"# Parity: {verdict}", ""]
+    lines += [f"- {reason}" for reason in summary["reasons"]]
+    config = summary["config"]
+    lines += [
+        "",
+        f"{summary['items']} items, {summary['closed_items']} of closed-form tasks. Wanted: at least "
+        f"{percent(config['target'])} equal canonical answers between any two ways at the same load, and no text "
+        f"that parts more than {config['rounding_steps']:g} bfloat16 steps from a tie.",
+        "",
+        "## The ways",
+        "",
+        "| cell | what answers | requests at a time | tokens | errors | cut short | seconds an answer "
+        "| log-probabilities from float32: steps, nats |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, cell in summary["cells"].items():
+        way, _, load = name.partition("@")
+        lines.append(
+            f"| {name} | {TITLES[way]} | {load} | {cell['tokens']} | {cell['errors']} | {cell['cut_short']} | "
+            f"{cell['mean_seconds']:.2f} | {_far(summary['distances'][name])} |"
+        )
+    lines += ["", "## Two by two", "", _line(_COLUMNS), "|---" * len(_COLUMNS) + "|"]
+    lines += [_line(row) for row in _pair_rows(summary["pairs"])]
+    lines += [
+        "",
+        "## Tasks (the least equal deciding pair)",
+        "",
+        "| task | answers | items | equal | parted | faults |",
+    ]
+    lines.append("|---|---|---|---|---|---|")
+    for name, task in summary["tasks"].items():
+        kind = "closed-form" if task["closed"] else "written"
+        lines.append(f"| {name} | {kind} | {task['items']} | {task['equal']} | {task['parted']} | {task['faults']} |")
+    lines += ["", *_differences(summary, pairs, token)]
+    return "\n".join(lines) + "\n"
+
+
+def console_table(summary: Json) -> Table:
+    """Every two cells, for the console."""
+    from rich.table import Table
+
+    table = Table()
+    for column in _COLUMNS:
+        table.add_column(column)
+    for row in _pair_rows(summary["pairs"]):
+        table.add_row(*row)
+    return table
+
+
+_COLUMNS = (
+    "pair",
+    "role",
+    "closed-form answers equal",
+    "same tokens",
+    "rounding",
+    "fault",
+    "prompt",
+    "error",
+    "parts after tokens (median)",
+    "behind the best, steps (median, most)",
+)
+
+
+def _pair_rows(figures: Sequence[Json]) -> list[list[str]]:
+    rows = []
+    for figure in sorted(figures, key=lambda figure: (not figure["decides"], not _same_way(figure))):
+        closed, outcomes = figure["closed"], figure["outcomes"]
+        share = f"{closed['equal']}/{closed['n']}, {share_text(closed)}" if closed["n"] else "none"
+        parts, steps = figure["first_divergence"], figure["behind_steps"]
+        role = "decides" if figure["decides"] else "load alone" if _same_way(figure) else "way and load"
+        rows.append(
+            [
+                f"{figure['a']} and {figure['b']}",
+                role,
+                share,
+                *(str(outcomes[name]) for name in ("identical", "rounding", "fault", "prompt", "error")),
+                "" if parts is None else format(parts["median"], "g"),
+                "" if steps is None else "{median:.2f}, {most:.2f}".format(**steps),
+            ]
+        )
+    return rows
+
+
+def _far(distance: Json | None) -> str:
+    return "" if distance is None else "{steps:.2f}, {mean_nats:.4f}".format(**distance)
+
+
+def _line(columns: Sequence[str]) -> str:
+    return f"| {' | '.join(columns)} |"
+
+
+def _differences(summary: Json, pairs: Sequence[Pair], token: Callable[[int], str]) -> list[str]:
+    deciding = {(figure["a"], figure["b"]) for figure in summary["pairs"] if figure["decides"]}
+    shown = [
+        pair
+        for pair in pairs
+        if (pair.a, pair.b) in deciding and (pair.outcome in ("fault", "prompt", "error") or not pair.equal)
+        if pair.closed or pair.outcome != "rounding"
+    ]
+    shown.sort(key=lambda pair: (pair.outcome == "rounding", pair.item, pair.a, pair.b))
+    if not shown:
+        return ["No closed-form answer differs, and no text parts beyond rounding."]
+    lines = [f"## Items that differ ({len(shown)}{', the first shown' if len(shown) > MOST_SHOWN else ''})"]
+    for pair in shown[:MOST_SHOWN]:
+        lines += ["", f"### {pair.item}: {pair.a} and {pair.b}, {pair.outcome}", ""]
+        if pair.gap is not None:
+            chosen = f"{_token(pair.token_a, token)} or {_token(pair.token_b, token)}"
+            lines += [
+                f"After {pair.position} tokens: {chosen}; best in float32 {_token(pair.gap.best, token)}, "
+                f"top-2 gap {pair.gap.top2:.4f}, the lesser choice {pair.gap.behind:.4f} behind = "
+                f"{pair.gap.steps:.2f} steps.",
+                "",
+            ]
+        for cell, answer, text in ((pair.a, pair.answer_a, pair.text_a), (pair.b, pair.answer_b, pair.text_b)):
+            lines += [f"{cell} (answer {'not readable' if answer is None else f'`{answer}`'}):", ""]
+            lines += [*(f"> {line}" for line in (text or "").splitlines() or [""]), ""]
+    return lines
+
+
+def _token(given: int | None, token: Callable[[int], str]) -> str:
+    return "the end" if given is None else f"`{token(given)!r}`"
+
+
+def _same_way(figure: Json) -> bool:
+    return bool(figure["a"].partition("@")[0] == figure["b"].partition("@")[0])
