@@ -9,8 +9,9 @@ ruff format --check .
 mypy
 lint-imports
 
+# Two at a time, a file's tests together: much of the time goes into waiting for programs that start.
 if [ "${1:-}" = --fast ]; then
   shift
-  exec python -m pytest -m "not slow" "$@"
+  exec python -m pytest -n 2 --dist loadfile -m "not slow" "$@"
 fi
-exec python -m pytest "$@"
+exec python -m pytest -n 2 --dist loadfile "$@"
