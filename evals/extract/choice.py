@@ -24,9 +24,11 @@ from evals.extract.found import (
     UNREADABLE,
     Found,
 )
-from evals.extract.normalise import FINAL_MARK, own_answer, plain, squeeze, strip_thought
+from evals.extract.normalise import FINAL_MARK, plain, squeeze, strip_thought
 from evals.extract.options import Options, without_echo
-from evals.extract.weak import by_option_text, by_value, by_verdicts, whole_text
+from evals.extract.runon import own_answer
+from evals.extract.texts import by_option_text, by_value, whole_text
+from evals.extract.verdicts import by_verdicts
 
 _WORDS = "一二三四五六七八"
 _NUMBER = r"(?:(?:[Qq]|第|题|No\.?)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|-(?=[A-Z])|\s))?"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from evals.extract.cues import turns
 from evals.extract.found import CONTRADICTION, EMPTY, HEDGE, MISMATCH, TRUNCATED, UNREADABLE, Found
-from evals.extract.normalise import FINAL_MARK, own_answer, plain, squeeze, strip_thought
+from evals.extract.normalise import FINAL_MARK, plain, squeeze, strip_thought
+from evals.extract.runon import own_answer
 
 RIGHT, WRONG = "对", "错"
 

@@ -1,0 +1,161 @@
+"""The text of an option or its value, where an output names no letter."""
+
+from __future__ import annotations
+
+import re
+
+from evals.extract.asked import is_negative, of_the_kind
+from evals.extract.found import SEVERAL, Found
+from evals.extract.normalise import fold, squeeze
+from evals.extract.numbers import quantities
+from evals.extract.options import Options
+from evals.extract.verdicts import PREFIX, THE_OTHERS
+
+_SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]*$")
+_REFUSING = re.compile(
+    r"抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
+)
+_FILLER = re.compile(
+    r"(?:因此|所以|故|综上所述|综上|由此可知|正确答案|参考答案|答案|"
+    r"正确|选项|应该|应选|应当|应|选择|选|包括|以及|还有|还|和|与|及|"
+    r"或者|是|为|有|的|都|均|"
+    r"本题|此题|该题|分别|我|认为|下列|属于|符合题意|以上|这|几|两|三|"
+    r"四|项|个|说法|主要|即|等|以下|题目|问题|根据|可知|它|其中|也|而|"
+    r"且|以|上|answer|the|is|and)+"
+)
+_NOT_BEFORE = re.compile(
+    r"不$|(?:不得|不能|不可以?|不应|不会|禁止|严禁)(?!超过|低于|少于|"
+    r"高于|晚于|早于|多于|大于|小于)[^。;,\n]{0,4}$|(?:不是|不属于|不包括|"
+    r"并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|"
+    r"错误的?是|而不是)[^。;,\n]{0,6}$"
+)
+_CHAINED_IS_A = re.compile(r"(?:\n|和|与|及|以及)*(?:都|均|皆)?属于([^\n]{2,12})")
+_NOT_AFTER = re.compile(
+    r"^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)"
+)
+
+
+def whole_text(text: str, known: Options, question: str) -> Found | None:
+    """The output is the text of one option, with or without an announcement before it or its letter behind."""
+    head = text.strip()
+    named = re.fullmatch(r"([^\n]+?)\s*\(\s*([A-J])\s*\)\s*[。.]?", head)
+    if named and known.text_of(named[2]) == squeeze(named[1]) != "":
+        return Found(named[2], "option_text")
+    first = head.partition("\n")[0]
+    lines = (head, first) if not known.multiple and not _other_lines(head, known) else (head,)
+    for candidate in (part for line in lines for part in (line, _SUFFIX.sub("", line), _without_frame(line))):
+        said = squeeze(candidate)
+        same = [letter for letter, own in zip(known.letters, known.squeezed, strict=True) if own and own == said]
+        said = squeeze(candidate)
+        if not same and len(said) > 1 and not known.multiple:  # 次级 for 次级类
+            same = [
+                letter
+                for letter, own in zip(known.letters, known.squeezed, strict=True)
+                if (own.startswith(said) and len(said) > 0.6 * len(own) and not own[len(said) :][0].isdigit())
+                or (own.endswith(said) and len(said) > 0.75 * len(own) > 6)
+            ]
+        if len(same) == 1:
+            if "?" in candidate[-2:] and "?" not in known.texts[known.letters.index(same[0])][-2:].replace("？", "?"):
+                return None
+            return Found(same[0], "option_text") if not _more_letters(head, same[0], known) else None
+    return None
+
+
+def _without_frame(line: str) -> str:
+    """正确答案是…, …是正确的: what is announced, unless it is denied."""
+    prefix = PREFIX.match(line)
+    if prefix and not re.search(r"不|非|没|除|未", prefix[0]):
+        line = line[prefix.end() :]
+    return _SUFFIX.sub("", line)
+
+
+def _other_lines(text: str, known: Options) -> bool:
+    return sum(squeeze(line) in known.squeezed for line in text.split("\n") if line.strip()) > 1
+
+
+def _more_letters(text: str, letter: str, known: Options) -> bool:
+    """Whether a text that opens with an option goes on to name another: then the announcements decide."""
+    rest = text.partition("\n")[2]
+    return bool(re.search(r"(?:答案|选)\s*(?:是|为|:)?\s*[A-J]", rest))
+
+
+def by_option_text(text: str, known: Options, question: str) -> Found | None:
+    """The only options whose texts stand in the output; for multiple choice if little else does."""
+    if _REFUSING.search(text) or text.rstrip().endswith("?"):
+        return None
+    said, breaks = _by_sentence(text)
+    negative = is_negative(question)
+    masked = said
+    places: dict[str, int] = {}
+    for own, letter in sorted(zip(known.squeezed, known.letters, strict=True), key=lambda pair: -len(pair[0])):
+        if len(own) < 2 and not own.isdigit() and len(said) > 12:
+            continue
+        place = _find(masked, own)
+        if own and place >= 0 and known.squeezed.count(own) == 1:
+            places[letter] = place
+            masked = masked.replace(own, "\n" * len(own))
+    taken: list[str] = []
+    denied: list[str] = []
+    asked = squeeze(question)
+    for letter, place in places.items():
+        end = place + len(known.text_of(letter))
+        before = masked[max(b for b in breaks if b <= place) : place]
+        behind = masked[end : min(b for b in breaks if b >= end)]
+        is_a = _CHAINED_IS_A.match(behind)
+        untrue = _NOT_AFTER.search(behind) or (is_a and of_the_kind(is_a[1], asked) is False and not negative)
+        refused = _NOT_BEFORE.search(before) or untrue
+        (taken if not refused or (negative and untrue) else denied).append(letter)
+    chosen = "".join(sorted(taken))
+    others = THE_OTHERS.search(text)
+    if known.multiple and denied and not taken and others and others[1][0] not in "不错有排":
+        return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
+    if not chosen:
+        return None
+    if not known.multiple:
+        return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
+    residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]
+    return Found(chosen, "options_in_text") if len(residue) <= 8 else None
+
+
+def _by_sentence(text: str) -> tuple[str, list[int]]:
+    """The squeezed text, and the places in it at which sentences and clauses begin and end."""
+    said, breaks = "", [0]
+    for part in re.split(r"[。;!?\n,]", text):
+        said += squeeze(part)
+        breaks.append(len(said))
+    return said, breaks
+
+
+def by_value(text: str, known: Options, question: str) -> Found | None:
+    """A bare amount that one option alone has: 20万 for 20万元."""
+    result = re.search(r"=\s*([^=\n]{1,20})$", text.strip())
+    head = result[1] if result else PREFIX.sub("", text.strip())
+    said = quantities(head)
+    if (
+        len(head) > 16
+        or len(said) != 1
+        or re.sub(r"[\s\d.,%万亿元年月日天个百千分之点约人民币之。零一二三四五六七八九十两()]+", "", head)
+    ):
+        return None
+    same = []
+    for letter, own in zip(known.letters, known.texts, strict=True):
+        found = quantities(fold(own))
+        if (
+            len(found) == 1
+            and found[0].value == said[0].value
+            and "" in (said[0].unit, found[0].unit, said[0].unit.replace(found[0].unit, ""))
+            and len(own) <= 16
+        ):
+            same.append(letter)
+    return Found(same[0], "option_value") if len(same) == 1 and not known.multiple else None
+
+
+def _find(text: str, part: str) -> int:
+    """Where `part` stands, not inside a longer number; -1 if nowhere."""
+    for match in re.finditer(re.escape(part), text):
+        inside = (part[0].isdigit() and re.match(r"[\d.]", text[match.start() - 1 : match.start()])) or (
+            part[-1].isdigit() and re.match(r"\d|\.\d|%", text[match.end() : match.end() + 2])
+        )
+        if not inside:
+            return match.start()
+    return -1
