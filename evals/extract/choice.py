@@ -80,10 +80,11 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     answer = strip_thought(text)
     if answer is None:
         return Found(None, TRUNCATED, final=True)
-    body = own_answer(plain(answer), options, question)
+    asked = plain(question)
+    body = own_answer(plain(answer), options, asked)
     if not body.strip():
         return Found(None, EMPTY)
-    body = _without_question(body, plain(question))
+    body = _without_question(body, asked)
     known = _options(tuple(options), multiple)
     stripped, listed = without_echo(body, known)
     stripped = known.without_own_texts(stripped)

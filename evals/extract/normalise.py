@@ -52,7 +52,13 @@ _LATEX_WORD = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf|operatorname|rm
 _BOXED = re.compile(r"\\?(?:boxed|fbox)\s*\{([^{}]*)\}")
 _STRUCK = re.compile(r"~~[^~\n]+~~|<(del|s)>.*?</\1>", re.I)
 _TAGS = re.compile(r"</?(?:b|i|u|p|br|em|strong|span|div|font|li|ul|ol|h[1-6])(?:\s[^<>]*)?/?>|&nbsp;")
-_ANSWER_TAG = re.compile(r"<(answer|final|final_answer|option|choice|result|答案)>\s*(.*?)\s*(?:</\1>|$)", re.S | re.I)
+_ANSWER_TAG = re.compile(
+    r"<(answer|ans|final|final_answer|option|choice|result|response|output|答案)>\s*(.*?)\s*(?:</\1>|$)", re.S | re.I
+)
+_BOX_TOKENS = re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|$)", re.S)
+# \times between numbers multiplies; alone it is a cross.
+_LATEX_CROSS = re.compile(r"(?<![\w)}%])(\s*)\\times(?![A-Za-z])(?!\s*[\w({\\])")
+_LATEX_TICK = re.compile(r"\\(?:checkmark|surd)(?![A-Za-z])")
 _CHECKED, _UNCHECKED = re.compile(r"\[\s*[xX√✓✔]\s*\]"), re.compile(r"\[\s*\]|□")
 _SPEAKER = re.compile(r"^\s*(?:AI|助手|助理|[Aa]ssistant|[Bb]ot)\s*[:\n]\s*")
 _FENCE = re.compile(r"```[a-zA-Z]*")
@@ -91,13 +97,15 @@ def fold(text: str) -> str:
 def plain(text: str) -> str:
     """Folded text without markdown, with `FINAL_MARK` before what a form marks as the final answer."""
     text = _SPEAKER.sub("", fold(text))
+    if "_of_box" in text:
+        text = _BOX_TOKENS.sub(rf"{FINAL_MARK}\1 ", text)
     end = _END_OF_TURN.search(text)
     if end and text[: end.start()].strip():
         text = text[: end.start()]
     text = _TAGS.sub("", _STRUCK.sub("", text))
     text = _CHECKED.sub("☑", _UNCHECKED.sub("☐", text))
     if "\\" in text or "boxed" in text:
-        text = re.sub(r"\\[,;:! ]", " ", text)
+        text = _LATEX_TICK.sub("√", _LATEX_CROSS.sub(r"\1×", re.sub(r"\\[,;:! ]", " ", text)))
         text = _LATEX_WORD.sub(r"\1", _LATEX_WORD.sub(r"\1", text))
         text = _BOXED.sub(rf"{FINAL_MARK}\1 ", text)
     text = _ANSWER_TAG.sub(rf"{FINAL_MARK}\2 ", text)

@@ -81,9 +81,9 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
         named = _IS_A.match(chunk)
         if named and asked and not wrong:
-            of_the_kind = of_the_kind(squeeze(named[1]), asked)
-            if of_the_kind is not None:
-                right, wrong = (named, None) if of_the_kind else (None, named)
+            kindred = of_the_kind(squeeze(named[1]), asked)
+            if kindred is not None:
+                right, wrong = (named, None) if kindred else (None, named)
         for letter in letters:
             if takes or leaves:
                 taken[letter] = not leaves
