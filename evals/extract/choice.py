@@ -12,7 +12,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evals.extract.cues import LETTERS, Claim, announced, concluded, is_hedged, turns, without_refused
+from evals.extract.cues import (
+    IN_BRACKETS,
+    LETTERS,
+    MENTIONED,
+    Claim,
+    announced,
+    concluded,
+    is_hedged,
+    rivalled,
+    turns,
+    without_refused,
+)
 from evals.extract.found import (
     CONTRADICTION,
     EMPTY,
@@ -26,6 +37,7 @@ from evals.extract.found import (
 )
 from evals.extract.normalise import FINAL_MARK, plain, squeeze, strip_thought
 from evals.extract.options import Options, without_echo
+from evals.extract.places import by_letters
 from evals.extract.runon import own_answer
 from evals.extract.texts import by_option_text, by_value, whole_text
 from evals.extract.verdicts import by_verdicts
@@ -35,7 +47,9 @@ _NUMBER = r"(?:(?:[Qq]|第|题|No\.?)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|-(?
 _ONLY_LETTERS = re.compile(rf"[\W_]*{_NUMBER}{LETTERS}[\W_]*")
 _LETTER_LINE = re.compile(rf"[\s\-•·]*{_NUMBER}([A-Ja-j])\s*[.。、,;]?\s*")
 _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}")
-_LAST = re.compile(rf"(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?{_NUMBER}{LETTERS}[\s.。!]*$")
+_LAST = re.compile(
+    rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
+)
 _LEAD_END = re.compile(
     r"\s*(?:$|\n|(?:而非|而不是|【)|-(?![A-Za-z])|[。.,:;!)—→吧啊呀啦哦咯哈]|(?:因为|"
     r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
@@ -86,6 +100,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         return Found(None, EMPTY)
     body = _without_question(body, asked)
     known = _options(tuple(options), multiple)
+    body = by_letters(body, known, question)
     stripped, listed = without_echo(body, known)
     stripped = known.without_own_texts(stripped)
     for read in (_alone, _checked, whole_text, _announced):
@@ -96,6 +111,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         return listed
     if _unsure(stripped, known, question):
         return Found(None, HEDGE)
+    stripped = stripped.replace(IN_BRACKETS, "")
     for weak in (by_verdicts, by_value, by_option_text):
         found = weak(stripped, known, question)
         if found is not None:
@@ -126,7 +142,7 @@ def _alone(text: str, known: Options, question: str) -> Found | None:
             found = _letters("、".join(named), known, loose=False)
         else:
             found = _letters(named[0], known, loose=False) if len(set(named)) == 1 else Found(None, SEVERAL)
-        return found and Found(found.answer, found.rule or "letters")
+        return found and Found(found.answer, found.rule or "letters", final=len(set(named)) == 1)
     complete = not known.multiple or text.rstrip().endswith(("。", "."))
     if known.multiple:
         text = re.sub(r"\(\d{1,2}\)\s*(?=[A-J](?![A-Za-z0-9]))", "", text)
@@ -164,28 +180,31 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
         )
         if found is not None:
             readable.append((claim, found))
+    if any(claim.strength > MENTIONED for claim, _ in readable):
+        readable = [(claim, found) for claim, found in readable if claim.strength > MENTIONED]
     if not readable:
         return None
     claim, found = readable[0]
+    since = claim.start
     for later, other in readable[1:]:
         if other.answer == found.answer and other.rule == found.rule:
             if claim.hedged or (not later.hedged and later.strength >= claim.strength):
                 claim, found = later, other
             continue
         if later.strength > claim.strength or turns(text[claim.end : later.start]):
-            claim, found = later, other
+            claim, found, since = later, other, later.start
             continue
         return Found(None, CONTRADICTION)
     if found.answer is None:
         return found
-    if claim.hedged or _doubted(text, claim, known, question):
+    if claim.hedged or _doubted(text, claim, known, question) or rivalled(text[claim.end :], found.answer):
         return Found(None, HEDGE)
     if known.contradicts(found.answer, text[claim.end : claim.end + 80]):
         return Found(None, MISMATCH)
     final = any(
-        concluded(text, each) for each, other in readable if other.answer == found.answer and each.start >= claim.start
+        concluded(text, each) for each, other in readable if other.answer == found.answer and each.start >= since
     )
-    complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及"))
+    complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及" + IN_BRACKETS))
     return Found(found.answer, claim.rule, final and complete)
 
 
@@ -243,7 +262,9 @@ def _enumerates(text: str, letters: str, after: str) -> bool:
     if re.match(r"[.。、,:\s\-—]+[A-J][.。、,:\s\-—]+[A-J]", after):
         return True
     heads = set(re.findall(r"(?:^|\n)\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)—-]", text))
-    return len(heads) > 1
+    # A walk goes in order: what stands before the first letter of all, with nothing said of it, is chosen.
+    out_of_order = after.startswith("\n") and letters.upper() > min(heads, default="J")
+    return len(heads) > 1 and not out_of_order
 
 
 def _letters(written: str, known: Options, loose: bool) -> Found | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from evals.extract.normalise import FINAL_MARK
 
-FINAL, ANSWER = 2, 1
+FINAL, ANSWER, MENTIONED = 2, 1, 0
+IN_BRACKETS = "\x02"  # stands behind a letter that came in brackets behind its option's text
 
 _OPEN = r"[(\[{【「『\"'“‘<《]*\s*"
 _CLOSE = r"(?:\s*[)\]}】」』\"'”’>》]+)?"
@@ -36,7 +37,7 @@ def _listed(letter: str) -> str:
 
 # Nouns that make a letter part of a name: A股, B公司, C类.
 NAMED = (
-    r"(?!\s*(?:股|类|级|轮|国|公司|企业|银行|基金|产品|证券|方案|项目|"
+    r"(?![ \t]*(?:股|类|级|轮|国|公司|企业|银行|基金|产品|证券|方案|项目|"
     r"债|客户|型|区|座|点|工厂|仓|城市|地区|系统|组|班|队|方|"
     r"先生|女士|商|店|部门|账户|表|图|段|线|轴|国))"
 )
@@ -51,7 +52,7 @@ _LINK = (
     r"明显|自然|必定|便|确定|确认|断定|定|显然|无疑|"
     r"确实|肯定|必然|只能|只|我?认为|我?觉得|选择的|选择|选出|选|是|"
     r"为|乃|"
-    r":|=|→|⇒|-+>|-(?=[A-Z])|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|包含|组合|"
+    r":|=|→|⇒|-+>|-(?=[A-Z])|-{2,}|[—–]+|\.{2,}|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|包含|组合|"
     r"有|如下|依次|分别|最合适的|最恰当的|正确的|\s|,(?=\s*(?:选|是)))"
 )
 _LINKED = rf"{_LINK}{{0,8}}?"
@@ -73,7 +74,11 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         rf"(?:^|\n|[。;,!?])\s*(?:[【\[](?:解答|答|回答|作答|解)[】\]]\s*:?|"
         rf"(?:解答|答|回答|作答|解)\s*:)\s*(?:应?选)?{LETTERS}",
     ),
-    (ANSWER, "chosen", rf"(?:更正|改正|修正|纠正)(?:后)?(?:的?答案)?(?:为|是|:|\s)*{LETTERS}"),
+    (
+        ANSWER,
+        "chosen",
+        rf"(?:更正|改正|修正|纠正|勘误)(?:后)?(?:的?答案)?(?:为|是|:|\s)*{LETTERS}(?=\s*(?:[。.,;!)\n]|$))",
+    ),
     (ANSWER, "named", rf"的[^\n。;,:不错非误除未无]{{0,6}}?(?:有|包括|是|为)\s*:?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
     (ANSWER, "named", rf"(?:^|\n)[^\n。;,:不错非误除未无率]{{1,16}}:\s*{LETTERS}(?=\s*[。.]?\s*(?:\n|$))"),
     (ANSWER, "chosen", rf"(?:可得|得出|得到|推出)(?:答案|结论)?(?:为|是|:|\s)*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
@@ -98,7 +103,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (ANSWER, "english", rf"(?:^|\s)A\s*:\s*(?=[B-J]\s*[.。]?\s*$){LETTERS}"),
     (ANSWER, "english", rf"(?i:\bboth\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
     (ANSWER, "english", rf"(?i:\b(?:therefore|so|thus|hence),?\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
-    (ANSWER, "english", rf"(?i:\bit(?:'s| is)\s+){LETTERS}(?=\s*(?:[.!\n]|$))"),
+    (ANSWER, "english", rf"(?i:\bit(?:'s| is)\s+){LETTERS}(?=\s*(?:[.,!\n]|$|(?i:because|since|as)\b))"),
     (
         ANSWER,
         "answer",
@@ -151,15 +156,17 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "chosen",
-        rf"(?:即|也就是|就是|也即|对应(?:的?是?)?(?:选项)?(?:是|为)?)\s*(?=(?:选项)?\s*[(\[]?[A-J"
+        rf"(?:即|也就是|就是|也即)\s*(?=(?:选项)?\s*[(\[]?[A-J"
         rf"]){LETTERS}(?=\s*(?:[。.,;)\n]|$))",
     ),
+    # PPI对应A: which option a thing goes with, not which one is chosen
+    (MENTIONED, "chosen", rf"对应(?:的?是?)?(?:选项)?(?:是|为)?\s*{LETTERS}(?=\s*(?:[。.,;)\n]|$))"),
     (
         ANSWER,
         "chosen",
         rf"(?:^|[。;,\n!])\s*(?:我|个人|本人)?(?:认为|觉得|判断|想)?(?:正确的)?(?:应该?|"
         rf"应当|最有可能|最可能|就|显然|还|那么?就?|其实|实际上?|实际|分别|"
-        rf"依次|当然|肯定|必然|绝对|一定|自然|很明显|明显|毫无疑问|无疑|必须)*(?:是|"
+        rf"依次|当然|肯定|必然|绝对|一定|实则|事实上|自然|很明显|明显|毫无疑问|无疑|必须)*(?:是|"
         rf"为)\s*{LETTERS}(?=\s*(?:[。.,!吧呀哦了\n]|$))",
     ),
     (
@@ -178,7 +185,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "english",
-        rf"{LETTERS}\s+(?i:(?:is|are)\s+(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice)s?)?)",
+        rf"{LETTERS}\s+(?i:(?:is|are)\s+(?:(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice)s?)?|the\s+(?:answer|choice)\b))",
     ),
     (
         ANSWER,
@@ -210,7 +217,7 @@ _REFUSED = re.compile(
     r"[ \t]*(?:选项|项)?[ \t]*(?:(?:都|均|也|就|则|是|为|的话|显然|明显)*(?:不正确|"
     r"错误|错的?(?:[。,;!\n]|$)|不对|不符合|不恰当|不合适|"
     r"不选|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|"
-    r"会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not)))"
+    r"会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not\s+(?:correct|right|true|the))))"
 )
 _OTHER_SENTENCE = re.compile(r"\s*(?:选项|项)?(?:都|均|则|也)*(?:为|是|属于)(?!正确|对|本题|答案|符合|选)[一-鿿]")
 _ASKED = re.compile(r"[^。!\n;]{0,8}?(?:吗|么|呢|对不对|对吧|是吧)?\s*\?|\s*(?:吗|么|对不对)")
@@ -231,12 +238,12 @@ _MAYBE_AFTER = re.compile(
     r"不确定|\([A-J][^)]{0,8}(?:存疑|待定|可能|也)|猜的|吧\?|待定|仅供参考)"
 )
 _TURN = re.compile(
-    r"等等|等一下|等下|慢着|更正|修正|纠正|重新|改为|改选|改成|应改|"
+    r"等等|等一下|等下|慢着|口误|笔误|手误|勘误|更正|修正|纠正|重新|改为|改选|改成|应改|"
     r"抱歉|对不起|(?:搞|弄|看|想|算|说|写|答)错|其实|但|不过|然而|仔细|"
     r"再看|"
-    r"再检查|再想|再次|反思|后来|[A-J]\s*(?:选项|项)?也|(?:^|[。,;!?\n…—-])\s*(?:哦|"
+    r"再检查|再想|再次|反思|后来|[A-J]\s*(?:选项|项)?也|(?:^|[。.,;!?\n…—-])\s*(?:哦|"
     r"啊|嗯|噢|啊)?\s*,?\s*不对|而(?:应|是)|"
-    r"[-—,。]\s*(?:哦|啊|噢)?不,|(?i:\b(?:wait|actually|correction|sorry|however|oops|no,|hmm|instead)\b)"
+    r"(?:^|[-—,。.…!\n])\s*(?:哦|啊|噢)?不,|(?i:\b(?:wait|actually|correction|sorry|however|oops|no,|hmm|instead)\b)"
 )
 _CONCLUDES = re.compile(r"(?:答案|因此|所以|故|综上|总之|由此|可知|可见|(?i:answer|therefore|thus|so))")
 _STRONG_TURN = re.compile(
@@ -272,7 +279,9 @@ def announced(text: str) -> Iterator[Claim]:
             end = start + len(letters)
             if not letters or _ASKED.match(text, end):
                 continue
-            yield Claim(start, end, letters, strength, rule, is_hedged(text, text[clause:start], end))
+            bracketed = text[end : end + 1] == IN_BRACKETS and rule == "chosen" and text[start - 1] == "选"
+            weight = MENTIONED if bracketed else strength
+            yield Claim(start, end, letters, weight, rule, is_hedged(text, text[clause:start], end))
 
 
 def without_refused(text: str, start: int, end: int, letters: str) -> str:
@@ -302,6 +311,14 @@ def clause_start(text: str, position: int) -> int:
     for match in _CLAUSE.finditer(text, max(0, position - 80), position):
         start = match.end()
     return start if start else max(0, position - 80)
+
+
+_RIVAL = re.compile(r"(?<!不)(?:可能也?|也许|或许)(?:还)?(?:应该?)?(?:是|选|为)\s*([A-J])(?![A-Za-z])")
+
+
+def rivalled(behind: str, letters: str) -> bool:
+    """Whether another option is called possible behind the choice: 选A。也可能是B。"""
+    return any(match[1] not in letters for match in _RIVAL.finditer(behind))
 
 
 def turns(between: str) -> bool:

@@ -6,6 +6,7 @@ import functools
 import re
 from dataclasses import dataclass
 
+from evals.extract.cues import IN_BRACKETS
 from evals.extract.found import Found
 from evals.extract.normalise import fold, plain, squeeze
 
@@ -85,7 +86,7 @@ class Options:
         for name, announced, lettered, letter in self._announced_texts:
             if name in text:  # 答案是次级类, 次级类（C）
                 text = announced.sub(rf"\g<1>{letter}", text)
-                text = lettered.sub(letter if self.multiple else f"选{letter}", text)
+                text = lettered.sub(letter if self.multiple else f"选{letter}{IN_BRACKETS}", text)
         return text
 
     @functools.cached_property
