@@ -40,7 +40,7 @@ from evals.extract.options import Options, without_echo
 from evals.extract.places import by_letters
 from evals.extract.runon import own_answer
 from evals.extract.texts import by_option_text, by_value, whole_text
-from evals.extract.verdicts import by_verdicts
+from evals.extract.verdicts import by_marks, by_verdicts
 
 _WORDS = "一二三四五六七八"
 _NUMBER = r"(?:(?:[Qq]|第|题|No\.?)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|-(?=[A-Z])|\s))?"
@@ -50,6 +50,7 @@ _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LE
 _LAST = re.compile(
     rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
 )
+_SENTENCE = re.compile(r"[^。!;\n]{4}$")
 _LEAD_END = re.compile(
     r"\s*(?:$|\n|(?:而非|而不是|【)|-(?![A-Za-z])|[。.,:;!)—→吧啊呀啦哦咯哈]|(?:因为|"
     r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
@@ -102,7 +103,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     known = _options(tuple(options), multiple)
     body = by_letters(body, known, question)
     stripped, listed = without_echo(body, known)
-    stripped = known.without_own_texts(stripped)
+    spelled, stripped = stripped, known.without_own_texts(stripped)
     for read in (_alone, _checked, whole_text, _announced):
         found = read(stripped, known, question)
         if found is not None:
@@ -112,11 +113,11 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     if _unsure(stripped, known, question):
         return Found(None, HEDGE)
     stripped = stripped.replace(IN_BRACKETS, "")
-    for weak in (by_verdicts, by_value, by_option_text):
+    for weak in (by_marks, by_verdicts, by_value):
         found = weak(stripped, known, question)
         if found is not None:
             return found
-    return Found(None, UNREADABLE)
+    return by_option_text(spelled, known, question) or Found(None, UNREADABLE)
 
 
 def _without_question(text: str, question: str) -> str:
@@ -202,7 +203,9 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     if known.contradicts(found.answer, text[claim.end : claim.end + 80]):
         return Found(None, MISMATCH)
     final = any(
-        concluded(text, each) for each, other in readable if other.answer == found.answer and each.start >= since
+        concluded(text, each)
+        for each, other in readable
+        if other.answer == found.answer and each.start >= since and (each is claim or each.rule != "leading")
     )
     complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及" + IN_BRACKETS))
     return Found(found.answer, claim.rule, final and complete)
@@ -250,7 +253,8 @@ def _by_place(text: str, known: Options) -> list[Claim]:
         if letters and opens and not other_use:
             claims.append(Claim(start, end, letters, 1, "leading", is_hedged(text, "", end)))
     last = _LAST.search(text)
-    if last and last.start("letters") > 0:
+    ended = last and text[: last.start()].rstrip("。!; ")
+    if last and ended and (text[last.start() - 1] not in "。!;" or _SENTENCE.search(ended)):
         claims.append(Claim(last.start("letters"), last.end("letters"), last["letters"], 1, "last_line"))
     return claims
 

@@ -57,7 +57,7 @@ _ANSWER_TAG = re.compile(
 )
 _BOX_TOKENS = re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|$)", re.S)
 # \times between numbers multiplies; alone it is a cross.
-_LATEX_CROSS = re.compile(r"(?<![\w)}%])(\s*)\\times(?![A-Za-z])(?!\s*[\w({\\])")
+_LATEX_CROSS = re.compile(r"(?<![\w)}%])(\s*)\\times(?![A-Za-z])(?!\s*(?:[\w({]|\\[A-Za-z]))")
 _LATEX_TICK = re.compile(r"\\(?:checkmark|surd)(?![A-Za-z])")
 _CHECKED, _UNCHECKED = re.compile(r"\[\s*[xX√✓✔]\s*\]"), re.compile(r"\[\s*\]|□")
 _SPEAKER = re.compile(r"^\s*(?:AI|助手|助理|[Aa]ssistant|[Bb]ot)\s*[:\n]\s*")

@@ -31,6 +31,7 @@ _HEADING = re.compile(
     r"\s*\d*[】\])]?\s*:?\s*)*(?:\(?\d{1,3}\s*[.、)]\s*)?",
     re.I,
 )
+_SPEAKER = re.compile(r"\s*(?:用户|User|Human|提问)", re.I)
 _BLANK = re.compile(r"(?:\(\s*\)|_{2,}|[。.:?\s])+$")
 _VERDICT_LINE = re.compile(
     r"^[\s\"'(【\[]*(?:不?正确|错误?|不?对|√|×|✓|✗|✅|❌|是|否|true|false|该|这|此|本)|"
@@ -83,7 +84,7 @@ def _another(text: str, start: int, options: Sequence[str], question: str, judge
     if text[:start].strip():
         return bool(open_blank or explicit or (posed and judged) or (headed and not line[headed.end() :].strip()))
     # The whole output poses a question: another one only if it is known to differ, as a judged statement does at once.
-    if not question or "\n" not in tail or not (explicit or posed):
+    if not question or "\n" not in tail or _SPEAKER.match(tail) or not (explicit or posed):
         return False
     return len(squeeze(statement(line))) >= 6 and _likeness(statement(line), question) < (0.65 if judged else 0.4)
 

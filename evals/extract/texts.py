@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from evals.extract.asked import is_negative, of_the_kind
+from evals.extract.asked import another_kind, is_negative, of_the_kind
 from evals.extract.found import SEVERAL, Found
 from evals.extract.normalise import fold, squeeze
 from evals.extract.numbers import quantities
@@ -29,7 +29,15 @@ _NOT_BEFORE = re.compile(
     r"并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|"
     r"错误的?是|而不是)[^。;,\n]{0,6}$"
 )
-_CHAINED_IS_A = re.compile(r"(?:\n|和|与|及|以及)*(?:都|均|皆)?属于([^\n]{2,12})")
+_CHAINED_IS_A = re.compile(r"(?:\n|和|与|及|以及)*(?:都|均|皆)?(属于|是|为)([^\n]{2,24})")
+# What the question is about says nothing of the answer.
+_TEASER = re.compile(
+    r"(?:本题|这道题|该题|此题|这题|本小题|题目)(?:目|主要|重点|旨在)*(?:考查|考察|考核|考的?是|问的?是|要求|涉及|的考点)[^。\n]*"
+)
+_EXCLUDED = re.compile(
+    r"(?<![A-Za-z])([A-J])(?:选项|项)?(?:的?(?:说法|表述))?(?:都|均|就|也|则|是|显然)*"
+    r"(?:不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
+)
 _NOT_AFTER = re.compile(
     r"^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)"
 )
@@ -83,7 +91,9 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     """The only options whose texts stand in the output; for multiple choice if little else does."""
     if _REFUSING.search(text) or text.rstrip().endswith("?"):
         return None
+    text = _TEASER.sub("", text)
     said, breaks = _by_sentence(text)
+    excluded = {match[1] for match in _EXCLUDED.finditer(text)}
     negative = is_negative(question)
     masked = said
     places: dict[str, int] = {}
@@ -96,15 +106,23 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
             masked = masked.replace(own, "\n" * len(own))
     taken: list[str] = []
     denied: list[str] = []
+    untold: list[str] = []
     asked = squeeze(question)
     for letter, place in places.items():
         end = place + len(known.text_of(letter))
         before = masked[max(b for b in breaks if b <= place) : place]
         behind = masked[end : min(b for b in breaks if b >= end)]
         is_a = _CHAINED_IS_A.match(behind)
-        untrue = _NOT_AFTER.search(behind) or (is_a and of_the_kind(is_a[1], asked) is False and not negative)
-        refused = _NOT_BEFORE.search(before) or untrue
+        other_kind = is_a and (
+            another_kind(is_a[2], question) or (is_a[1] == "属于" and of_the_kind(is_a[2], question) is False)
+        )
+        untrue = _NOT_AFTER.search(behind) or other_kind
+        refused = _NOT_BEFORE.search(before) or untrue or (letter in excluded and not negative)
+        if negative and untrue:
+            untold.append(letter)
         (taken if not refused or (negative and untrue) else denied).append(letter)
+    if negative and untold:  # what does not belong, beside what does
+        taken = untold
     chosen = "".join(sorted(taken))
     others = THE_OTHERS.search(text)
     if known.multiple and denied and not taken and others and others[1][0] not in "不错有排":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from evals.extract.asked import is_negative, of_the_kind
-from evals.extract.found import HEDGE, SEVERAL, Found
+from evals.extract.asked import is_negative, of_the_kind, shares_words
+from evals.extract.found import HEDGE, SEVERAL, UNREADABLE, Found
 from evals.extract.normalise import squeeze
 from evals.extract.options import ALL_OF_THEM, NONE_OF_THEM, Options
 
@@ -48,17 +48,60 @@ _OTHERS = (
 THE_OTHERS = re.compile(
     _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|当选|全选|都选|选|排除|是(?=[。;,\n]|$)|可以)"
 )
+_MARK, _TICKS = "[✅✓✔√☑❌✗✘×✖]", "✅✓✔√☑"
+_MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
+_MARK_BEFORE = re.compile(rf"({_MARK})\s*\(?([A-J])(?![A-Za-z])")
+_ALL_DO = re.compile(r"\s*(?:都|均|皆)[^不非无未没误错。;]+(?:[。;,]|$)")
+_ITEM = r"(?:[^、,。;:\n()A-J]{1,16}\(\s*[A-J]\s*\)|[A-J](?![A-Za-z]))"
+_LIST = re.compile(
+    rf"(?P<subject>[^。;,:\n]{{2,24}}?)(?:有|包括|包含|是|为|:)+\s*(?P<list>{_ITEM}(?:(?:、|,|和|与|及|以及){_ITEM})+)(?=等?[。.;\n]|$)"
+)
+_CONNECTIVE = re.compile(r"^\s*(?:因此|所以|故|综上(?:所述)?|可见|总之|即)+,?")
+_COUNT = re.compile(r"(?:以上|上述|这)?([二三四五六七八])(?:个|项|者)")
 _EXCEPT = re.compile(
     r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J]{1,8}(?:\s*(?:、|"
     r",|和|与|及)\s*[A-J])*)(?![A-Za-z])(?:选项|项|两项)?"
-    r"(?:以外|之外|外)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|"
+    r"(?:以外|之外|外)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|说法|表述|"
     r"各项|[一二三四五六几][项个])?(?:都|均|全|全部)*(?:是|为)?"
     r"(不?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
 )
 _WRONG_ONES = re.compile(
-    r"(?:错误|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|"
+    r"(?:错误|(?<!没)(?<!没有)有问题|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|"
     r"为|有)\s*:?\s*(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
 )
+
+
+def by_marks(text: str, known: Options, question: str) -> Found | None:
+    """Ticks and crosses before the letters, or beside the texts, of options: ✅ A 存货, 存货 √."""
+    marked = [(letter, mark) for mark, letter in _MARK_BEFORE.findall(text)] if _MARK_FIRST.match(text) else []
+    for line in () if marked else text.split("\n"):
+        marks, own = re.findall(_MARK, line), squeeze(re.sub(_MARK, "", line))
+        if len(marks) == 1 and own and known.squeezed.count(own) == 1:
+            marked.append((known.letters[known.squeezed.index(own)], marks[0]))
+    verdicts = {letter: mark in _TICKS for letter, mark in marked if letter in known.letters}
+    if len(verdicts) < 2:
+        return None
+    if any(verdicts[letter] != (mark in _TICKS) for letter, mark in marked if letter in verdicts):
+        return Found(None, SEVERAL)
+    right = "".join(sorted(letter for letter, verdict in verdicts.items() if verdict))
+    complete = len(verdicts) == len(known.letters)
+    if known.multiple:  # where the question asks for what is wrong, a tick may mean true or chosen
+        readable = complete and right and not is_negative(question)
+        return Found(right, "verdicts") if readable else Found(None, UNREADABLE)
+    apart = right
+    if is_negative(question) and complete and len(right) == len(known.letters) - 1:
+        apart = "".join(letter for letter in known.letters if letter not in right)
+    return Found(apart, "verdicts") if len(apart) == 1 else Found(None, SEVERAL)
+
+
+def _listed(text: str, known: Options, question: str) -> Found | None:
+    """担保方式有保证（A）、抵押（B）: the letters of a list that is said to be what the question asks for."""
+    for match in _LIST.finditer(text):
+        if shares_words(match["subject"], question) and not re.search("[不非无未错误除]", match["subject"]):
+            letters = "".join(sorted(set(re.findall(r"(?<![A-Za-z])[A-J](?![A-Za-z])", match["list"]))))
+            if len(letters) > 1 and set(letters) <= set(known.letters):
+                return Found(letters, "listed_options")
+    return None
 
 
 def by_verdicts(text: str, known: Options, question: str) -> Found | None:
@@ -72,6 +115,7 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
         return told
     verdicts: dict[str, bool] = {}
     taken: dict[str, bool] = {}
+    kinds: dict[str, bool] = {}
     groups, asked = 0, squeeze(question)
     for letters, chunk in _chunks(text, known):
         groups += 1
@@ -81,9 +125,12 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
         named = _IS_A.match(chunk)
         if named and asked and not wrong:
-            kindred = of_the_kind(squeeze(named[1]), asked)
+            kindred = of_the_kind(named[1], question)
             if kindred is not None:
                 right, wrong = (named, None) if kindred else (None, named)
+                kinds.update(dict.fromkeys(letters, kindred))
+        if not (right or wrong) and known.multiple and len(letters) > 1:
+            right = _ALL_DO.match(chunk) if shares_words(chunk, question) else None
         for letter in letters:
             if takes or leaves:
                 taken[letter] = not leaves
@@ -92,6 +139,8 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
             verdict = right is not None and (wrong is None or right.start() < wrong.start())
             if verdicts.setdefault(letter, verdict) != verdict:
                 return Found(None, SEVERAL)
+    if kinds and not any(kinds.values()) and all(letter in kinds for letter in verdicts):
+        return None  # sorted into other kinds than the one that is asked for
     others = THE_OTHERS.search(text)
     if others and (verdicts or taken):
         for letter in known.letters:
@@ -99,6 +148,9 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
                 taken.setdefault(letter, others[1] != "不选")
             else:
                 verdicts.setdefault(letter, others[1][0] not in "不错有排" and taken.get(letter, True))
+    listed = _listed(text, known, question) if known.multiple and not negative else None
+    if listed:
+        return listed
     apart = _told_apart(taken, known, False) or _told_apart(verdicts, known, negative)
     told_of = taken or verdicts
     if apart is None and known.multiple and groups == 1 and len(told_of) > 1 and all(told_of.values()):
@@ -170,13 +222,17 @@ def _named_wrong(text: str, known: Options) -> Found | None:
 
 def _all_or_none(text: str, known: Options) -> Found | None:
     line = text.strip().partition("\n")[0]
-    heads = [head for head in (squeeze(line), squeeze(PREFIX.sub("", line))) if len(head) <= 40]
+    last = _CONNECTIVE.sub("", re.split(r"[。;,\n]", text.strip().rstrip("。;,"))[-1])
+    heads = [head for head in (squeeze(line), squeeze(PREFIX.sub("", line)), squeeze(last)) if len(head) <= 40]
     for pattern, rule in ((NONE_OF_THEM, "none_of_them"), (ALL_OF_THEM, "all_of_them")):
         if not any(pattern.match(head) for head in heads):
             continue
         letter = known.special(pattern)
         if letter is not None:
             return Found(letter, rule)
+        counted = next((match[1] for head in heads if (match := _COUNT.match(head))), None)
+        if counted and "一二三四五六七八".index(counted) + 1 != len(known.letters):
+            return None
         if known.multiple and rule == "all_of_them":
             return Found(known.letters, rule)
         return None
