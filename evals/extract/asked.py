@@ -42,7 +42,7 @@ def of_the_kind(said: str, question: str) -> bool | None:
 
 
 def another_kind(said: str, question: str) -> bool:
-    """Whether it is a sister of the kind asked for: the same noun under other modifiers, as 资产业务 beside 中间业务."""
+    """Whether it is a sister of the kind asked for: one noun under other modifiers, as 资产业务 beside 中间业务."""
     kind, core = _kind(question), _core(squeeze(said))
     if not kind or not core or kind.endswith(core):
         return False

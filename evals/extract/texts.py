@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from evals.extract.asked import another_kind, is_negative, of_the_kind
+from evals.extract.asked import another_kind, is_negative, is_subject, of_the_kind
+from evals.extract.cues import turns
 from evals.extract.found import SEVERAL, Found
 from evals.extract.normalise import fold, squeeze
 from evals.extract.numbers import quantities
@@ -34,6 +35,7 @@ _CHAINED_IS_A = re.compile(r"(?:\n|和|与|及|以及)*(?:都|均|皆)?(属于|�
 _TEASER = re.compile(
     r"(?:本题|这道题|该题|此题|这题|本小题|题目)(?:目|主要|重点|旨在)*(?:考查|考察|考核|考的?是|问的?是|要求|涉及|的考点)[^。\n]*"
 )
+_TOPIC = re.compile(r"(?:关于|下列)?(.{3,14}?)(?:的|是|应|通常|一般|采用|按照?)")
 _EXCLUDED = re.compile(
     r"(?<![A-Za-z])([A-J])(?:选项|项)?(?:的?(?:说法|表述))?(?:都|均|就|也|则|是|显然)*"
     r"(?:不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
@@ -50,7 +52,10 @@ def whole_text(text: str, known: Options, question: str) -> Found | None:
     if named and known.text_of(named[2]) == squeeze(named[1]) != "":
         return Found(named[2], "option_text")
     first = head.partition("\n")[0]
-    lines = (head, first) if not known.multiple and not _other_lines(head, known) else (head,)
+    opening = head.partition("。")[0]
+    if turns(head) or sum(squeeze(part) in known.squeezed for part in re.split(r"[。\n]", head) if part) > 1:
+        opening = first
+    lines = (head, first, opening) if not known.multiple and not _other_lines(head, known) else (head,)
     for candidate in (part for line in lines for part in (line, _SUFFIX.sub("", line), _without_frame(line))):
         said = squeeze(candidate)
         same = [letter for letter, own in zip(known.letters, known.squeezed, strict=True) if own and own == said]
@@ -107,6 +112,7 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     taken: list[str] = []
     denied: list[str] = []
     untold: list[str] = []
+    affirmed: dict[str, int] = {}
     asked = squeeze(question)
     for letter, place in places.items():
         end = place + len(known.text_of(letter))
@@ -118,9 +124,13 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         )
         untrue = _NOT_AFTER.search(behind) or other_kind
         refused = _NOT_BEFORE.search(before) or untrue or (letter in excluded and not negative)
+        if not negative and not untrue and (is_subject(before, question) or (is_a and of_the_kind(is_a[2], question))):
+            affirmed[letter] = max(b for b in breaks if b <= place)
         if negative and untrue:
             untold.append(letter)
         (taken if not refused or (negative and untrue) else denied).append(letter)
+    if not known.multiple and len(taken) > 1:
+        taken = _one_of(taken, affirmed, places, breaks) or _of_topic(text, taken, known, question) or taken
     if negative and untold:  # what does not belong, beside what does
         taken = untold
     chosen = "".join(sorted(taken))
@@ -133,6 +143,30 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
     residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]
     return Found(chosen, "options_in_text") if len(residue) <= 8 else None
+
+
+def _one_of(taken: list[str], affirmed: dict[str, int], places: dict[str, int], breaks: list[int]) -> list[str]:
+    """The one option said to be what is asked for, where the others stand in other clauses."""
+    if len(affirmed) != 1:
+        return []
+    letter, begins = next(iter(affirmed.items()))
+    ends = min(b for b in breaks if b > places[letter])
+    together = [other for other in taken if other != letter and begins <= places[other] < ends]
+    return [] if together or letter not in taken else [letter]
+
+
+def _of_topic(text: str, taken: list[str], known: Options, question: str) -> list[str]:
+    """股指期货采用现金交割 beside 商品期货采用…: the one option that ends a sentence on what the question is about."""
+    topic = _TOPIC.match(squeeze(question))
+    sentences = [squeeze(part) for part in re.split(r"[。;\n]", text)]
+    if not topic:
+        return []
+    said = {letter: [each for each in sentences if known.text_of(letter) in each] for letter in taken}
+    of_it = [letter for letter in taken if any(topic[1] in each for each in said[letter])]
+    ends = of_it and any(
+        each.startswith(topic[1]) and each.endswith(known.text_of(of_it[0])) for each in said[of_it[0]]
+    )
+    return of_it if len(of_it) == 1 and ends and not re.search("也|还|或", text) else []
 
 
 def _by_sentence(text: str) -> tuple[str, list[int]]:

@@ -52,7 +52,7 @@ _MARK, _TICKS = "[✅✓✔√☑❌✗✘×✖]", "✅✓✔√☑"
 _MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
 _MARK_BEFORE = re.compile(rf"({_MARK})\s*\(?([A-J])(?![A-Za-z])")
 _ALL_DO = re.compile(r"\s*(?:都|均|皆)[^不非无未没误错。;]+(?:[。;,]|$)")
-_ITEM = r"(?:[^、,。;:\n()A-J]{1,16}\(\s*[A-J]\s*\)|[A-J](?![A-Za-z]))"
+_ITEM = r"[^、,。;:\n()A-J]{0,16}(?:\(\s*[A-J]\s*\)|[A-J](?![A-Za-z]))"
 _LIST = re.compile(
     rf"(?P<subject>[^。;,:\n]{{2,24}}?)(?:有|包括|包含|是|为|:)+\s*(?P<list>{_ITEM}(?:(?:、|,|和|与|及|以及){_ITEM})+)(?=等?[。.;\n]|$)"
 )
