@@ -52,7 +52,7 @@ _LINK = (
     r"明显|自然|必定|便|确定|确认|断定|定|显然|无疑|"
     r"确实|肯定|必然|只能|只|我?认为|我?觉得|选择的|选择|选出|选|是|"
     r"为|乃|"
-    r":|=|→|⇒|-+>|-(?=[A-Z])|-{2,}|[—–]+|\.{2,}|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|包含|组合|"
+    r":|=|→|⇒|-+>|-(?=[A-Z])|-{2,}|[—–~]+|\.{2,}|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|包含|组合|"
     r"有|如下|依次|分别|最合适的|最恰当的|正确的|\s|,(?=\s*(?:选|是)))"
 )
 _LINKED = rf"{_LINK}{{0,8}}?"
@@ -166,7 +166,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         "chosen",
         rf"(?:^|[。;,\n!])\s*(?:我|个人|本人)?(?:认为|觉得|判断|想)?(?:正确的)?(?:应该?|"
         rf"应当|最有可能|最可能|就|显然|还|那么?就?|其实|实际上?|实际|分别|"
-        rf"依次|当然|肯定|必然|绝对|一定|实则|事实上|自然|很明显|明显|毫无疑问|无疑|必须)*(?:是|"
+        rf"依次|当然|肯定|必然|绝对|一定|实则|但|不过|而|细看|仔细看|事实上|自然|很明显|明显|毫无疑问|无疑|必须)*(?:是|"
         rf"为)\s*{LETTERS}(?=\s*(?:[。.,!吧呀哦了\n]|$))",
     ),
     (
@@ -174,7 +174,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         "english",
         rf"(?i:(?:correct|right|best|the|my)\s+(?:answer|option|choice)s?|"
         rf"\bans(?:wer)?s?|\bchoice)(?:\s*(?i:choice|option|letter)s?)?[\"'\])\s]*"
-        rf"(?i:\s*(?:is|are|would be|should be|must be|:|=|->|-|be))+\W{{0,3}}(?i:(?:option|"
+        rf"(?i:\s*(?:is|are|would be|should be|must be|:|=|->|-|—|be))+\W{{0,3}}(?i:(?:option|"
         rf"choice|letter)s?\s*)?{LETTERS}",
     ),
     (
@@ -185,12 +185,12 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "english",
-        rf"{LETTERS}\s+(?i:(?:is|are)\s+(?:(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice)s?)?|the\s+(?:answer|choice)\b))",
+        rf"{LETTERS}\s+(?i:(?:is|are)\s+(?:(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice)s?)?|(?:the|my)\s+(?:answer|choice)\b))",
     ),
     (
         ANSWER,
         "json",
-        rf"[\"'](?i:final_answer|answers?|choices?|options?|correct|selections?|"
+        rf"[\"'](?i:final_answer|final|answers?|choices?|options?|correct|selections?|"
         rf"result|selected|selection|response|label|prediction|选项|选择|"
         rf"结果|答案)[\"']\s*:\s*{LETTERS}",
     ),

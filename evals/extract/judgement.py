@@ -41,7 +41,7 @@ _TAIL = (
 )
 _ICON = r"[✅❌✓✗✔✘√×☑\U0001F300-\U0001FAFF]"
 _LEAD = (
-    r"勾选|打个?|画个?|即|括号[内中里]|横线[上处]|的确|一般(?:情况下|来说|而言)?|"
+    r"勾选|给|打个?|画个?|即|括号[内中里]|横线[上处]|的确|一般(?:情况下|来说|而言)?|"
     r"通常|严格(?:来说|地说|地讲)|从[^。;,\n]{2,10}(?:来看|"
     r"上看|角度看|来说)|请|是非|正误|真伪|说[的得]|"
     rf"[(\[【]\s*{_ICON}\s*[)\]】]|"
@@ -65,7 +65,7 @@ _FORM = re.compile(
     rf"(?P<lead>(?:{_ICON}\s*)*(?:{_LEAD})*?){_NOT}(?P<adverb>{_ADVERB}){_CORE}{_TAIL}(?:{_ICON}"
     rf"|选项|[\"'“”‘’》】\]) ])*"
 )
-_ONLY_LEAD = re.compile(rf"不对?|错了|(?:{_LEAD})+")
+_ONLY_LEAD = re.compile(rf"(?:哦|啊|噢|呃|嗯)?不对?|错了|(?:{_LEAD})+")
 _BREAK = re.compile(
     r"[。!?\n;,—]|(?<=\S)(?=[【\[](?:试题|答案|题目)?(?:解析|分析|详解|理由|说明|依据|点评|考点|知识点))|\.{2,}|(?<!\d)\.(?=\s|$)"
 )
@@ -89,13 +89,13 @@ _LETTER_SAID = re.compile(
 # 正确的打√，错误的打×: how to answer, not an answer.
 _PUT = r"(?:的|则|请|就|应)*(?:打|填|写|选|画|划|标|用|涂|答|回答|回复)(?:写|上|入|作|为)?"
 _ALTERNATIVES = re.compile(
-    r"(?:是)?(?:对|正确|√|(?i:true))(?:还是|或者?|/|、|与)(?:是)?(?:错误?|"
+    r"(?:是)?(?:对|正确|√|(?i:true))[\"”’]?(?:还是|或者?|/|、|与)[\"“‘]?(?:是)?(?:错误?|"
     r"×|不正确|(?i:false))|(?<!对)对错(?!判断)|正误|正确与否|是否(?:错误|"
     r"成立|准确|属实)|"
     r"是否正确(?!\s*:)|(?i:true\s*(?:or|/|,)\s*false)\??|"
     rf"(?:正确|对|(?i:true))的?{_PUT}[\"“‘(]?(?:√|正确|对勾?|勾|A|T|(?i:true))[\"”’)]?[,;。、\s]*(?:错误?|不正确|不对|(?i:false))的?"
     rf"{_PUT}[\"“‘(]?(?:×|错误?|叉|B|F|(?i:false))[\"”’)]?|"
-    r"对不对|正不正确|对\(√\)[、,/ ]*错\(×\)|(?:正确|错误|对|错|√|×)\s*\(\s*\)"
+    r"对不对|正不正确|(?:正确|对)\s*[(:]?\s*√\s*\)?[、,/;\s]*(?:错误?|不正确)\s*[(:]?\s*×\)?|(?:正确|错误|对|错|√|×)\s*\(\s*\)"
 )
 _HEDGED = re.compile(r"不一定|未必|不见得|可能|也许|或许|大概|似乎|好像|部分|一半|某种程度|有时|视情况|既")
 _UNSURE = re.compile(
@@ -156,6 +156,8 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
     body = _ALTERNATIVES.sub("", own_answer(plain(answer), options, asked, judged=True))
     if len(question) > 6:
         body = body.replace(asked, "").replace(statement(asked), "")
+    if "☑" in body and "☐" in body:  # ticked boxes: what is not ticked is not said
+        body = re.sub(r"☐\s*(?:不?正确|错误?|不?对|是|否)?", "", body).replace("☑", "")
     body = _ECHO.sub("", body).strip() if options else body.strip()
     if not body:
         return Found(None, EMPTY)

@@ -13,7 +13,7 @@ from evals.extract.normalise import fold, plain, squeeze
 # Option texts that speak of all the others.
 _EACH = r"(?:全部|全|都|均|皆|全都)"
 ALL_OF_THEM = re.compile(
-    r"alloftheabove|all(?:the|two|three|four|five|six)*options|[二三四五六七八](?:项|者)(?:说法)?"
+    r"allofthe(?:above|m)|all(?:two|three|four|five|six)?arecorrect|all(?:the|two|three|four|five|six)*options|[二三四五六七八](?:项|者)(?:说法)?"
     + _EACH
     + r"(?:是|为)?(?:对|正确|符合|属于)|"
     r"[二三四五六]项(?:全|都)?选|全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|"

@@ -12,7 +12,7 @@ _KINDS = r"(?:单项选择|多项选择|不定项选择|单选|多选|不定项|
 _JUDGE = r"(?:请?判断(?:下列|以下)?(?:说法|题|正误|对错|是否正确|命题|陈述)?|是非题|正误题)"
 _NEW_QUESTION = re.compile(
     rf"^[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|试题|例题|练习题?|题干|{_KINDS})\s*\d*[】\])]?\s*[::]?|"
-    rf"[【\[]?{_JUDGE}\s*\d*(?:[】\]]\s*:?|\s*:)|"
+    rf"[【\[(]?{_JUDGE}\s*\d*(?:[】\])]\s*:?|\s*:)|"
     r"第\s*[\d一二三四五六七八九十]+\s*题[::.、 ]?|"
     r"(?:Question|Problem|Q)\s*\d*\s*[:.\n]|(?:用户|User|Human|问|提问)\s*:|\d{1,3}\s*[.、)]|\(\d{1,3}\)|"
     r"以下是|下列|下面)|"
@@ -22,10 +22,10 @@ _NEW_QUESTION = re.compile(
 _EXPLICIT = re.compile(
     rf"[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|试题|例题|练习题?|{_KINDS})\s*\d*(?:[】\])]\s*:?|\s*:)|"
     r"(?:Question|Problem|Q)\s*\d*\s*[:\n]|"
-    r"(?:用户|User|Human|提问)\s*:|以下是.{0,60}题)",
+    r"(?:用户|User|Human|问|提问)\s*:|以下是.{0,60}题)",
     re.I,
 )
-_HEADED_JUDGE = re.compile(rf"[ \t]*[【\[]?{_JUDGE}\s*\d*(?:[】\]]\s*:?|\s*:)")
+_HEADED_JUDGE = re.compile(rf"[ \t]*[【\[(]?{_JUDGE}\s*\d*(?:[】\])]\s*:?|\s*:)")
 _HEADING = re.compile(
     rf"\s*(?:\(?\d{{1,3}}\s*[.、)]\s*)?(?:[【\[(]?(?:题目|问题|试题|例题|题干|下一题|{_KINDS}|{_JUDGE}|Question|Q)"
     r"\s*\d*[】\])]?\s*:?\s*)*(?:\(?\d{1,3}\s*[.、)]\s*)?",
@@ -38,6 +38,9 @@ _VERDICT_LINE = re.compile(
     r"(?:正确|错误?|不?对|√|×|✓|✗|✅|❌|有误|成立|属实|true|false)(?:的|说法|[\s。.!)\]】\"'])*$",
     re.I,
 )
+_NEXT_JUDGED = re.compile(
+    r"\s*\(?\d{1,3}\s*[.、)][^\n]{6,}\n+\s*(?:答案\s*:)?\s*(?:正确|错误?|对|√|×)\s*[。.]?\s*(?:\n|$)"
+)  # 2. a statement, and its verdict on the next line
 _SAME_START = re.compile(r"下列|以下|关于|根据|按照|在")
 _OPTION_LINE = re.compile(r"(?:^|\s)\(?([AB])\s*[.、:)]\s*([^\n]{1,200}?)(?=\s+\(?[B-J]\s*[.、:)]|\n|$)")
 
@@ -82,6 +85,8 @@ def _another(text: str, start: int, options: Sequence[str], question: str, judge
     explicit = _EXPLICIT.match(tail)
     posed = headed and len(squeeze(line[headed.end() :])) >= 6
     if text[:start].strip():
+        if judged and _NEXT_JUDGED.match(tail) and not _VERDICT_LINE.search(statement(line)):
+            return True
         return bool(open_blank or explicit or (posed and judged) or (headed and not line[headed.end() :].strip()))
     # The whole output poses a question: another one only if it is known to differ, as a judged statement does at once.
     if not question or "\n" not in tail or _SPEAKER.match(tail) or not (explicit or posed):

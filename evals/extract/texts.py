@@ -10,7 +10,7 @@ from evals.extract.found import SEVERAL, Found
 from evals.extract.normalise import fold, squeeze
 from evals.extract.numbers import quantities
 from evals.extract.options import Options
-from evals.extract.verdicts import PREFIX, THE_OTHERS
+from evals.extract.verdicts import OTHER_KIND, PREFIX, THE_OTHERS
 
 _SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]*$")
 _REFUSING = re.compile(
@@ -36,6 +36,7 @@ _TEASER = re.compile(
     r"(?:本题|这道题|该题|此题|这题|本小题|题目)(?:目|主要|重点|旨在)*(?:考查|考察|考核|考的?是|问的?是|要求|涉及|的考点)[^。\n]*"
 )
 _TOPIC = re.compile(r"(?:关于|下列)?(.{3,14}?)(?:的|是|应|通常|一般|采用|按照?)")
+_LIST_OF_NOT = re.compile(r"([不非无未](?![仅但只外良动])[一-鿿]{1,10})(?:有|是|为|包括)(?=$|\n)")
 _EXCLUDED = re.compile(
     r"(?<![A-Za-z])([A-J])(?:选项|项)?(?:的?(?:说法|表述))?(?:都|均|就|也|则|是|显然)*"
     r"(?:不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
@@ -123,7 +124,12 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
             another_kind(is_a[2], question) or (is_a[1] == "属于" and of_the_kind(is_a[2], question) is False)
         )
         untrue = _NOT_AFTER.search(behind) or other_kind
-        refused = _NOT_BEFORE.search(before) or untrue or (letter in excluded and not negative)
+        refused = (
+            _NOT_BEFORE.search(before)
+            or untrue
+            or _of_what_is_not(before, asked, negative)
+            or (letter in excluded and not negative)
+        )
         if not negative and not untrue and (is_subject(before, question) or (is_a and of_the_kind(is_a[2], question))):
             affirmed[letter] = max(b for b in breaks if b <= place)
         if negative and untrue:
@@ -137,12 +143,23 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     others = THE_OTHERS.search(text)
     if known.multiple and denied and not taken and others and others[1][0] not in "不错有排":
         return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
+    rest = OTHER_KIND.search(text) if known.multiple and denied and not taken and not negative else None
+    if rest and of_the_kind(rest[1] or rest[2], question):
+        return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
     if not chosen:
+        if not known.multiple and not negative and len(denied) == len(known.letters) - 1 > 1:
+            return Found(next(letter for letter in known.letters if letter not in denied), "elimination")
         return None
     if not known.multiple:
         return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
     residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]
     return Found(chosen, "options_in_text") if len(residue) <= 8 else None
+
+
+def _of_what_is_not(before: str, asked: str, negative: bool) -> bool:
+    """Whether the list that goes on here is of what is not so (不合格的抵押物有…) and the question asks for what is."""
+    found = None if negative else _LIST_OF_NOT.search(before)
+    return found is not None and found[1][:2] not in asked
 
 
 def _one_of(taken: list[str], affirmed: dict[str, int], places: dict[str, int], breaks: list[int]) -> list[str]:

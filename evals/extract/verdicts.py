@@ -35,7 +35,7 @@ _RIGHT = re.compile(
 )
 _WRONG = re.compile(
     r"干扰项|误区|陷阱|×|✗|✘|❌|✖|不(?:完全|太)?(?:正确|成立|准确|符合|属于|对)|错误|有误|"
-    r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了])|并非|不是|不可|"
+    r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了在])|并非|不是|不可|"
     r"不需|不包括|不能|^[\s:.、]*否|(?i:false|\bno\b)"
 )
 _IS_A = re.compile(
@@ -51,6 +51,8 @@ THE_OTHERS = re.compile(
 _MARK, _TICKS = "[✅✓✔√☑❌✗✘×✖]", "✅✓✔√☑"
 _MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
 _MARK_BEFORE = re.compile(rf"({_MARK})\s*\(?([A-J])(?![A-Za-z])")
+_NUMBERED = re.compile(r"^\s*\(?\d{1,2}\s*[.、)]")
+_YES_NO = re.compile(r"[\s:.、]*[是否][\s。,;]*")
 _ALL_DO = re.compile(r"\s*(?:都|均|皆)[^不非无未没误错。;]+(?:[。;,]|$)")
 _ITEM = r"[^、,。;:\n()A-J]{0,16}(?:\(\s*[A-J]\s*\)|[A-J](?![A-Za-z]))"
 _LIST = re.compile(
@@ -58,6 +60,7 @@ _LIST = re.compile(
 )
 _CONNECTIVE = re.compile(r"^\s*(?:因此|所以|故|综上(?:所述)?|可见|总之|即)+,?")
 _COUNT = re.compile(r"(?:以上|上述|这)?([二三四五六七八])(?:个|项|者)")
+OTHER_KIND = re.compile(_OTHERS + r"(?<=[是为])(?!正确|错|对)([^。;,\n]{2,20})|" + _OTHERS + r"属于([^。;,\n]{2,20})")
 _EXCEPT = re.compile(
     r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J]{1,8}(?:\s*(?:、|"
     r",|和|与|及)\s*[A-J])*)(?![A-Za-z])(?:选项|项|两项)?"
@@ -66,7 +69,7 @@ _EXCEPT = re.compile(
     r"(不?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
 )
 _WRONG_ONES = re.compile(
-    r"(?:错误|(?<!没)(?<!没有)有问题|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|"
+    r"(?:错误|(?<!没)(?<!没有)有问题|说错|错的|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|"
     r"为|有)\s*:?\s*(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
 )
 
@@ -75,7 +78,7 @@ def by_marks(text: str, known: Options, question: str) -> Found | None:
     """Ticks and crosses before the letters, or beside the texts, of options: ✅ A 存货, 存货 √."""
     marked = [(letter, mark) for mark, letter in _MARK_BEFORE.findall(text)] if _MARK_FIRST.match(text) else []
     for line in () if marked else text.split("\n"):
-        marks, own = re.findall(_MARK, line), squeeze(re.sub(_MARK, "", line))
+        marks, own = re.findall(_MARK, line), squeeze(_NUMBERED.sub("", re.sub(_MARK, "", line)))
         if len(marks) == 1 and own and known.squeezed.count(own) == 1:
             marked.append((known.letters[known.squeezed.index(own)], marks[0]))
     verdicts = {letter: mark in _TICKS for letter, mark in marked if letter in known.letters}
@@ -123,6 +126,8 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
             return Found(None, HEDGE)
         takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
+        if negative and known.multiple and _YES_NO.fullmatch(chunk):
+            return Found(None, SEVERAL)  # whether it is so, or whether it is an answer
         named = _IS_A.match(chunk)
         if named and asked and not wrong:
             kindred = of_the_kind(named[1], question)
@@ -139,6 +144,10 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
             verdict = right is not None and (wrong is None or right.start() < wrong.start())
             if verdicts.setdefault(letter, verdict) != verdict:
                 return Found(None, SEVERAL)
+    rest = OTHER_KIND.search(text)
+    if rest and kinds and of_the_kind(rest[1] or rest[2], question):
+        kinds |= {letter: True for letter in known.letters if letter not in verdicts}
+        verdicts = {**kinds, **verdicts}
     if kinds and not any(kinds.values()) and all(letter in kinds for letter in verdicts):
         return None  # sorted into other kinds than the one that is asked for
     others = THE_OTHERS.search(text)
