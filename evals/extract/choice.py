@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from evals.extract.asked import shares_words
 from evals.extract.cues import (
     IN_BRACKETS,
     LETTERS,
@@ -50,6 +51,7 @@ _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LE
 _LAST = re.compile(
     rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
 )
+_PREDICATE = re.compile(rf"{IN_BRACKETS}\s*(?:则|主要|是)*(?:反映|衡量|用于|负责|是|属于|指)([^。;,\n]{{3,}})")
 _SENTENCE = re.compile(r"[^。!;\n]{4}$")
 _LEAD_END = re.compile(
     r"\s*(?:$|\n|(?:而非|而不是|【)|-(?![A-Za-z])|[。.,:;!)—→吧啊呀啦哦咯哈]|(?:因为|"
@@ -176,6 +178,8 @@ def _checked(text: str, known: Options, question: str) -> Found | None:
 def _announced(text: str, known: Options, question: str) -> Found | None:
     readable = []
     for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
+        if claim.strength == MENTIONED and question and _described(text[claim.end :], question):
+            continue
         found = _letters(
             claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark", "answer", "chosen")
         )
@@ -209,6 +213,12 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     )
     complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及" + IN_BRACKETS))
     return Found(found.answer, claim.rule, final and complete)
+
+
+def _described(behind: str, question: str) -> bool:
+    """流动比率（B）反映偿债能力: whether what is said of an option has no words that the question has."""
+    said = _PREDICATE.match(behind)
+    return said is not None and not shares_words(said[1], question)
 
 
 def _joined(text: str, claims: Sequence[Claim], known: Options) -> Sequence[Claim]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from evals.extract.asked import another_kind, is_negative, is_subject, of_the_kind
-from evals.extract.cues import turns
+from evals.extract.asked import another_kind, is_negative, is_subject, of_the_kind, shares_words
+from evals.extract.cues import NAMED, turns
 from evals.extract.found import SEVERAL, Found
 from evals.extract.normalise import fold, squeeze
 from evals.extract.numbers import quantities
@@ -37,6 +37,9 @@ _TEASER = re.compile(
 )
 _TOPIC = re.compile(r"(?:关于|下列)?(.{3,14}?)(?:的|是|应|通常|一般|采用|按照?)")
 _LIST_OF_NOT = re.compile(r"([不非无未](?![仅但只外良动])[一-鿿]{1,10})(?:有|是|为|包括)(?=$|\n)")
+_LETTER = re.compile(rf"(?<![A-Za-z])([A-J])(?![A-Za-z]){NAMED}")
+_FILLER_BEFORE = re.compile(r"^(?:主要|通常|一般|具体|以下|下列|它们?|其|答案|正确|选项|应该?|因此|所以|故|综上)+")
+_DEFINED = re.compile(r"[a-j]?(?:是|指|是指|负责|反映|衡量|用于|表示|等于)(?!正确|对的)(.{3,})")
 _EXCLUDED = re.compile(
     r"(?<![A-Za-z])([A-J])(?:选项|项)?(?:的?(?:说法|表述))?(?:都|均|就|也|则|是|显然)*"
     r"(?:不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
@@ -140,6 +143,12 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     if negative and untold:  # what does not belong, beside what does
         taken = untold
     chosen = "".join(sorted(taken))
+    named = set(_LETTER.findall(text)) & set(known.letters)
+    fits = named <= set(taken) if known.multiple else bool(named & set(taken))
+    if taken and named - excluded - set(denied) and not fits:
+        return None  # it speaks of other options by their letters
+    if taken and _says_something_else(masked, breaks, places, taken, known, question):
+        return None
     others = THE_OTHERS.search(text)
     if known.multiple and denied and not taken and others and others[1][0] not in "不错有排":
         return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
@@ -160,6 +169,23 @@ def _of_what_is_not(before: str, asked: str, negative: bool) -> bool:
     """Whether the list that goes on here is of what is not so (不合格的抵押物有…) and the question asks for what is."""
     found = None if negative else _LIST_OF_NOT.search(before)
     return found is not None and found[1][:2] not in asked
+
+
+def _says_something_else(
+    said: str, breaks: list[int], places: dict[str, int], taken: list[str], known: Options, question: str
+) -> bool:
+    """Whether options are only described: 五级分类包括…, 资产负债率是负债除以资产, 选项B是…, in words not asked for."""
+    first = min(places[letter] for letter in taken)
+    before = said[max(b for b in breaks if b <= first) : first]
+    listed = re.fullmatch(r"(.{3,}?)(?:包括|包含|分为|有)", _FILLER_BEFORE.sub("", before))
+    if listed and not is_negative(question):
+        return not shares_words(listed[1], question)
+    if len(taken) > 1 or known.multiple or is_negative(question):
+        return False
+    end = first + len(known.text_of(taken[0]))
+    defined = _DEFINED.match(said[end : min(b for b in breaks if b >= end)])
+    restated = re.fullmatch(rf"(?:选项{taken[0].lower()}|{taken[0].lower()}(?:选项|项))(?:是|为)", before)
+    return bool(restated or (defined and not before and not shares_words(defined[1], question)))
 
 
 def _one_of(taken: list[str], affirmed: dict[str, int], places: dict[str, int], breaks: list[int]) -> list[str]:

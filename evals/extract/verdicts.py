@@ -53,7 +53,7 @@ _MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
 _MARK_BEFORE = re.compile(rf"({_MARK})\s*\(?([A-J])(?![A-Za-z])")
 _NUMBERED = re.compile(r"^\s*\(?\d{1,2}\s*[.、)]")
 _YES_NO = re.compile(r"[\s:.、]*[是否][\s。,;]*")
-_ALL_DO = re.compile(r"\s*(?:都|均|皆)[^不非无未没误错。;]+(?:[。;,]|$)")
+_ALL_DO = re.compile(r"\s*(?:都|均|皆)(?:[^不非无未没误错。;]|不(?=良|动产|当))+(?:[。;,]|$)")
 _ITEM = r"[^、,。;:\n()A-J]{0,16}(?:\(\s*[A-J]\s*\)|[A-J](?![A-Za-z]))"
 _LIST = re.compile(
     rf"(?P<subject>[^。;,:\n]{{2,24}}?)(?:有|包括|包含|是|为|:)+\s*(?P<list>{_ITEM}(?:(?:、|,|和|与|及|以及){_ITEM})+)(?=等?[。.;\n]|$)"
@@ -77,7 +77,7 @@ _WRONG_ONES = re.compile(
 def by_marks(text: str, known: Options, question: str) -> Found | None:
     """Ticks and crosses before the letters, or beside the texts, of options: ✅ A 存货, 存货 √."""
     marked = [(letter, mark) for mark, letter in _MARK_BEFORE.findall(text)] if _MARK_FIRST.match(text) else []
-    for line in () if marked else text.split("\n"):
+    for line in () if marked else re.split(r"[\n、,;。]", text):
         marks, own = re.findall(_MARK, line), squeeze(_NUMBERED.sub("", re.sub(_MARK, "", line)))
         if len(marks) == 1 and own and known.squeezed.count(own) == 1:
             marked.append((known.letters[known.squeezed.index(own)], marks[0]))
@@ -112,7 +112,10 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     negative = is_negative(question)
     text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J]{1,8}(?![A-Za-z]))", ",", text)
     told = (
-        _except(text, known, negative) or _all_or_none(text, known) or (negative and _named_wrong(text, known)) or None
+        _except(text, known, negative)
+        or _all_or_none(text, known, negative)
+        or (negative and _named_wrong(text, known))
+        or None
     )
     if told is not None:
         return told
@@ -164,6 +167,15 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     told_of = taken or verdicts
     if apart is None and known.multiple and groups == 1 and len(told_of) > 1 and all(told_of.values()):
         return Found("".join(sorted(told_of)), "verdict") if taken or not negative else None
+    if (
+        apart is None
+        and known.multiple
+        and negative
+        and groups == 1
+        and len(verdicts) > 1
+        and not any(verdicts.values())
+    ):
+        return Found("".join(sorted(verdicts)), "named_wrong")
     return apart
 
 
@@ -229,7 +241,7 @@ def _named_wrong(text: str, known: Options) -> Found | None:
     )
 
 
-def _all_or_none(text: str, known: Options) -> Found | None:
+def _all_or_none(text: str, known: Options, negative: bool) -> Found | None:
     line = text.strip().partition("\n")[0]
     last = _CONNECTIVE.sub("", re.split(r"[。;,\n]", text.strip().rstrip("。;,"))[-1])
     heads = [head for head in (squeeze(line), squeeze(PREFIX.sub("", line)), squeeze(last)) if len(head) <= 40]
@@ -241,6 +253,8 @@ def _all_or_none(text: str, known: Options) -> Found | None:
             return Found(letter, rule)
         counted = next((match[1] for head in heads if (match := _COUNT.match(head))), None)
         if counted and "一二三四五六七八".index(counted) + 1 != len(known.letters):
+            return None
+        if negative and any(re.search("对|正确|符合|属于|准确", head) for head in heads):
             return None
         if known.multiple and rule == "all_of_them":
             return Found(known.letters, rule)
