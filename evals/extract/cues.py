@@ -56,7 +56,10 @@ _LINK = (
     r"有|如下|依次|分别|最合适的|最恰当的|正确的|\s|,(?=\s*(?:选|是)))"
 )
 _LINKED = rf"{_LINK}{{0,8}}?"
-_SURE = r"(?:就|应当|应该|应|才|当然|显然|无疑|确实|肯定|必然|只能|,|\s)*(?:是|为|选择|选|有|包括|:|=|→|⇒|-+>)"
+_SURE = (
+    r"(?:就|应当|应该|应|才|当然|显然|无疑|确实|肯定|必然|只能|,|\s)*"
+    r"(?:是|为|选择|选|有|包括|:|=|→|⇒|-+>|—+|-{2,}|\.{2,})"
+)
 # (strength, rule, pattern); `letters` is the group that names the options.
 _PHRASES: tuple[tuple[int, str, str], ...] = (
     (FINAL, "final_mark", rf"{FINAL_MARK}\s*(?:(?:最终|正确)?(?:答案|选项))?(?:选|是|为|:|\s){{0,3}}{LETTERS}"),

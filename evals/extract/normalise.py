@@ -60,6 +60,7 @@ _BOX_TOKENS = re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|$)", re.S)
 _LATEX_CROSS = re.compile(r"(?<![\w)}%])(\s*)\\times(?![A-Za-z])(?!\s*(?:[\w({]|\\[A-Za-z]))")
 _LATEX_TICK = re.compile(r"\\(?:checkmark|surd)(?![A-Za-z])")
 _CHECKED, _UNCHECKED = re.compile(r"\[\s*[xX√✓✔]\s*\]"), re.compile(r"\[\s*\]|□")
+_TURN_START = re.compile(r"^\s*<\|(?:im_start|start_header_id)\|>\s*(?:assistant)?\s*(?:<\|end_header_id\|>)?\s*", re.I)
 _SPEAKER = re.compile(r"^\s*(?:AI|助手|助理|[Aa]ssistant|[Bb]ot)\s*[:\n]\s*")
 _FENCE = re.compile(r"```[a-zA-Z]*")
 _DECORATION = re.compile(
@@ -96,7 +97,7 @@ def fold(text: str) -> str:
 
 def plain(text: str) -> str:
     """Folded text without markdown, with `FINAL_MARK` before what a form marks as the final answer."""
-    text = _SPEAKER.sub("", fold(text))
+    text = _SPEAKER.sub("", _TURN_START.sub("", fold(text)))
     if "_of_box" in text:
         text = _BOX_TOKENS.sub(rf"{FINAL_MARK}\1 ", text)
     end = _END_OF_TURN.search(text)

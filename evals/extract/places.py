@@ -26,7 +26,7 @@ def by_letters(text: str, known: Options, question: str) -> str:
         return text
 
     def lettered(match: re.Match[str]) -> str:
-        if re.fullmatch(rf"第\s*{_N}{_COUNTER}", match[0]) or known.mentions(match[0], question):
+        if re.fullmatch(rf"第\s*{_N}(?:项|个)", match[0]) or known.mentions(match[0], question):
             return match[0]  # one alone is announced like a letter
         letters = _letters(match[0], known.letters)
         return "、".join(letters) if letters else match[0]

@@ -53,8 +53,11 @@ def whole_text(text: str, known: Options, question: str) -> Found | None:
     """The output is the text of one option, with or without an announcement before it or its letter behind."""
     head = text.strip()
     named = re.fullmatch(r"([^\n]+?)\s*\(\s*([A-J])\s*\)\s*[。.]?", head)
-    if named and known.text_of(named[2]) == squeeze(named[1]) != "":
-        return Found(named[2], "option_text")
+    if named:
+        own, said = known.text_of(named[2]), squeeze(named[1])
+        shortened = len(said) > 1 and said in own and sum(said in text for text in known.squeezed) == 1
+        if own and (said == own or shortened):
+            return Found(named[2], "option_text")
     first = head.partition("\n")[0]
     opening = head.partition("。")[0]
     if turns(head) or sum(squeeze(part) in known.squeezed for part in re.split(r"[。\n]", head) if part) > 1:
