@@ -19,7 +19,9 @@ from evals.extract.cues import (
     MENTIONED,
     Claim,
     announced,
+    clause_start,
     concluded,
+    denied,
     is_hedged,
     rivalled,
     turns,
@@ -52,6 +54,9 @@ _LAST = re.compile(
     rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
 )
 _PREDICATE = re.compile(rf"{IN_BRACKETS}\s*(?:则|主要|是)*(?:反映|衡量|用于|负责|是|属于|指)([^。;,\n]{{3,}})")
+_NO_SUBJECT = re.compile(
+    r"符合|满足|更|最|合适|恰当|准确|合理|可靠|应|对应|字母|错误|说法|表述|题意|题目|要求|条件|本题|此题|其中|以上|下列|我|认为|属于|的?(?:有|是|为|包括)$|因此|所以|[a-j\d]"
+)
 _SENTENCE = re.compile(r"[^。!;\n]{4}$")
 _LEAD_END = re.compile(
     r"\s*(?:$|\n|(?:而非|而不是|【)|-(?![A-Za-z])|[。.,:;!)—→吧啊呀啦哦咯哈]|(?:因为|"
@@ -180,6 +185,8 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
         if claim.strength == MENTIONED and question and _described(text[claim.end :], question):
             continue
+        if claim.rule == "named" and question and _of_others(text, claim, question):
+            continue
         found = _letters(
             claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark", "answer", "chosen")
         )
@@ -204,6 +211,8 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
         return found
     if claim.hedged or _doubted(text, claim, known, question) or rivalled(text[claim.end :], found.answer):
         return Found(None, HEDGE)
+    if denied(text[claim.end :], found.answer):
+        return Found(None, CONTRADICTION)
     if known.contradicts(found.answer, text[claim.end : claim.end + 80]):
         return Found(None, MISMATCH)
     final = any(
@@ -219,6 +228,15 @@ def _described(behind: str, question: str) -> bool:
     """流动比率（B）反映偿债能力: whether what is said of an option has no words that the question has."""
     said = _PREDICATE.match(behind)
     return said is not None and not shares_words(said[1], question)
+
+
+def _of_others(text: str, claim: Claim, question: str) -> bool:
+    """银行的职能有A、B: whether what the letters are said to be has no words that the question has."""
+    said = text[clause_start(text, claim.start) : claim.start].rstrip(" :")
+    if re.search("答案|选项|正确|选", said):
+        return False
+    subject = _NO_SUBJECT.sub("", squeeze(said))
+    return said.endswith(("有", "是", "为", "包括")) and len(subject) >= 4 and not shares_words(subject, question)
 
 
 def _joined(text: str, claims: Sequence[Claim], known: Options) -> Sequence[Claim]:

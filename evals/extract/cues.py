@@ -219,7 +219,7 @@ _NOT_MEANT = re.compile(
 _REFUSED = re.compile(
     r"[ \t]*(?:选项|项)?[ \t]*(?:(?:都|均|也|就|则|是|为|的话|显然|明显)*(?:不正确|"
     r"错误|错的?(?:[。,;!\n]|$)|不对|不符合|不恰当|不合适|"
-    r"不选|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|"
+    r"不选|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|(?:以外|之外)|"
     r"会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not\s+(?:correct|right|true|the))))"
 )
 _OTHER_SENTENCE = re.compile(
@@ -324,6 +324,11 @@ _RIVAL = re.compile(r"(?<!不)(?:可能也?|也许|或许)(?:还)?(?:应该?)?(?
 def rivalled(behind: str, letters: str) -> bool:
     """Whether another option is called possible behind the choice: 选A。也可能是B。"""
     return any(match[1] not in letters for match in _RIVAL.finditer(behind))
+
+
+def denied(behind: str, letter: str) -> bool:
+    """Whether the answer is said behind not to be the one given."""
+    return re.search(rf"答案(?:并|绝)?(?:不是|不为|不可能是)\s*{letter}(?![A-Za-z])", behind) is not None
 
 
 def turns(between: str) -> bool:

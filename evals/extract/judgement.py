@@ -116,6 +116,9 @@ _ECHO = re.compile(
     r"(?:选项)?A\s*[.、:)]\s*(?:错误|错)\s*[;,。\n ]*(?:选项)?B\s*[.、:)]\s*(?:正确|对)\s*[;,。\n]*"
 )
 _QUOTED = re.compile(r"[“\"「『]([^“”\"」』\n]{5,120})[”\"」』]")
+_REPORTED = re.compile(
+    r"(?:有些?|一些|部分|许多|很多)(?:人|说法|观点|学者|同学|考生)(?:会|则|就|也)?(?:认为|觉得|以为|误以为|说)"
+)
 _TOPIC = re.compile(
     r"(?:该|这|此|本|上述|以上|题)[一-鿿]{0,3}?(?:说法|句话|表述|观点|命题|题|判断|结论|陈述|话|描述|题干)"
 )
@@ -166,6 +169,8 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
     two = _TWO.fullmatch(body)
     if two and {verdict_of(two[1]), verdict_of(two[2])} == {RIGHT, WRONG}:
         return Found(None, CONTRADICTION)
+    if re.fullmatch(r"[√×✓✗✔✘✅❌\s]+", body) and re.search("[√✓✔✅]", body) and re.search("[×✗✘❌]", body):
+        return Found(None, CONTRADICTION)
     by_letter = list(_by_letter(body, options))
     if any(verdict.value == MISMATCH for verdict in by_letter):
         return Found(None, MISMATCH)
@@ -208,7 +213,7 @@ def _verdicts(text: str) -> Iterator[_Verdict]:
         text = _QUOTED.sub(lambda quoted: "题" * len(quoted[0]), text)
     clauses = list(_clauses(text))
     for place, (start, said) in enumerate(clauses):
-        if text[start + len(said) : start + len(said) + 1] == "?":
+        if text[start + len(said) : start + len(said) + 1] == "?" or _REPORTED.search(said):
             continue
         first, last = place == 0, place == len(clauses) - 1
         words = _YES_NO.fullmatch(said) if first else None

@@ -91,7 +91,7 @@ def _another(text: str, start: int, options: Sequence[str], question: str, judge
     # The whole output poses a question: another one only if it is known to differ, as a judged statement does at once.
     if not question or "\n" not in tail or _SPEAKER.match(tail) or not (explicit or posed):
         return False
-    return len(squeeze(statement(line))) >= 6 and _likeness(statement(line), question) < (0.65 if judged else 0.5)
+    return len(squeeze(statement(line))) >= 6 and _likeness(statement(line), question) < (0.8 if judged else 0.5)
 
 
 def _same_options(listed: Sequence[tuple[str, str]], options: Sequence[str]) -> bool:

@@ -33,7 +33,7 @@ _NOT_BEFORE = re.compile(
 _CHAINED_IS_A = re.compile(r"(?:\n|和|与|及|以及)*(?:都|均|皆)?(属于|是|为)([^\n]{2,24})")
 # What the question is about says nothing of the answer.
 _TEASER = re.compile(
-    r"(?:本题|这道题|该题|此题|这题|本小题|题目)(?:目|主要|重点|旨在)*(?:考查|考察|考核|考的?是|问的?是|要求|涉及|的考点)[^。\n]*"
+    r"(?:本题|这道题|该题|此题|这题|本小题|题目)(?:目|主要|重点|旨在)*(?:考查|考察|考核|考的?是|问的?是|要求|涉及|要?考虑|需要?(?:考虑|了解|掌握|理解|明确|区分)|围绕|的考点)[^。\n]*"
 )
 _TOPIC = re.compile(r"(?:关于|下列)?(.{3,14}?)(?:的|是|应|通常|一般|采用|按照?)")
 _LIST_OF_NOT = re.compile(r"([不非无未](?![仅但只外良动])[一-鿿]{1,10})(?:有|是|为|包括)(?=$|\n)")
@@ -132,6 +132,7 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         untrue = _NOT_AFTER.search(behind) or other_kind
         refused = (
             _NOT_BEFORE.search(before)
+            or (negative and is_a and of_the_kind(is_a[2], question))
             or untrue
             or _of_what_is_not(before, asked, negative)
             or (letter in excluded and not negative)
@@ -159,8 +160,6 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     if rest and of_the_kind(rest[1] or rest[2], question):
         return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
     if not chosen:
-        if not known.multiple and not negative and len(denied) == len(known.letters) - 1 > 1:
-            return Found(next(letter for letter in known.letters if letter not in denied), "elimination")
         return None
     if not known.multiple:
         return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
