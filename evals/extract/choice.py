@@ -12,7 +12,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evals.extract.cues import LETTERS, Claim, announced, concluded, is_hedged, turns, without_refused
+from evals.extract.asked import shares_words
+from evals.extract.cues import (
+    IN_BRACKETS,
+    LETTERS,
+    MENTIONED,
+    Claim,
+    announced,
+    clause_start,
+    concluded,
+    denied,
+    is_hedged,
+    rivalled,
+    turns,
+    without_refused,
+)
 from evals.extract.found import (
     CONTRADICTION,
     EMPTY,
@@ -24,16 +38,26 @@ from evals.extract.found import (
     UNREADABLE,
     Found,
 )
-from evals.extract.normalise import FINAL_MARK, own_answer, plain, squeeze, strip_thought
+from evals.extract.normalise import FINAL_MARK, plain, squeeze, strip_thought
 from evals.extract.options import Options, without_echo
-from evals.extract.weak import by_option_text, by_value, by_verdicts, whole_text
+from evals.extract.places import by_letters
+from evals.extract.runon import own_answer
+from evals.extract.texts import by_option_text, by_value, whole_text
+from evals.extract.verdicts import by_marks, by_verdicts
 
 _WORDS = "一二三四五六七八"
 _NUMBER = r"(?:(?:[Qq]|第|题|No\.?)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|-(?=[A-Z])|\s))?"
 _ONLY_LETTERS = re.compile(rf"[\W_]*{_NUMBER}{LETTERS}[\W_]*")
 _LETTER_LINE = re.compile(rf"[\s\-•·]*{_NUMBER}([A-Ja-j])\s*[.。、,;]?\s*")
 _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}")
-_LAST = re.compile(rf"(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?{_NUMBER}{LETTERS}[\s.。!]*$")
+_LAST = re.compile(
+    rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
+)
+_PREDICATE = re.compile(rf"{IN_BRACKETS}\s*(?:则|主要|是)*(?:反映|衡量|用于|负责|是|属于|指)([^。;,\n]{{3,}})")
+_NO_SUBJECT = re.compile(
+    r"符合|满足|更|最|合适|恰当|准确|合理|可靠|应|对应|字母|错误|说法|表述|题意|题目|要求|条件|本题|此题|其中|以上|下列|我|认为|属于|的?(?:有|是|为|包括)$|因此|所以|[a-j\d]"
+)
+_SENTENCE = re.compile(r"[^。!;\n]{4}$")
 _LEAD_END = re.compile(
     r"\s*(?:$|\n|(?:而非|而不是|【)|-(?![A-Za-z])|[。.,:;!)—→吧啊呀啦哦咯哈]|(?:因为|"
     r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
@@ -78,13 +102,15 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     answer = strip_thought(text)
     if answer is None:
         return Found(None, TRUNCATED, final=True)
-    body = own_answer(plain(answer), options, question)
+    asked = plain(question)
+    body = own_answer(plain(answer), options, asked)
     if not body.strip():
         return Found(None, EMPTY)
-    body = _without_question(body, plain(question))
+    body = _without_question(body, asked)
     known = _options(tuple(options), multiple)
+    body = by_letters(body, known, question)
     stripped, listed = without_echo(body, known)
-    stripped = known.without_own_texts(stripped)
+    spelled, stripped = stripped, known.without_own_texts(stripped)
     for read in (_alone, _checked, whole_text, _announced):
         found = read(stripped, known, question)
         if found is not None:
@@ -93,11 +119,12 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         return listed
     if _unsure(stripped, known, question):
         return Found(None, HEDGE)
-    for weak in (by_verdicts, by_value, by_option_text):
+    stripped = stripped.replace(IN_BRACKETS, "")
+    for weak in (by_marks, by_verdicts, by_value):
         found = weak(stripped, known, question)
         if found is not None:
             return found
-    return Found(None, UNREADABLE)
+    return by_option_text(spelled, known, question) or Found(None, UNREADABLE)
 
 
 def _without_question(text: str, question: str) -> str:
@@ -123,7 +150,7 @@ def _alone(text: str, known: Options, question: str) -> Found | None:
             found = _letters("、".join(named), known, loose=False)
         else:
             found = _letters(named[0], known, loose=False) if len(set(named)) == 1 else Found(None, SEVERAL)
-        return found and Found(found.answer, found.rule or "letters")
+        return found and Found(found.answer, found.rule or "letters", final=len(set(named)) == 1)
     complete = not known.multiple or text.rstrip().endswith(("。", "."))
     if known.multiple:
         text = re.sub(r"\(\d{1,2}\)\s*(?=[A-J](?![A-Za-z0-9]))", "", text)
@@ -156,34 +183,60 @@ def _checked(text: str, known: Options, question: str) -> Found | None:
 def _announced(text: str, known: Options, question: str) -> Found | None:
     readable = []
     for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
+        if claim.strength == MENTIONED and question and _described(text[claim.end :], question):
+            continue
+        if claim.rule == "named" and question and _of_others(text, claim, question):
+            continue
         found = _letters(
             claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark", "answer", "chosen")
         )
         if found is not None:
             readable.append((claim, found))
+    if any(claim.strength > MENTIONED for claim, _ in readable):
+        readable = [(claim, found) for claim, found in readable if claim.strength > MENTIONED]
     if not readable:
         return None
     claim, found = readable[0]
+    since = claim.start
     for later, other in readable[1:]:
         if other.answer == found.answer and other.rule == found.rule:
             if claim.hedged or (not later.hedged and later.strength >= claim.strength):
                 claim, found = later, other
             continue
         if later.strength > claim.strength or turns(text[claim.end : later.start]):
-            claim, found = later, other
+            claim, found, since = later, other, later.start
             continue
         return Found(None, CONTRADICTION)
     if found.answer is None:
         return found
-    if claim.hedged or _doubted(text, claim, known, question):
+    if claim.hedged or _doubted(text, claim, known, question) or rivalled(text[claim.end :], found.answer):
         return Found(None, HEDGE)
+    if denied(text[claim.end :], found.answer):
+        return Found(None, CONTRADICTION)
     if known.contradicts(found.answer, text[claim.end : claim.end + 80]):
         return Found(None, MISMATCH)
     final = any(
-        concluded(text, each) for each, other in readable if other.answer == found.answer and each.start >= claim.start
+        concluded(text, each)
+        for each, other in readable
+        if other.answer == found.answer and each.start >= since and (each is claim or each.rule != "leading")
     )
-    complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及"))
+    complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及" + IN_BRACKETS))
     return Found(found.answer, claim.rule, final and complete)
+
+
+def _described(behind: str, question: str) -> bool:
+    """流动比率（B）反映偿债能力: whether what is said of an option has no words that the question has."""
+    said = _PREDICATE.match(behind)
+    return said is not None and not shares_words(said[1], question)
+
+
+def _of_others(text: str, claim: Claim, question: str) -> bool:
+    """银行的职能有A、B: whether what the letters are said to be has no words that the question has."""
+    said = text[clause_start(text, claim.start) : claim.start].rstrip(" :")
+    if re.search("答案|选项|正确|选", said):
+        return False
+    subject = _NO_SUBJECT.sub("", squeeze(said))
+    return said.endswith(("有", "是", "为", "包括")) and len(subject) >= 4 and not shares_words(subject, question)
 
 
 def _joined(text: str, claims: Sequence[Claim], known: Options) -> Sequence[Claim]:
@@ -228,7 +281,8 @@ def _by_place(text: str, known: Options) -> list[Claim]:
         if letters and opens and not other_use:
             claims.append(Claim(start, end, letters, 1, "leading", is_hedged(text, "", end)))
     last = _LAST.search(text)
-    if last and last.start("letters") > 0:
+    ended = last and text[: last.start()].rstrip("。!; ")
+    if last and ended and (text[last.start() - 1] not in "。!;" or _SENTENCE.search(ended)):
         claims.append(Claim(last.start("letters"), last.end("letters"), last["letters"], 1, "last_line"))
     return claims
 
@@ -240,7 +294,9 @@ def _enumerates(text: str, letters: str, after: str) -> bool:
     if re.match(r"[.。、,:\s\-—]+[A-J][.。、,:\s\-—]+[A-J]", after):
         return True
     heads = set(re.findall(r"(?:^|\n)\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)—-]", text))
-    return len(heads) > 1
+    # A walk goes in order: what stands before the first letter of all, with nothing said of it, is chosen.
+    out_of_order = after.startswith("\n") and letters.upper() > min(heads, default="J")
+    return len(heads) > 1 and not out_of_order
 
 
 def _letters(written: str, known: Options, loose: bool) -> Found | None:

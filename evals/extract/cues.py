@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from evals.extract.normalise import FINAL_MARK
 
-FINAL, ANSWER = 2, 1
+FINAL, ANSWER, MENTIONED = 2, 1, 0
+IN_BRACKETS = "\x02"  # stands behind a letter that came in brackets behind its option's text
 
 _OPEN = r"[(\[{【「『\"'“‘<《]*\s*"
 _CLOSE = r"(?:\s*[)\]}】」』\"'”’>》]+)?"
@@ -21,7 +22,7 @@ _LOWER_RUN = r"(?<![A-Za-z0-9°_])[a-j]{2,8}(?![A-Za-z0-9_]| [a-z])"
 _AFTER = r"(?:\s*(?:这?[一两三四五六几]?个?(?:选项|项(?!目))|这?[两三四五六几][个者]))?"
 _BETWEEN = (
     r"(?:\s*(?:、选?|,|/|\\|·|;|&|\+|(?:,?\s*(?:和|与|及|以及|还有|跟))选?|,?\s*(?i:and)|"
-    r"(?<=[A-Ja-j])\s(?=[A-Ja-j])|(?<=项)\s(?=[选A-J])|"
+    r"(?<=[A-Ja-j])(?:[ \t]|\n(?=[A-J]\s*(?:\n|$)))(?=[A-Ja-j])|(?<=项)\s(?=[选A-J])|"
     r"(?<=[A-J])\.(?=[A-J](?![A-Za-z])))\s*|(?<=[)\]】}])\s*(?=[(\[【{]))"
 )
 
@@ -36,7 +37,7 @@ def _listed(letter: str) -> str:
 
 # Nouns that make a letter part of a name: A股, B公司, C类.
 NAMED = (
-    r"(?!\s*(?:股|类|级|轮|国|公司|企业|银行|基金|产品|证券|方案|项目|"
+    r"(?![ \t]*(?:股|类|级|轮|国|公司|企业|银行|基金|产品|证券|方案|项目|"
     r"债|客户|型|区|座|点|工厂|仓|城市|地区|系统|组|班|队|方|"
     r"先生|女士|商|店|部门|账户|表|图|段|线|轴|国))"
 )
@@ -51,11 +52,14 @@ _LINK = (
     r"明显|自然|必定|便|确定|确认|断定|定|显然|无疑|"
     r"确实|肯定|必然|只能|只|我?认为|我?觉得|选择的|选择|选出|选|是|"
     r"为|乃|"
-    r":|=|→|⇒|-+>|-(?=[A-Z])|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|包含|组合|"
+    r":|=|→|⇒|-+>|-(?=[A-Z])|-{2,}|[—–~]+|\.{2,}|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|包含|组合|"
     r"有|如下|依次|分别|最合适的|最恰当的|正确的|\s|,(?=\s*(?:选|是)))"
 )
 _LINKED = rf"{_LINK}{{0,8}}?"
-_SURE = r"(?:就|应当|应该|应|才|当然|显然|无疑|确实|肯定|必然|只能|,|\s)*(?:是|为|选择|选|有|包括|:|=|→|⇒|-+>)"
+_SURE = (
+    r"(?:就|应当|应该|应|才|当然|显然|无疑|确实|肯定|必然|只能|,|\s)*"
+    r"(?:是|为|选择|选|有|包括|:|=|→|⇒|-+>|—+|-{2,}|\.{2,})"
+)
 # (strength, rule, pattern); `letters` is the group that names the options.
 _PHRASES: tuple[tuple[int, str, str], ...] = (
     (FINAL, "final_mark", rf"{FINAL_MARK}\s*(?:(?:最终|正确)?(?:答案|选项))?(?:选|是|为|:|\s){{0,3}}{LETTERS}"),
@@ -73,7 +77,11 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         rf"(?:^|\n|[。;,!?])\s*(?:[【\[](?:解答|答|回答|作答|解)[】\]]\s*:?|"
         rf"(?:解答|答|回答|作答|解)\s*:)\s*(?:应?选)?{LETTERS}",
     ),
-    (ANSWER, "chosen", rf"(?:更正|改正|修正|纠正)(?:后)?(?:的?答案)?(?:为|是|:|\s)*{LETTERS}"),
+    (
+        ANSWER,
+        "chosen",
+        rf"(?:更正|改正|修正|纠正|勘误)(?:后)?(?:的?答案)?(?:为|是|:|\s)*{LETTERS}(?=\s*(?:[。.,;!)\n]|$))",
+    ),
     (ANSWER, "named", rf"的[^\n。;,:不错非误除未无]{{0,6}}?(?:有|包括|是|为)\s*:?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
     (ANSWER, "named", rf"(?:^|\n)[^\n。;,:不错非误除未无率]{{1,16}}:\s*{LETTERS}(?=\s*[。.]?\s*(?:\n|$))"),
     (ANSWER, "chosen", rf"(?:可得|得出|得到|推出)(?:答案|结论)?(?:为|是|:|\s)*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
@@ -98,7 +106,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (ANSWER, "english", rf"(?:^|\s)A\s*:\s*(?=[B-J]\s*[.。]?\s*$){LETTERS}"),
     (ANSWER, "english", rf"(?i:\bboth\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
     (ANSWER, "english", rf"(?i:\b(?:therefore|so|thus|hence),?\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
-    (ANSWER, "english", rf"(?i:\bit(?:'s| is)\s+){LETTERS}(?=\s*(?:[.!\n]|$))"),
+    (ANSWER, "english", rf"(?i:\bit(?:'s| is)\s+){LETTERS}(?=\s*(?:[.,!\n]|$|(?i:because|since|as)\b))"),
     (
         ANSWER,
         "answer",
@@ -151,15 +159,17 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "chosen",
-        rf"(?:即|也就是|就是|也即|对应(?:的?是?)?(?:选项)?(?:是|为)?)\s*(?=(?:选项)?\s*[(\[]?[A-J"
+        rf"(?:即|也就是|就是|也即)\s*(?=(?:选项)?\s*[(\[]?[A-J"
         rf"]){LETTERS}(?=\s*(?:[。.,;)\n]|$))",
     ),
+    # PPI对应A: which option a thing goes with, not which one is chosen
+    (MENTIONED, "chosen", rf"对应(?:的?是?)?(?:选项)?(?:是|为)?\s*{LETTERS}(?=\s*(?:[。.,;)\n]|$))"),
     (
         ANSWER,
         "chosen",
         rf"(?:^|[。;,\n!])\s*(?:我|个人|本人)?(?:认为|觉得|判断|想)?(?:正确的)?(?:应该?|"
         rf"应当|最有可能|最可能|就|显然|还|那么?就?|其实|实际上?|实际|分别|"
-        rf"依次|当然|肯定|必然|绝对|一定|自然|很明显|明显|毫无疑问|无疑|必须)*(?:是|"
+        rf"依次|当然|肯定|必然|绝对|一定|实则|但|不过|而|细看|仔细看|事实上|自然|很明显|明显|毫无疑问|无疑|必须)*(?:是|"
         rf"为)\s*{LETTERS}(?=\s*(?:[。.,!吧呀哦了\n]|$))",
     ),
     (
@@ -167,7 +177,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         "english",
         rf"(?i:(?:correct|right|best|the|my)\s+(?:answer|option|choice)s?|"
         rf"\bans(?:wer)?s?|\bchoice)(?:\s*(?i:choice|option|letter)s?)?[\"'\])\s]*"
-        rf"(?i:\s*(?:is|are|would be|should be|must be|:|=|->|-|be))+\W{{0,3}}(?i:(?:option|"
+        rf"(?i:\s*(?:is|are|would be|should be|must be|:|=|->|-|—|be))+\W{{0,3}}(?i:(?:option|"
         rf"choice|letter)s?\s*)?{LETTERS}",
     ),
     (
@@ -178,12 +188,12 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "english",
-        rf"{LETTERS}\s+(?i:(?:is|are)\s+(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice)s?)?)",
+        rf"{LETTERS}\s+(?i:(?:is|are)\s+(?:(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice)s?)?|(?:the|my)\s+(?:answer|choice)\b))",
     ),
     (
         ANSWER,
         "json",
-        rf"[\"'](?i:final_answer|answers?|choices?|options?|correct|selections?|"
+        rf"[\"'](?i:final_answer|final|answers?|choices?|options?|correct|selections?|"
         rf"result|selected|selection|response|label|prediction|选项|选择|"
         rf"结果|答案)[\"']\s*:\s*{LETTERS}",
     ),
@@ -209,10 +219,12 @@ _NOT_MEANT = re.compile(
 _REFUSED = re.compile(
     r"[ \t]*(?:选项|项)?[ \t]*(?:(?:都|均|也|就|则|是|为|的话|显然|明显)*(?:不正确|"
     r"错误|错的?(?:[。,;!\n]|$)|不对|不符合|不恰当|不合适|"
-    r"不选|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|"
-    r"会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not)))"
+    r"不选|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|(?:以外|之外)|"
+    r"会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not\s+(?:correct|right|true|the))))"
 )
-_OTHER_SENTENCE = re.compile(r"\s*(?:选项|项)?(?:都|均|则|也)*(?:为|是|属于)(?!正确|对|本题|答案|符合|选)[一-鿿]")
+_OTHER_SENTENCE = re.compile(
+    r"\s*(?:选项|项)?(?:都|均|则|也|可能|或许)*(?:为|是|属于)(?!正确|对|本题|答案|符合|选)[一-鿿]"
+)
 _ASKED = re.compile(r"[^。!\n;]{0,8}?(?:吗|么|呢|对不对|对吧|是吧)?\s*\?|\s*(?:吗|么|对不对)")
 _OR = re.compile(
     r"\s*(?:,|、)?\s*(?:或者?是?|还是|抑或|要么|→|-+>|=+>|(?i:or))\s*(?:是|选)?\s*"
@@ -226,17 +238,17 @@ _MAYBE = re.compile(
     r"(?i:\b(?:maybe|perhaps|probably|possibly|might|may be|guess)\b)"
 )
 _MAYBE_AFTER = re.compile(
-    r"[^。!?\n;]{0,12}?(?:也有?可能|可能也|,?也(?:可以?|行|可能)(?:是|选)?\s*[A-J]|或者?[A-J]|(?:可能|也许|或许)(?:还|"
+    r"[^。!?\n;]{0,12}?(?:也有?可能|可能也|,?也(?:可以?|行|可能)(?:是|选)?\s*[A-J]|或者?[A-J]|(?<!不)(?:可能|也许|或许)(?:还|"
     r"也)?(?:有|包括|是)?\s*[A-J](?![A-Za-z])|\([^)\n]{1,10}\)\s*[/或]\s*[A-J](?![A-Za-z])|"
     r"不确定|\([A-J][^)]{0,8}(?:存疑|待定|可能|也)|猜的|吧\?|待定|仅供参考)"
 )
 _TURN = re.compile(
-    r"等等|等一下|等下|慢着|更正|修正|纠正|重新|改为|改选|改成|应改|"
+    r"等等|等一下|等下|慢着|口误|笔误|手误|勘误|更正|修正|纠正|重新|改为|改选|改成|应改|"
     r"抱歉|对不起|(?:搞|弄|看|想|算|说|写|答)错|其实|但|不过|然而|仔细|"
     r"再看|"
-    r"再检查|再想|再次|反思|后来|[A-J]\s*(?:选项|项)?也|(?:^|[。,;!?\n…—-])\s*(?:哦|"
+    r"再检查|再想|再次|反思|后来|[A-J]\s*(?:选项|项)?也|(?:^|[。.,;!?\n…—-])\s*(?:哦|"
     r"啊|嗯|噢|啊)?\s*,?\s*不对|而(?:应|是)|"
-    r"[-—,。]\s*(?:哦|啊|噢)?不,|(?i:\b(?:wait|actually|correction|sorry|however|oops|no,|hmm|instead)\b)"
+    r"(?:^|[-—,。.…!\n])\s*(?:哦|啊|噢)?不,|(?i:\b(?:wait|actually|correction|sorry|however|oops|no,|hmm|instead)\b)"
 )
 _CONCLUDES = re.compile(r"(?:答案|因此|所以|故|综上|总之|由此|可知|可见|(?i:answer|therefore|thus|so))")
 _STRONG_TURN = re.compile(
@@ -272,7 +284,9 @@ def announced(text: str) -> Iterator[Claim]:
             end = start + len(letters)
             if not letters or _ASKED.match(text, end):
                 continue
-            yield Claim(start, end, letters, strength, rule, is_hedged(text, text[clause:start], end))
+            bracketed = text[end : end + 1] == IN_BRACKETS and rule == "chosen" and text[start - 1] == "选"
+            weight = MENTIONED if bracketed else strength
+            yield Claim(start, end, letters, weight, rule, is_hedged(text, text[clause:start], end))
 
 
 def without_refused(text: str, start: int, end: int, letters: str) -> str:
@@ -302,6 +316,19 @@ def clause_start(text: str, position: int) -> int:
     for match in _CLAUSE.finditer(text, max(0, position - 80), position):
         start = match.end()
     return start if start else max(0, position - 80)
+
+
+_RIVAL = re.compile(r"(?<!不)(?:可能也?|也许|或许)(?:还)?(?:应该?)?(?:是|选|为)\s*([A-J])(?![A-Za-z])")
+
+
+def rivalled(behind: str, letters: str) -> bool:
+    """Whether another option is called possible behind the choice: 选A。也可能是B。"""
+    return any(match[1] not in letters for match in _RIVAL.finditer(behind))
+
+
+def denied(behind: str, letter: str) -> bool:
+    """Whether the answer is said behind not to be the one given."""
+    return re.search(rf"答案(?:并|绝)?(?:不是|不为|不可能是)\s*{letter}(?![A-Za-z])", behind) is not None
 
 
 def turns(between: str) -> bool:

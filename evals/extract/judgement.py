@@ -12,18 +12,19 @@ from dataclasses import dataclass
 
 from evals.extract.cues import turns
 from evals.extract.found import CONTRADICTION, EMPTY, HEDGE, MISMATCH, TRUNCATED, UNREADABLE, Found
-from evals.extract.normalise import FINAL_MARK, own_answer, plain, squeeze, strip_thought
+from evals.extract.normalise import FINAL_MARK, plain, squeeze, strip_thought
+from evals.extract.runon import own_answer, statement
 
 RIGHT, WRONG = "对", "错"
 
 _WRONG_CORE = (
     r"有误|错误|谬误|有错|不当|不妥|欠妥|不符|不实|错的|错|假命题|假|"
-    r"×|✗|✘|❌|✖|❎|(?i:false|incorrect|wrong|untrue)|F(?![a-z])"
+    r"叉号?|错号|×|✗|✘|❌|✖|❎|(?i:false|incorrect|wrong|untrue)|F(?![a-z])"
 )
 _RIGHT_CORE = (
     r"准确无误|正确无误|正确|准确|无误|属实|成立|符合(?:相关|有关)?(?:规定|事实|实际|要求|"
     r"法规|题意)?|合理|妥当|恰当|真实|对的|对|真命题|真|"
-    r"√|✓|✔|✅|☑|(?i:true|correct|right)|T(?![a-z])"
+    r"对?[勾钩]号?|对号|√|✓|✔|✅|☑|(?i:true|correct|right)|T(?![a-z])"
 )
 _CORE = rf"(?:(?P<wrong>{_WRONG_CORE})|(?P<right>{_RIGHT_CORE}))"
 # Each turns the core round; 没有错, 并不正确, 并非不正确.
@@ -40,7 +41,7 @@ _TAIL = (
 )
 _ICON = r"[✅❌✓✗✔✘√×☑\U0001F300-\U0001FAFF]"
 _LEAD = (
-    r"勾选|打|画|括号[内中里]|横线[上处]|的确|一般(?:情况下|来说|而言)?|"
+    r"勾选|给|打个?|画个?|即|括号[内中里]|横线[上处]|的确|一般(?:情况下|来说|而言)?|"
     r"通常|严格(?:来说|地说|地讲)|从[^。;,\n]{2,10}(?:来看|"
     r"上看|角度看|来说)|请|是非|正误|真伪|说[的得]|"
     rf"[(\[【]\s*{_ICON}\s*[)\]】]|"
@@ -64,8 +65,10 @@ _FORM = re.compile(
     rf"(?P<lead>(?:{_ICON}\s*)*(?:{_LEAD})*?){_NOT}(?P<adverb>{_ADVERB}){_CORE}{_TAIL}(?:{_ICON}"
     rf"|选项|[\"'“”‘’》】\]) ])*"
 )
-_ONLY_LEAD = re.compile(rf"不对?|错了|(?:{_LEAD})+")
-_BREAK = re.compile(r"[。!?\n;,—]|\.{2,}|(?<!\d)\.(?=\s|$)")
+_ONLY_LEAD = re.compile(rf"(?:哦|啊|噢|呃|嗯)?不对?|错了|(?:{_LEAD})+")
+_BREAK = re.compile(
+    r"[。!?\n;,—]|(?<=\S)(?=[【\[](?:试题|答案|题目)?(?:解析|分析|详解|理由|说明|依据|点评|考点|知识点))|\.{2,}|(?<!\d)\.(?=\s|$)"
+)
 _YES_NO = re.compile(
     r"[\s\"'“‘(\[【{]*(?:(?:答案|判断|答|是否正确)(?:是|为|:|\s)*)?(?P<word>是的?|不|"
     r"否|不是的?|没错|不错|(?i:yes|no)|[yYnN])[\"'”’)\]】}\s]*"
@@ -83,11 +86,18 @@ _LETTER_SAID = re.compile(
     r"(?:答案|选择?|(?i:answer))(?:选项|是|为|:|\s|\"|'|(?i:is))*[(\[【\"']*([A-B])(?![A-Za-z0-9"
     r"])[.、)\]】\"']*\s*([^\s。,;)(\n]{0,8})"
 )
+# 正确的打√，错误的打×: how to answer, not an answer.
+_PUT = r"(?:则|请|就|应)*(?:打|填|写|选|画|划|标|用|涂|答|回答|回复)(?:写|上|入|作|为)?"
 _ALTERNATIVES = re.compile(
-    r"(?:是)?(?:对|正确|√|(?i:true))(?:还是|或者?|/|、|与)(?:是)?(?:错误?|"
+    r"(?:是)?(?:对|正确|√|(?i:true))[\"”’]?(?:还是|或者?|/|、|与)[\"“‘]?(?:是)?(?:错误?|"
     r"×|不正确|(?i:false))|(?<!对)对错(?!判断)|正误|正确与否|是否(?:错误|"
     r"成立|准确|属实)|"
-    r"是否正确(?!\s*:)|对不对|正不正确|对\(√\)[、,/ ]*错\(×\)|(?:正确|错误|对|错|√|×)\s*\(\s*\)"
+    r"是否正确(?!\s*:)|(?i:true\s*(?:or|/|,)\s*false)\??|"
+    rf"(?:正确|对|(?i:true))的{_PUT}[\"“‘(]?(?:√|正确|对勾?|勾|A|T|(?i:true))[\"”’)]?|"
+    rf"(?:错误?|不正确|不对|(?i:false))的{_PUT}[\"“‘(]?(?:×|错误?|叉|B|F|(?i:false))[\"”’)]?|"
+    rf"(?:正确|对|(?i:true)){_PUT}[\"“‘(]?(?:√|正确|对勾?|勾|A|T|(?i:true))[\"”’)]?[,;。、\s]*(?:错误?|不正确|不对|(?i:false))"
+    rf"{_PUT}[\"“‘(]?(?:×|错误?|叉|B|F|(?i:false))[\"”’)]?|"
+    r"对不对|正不正确|(?:正确|对)\s*[(:]?\s*√\s*\)?[、,/;\s]*(?:错误?|不正确)\s*[(:]?\s*×\)?|(?:正确|错误|对|错|√|×)\s*\(\s*\)"
 )
 _HEDGED = re.compile(r"不一定|未必|不见得|可能|也许|或许|大概|似乎|好像|部分|一半|某种程度|有时|视情况|既")
 _UNSURE = re.compile(
@@ -106,6 +116,12 @@ _ECHO = re.compile(
     r"(?:选项)?A\s*[.、:)]\s*(?:错误|错)\s*[;,。\n ]*(?:选项)?B\s*[.、:)]\s*(?:正确|对)\s*[;,。\n]*"
 )
 _QUOTED = re.compile(r"[“\"「『]([^“”\"」』\n]{5,120})[”\"」』]")
+_REPORTED = re.compile(
+    r"(?:有些?|一些|部分|许多|很多)(?:人|说法|观点|学者|同学|考生)(?:会|则|就|也)?(?:认为|觉得|以为|误以为|说)"
+)
+_TOPIC = re.compile(
+    r"(?:该|这|此|本|上述|以上|题)[一-鿿]{0,3}?(?:说法|句话|表述|观点|命题|题|判断|结论|陈述|话|描述|题干)"
+)
 _CUT = re.compile(r"[:(/]|\s+")
 
 
@@ -141,14 +157,19 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
     answer = strip_thought(text)
     if answer is None:
         return Found(None, TRUNCATED, final=True)
-    body = _ALTERNATIVES.sub("", own_answer(plain(answer), options, question))
+    asked = plain(question)
+    body = _ALTERNATIVES.sub("", own_answer(plain(answer), options, asked, judged=True))
     if len(question) > 6:
-        body = body.replace(plain(question), "")
+        body = body.replace(asked, "").replace(statement(asked), "")
+    if "☑" in body and "☐" in body:  # ticked boxes: what is not ticked is not said
+        body = re.sub(r"☐\s*(?:不?正确|错误?|不?对|是|否)?", "", body).replace("☑", "")
     body = _ECHO.sub("", body).strip() if options else body.strip()
     if not body:
         return Found(None, EMPTY)
     two = _TWO.fullmatch(body)
     if two and {verdict_of(two[1]), verdict_of(two[2])} == {RIGHT, WRONG}:
+        return Found(None, CONTRADICTION)
+    if re.fullmatch(r"[√×✓✗✔✘✅❌\s]+", body) and re.search("[√✓✔✅]", body) and re.search("[×✗✘❌]", body):
         return Found(None, CONTRADICTION)
     by_letter = list(_by_letter(body, options))
     if any(verdict.value == MISMATCH for verdict in by_letter):
@@ -192,7 +213,7 @@ def _verdicts(text: str) -> Iterator[_Verdict]:
         text = _QUOTED.sub(lambda quoted: "题" * len(quoted[0]), text)
     clauses = list(_clauses(text))
     for place, (start, said) in enumerate(clauses):
-        if text[start + len(said) : start + len(said) + 1] == "?":
+        if text[start + len(said) : start + len(said) + 1] == "?" or _REPORTED.search(said):
             continue
         first, last = place == 0, place == len(clauses) - 1
         words = _YES_NO.fullmatch(said) if first else None
@@ -206,7 +227,8 @@ def _verdicts(text: str) -> Iterator[_Verdict]:
         if form is None:
             continue
         bare = not form["lead"].strip(" \"'“”‘’《》【】[](){}<>:")
-        led = place > 0 and _ONLY_LEAD.fullmatch(clauses[place - 1][1].strip())
+        said_before = clauses[place - 1][1].strip() if place else ""
+        led = _ONLY_LEAD.fullmatch(said_before) or (said.lstrip().startswith("是") and _TOPIC.match(said_before))
         if bare and not led and not (first or (last and len(clauses) <= 2) or text[start - 1] in "\n。?"):
             continue
         yield _made(form, start, first, said)

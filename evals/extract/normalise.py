@@ -1,11 +1,10 @@
-"""The form in which outputs are read: widths, look-alikes and decoration folded, thoughts and run-on questions cut."""
+"""The form in which outputs are read: widths, look-alikes and decoration folded, thoughts cut."""
 
 from __future__ import annotations
 
 import functools
 import re
 import unicodedata
-from collections.abc import Sequence
 
 # Traditional forms of characters that are frequent in financial exams; both sides of every comparison are folded.
 _TRADITIONAL = str.maketrans(
@@ -53,8 +52,15 @@ _LATEX_WORD = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf|operatorname|rm
 _BOXED = re.compile(r"\\?(?:boxed|fbox)\s*\{([^{}]*)\}")
 _STRUCK = re.compile(r"~~[^~\n]+~~|<(del|s)>.*?</\1>", re.I)
 _TAGS = re.compile(r"</?(?:b|i|u|p|br|em|strong|span|div|font|li|ul|ol|h[1-6])(?:\s[^<>]*)?/?>|&nbsp;")
-_ANSWER_TAG = re.compile(r"<(answer|final|final_answer|option|choice|result|答案)>\s*(.*?)\s*(?:</\1>|$)", re.S | re.I)
+_ANSWER_TAG = re.compile(
+    r"<(answer|ans|final|final_answer|option|choice|result|response|output|答案)>\s*(.*?)\s*(?:</\1>|$)", re.S | re.I
+)
+_BOX_TOKENS = re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|$)", re.S)
+# \times between numbers multiplies; alone it is a cross.
+_LATEX_CROSS = re.compile(r"(?<![\w)}%])(\s*)\\times(?![A-Za-z])(?!\s*(?:[\w({]|\\[A-Za-z]))")
+_LATEX_TICK = re.compile(r"\\(?:checkmark|surd)(?![A-Za-z])")
 _CHECKED, _UNCHECKED = re.compile(r"\[\s*[xX√✓✔]\s*\]"), re.compile(r"\[\s*\]|□")
+_TURN_START = re.compile(r"^\s*<\|(?:im_start|start_header_id)\|>\s*(?:assistant)?\s*(?:<\|end_header_id\|>)?\s*", re.I)
 _SPEAKER = re.compile(r"^\s*(?:AI|助手|助理|[Aa]ssistant|[Bb]ot)\s*[:\n]\s*")
 _FENCE = re.compile(r"```[a-zA-Z]*")
 _DECORATION = re.compile(
@@ -65,20 +71,6 @@ _RULED = re.compile(r"^[ \t|:+-]{3,}$", re.M)
 _END_OF_TURN = re.compile(r"<\|(?:im_end|endoftext|eot_id|end|im_start)[^|]*\|>|</s>|<eos>|<end_of_turn>", re.I)
 FINAL_MARK = "\x01"  # stands where a form marks the final answer by itself: \boxed{}, <answer>, ####
 
-_NEW_QUESTION = re.compile(
-    r"^[ \t]*(?:[【\[]?(?:下一题|下题|题目|问题|试题|例题|练习题?|题干)\s*\d*[】\]]?\s*[::]?|"
-    r"第\s*[\d一二三四五六七八九十]+\s*题[::.、 ]?|"
-    r"(?:Question|Problem|Q)\s*\d*\s*[:.\n]|(?:用户|User|Human|问|提问)\s*:|\d{1,3}\s*[.、)]|以下是|下列|下面)|"
-    r"(?<=[。.!;])[ \t]*(?:下一题|题目|问题|Question|User|Human|用户)\s*\d*\s*:",
-    re.M | re.I,
-)
-_EXPLICIT = re.compile(
-    r"[ \t]*(?:[【\[]?(?:下一题|下题|题目|问题|试题|例题|练习题?)\s*\d*[】\]]?\s*:|"
-    r"(?:Question|Problem|Q)\s*\d*\s*[:\n]|"
-    r"(?:用户|User|Human|提问)\s*:|以下是.{0,60}题)",
-    re.I,
-)
-_FIRST_OPTION = re.compile(r"(?:^|\s)\(?A\s*[.、:)]\s*([^\n]{1,200})")
 _RANGE = re.compile(r"(?<=\d)\s*(?:至|到|~|—|–|-)\s*(?=\d)")
 _MARKS = re.compile(
     r"[\s,;:!?'\"()\[\]{}<>|\\—–_。、“”‘’【】《》「」『』…·^*`$]+|(?<!\d)~|"
@@ -105,14 +97,16 @@ def fold(text: str) -> str:
 
 def plain(text: str) -> str:
     """Folded text without markdown, with `FINAL_MARK` before what a form marks as the final answer."""
-    text = _SPEAKER.sub("", fold(text))
+    text = _SPEAKER.sub("", _TURN_START.sub("", fold(text)))
+    if "_of_box" in text:
+        text = _BOX_TOKENS.sub(rf"{FINAL_MARK}\1 ", text)
     end = _END_OF_TURN.search(text)
     if end and text[: end.start()].strip():
         text = text[: end.start()]
     text = _TAGS.sub("", _STRUCK.sub("", text))
     text = _CHECKED.sub("☑", _UNCHECKED.sub("☐", text))
     if "\\" in text or "boxed" in text:
-        text = re.sub(r"\\[,;:! ]", " ", text)
+        text = _LATEX_TICK.sub("√", _LATEX_CROSS.sub(r"\1×", re.sub(r"\\[,;:! ]", " ", text)))
         text = _LATEX_WORD.sub(r"\1", _LATEX_WORD.sub(r"\1", text))
         text = _BOXED.sub(rf"{FINAL_MARK}\1 ", text)
     text = _ANSWER_TAG.sub(rf"{FINAL_MARK}\2 ", text)
@@ -125,28 +119,3 @@ def plain(text: str) -> str:
 def squeeze(text: str) -> str:
     """Folded, lower case, without spaces and marks: the form in which an option's text is compared."""
     return _RANGE.sub("~", _MARKS.sub("", _RANGE.sub("~", fold(text).lower())))
-
-
-def own_answer(text: str, options: Sequence[str], question: str) -> str:
-    """`text` up to where a base model runs on to another question; the question itself, restated, stays."""
-    for match in _NEW_QUESTION.finditer(text):
-        if _another(text, match.start(), options, question):
-            return text[: match.start()]
-    return text
-
-
-def _another(text: str, start: int, options: Sequence[str], question: str) -> bool:
-    tail = text[start : start + 1500]
-    listed = _FIRST_OPTION.search(tail)
-    if listed and options and squeeze(options[0]):
-        first, shown = squeeze(options[0]), squeeze(listed[1])
-        if shown.startswith(first) or (len(shown) > 3 and first.startswith(shown)):
-            return False
-    asked, shown_question = squeeze(question), squeeze(tail[:300])
-    if asked and (asked[:10] in shown_question or shown_question[:10] in asked):
-        return False
-    open_blank = re.search(r"\(\s*\)|_{2,}", tail.partition("\n")[0])
-    blank = open_blank or re.search(r"\?|(?:下列|以下|关于).{2,60}(?:的是|的有|是|有|为|包括)", tail.partition("\n")[0])
-    if listed and blank:
-        return True
-    return bool(text[:start].strip() and (open_blank or _EXPLICIT.match(tail)))

@@ -6,19 +6,23 @@ import functools
 import re
 from dataclasses import dataclass
 
+from evals.extract.cues import IN_BRACKETS
 from evals.extract.found import Found
 from evals.extract.normalise import fold, plain, squeeze
 
 # Option texts that speak of all the others.
 _EACH = r"(?:全部|全|都|均|皆|全都)"
 ALL_OF_THEM = re.compile(
+    r"allofthe(?:above|m)|all(?:two|three|four|five|six)?arecorrect|all(?:the|two|three|four|five|six)*options|[二三四五六七八](?:项|者)(?:说法)?"
+    + _EACH
+    + r"(?:是|为)?(?:对|正确|符合|属于)|"
     r"[二三四五六]项(?:全|都)?选|全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|"
     r"(?:所有|全部|[二三四五六]个)(?:的)?(?:选项|说法|答案)" + _EACH + r"?(?:是|为)?(?:对|正确|符合|选|可以)|"
     r"(?:以上|上述)[一-鿿]{0,6}?" + _EACH + r"可|(?:以上|上述|前面|前述|这些|所有选项|全部)?(?:选项|说法|各项|"
     r"答案|内容|情况|三项|四项|三者|业务|做法|行为|情形)?" + _EACH + r"(?:是|对|正确|包括|属于|符合|可以|有|选)"
 )
 NONE_OF_THEM = re.compile(
-    r"(?:以上|上述|前面|前述|所有|全部|[二三四五六]个)?(?:的)?(?:选项|说法|各项|答案|三项|四项)?"
+    r"noneoftheabove|(?:以上|上述|前面|前述|所有|全部|[二三四五六]个)?(?:的)?(?:选项|说法|各项|答案|三项|四项)?"
     + _EACH
     + r"(?:不|错|非|没)"
 )
@@ -85,7 +89,7 @@ class Options:
         for name, announced, lettered, letter in self._announced_texts:
             if name in text:  # 答案是次级类, 次级类（C）
                 text = announced.sub(rf"\g<1>{letter}", text)
-                text = lettered.sub(letter if self.multiple else f"选{letter}", text)
+                text = lettered.sub(letter if self.multiple else f"选{letter}{IN_BRACKETS}", text)
         return text
 
     @functools.cached_property
@@ -115,7 +119,7 @@ class Options:
 
     def special(self, pattern: re.Pattern[str]) -> str | None:
         """Letter of the one option that speaks of all others in the way of `pattern`."""
-        found = [self.letters[n] for n, text in enumerate(self.squeezed) if len(text) <= 12 and pattern.match(text)]
+        found = [self.letters[n] for n, text in enumerate(self.squeezed) if len(text) <= 16 and pattern.match(text)]
         return found[0] if len(found) == 1 else None
 
 

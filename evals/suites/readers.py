@@ -138,7 +138,7 @@ READERS: dict[str, Reader] = {
             "general_mcq",
             "evalscope general_mcq",
             "your own",
-            "modelscope/evalscope e04e8e7, f450dae (examples)",
+            "modelscope/evalscope e04e8e7, f450dae (examples looked at, not run)",
             "问题, 选项, last line 答案：",
             exams.general_mcq,
             _has("*_val.csv", "*_val.jsonl"),

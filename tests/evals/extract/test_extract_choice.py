@@ -137,3 +137,58 @@ def test_a_letter_read_from_an_options_text_is_not_final() -> None:
 )
 def test_verdicts_count_every_negation(text: str, verdict: str | None) -> None:
     assert read_judgement(text)[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("前三项", "ABC"),
+        ("第一、三项", "AC"),
+        ("前两项和最后一项", "ABD"),
+        ("前五项", None),
+    ],
+)
+def test_options_named_by_place_are_letters_only_where_the_place_exists(text: str, letters: str | None) -> None:
+    assert read(text, multiple=True) == letters
+
+
+TAXES = "下列税种中，属于中央与地方共享税的有（ ）。"
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("ACD属于共享税，BE属于中央税。", "ACD"),
+        ("BE属于中央税，ACD属于共享税。", "ACD"),
+        ("BE属于中央税，其余属于共享税。", "ACD"),
+        ("ACD属于大税种，BE属于中央税。", None),  # sorted by another measure: no set rather than a wrong one
+        ("BE属于中央税。", None),
+    ],
+)
+def test_options_sorted_into_kinds_are_weighed_against_what_is_asked(text: str, letters: str | None) -> None:
+    options = ["增值税", "关税", "企业所得税", "个人所得税", "车辆购置税"]
+    assert read_choice(text, options, True, question=TAXES)[0] == letters
+
+
+def test_an_option_in_brackets_or_described_is_no_choice_beside_an_answer() -> None:
+    assert read('{"答案": "B", "解析": "货币市场（A）期限短"}') == "B"
+    assert read("【答案】B【解析】货币市场（A）期限短") == "B"
+    question = "下列属于资本市场的是（ ）。"
+    assert read_choice("货币市场是短期资金融通的场所", OPTIONS, False, question=question)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("对\n判断：银行可以吸收存款。\n错\n判断：", "对"),
+        ("判断题：银行可以吸收存款。\n答案：对", None),  # another statement than the one asked about
+        ("判断：贷款利率可以协商。\n答案：对", "对"),
+        ("正确的打√，错误的打×", None),
+        ("（正确的打√，错误的打×）\n×", "错"),
+        ("True or False", None),
+        ("\\boxed{\\times}", "错"),
+        ("对……哦不，错。", "错"),
+    ],
+)
+def test_a_statement_is_judged_by_its_own_verdict(text: str, verdict: str | None) -> None:
+    assert read_judgement(text, question="判断：贷款利率可以协商。")[0] == verdict

@@ -1,0 +1,56 @@
+"""Options named by their place: 前三项, 最后一个选项, 第一、第二、第四项."""
+
+from __future__ import annotations
+
+import re
+
+from evals.extract.options import Options
+
+_WORDS = "一二三四五六七八"
+_N = rf"[{_WORDS}两1-8]"
+_COUNTER = r"(?:个选项|个答案|选项|项(?!目)|个(?![一-鿿])|个(?=[和与及都均是为])|者)"
+_PLACE = rf"(?:前{_N}|(?<!此)(?<!以)(?<!之)(?<!今)后{_N}|最后[一两二三]?|倒数第{_N}|第\s*{_N})"
+_JOIN = r"\s*(?:、|,|和|与|及|以及)\s*"
+_NAMED = re.compile(
+    rf"{_PLACE}{_COUNTER}?(?:{_JOIN}(?:{_PLACE}{_COUNTER}?|{_N}(?:{_COUNTER}|(?=\s*[、,]))))*"
+    rf"(?:(?<=项)|(?<=个)|(?<=选项)|(?<=者))"
+    r"(?=\s*(?:[。.,;、:!)\n]|$|都|均|皆|全|是|为|不|才|就|则|正确|错误?|对|符合|属于|当选|有误|的?说法|的?表述|和|与|之?外|以外))|"
+    rf"第\s*[1-8](?:、[1-8])+{_COUNTER}"
+)
+_ONE = re.compile(rf"前(?P<first>{_N})|倒数第(?P<back>{_N})|最后(?P<tail>[一两二三]?)|后(?P<last>{_N})|(?P<nth>{_N})")
+
+
+def by_letters(text: str, known: Options, question: str) -> str:
+    """`text` with the letters of options that it names by place; as it is where a place does not exist."""
+    if "第" not in text and "前" not in text and "后" not in text:
+        return text
+
+    def lettered(match: re.Match[str]) -> str:
+        if re.fullmatch(rf"第\s*{_N}(?:项|个)", match[0]) or known.mentions(match[0], question):
+            return match[0]  # one alone is announced like a letter
+        letters = _letters(match[0], known.letters)
+        return "、".join(letters) if letters else match[0]
+
+    return _NAMED.sub(lettered, text)
+
+
+def _letters(named: str, letters: str) -> str:
+    found = ""
+    for place in _ONE.finditer(re.sub(r"[一-八]?个|项|者", lambda part: part[0][:-1], named)):
+        kind, word = place.lastgroup, place[place.lastgroup or 0]
+        number = _number(word) if word else 1
+        if number > len(letters):
+            return ""
+        if kind == "first":
+            found += letters[:number]
+        elif kind in ("last", "tail"):
+            found += letters[-number:]
+        elif kind == "back":
+            found += letters[-number]
+        else:
+            found += letters[number - 1]
+    return "".join(sorted(set(found)))
+
+
+def _number(word: str) -> int:
+    return int(word) if word.isdigit() else 2 if word == "两" else _WORDS.index(word) + 1

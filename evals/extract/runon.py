@@ -1,0 +1,120 @@
+"""Where a base model runs on to another question, and whether an output restates the question or poses one."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+
+from evals.extract.normalise import squeeze
+
+_KINDS = r"(?:单项选择|多项选择|不定项选择|单选|多选|不定项|选择|填空|简答)题?"
+_JUDGE = r"(?:请?判断(?:下列|以下)?(?:说法|题|正误|对错|是否正确|命题|陈述)?|是非题|正误题)"
+_NEW_QUESTION = re.compile(
+    rf"^[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|试题|例题|练习题?|题干|{_KINDS})\s*\d*[】\])]?\s*[::]?|"
+    rf"[【\[(]?{_JUDGE}\s*\d*(?:[】\])]\s*:?|\s*:)|"
+    r"第\s*[\d一二三四五六七八九十]+\s*题[::.、 ]?|"
+    r"(?:Question|Problem|Q)\s*\d*\s*[:.\n]|(?:用户|User|Human|问|提问)\s*:|\d{1,3}\s*[.、)]|\(\d{1,3}\)|"
+    r"以下是|下列|下面)|"
+    r"(?<=[。.!;])[ \t]*(?:下一题|题目|问题|Question|User|Human|用户)\s*\d*\s*:",
+    re.M | re.I,
+)
+_EXPLICIT = re.compile(
+    rf"[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|试题|例题|练习题?|{_KINDS})\s*\d*(?:[】\])]\s*:?|\s*:)|"
+    r"(?:Question|Problem|Q)\s*\d*\s*[:\n]|"
+    r"(?:用户|User|Human|问|提问)\s*:|以下是.{0,60}题)",
+    re.I,
+)
+_HEADED_JUDGE = re.compile(rf"[ \t]*[【\[(]?{_JUDGE}\s*\d*(?:[】\])]\s*:?|\s*:)")
+_HEADING = re.compile(
+    rf"\s*(?:\(?\d{{1,3}}\s*[.、)]\s*)?(?:[【\[(]?(?:题目|问题|试题|例题|题干|下一题|{_KINDS}|{_JUDGE}|Question|Q)"
+    r"\s*\d*[】\])]?\s*:?\s*)*(?:\(?\d{1,3}\s*[.、)]\s*)?",
+    re.I,
+)
+_SPEAKER = re.compile(r"\s*(?:用户|User|Human|提问)", re.I)
+_BLANK = re.compile(r"(?:\(\s*\)|_{2,}|[。.:?\s])+$")
+_VERDICT_LINE = re.compile(
+    r"^[\s\"'(【\[]*(?:不?正确|错误?|不?对|√|×|✓|✗|✅|❌|是|否|true|false|该|这|此|本)|"
+    r"(?:正确|错误?|不?对|√|×|✓|✗|✅|❌|有误|成立|属实|true|false)(?:的|说法|[\s。.!)\]】\"'])*$",
+    re.I,
+)
+_NEXT_JUDGED = re.compile(
+    r"\s*\(?\d{1,3}\s*[.、)][^\n]{6,}\n+\s*(?:答案\s*:)?\s*(?:正确|错误?|对|√|×)\s*[。.]?\s*(?:\n|$)"
+)  # 2. a statement, and its verdict on the next line
+_SAME_START = re.compile(r"下列|以下|关于|根据|按照|在")
+_OPTION_LINE = re.compile(r"(?:^|\s)\(?([AB])\s*[.、:)]\s*([^\n]{1,200}?)(?=\s+\(?[B-J]\s*[.、:)]|\n|$)")
+
+
+def own_answer(text: str, options: Sequence[str], question: str, judged: bool = False) -> str:
+    """`text` up to where a base model runs on to another question; the question itself, restated, stays.
+
+    Args:
+        text: output in plain form.
+        options: texts of the options, empty for a statement to judge.
+        question: the question in plain form; "" where it is not known.
+        judged: a statement is judged, so that `判断：…` may pose another.
+    """
+    for match in _NEW_QUESTION.finditer(text):
+        if _another(text, match.start(), options, question, judged):
+            return text[: match.start()]
+    return text
+
+
+@functools.lru_cache(maxsize=8192)
+def statement(question: str) -> str:
+    """A plain question without the heading (判断题：) before it and the blank or full stop behind it."""
+    head = _HEADING.match(question)
+    return _BLANK.sub("", question[head.end() if head else 0 :]).strip()
+
+
+def _another(text: str, start: int, options: Sequence[str], question: str, judged: bool) -> bool:
+    tail = text[start : start + 1500]
+    line = tail.partition("\n")[0]
+    listed = _OPTION_LINE.findall(tail)
+    if _same_options(listed, options):
+        return False
+    headed = _HEADED_JUDGE.match(tail)
+    if headed and _VERDICT_LINE.search(line[headed.end() :]):
+        return False
+    if question and _restated(question, tail):
+        return False
+    open_blank = re.search(r"\(\s*\)|_{2,}", line)
+    blank = open_blank or re.search(r"\?|(?:下列|以下|关于).{2,60}(?:的是|的有|是|有|为|包括)", line)
+    if listed and blank:
+        return True
+    explicit = _EXPLICIT.match(tail)
+    posed = headed and len(squeeze(line[headed.end() :])) >= 4
+    if text[:start].strip():
+        if judged and _NEXT_JUDGED.match(tail) and not _VERDICT_LINE.search(statement(line)):
+            return True
+        return bool(open_blank or explicit or (posed and judged) or (headed and not line[headed.end() :].strip()))
+    # The whole output poses a question: another one only if it is known to differ, as a judged statement does at once.
+    if not question or "\n" not in tail or _SPEAKER.match(tail) or not (explicit or posed):
+        return False
+    return len(squeeze(statement(line))) >= 6 and _likeness(statement(line), question) < (0.8 if judged else 0.5)
+
+
+def _same_options(listed: Sequence[tuple[str, str]], options: Sequence[str]) -> bool:
+    """Whether the first options that are listed (A, and B if it is there) are the question's own."""
+    own = [squeeze(option) for option in options[:2]]
+    shown = [squeeze(text) for _, text in listed[: len(own)]]
+    return bool(shown and own and own[0]) and all(
+        said.startswith(real) or (len(said) > 3 and real.startswith(said))
+        for said, real in zip(shown, own, strict=False)
+    )
+
+
+def _restated(question: str, tail: str) -> bool:
+    asked = squeeze(statement(question))
+    shown = squeeze(statement(tail[:300].partition("\n")[0])) or squeeze(tail[:300])
+    if not asked:
+        return False
+    length = 20 if _SAME_START.match(asked) else 10
+    return asked[:length] in squeeze(tail[:300]) or (len(shown) >= 6 and shown[:length] in asked)
+
+
+def _likeness(shown: str, question: str) -> float:
+    """Share of the pairs of neighbouring characters in `shown` that the question has too."""
+    said, asked = squeeze(shown), squeeze(statement(question))
+    pairs = [said[place : place + 2] for place in range(len(said) - 1)]
+    return sum(pair in asked for pair in pairs) / len(pairs) if pairs else 1.0

@@ -1,0 +1,258 @@
+"""The text of an option or its value, where an output names no letter."""
+
+from __future__ import annotations
+
+import re
+
+from evals.extract.asked import another_kind, is_negative, is_subject, of_the_kind, shares_words
+from evals.extract.cues import NAMED, turns
+from evals.extract.found import SEVERAL, Found
+from evals.extract.normalise import fold, squeeze
+from evals.extract.numbers import quantities
+from evals.extract.options import Options
+from evals.extract.verdicts import OTHER_KIND, PREFIX, THE_OTHERS
+
+_SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]*$")
+_REFUSING = re.compile(
+    r"抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
+)
+_FILLER = re.compile(
+    r"(?:因此|所以|故|综上所述|综上|由此可知|正确答案|参考答案|答案|"
+    r"正确|选项|应该|应选|应当|应|选择|选|包括|以及|还有|还|和|与|及|"
+    r"或者|是|为|有|的|都|均|"
+    r"本题|此题|该题|分别|我|认为|下列|属于|符合题意|以上|这|几|两|三|"
+    r"四|项|个|说法|主要|即|等|以下|题目|问题|根据|可知|它|其中|也|而|"
+    r"且|以|上|answer|the|is|and)+"
+)
+_NOT_BEFORE = re.compile(
+    r"不$|(?:不得|不能|不可以?|不应|不会|禁止|严禁)(?!超过|低于|少于|"
+    r"高于|晚于|早于|多于|大于|小于)[^。;,\n]{0,4}$|(?:不是|不属于|不包括|"
+    r"并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|"
+    r"错误的?是|而不是)[^。;,\n]{0,6}$"
+)
+_CHAINED_IS_A = re.compile(r"(?:\n|和|与|及|以及)*(?:都|均|皆)?(属于|是|为)([^\n]{2,24})")
+# What the question is about says nothing of the answer.
+_TEASER = re.compile(
+    r"(?:本题|这道题|该题|此题|这题|本小题|题目)(?:目|主要|重点|旨在)*(?:考查|考察|考核|考的?是|问的?是|要求|涉及|要?考虑|需要?(?:考虑|了解|掌握|理解|明确|区分)|围绕|的考点)[^。\n]*"
+)
+_TOPIC = re.compile(r"(?:关于|下列)?(.{3,14}?)(?:的|是|应|通常|一般|采用|按照?)")
+_LIST_OF_NOT = re.compile(r"([不非无未](?![仅但只外良动])[一-鿿]{1,10})(?:有|是|为|包括)(?=$|\n)")
+_LETTER = re.compile(rf"(?<![A-Za-z])([A-J])(?![A-Za-z]){NAMED}")
+_FILLER_BEFORE = re.compile(r"^(?:主要|通常|一般|具体|以下|下列|它们?|其|答案|正确|选项|应该?|因此|所以|故|综上)+")
+_DEFINED = re.compile(r"[a-j]?(?:是|指|是指|负责|反映|衡量|用于|表示|等于)(?!正确|对的)(.{3,})")
+_EXCLUDED = re.compile(
+    r"(?<![A-Za-z])([A-J])(?:选项|项)?(?:的?(?:说法|表述))?(?:都|均|就|也|则|是|显然)*"
+    r"(?:不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
+)
+_NOT_AFTER = re.compile(
+    r"^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)"
+)
+
+
+def whole_text(text: str, known: Options, question: str) -> Found | None:
+    """The output is the text of one option, with or without an announcement before it or its letter behind."""
+    head = text.strip()
+    named = re.fullmatch(r"([^\n]+?)\s*\(\s*([A-J])\s*\)\s*[。.]?", head)
+    if named:
+        own, said = known.text_of(named[2]), squeeze(named[1])
+        shortened = len(said) > 1 and said in own and sum(said in text for text in known.squeezed) == 1
+        if own and (said == own or shortened):
+            return Found(named[2], "option_text")
+    first = head.partition("\n")[0]
+    opening = head.partition("。")[0]
+    if turns(head) or sum(squeeze(part) in known.squeezed for part in re.split(r"[。\n]", head) if part) > 1:
+        opening = first
+    lines = (head, first, opening) if not known.multiple and not _other_lines(head, known) else (head,)
+    for candidate in (part for line in lines for part in (line, _SUFFIX.sub("", line), _without_frame(line))):
+        said = squeeze(candidate)
+        same = [letter for letter, own in zip(known.letters, known.squeezed, strict=True) if own and own == said]
+        said = squeeze(candidate)
+        if not same and len(said) > 1 and not known.multiple:  # 次级 for 次级类
+            same = [
+                letter
+                for letter, own in zip(known.letters, known.squeezed, strict=True)
+                if (own.startswith(said) and len(said) > 0.6 * len(own) and not own[len(said) :][0].isdigit())
+                or (own.endswith(said) and len(said) > 0.75 * len(own) > 6)
+            ]
+        if len(same) == 1:
+            if "?" in candidate[-2:] and "?" not in known.texts[known.letters.index(same[0])][-2:].replace("？", "?"):
+                return None
+            return Found(same[0], "option_text") if not _more_letters(head, same[0], known) else None
+    return None
+
+
+def _without_frame(line: str) -> str:
+    """正确答案是…, …是正确的: what is announced, unless it is denied."""
+    prefix = PREFIX.match(line)
+    if prefix and not re.search(r"不|非|没|除|未", prefix[0]):
+        line = line[prefix.end() :]
+    return _SUFFIX.sub("", line)
+
+
+def _other_lines(text: str, known: Options) -> bool:
+    return sum(squeeze(line) in known.squeezed for line in text.split("\n") if line.strip()) > 1
+
+
+def _more_letters(text: str, letter: str, known: Options) -> bool:
+    """Whether a text that opens with an option goes on to name another: then the announcements decide."""
+    rest = text.partition("\n")[2]
+    return bool(re.search(r"(?:答案|选)\s*(?:是|为|:)?\s*[A-J]", rest))
+
+
+def by_option_text(text: str, known: Options, question: str) -> Found | None:
+    """The only options whose texts stand in the output; for multiple choice if little else does."""
+    if _REFUSING.search(text) or text.rstrip().endswith("?"):
+        return None
+    text = _TEASER.sub("", text)
+    said, breaks = _by_sentence(text)
+    excluded = {match[1] for match in _EXCLUDED.finditer(text)}
+    negative = is_negative(question)
+    masked = said
+    places: dict[str, int] = {}
+    for own, letter in sorted(zip(known.squeezed, known.letters, strict=True), key=lambda pair: -len(pair[0])):
+        if len(own) < 2 and not own.isdigit() and len(said) > 12:
+            continue
+        place = _find(masked, own)
+        if own and place >= 0 and known.squeezed.count(own) == 1:
+            places[letter] = place
+            masked = masked.replace(own, "\n" * len(own))
+    taken: list[str] = []
+    denied: list[str] = []
+    untold: list[str] = []
+    affirmed: dict[str, int] = {}
+    asked = squeeze(question)
+    for letter, place in places.items():
+        end = place + len(known.text_of(letter))
+        before = masked[max(b for b in breaks if b <= place) : place]
+        behind = masked[end : min(b for b in breaks if b >= end)]
+        is_a = _CHAINED_IS_A.match(behind)
+        other_kind = is_a and (
+            another_kind(is_a[2], question) or (is_a[1] == "属于" and of_the_kind(is_a[2], question) is False)
+        )
+        untrue = _NOT_AFTER.search(behind) or other_kind
+        refused = (
+            _NOT_BEFORE.search(before)
+            or (negative and is_a and of_the_kind(is_a[2], question))
+            or untrue
+            or _of_what_is_not(before, asked, negative)
+            or (letter in excluded and not negative)
+        )
+        if not negative and not untrue and (is_subject(before, question) or (is_a and of_the_kind(is_a[2], question))):
+            affirmed[letter] = max(b for b in breaks if b <= place)
+        if negative and untrue:
+            untold.append(letter)
+        (taken if not refused or (negative and untrue) else denied).append(letter)
+    if not known.multiple and len(taken) > 1:
+        taken = _one_of(taken, affirmed, places, breaks) or _of_topic(text, taken, known, question) or taken
+    if negative and untold:  # what does not belong, beside what does
+        taken = untold
+    chosen = "".join(sorted(taken))
+    named = set(_LETTER.findall(text)) & set(known.letters)
+    fits = named <= set(taken) if known.multiple else bool(named & set(taken))
+    if taken and named - excluded - set(denied) and not fits:
+        return None  # it speaks of other options by their letters
+    if taken and _says_something_else(masked, breaks, places, taken, known, question):
+        return None
+    others = THE_OTHERS.search(text)
+    if known.multiple and denied and not taken and others and others[1][0] not in "不错有排":
+        return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
+    rest = OTHER_KIND.search(text) if known.multiple and denied and not taken and not negative else None
+    if rest and of_the_kind(rest[1] or rest[2], question):
+        return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
+    if not chosen:
+        return None
+    if not known.multiple:
+        return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
+    residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]
+    return Found(chosen, "options_in_text") if len(residue) <= 8 else None
+
+
+def _of_what_is_not(before: str, asked: str, negative: bool) -> bool:
+    """Whether the list that goes on here is of what is not so (不合格的抵押物有…) and the question asks for what is."""
+    found = None if negative else _LIST_OF_NOT.search(before)
+    return found is not None and found[1][:2] not in asked
+
+
+def _says_something_else(
+    said: str, breaks: list[int], places: dict[str, int], taken: list[str], known: Options, question: str
+) -> bool:
+    """Whether options are only described: 五级分类包括…, 资产负债率是负债除以资产, 选项B是…, in words not asked for."""
+    first = min(places[letter] for letter in taken)
+    before = said[max(b for b in breaks if b <= first) : first]
+    listed = re.fullmatch(r"(.{3,}?)(?:包括|包含|分为|有)", _FILLER_BEFORE.sub("", before))
+    if listed and not is_negative(question):
+        return not shares_words(listed[1], question)
+    if len(taken) > 1 or known.multiple or is_negative(question):
+        return False
+    end = first + len(known.text_of(taken[0]))
+    defined = _DEFINED.match(said[end : min(b for b in breaks if b >= end)])
+    restated = re.fullmatch(rf"(?:选项{taken[0].lower()}|{taken[0].lower()}(?:选项|项))(?:是|为)", before)
+    return bool(restated or (defined and not before and not shares_words(defined[1], question)))
+
+
+def _one_of(taken: list[str], affirmed: dict[str, int], places: dict[str, int], breaks: list[int]) -> list[str]:
+    """The one option said to be what is asked for, where the others stand in other clauses."""
+    if len(affirmed) != 1:
+        return []
+    letter, begins = next(iter(affirmed.items()))
+    ends = min(b for b in breaks if b > places[letter])
+    together = [other for other in taken if other != letter and begins <= places[other] < ends]
+    return [] if together or letter not in taken else [letter]
+
+
+def _of_topic(text: str, taken: list[str], known: Options, question: str) -> list[str]:
+    """股指期货采用现金交割 beside 商品期货采用…: the one option that ends a sentence on what the question is about."""
+    topic = _TOPIC.match(squeeze(question))
+    sentences = [squeeze(part) for part in re.split(r"[。;\n]", text)]
+    if not topic:
+        return []
+    said = {letter: [each for each in sentences if known.text_of(letter) in each] for letter in taken}
+    of_it = [letter for letter in taken if any(topic[1] in each for each in said[letter])]
+    ends = of_it and any(
+        each.startswith(topic[1]) and each.endswith(known.text_of(of_it[0])) for each in said[of_it[0]]
+    )
+    return of_it if len(of_it) == 1 and ends and not re.search("也|还|或", text) else []
+
+
+def _by_sentence(text: str) -> tuple[str, list[int]]:
+    """The squeezed text, and the places in it at which sentences and clauses begin and end."""
+    said, breaks = "", [0]
+    for part in re.split(r"[。;!?\n,]", text):
+        said += squeeze(part)
+        breaks.append(len(said))
+    return said, breaks
+
+
+def by_value(text: str, known: Options, question: str) -> Found | None:
+    """A bare amount that one option alone has: 20万 for 20万元."""
+    result = re.search(r"=\s*([^=\n]{1,20})$", text.strip())
+    head = result[1] if result else PREFIX.sub("", text.strip())
+    said = quantities(head)
+    if (
+        len(head) > 16
+        or len(said) != 1
+        or re.sub(r"[\s\d.,%万亿元年月日天个百千分之点约人民币之。零一二三四五六七八九十两()]+", "", head)
+    ):
+        return None
+    same = []
+    for letter, own in zip(known.letters, known.texts, strict=True):
+        found = quantities(fold(own))
+        if (
+            len(found) == 1
+            and found[0].value == said[0].value
+            and "" in (said[0].unit, found[0].unit, said[0].unit.replace(found[0].unit, ""))
+            and len(own) <= 16
+        ):
+            same.append(letter)
+    return Found(same[0], "option_value") if len(same) == 1 and not known.multiple else None
+
+
+def _find(text: str, part: str) -> int:
+    """Where `part` stands, not inside a longer number; -1 if nowhere."""
+    for match in re.finditer(re.escape(part), text):
+        inside = (part[0].isdigit() and re.match(r"[\d.]", text[match.start() - 1 : match.start()])) or (
+            part[-1].isdigit() and re.match(r"\d|\.\d|%", text[match.end() : match.end() + 2])
+        )
+        if not inside:
+            return match.start()
+    return -1

@@ -1,0 +1,262 @@
+"""Verdicts on options: told apart one by one, by exclusion, or all at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from evals.extract.asked import is_negative, of_the_kind, shares_words
+from evals.extract.found import HEDGE, SEVERAL, UNREADABLE, Found
+from evals.extract.normalise import squeeze
+from evals.extract.options import ALL_OF_THEM, NONE_OF_THEM, Options
+
+PREFIX = re.compile(
+    r"^(?:[^\n。;!?]{0,12}?(?:答案|选项|选择|结论|本题|此题)?(?:是|为|"
+    r"选|应为|应该是|应是|:|=)|答案|答|(?i:the\s+(?:correct\s+)?answer\s+is|"
+    r"answer:))\s*:?\s*"
+)
+_NEXT = r"(?:\s*(?:、|,|和|与|及|以及)\s*(?:选项)?[A-J](?:选项|项)?(?![A-Za-z]))"
+_HEAD = re.compile(
+    r"(?:(?:^|(?<=[\s。;,、:!?\n()\"'{✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除)|(?<=对于)|(?<=可见)|"
+    r"(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|(?<=其中)|(?<=故)|(?<=但)|(?<=而)|(?<=只有))(?:选项|选)?\s*[(\[【]?"
+    rf"(?<![A-Za-z0-9])(?:[A-J]{{2,8}}|[A-J])[)\]】\"']?(?:选项|项)?{_NEXT}*|"
+    # A list of letters is one head wherever it stands, lest only its end be seen.
+    rf"(?<![A-Za-z0-9])(?:[A-J]{{2,8}}(?![A-Za-z])|[A-J](?:选项|项)?(?:{_NEXT}{{2,}}|(?!\s*,){_NEXT})){_NEXT}*)"
+    r"(?:\s*这?[一两二三四五六几]?个?(?:选项|项(?!目)|者))?(?![A-Za-z])"
+)
+_OPEN_VERDICT = re.compile(r"待定|存疑|不确定|也许|(?<!不)可能|或许|不好说")
+_TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选)")
+_NOT_TAKEN = re.compile(r"不当选|不入选|不应?选|不能选|排除|不该选|未选")
+_RIGHT = re.compile(
+    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立(?!与否)|全对|没问题|准确|符合|属于|没错|"
+    r"没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|"
+    r"皆|才|就|也|是)*对(?=$|[。,;\s])|^\s*(?:都|均|皆|全)(?:是|为|属)(?!不)|^[\s:.、]*(?:是|可以|能)\s*(?:$|"
+    r"[。,;\n])|(?i:true|yes))"
+)
+_WRONG = re.compile(
+    r"干扰项|误区|陷阱|×|✗|✘|❌|✖|不(?:完全|太)?(?:正确|成立|准确|符合|属于|对)|错误|有误|"
+    r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了在])|并非|不是|不可|"
+    r"不需|不包括|不能|^[\s:.、]*否|(?i:false|\bno\b)"
+)
+_IS_A = re.compile(
+    r"\s*(?:项|选项)?(?:都|均|皆|全)*(?:是|为|属于?)(?!正确|错|对|不(?!当|良|正当|合理|合规))([^。;,\n]{2,20})"
+)
+_OTHERS = (
+    r"(?:其余|其他|其它|另外|剩下|余下)的?(?:选项|各项|几项|[一二三四五六两][项个])?(?:的?(?:说法|表述))?"
+    r"(?:都|均|全部?|皆|则|就|为|是)*"
+)
+THE_OTHERS = re.compile(
+    _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|当选|全选|都选|选|排除|是(?=[。;,\n]|$)|可以)"
+)
+_MARK, _TICKS = "[✅✓✔√☑❌✗✘×✖]", "✅✓✔√☑"
+_MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
+_MARK_BEFORE = re.compile(rf"({_MARK})\s*\(?([A-J])(?![A-Za-z])")
+_NUMBERED = re.compile(r"^\s*\(?\d{1,2}\s*[.、)]")
+_YES_NO = re.compile(r"[\s:.、]*[是否][\s。,;]*")
+_ALL_DO = re.compile(r"\s*(?:都|均|皆)(?:[^不非无未没误错。;]|不(?=良|动产|当))+(?:[。;,]|$)")
+_ITEM = r"[^、,。;:\n()A-J]{0,16}(?:\(\s*[A-J]\s*\)|[A-J](?![A-Za-z]))"
+_LIST = re.compile(
+    rf"(?P<subject>[^。;,:\n]{{2,24}}?)(?:有|包括|包含|是|为|:)+\s*(?P<list>{_ITEM}(?:(?:、|,|和|与|及|以及){_ITEM})+)(?=等?[。.;\n]|$)"
+)
+_CONNECTIVE = re.compile(r"^\s*(?:因此|所以|故|综上(?:所述)?|可见|总之|即)+,?")
+_COUNT = re.compile(r"(?:以上|上述|这)?([二三四五六七八])(?:个|项|者)")
+OTHER_KIND = re.compile(_OTHERS + r"(?<=[是为])(?!正确|错|对)([^。;,\n]{2,20})|" + _OTHERS + r"属于([^。;,\n]{2,20})")
+_EXCEPT = re.compile(
+    r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J]{1,8}(?:\s*(?:、|"
+    r",|和|与|及)\s*[A-J])*)(?![A-Za-z])(?:选项|项|两项)?"
+    r"(?:以外|之外|外)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|说法|表述|"
+    r"各项|[一二三四五六几][项个])?(?:都|均|全|全部)*(?:是|为)?"
+    r"(不?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
+)
+_WRONG_ONES = re.compile(
+    r"(?:错误|(?<!没)(?<!没有)有问题|说错|错的|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|"
+    r"为|有)\s*:?\s*(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
+)
+
+
+def by_marks(text: str, known: Options, question: str) -> Found | None:
+    """Ticks and crosses before the letters, or beside the texts, of options: ✅ A 存货, 存货 √."""
+    marked = [(letter, mark) for mark, letter in _MARK_BEFORE.findall(text)] if _MARK_FIRST.match(text) else []
+    for line in () if marked else re.split(r"[\n、,;。]", text):
+        marks, own = re.findall(_MARK, line), squeeze(_NUMBERED.sub("", re.sub(_MARK, "", line)))
+        if len(marks) == 1 and own and known.squeezed.count(own) == 1:
+            marked.append((known.letters[known.squeezed.index(own)], marks[0]))
+    verdicts = {letter: mark in _TICKS for letter, mark in marked if letter in known.letters}
+    if len(verdicts) < 2:
+        return None
+    if any(verdicts[letter] != (mark in _TICKS) for letter, mark in marked if letter in verdicts):
+        return Found(None, SEVERAL)
+    right = "".join(sorted(letter for letter, verdict in verdicts.items() if verdict))
+    complete = len(verdicts) == len(known.letters)
+    if known.multiple:  # where the question asks for what is wrong, a tick may mean true or chosen
+        readable = complete and right and not is_negative(question)
+        return Found(right, "verdicts") if readable else Found(None, UNREADABLE)
+    apart = right
+    if is_negative(question) and complete and len(right) == len(known.letters) - 1:
+        apart = "".join(letter for letter in known.letters if letter not in right)
+    return Found(apart, "verdicts") if len(apart) == 1 else Found(None, SEVERAL)
+
+
+def _listed(text: str, known: Options, question: str) -> Found | None:
+    """担保方式有保证（A）、抵押（B）: the letters of a list that is said to be what the question asks for."""
+    for match in _LIST.finditer(text):
+        if shares_words(match["subject"], question) and not re.search("[不非无未错误除]", match["subject"]):
+            letters = "".join(sorted(set(re.findall(r"(?<![A-Za-z])[A-J](?![A-Za-z])", match["list"]))))
+            if len(letters) > 1 and set(letters) <= set(known.letters):
+                return Found(letters, "listed_options")
+    return None
+
+
+def by_verdicts(text: str, known: Options, question: str) -> Found | None:
+    """Options told apart one by one, by exclusion, or all at once."""
+    negative = is_negative(question)
+    text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J]{1,8}(?![A-Za-z]))", ",", text)
+    told = (
+        _except(text, known, negative)
+        or _all_or_none(text, known, negative)
+        or (negative and _named_wrong(text, known))
+        or None
+    )
+    if told is not None:
+        return told
+    verdicts: dict[str, bool] = {}
+    taken: dict[str, bool] = {}
+    kinds: dict[str, bool] = {}
+    groups, asked = 0, squeeze(question)
+    for letters, chunk in _chunks(text, known):
+        groups += 1
+        if _OPEN_VERDICT.search(chunk):
+            return Found(None, HEDGE)
+        takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
+        right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
+        if negative and known.multiple and _YES_NO.fullmatch(chunk):
+            return Found(None, SEVERAL)  # whether it is so, or whether it is an answer
+        named = _IS_A.match(chunk)
+        if named and asked and not wrong:
+            kindred = of_the_kind(named[1], question)
+            if kindred is not None:
+                right, wrong = (named, None) if kindred else (None, named)
+                kinds.update(dict.fromkeys(letters, kindred))
+        if not (right or wrong) and known.multiple and len(letters) > 1:
+            right = _ALL_DO.match(chunk) if shares_words(chunk, question) else None
+        for letter in letters:
+            if takes or leaves:
+                taken[letter] = not leaves
+            if not right and not wrong:
+                continue
+            verdict = right is not None and (wrong is None or right.start() < wrong.start())
+            if verdicts.setdefault(letter, verdict) != verdict:
+                return Found(None, SEVERAL)
+    rest = OTHER_KIND.search(text)
+    if rest and kinds and of_the_kind(rest[1] or rest[2], question):
+        kinds |= {letter: True for letter in known.letters if letter not in verdicts}
+        verdicts = {**kinds, **verdicts}
+    if kinds and not any(kinds.values()) and all(letter in kinds for letter in verdicts):
+        return None  # sorted into other kinds than the one that is asked for
+    others = THE_OTHERS.search(text)
+    if others and (verdicts or taken):
+        for letter in known.letters:
+            if "选" in others[1]:
+                taken.setdefault(letter, others[1] != "不选")
+            else:
+                verdicts.setdefault(letter, others[1][0] not in "不错有排" and taken.get(letter, True))
+    listed = _listed(text, known, question) if known.multiple and not negative else None
+    if listed:
+        return listed
+    apart = _told_apart(taken, known, False) or _told_apart(verdicts, known, negative)
+    told_of = taken or verdicts
+    if apart is None and known.multiple and groups == 1 and len(told_of) > 1 and all(told_of.values()):
+        return Found("".join(sorted(told_of)), "verdict") if taken or not negative else None
+    if (
+        apart is None
+        and known.multiple
+        and negative
+        and groups == 1
+        and len(verdicts) > 1
+        and not any(verdicts.values())
+    ):
+        return Found("".join(sorted(verdicts)), "named_wrong")
+    return apart
+
+
+def _told_apart(verdicts: dict[str, bool], known: Options, negative: bool) -> Found | None:
+    """One option apart from all others (single), or the right ones of all (multiple)."""
+    right = "".join(sorted(letter for letter, verdict in verdicts.items() if verdict != negative))
+    complete = len(verdicts) == len(known.letters)
+    if known.multiple:
+        return Found(right, "verdicts") if complete and right else None
+    if complete and len(right) == 1:
+        return Found(right, "verdicts")
+    if not right and len(verdicts) == len(known.letters) - 1:  # all but one are excluded
+        return Found(next(letter for letter in known.letters if letter not in verdicts), "elimination")
+    return Found(right, "verdict") if len(right) == 1 and not complete else None
+
+
+def _chunks(text: str, known: Options) -> Iterator[tuple[str, str]]:
+    """(letters, what is said of them up to the next letters)."""
+    heads = list(_HEAD.finditer(text))
+    for place, head in enumerate(heads):
+        letters = "".join(letter for letter in re.findall(r"[A-J]", head[0]) if letter in known.letters)
+        end = heads[place + 1].start() if place + 1 < len(heads) else len(text)
+        chunk = text[head.end() : end]
+        stop = THE_OTHERS.search(chunk)
+        before = text[max(0, head.start() - 6) : head.start()]
+        excluded = re.search(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", before)
+        if letters and not re.match(r"\s*(?:股|类|公司|企业|银行|级)", chunk):
+            chunk = chunk[: stop.start() if stop else None]
+            if place + 1 < len(heads):  # it belongs to the letters behind it
+                chunk = re.sub(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", "", chunk)
+            yield letters, ("排除," if excluded else "") + chunk
+
+
+def _except(text: str, known: Options, negative: bool) -> Found | None:
+    match = _EXCEPT.search(text)
+    if not match:
+        return None
+    named = "".join(sorted(set(re.findall(r"[A-J]", match[1]))))
+    if not set(named) <= set(known.letters) or (len(named) > 1 and not known.multiple):
+        return None
+    only = match[0][0] in "只仅唯"
+    wrong = match[2][0] in "不错有"
+    apart_right = (not wrong) if only else wrong  # whether what is set apart is right
+    if known.multiple:
+        if apart_right == negative:
+            return Found("".join(letter for letter in known.letters if letter not in named), "all_but")
+        return Found(named, "only")
+    if only and match[2] == "不选":
+        return None
+    return Found(named, "only") if apart_right != negative else None
+
+
+def _named_wrong(text: str, known: Options) -> Found | None:
+    """错误的是D, where the question asks for what is wrong."""
+    match = _WRONG_ONES.search(text)
+    if not match:
+        return None
+    named = "".join(sorted(set(re.findall(r"[A-J]", match[1]))))
+    return (
+        Found(named, "named_wrong")
+        if set(named) <= set(known.letters) and (len(named) == 1 or known.multiple)
+        else None
+    )
+
+
+def _all_or_none(text: str, known: Options, negative: bool) -> Found | None:
+    line = text.strip().partition("\n")[0]
+    last = _CONNECTIVE.sub("", re.split(r"[。;,\n]", text.strip().rstrip("。;,"))[-1])
+    heads = [head for head in (squeeze(line), squeeze(PREFIX.sub("", line)), squeeze(last)) if len(head) <= 40]
+    for pattern, rule in ((NONE_OF_THEM, "none_of_them"), (ALL_OF_THEM, "all_of_them")):
+        if not any(pattern.match(head) for head in heads):
+            continue
+        letter = known.special(pattern)
+        if letter is not None:
+            return Found(letter, rule)
+        counted = next((match[1] for head in heads if (match := _COUNT.match(head))), None)
+        if counted and "一二三四五六七八".index(counted) + 1 != len(known.letters):
+            return None
+        if negative and any(re.search("对|正确|符合|属于|准确", head) for head in heads):
+            return None
+        if known.multiple and rule == "all_of_them":
+            return Found(known.letters, rule)
+        return None
+    return None
