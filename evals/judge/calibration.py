@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from evals.measures import Estimate
+from evals.stability import krippendorff_alpha
 from evals.stats import clustered_se
 
 
@@ -134,22 +135,10 @@ class _Smoothed:
         return (1 - self.theta) ** 2 * self.v0 + self.theta**2 * self.v1
 
 
-def krippendorff_alpha(units: Sequence[Sequence[str]]) -> float | None:
-    """Krippendorff's α for nominal labels, units of any number of raters: 1 − D_o / D_e.
-
-    None where fewer than two labels can be paired, or all are the same: then there is nothing to agree beyond chance.
-    """
-    paired = [unit for unit in units if len(unit) > 1]
-    totals = Counter(label for unit in paired for label in unit)
-    n = sum(totals.values())
-    expected = n * n - sum(count * count for count in totals.values())
-    if n < 2 or expected == 0:
-        return None
-    observed = 0.0
-    for unit in paired:
-        counts = Counter(unit)
-        observed += (len(unit) ** 2 - sum(count * count for count in counts.values())) / (len(unit) - 1)
-    return 1 - (n - 1) * observed / expected
+def alpha(units: Sequence[Sequence[str]]) -> float | None:
+    """Krippendorff's α for nominal labels; None where there is nothing to agree on beyond chance."""
+    found = krippendorff_alpha(units)
+    return None if math.isnan(found) else found
 
 
 def _effective(passes: Sequence[float], groups: Sequence[Hashable]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, median
 from typing import Any
 
-from evals.judge.calibration import Calibration, corrected, corrected_difference, krippendorff_alpha
+from evals.judge.calibration import Calibration, alpha, corrected, corrected_difference
 from evals.judge.config import EVEN, FIRST, JudgeConfig
 from evals.judge.labelled import Labelled, good
 from evals.judge.verdicts import StoredVerdict
@@ -73,7 +73,7 @@ def compare_arms(
             "sensitivity": calibrations[arm].sensitivity,
             "negatives": calibrations[arm].negatives,
             "positives": calibrations[arm].positives,
-            "alpha_people": krippendorff_alpha([[str(p), str(j)] for p, j in told if j is not None]),
+            "alpha_people": alpha([[str(p), str(j)] for p, j in told if j is not None]),
         }
     difference = None
     if len(arms) == len(ARMS):

@@ -11,7 +11,7 @@ from typing import Any
 
 from evals.errors import EvalError
 from evals.judge.ask import ask_all
-from evals.judge.calibration import krippendorff_alpha
+from evals.judge.calibration import alpha
 from evals.judge.config import JudgeConfig
 from evals.judge.families import require_other_family
 from evals.judge.figures import compare_arms, compared_pairs, decided
@@ -152,7 +152,7 @@ def _summary(
         if verdict.verdict is not None:
             by_answer.setdefault((verdict.subject, verdict.arm, verdict.order), []).append(verdict.verdict)
     found["rules"] = rules
-    found["alpha_repeats"] = krippendorff_alpha(list(by_answer.values()))
+    found["alpha_repeats"] = alpha(list(by_answer.values()))
     outputs: dict[tuple[str, Arm | None, Arm | None], set[str]] = {}
     for verdict in verdicts:
         outputs.setdefault((verdict.subject, verdict.arm, verdict.order), set()).add(verdict.output)

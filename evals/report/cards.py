@@ -13,6 +13,7 @@ from functools import partial
 
 from markupsafe import Markup, escape
 
+from evals.perturb.layout import lay_out
 from evals.records import GREEDY, OF_SAMPLED, SAMPLED, Attempt, Item
 from evals.report.difference import cut, side_by_side
 from evals.report.words import arm_name, condition_name, condition_order, number
@@ -173,6 +174,8 @@ class Cards:
         item = self.items[attempt.item]
         variant = item.variants.get(attempt.condition)
         asked = self.tasks[item.task].render(item.asked(attempt.condition), variant.wording if variant else 0)
+        if variant:
+            asked = lay_out(asked, variant.layout)
         before = [f"{message.role}: {message.content}" for message in variant.before] if variant else []
         return mask("\n".join([*before, asked])).text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from evals.perturb import family_of
 from evals.records import ARMS, CONCURRENT, GREEDY, OF_SAMPLED, SAMPLED, Arm, Attempt, Item
 
 Conditions = dict[str, list[Attempt]]
@@ -81,12 +82,14 @@ def index_attempts(items: Sequence[Item], attempts: Sequence[Attempt]) -> Index:
 
 
 def is_variant(condition: str) -> bool:
-    """Whether it is another way of asking: neither the item as it is, nor repeats, nor another load of the engine."""
-    return (
-        condition not in (GREEDY, SAMPLED)
-        and not condition.startswith(CONCURRENT)
-        and not condition.endswith(OF_SAMPLED)
-    )
+    """Whether it is another way of asking the same: not the item as it is, repeats, another load of the engine, or a
+    change under which the answer may well be another (`fewer`, `alone`)."""
+    if condition in (GREEDY, SAMPLED) or condition.startswith(CONCURRENT) or condition.endswith(OF_SAMPLED):
+        return False
+    try:
+        return family_of(condition).invariance == "INV"
+    except KeyError:  # of a version that had other families
+        return True
 
 
 def is_repeated(condition: str) -> bool:

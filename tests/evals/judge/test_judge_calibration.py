@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evals.judge.calibration import Calibration, corrected, corrected_difference, krippendorff_alpha
+from evals.judge.calibration import Calibration, alpha, corrected, corrected_difference
 from evals.judge.families import families_of
 
 
@@ -64,13 +64,13 @@ def test_items_of_one_group_widen_the_interval() -> None:
     assert grouped.high - grouped.low > 1.5 * (alone.high - alone.low)  # type: ignore[operator]
 
 
-def test_krippendorff_alpha_of_known_cases() -> None:
-    assert krippendorff_alpha([["a", "a"], ["b", "b"]]) == 1
-    assert krippendorff_alpha([["a", "a"], ["a", "a"]]) is None
+def test_alpha_of_known_cases() -> None:
+    assert alpha([["a", "a"], ["b", "b"]]) == 1
+    assert alpha([["a", "a"], ["a", "a"]]) is None
     # Two observers, ten units, values 0 and 1: D_o = 4/20, D_e = 2 · 14 · 6 / (20 · 19).
     pairs = [(0, 0)] * 6 + [(1, 1)] * 2 + [(0, 1)] * 2
     observed, expected = 4 / 20, 2 * 14 * 6 / (20 * 19)
-    assert krippendorff_alpha([[str(a), str(b)] for a, b in pairs]) == pytest.approx(1 - observed / expected)
+    assert alpha([[str(a), str(b)] for a, b in pairs]) == pytest.approx(1 - observed / expected)
 
 
 def test_families_are_told_by_name() -> None:
