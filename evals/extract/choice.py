@@ -203,7 +203,8 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
             if claim.hedged or (not later.hedged and later.strength >= claim.strength):
                 claim, found = later, other
             continue
-        if later.strength > claim.strength or turns(text[claim.end : later.start]):
+        weightier = later.strength > claim.strength and not _is_announced(text, claim)
+        if weightier or turns(text[claim.end : later.start]):
             claim, found, since = later, other, later.start
             continue
         return Found(None, CONTRADICTION)
@@ -222,6 +223,12 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     )
     complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及" + IN_BRACKETS))
     return Found(found.answer, claim.rule, final and complete)
+
+
+def _is_announced(text: str, claim: Claim) -> bool:
+    """Whether it is called the answer, or opens the output on a line of its own: one that differs contradicts it."""
+    alone = re.compile(r"\s*[。.]?\s*\n").match(text, claim.end)
+    return claim.rule in ("answer", "final_answer") or (claim.rule == "leading" and alone is not None)
 
 
 def _described(behind: str, question: str) -> bool:
