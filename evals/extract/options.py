@@ -57,6 +57,10 @@ class Options:
         letter = letter.strip("()[]【】 .").upper()
         return self.squeezed[self.letters.index(letter)] if len(letter) == 1 and letter in self.letters else ""
 
+    def name_of(self, letter: str) -> str:
+        """The text of the option as outputs have it, marks and all."""
+        return fold(self.texts[self.letters.index(letter)]).strip() if letter in self.letters and letter else ""
+
     @functools.cached_property
     def _own_text(self) -> re.Pattern[str] | None:
         """A letter with the text of its option behind it, which adds nothing."""
@@ -66,7 +70,7 @@ class Options:
                 own, head = re.escape(fold(text).strip()), rf"{letter}\s*(?:选项|项)?"
                 parts.append(rf"{head}\s*[.、:—-]*\s*\({own}\)")
                 mark = r"(?:\s*[.、:)\]—-]+\s*|\s+|(?=[一-鿿]))"
-                parts.append(rf"{head}{mark}{own}(?![a-z0-9]|[A-Z](?![一-鿿 .、])|(?![和与及])[一-鿿])")
+                parts.append(rf"{head}{mark}{own}(?![a-z0-9%]|[A-Z](?![一-鿿 .、])|(?![和与及])[一-鿿])")
         return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(parts)})") if parts else None
 
     @functools.cached_property
