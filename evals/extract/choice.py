@@ -78,7 +78,7 @@ _UNSURE = re.compile(
     r"(?i:cannot (?:determine|be determined)|not sure|don't know|unable to|if i (?:had|have) to)"
 )
 # 不能确认为收入, 难以判断风险大小: what cannot be told is no answer.
-_OF_A_THING = re.compile(r"(?<=确认|判断|确定|断定|得出|给出)(?!.{0,8}(?:答案|选项|哪|对错|正确))(?:为|是(?!否)|属于)?[一-鿿](?<![的了就但也而和是否])[一-鿿]+")
+_OF_A_THING = re.compile(r"(?<=确认|判断|确定|断定|得出|给出)(?![^。;,\n]{0,8}(?:答案|选|哪|[对正][错误]|正确|题|结[果论]|究竟|到底))(?:为|是(?!否)|属于)?[一-鿿](?<![的了就但也而和是否])[一-鿿]+")
 _RESOLVED = re.compile(r"但|综合|经过|最终|因此|所以|故|综上|(?i:however|but|therefore|so)")
 
 
@@ -236,7 +236,10 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
 def _is_announced(text: str, claim: Claim) -> bool:
     """Whether it is called the answer, or opens the output on a line of its own: one that differs contradicts it."""
     alone = re.compile(r"\s*[。.]?\s*\n").match(text, claim.end)
-    return claim.rule in ("answer", "final_answer") or (claim.rule == "leading" and alone is not None)
+    called = re.search("答案|正确选项|正确的选项", text[clause_start(text, claim.start - 2) : claim.start])
+    if claim.rule in ("answer", "final_answer") or (claim.rule == "named" and called):
+        return True
+    return claim.rule == "leading" and alone is not None
 
 
 def _described(behind: str, question: str) -> bool:

@@ -200,6 +200,8 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
 )
 _COMPILED = tuple((strength, rule, re.compile(pattern)) for strength, rule, pattern in _PHRASES)
 
+# 错误选项: says which to take only where nothing else does.
+_WRONG_LIST = re.compile(r"(?:不正确|不对|不符合|不选|错误|排除|干扰)(?:的|题意)*(?:选项|项|说法)[是为有:\s]*$")
 _EACH_CASE = re.compile(r"(?:没?有|无)[^。;,]{1,8}[,;](?:没?有|无)[^。;,]{1,8}选")
 _CASE = re.compile(r"\s*(?:而|但)?(?:若|如果|假如|按|依)")
 _BY_CASE = re.compile(r"(?:若|如果|假如)[^。\n]{0,30}(?:选|是|为)[^。\n]{0,10}[,;](?:而|但)?(?:若|如果|假如|按|依)")
@@ -285,7 +287,7 @@ def announced(text: str) -> Iterator[Claim]:
             if not letters or _ASKED.match(text, end):
                 continue
             bracketed = text[end : end + 1] == IN_BRACKETS and rule == "chosen" and text[start - 1] == "选"
-            weight = MENTIONED if bracketed else strength
+            weight = MENTIONED if bracketed or _WRONG_LIST.search(text, clause, start) else strength
             yield Claim(start, end, letters, weight, rule, is_hedged(text, text[clause:start], end))
 
 

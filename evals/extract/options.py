@@ -109,7 +109,7 @@ class Options:
         """Whether one letter is followed at once by the text of another option."""
         if len(answer) != 1:
             return False
-        opening = re.match(r"\s*(?:选项|项)?\s*(?:[.、:)(,\-—]|即|也就是|就是)+\s*([^\n。;]*)", behind)
+        opening = re.match(r"\s*(?:选项|项)?\s*(?:[.、:)(,\-—]|即|也就是|就是|对应的)+\s*([^\n。;]*)", behind)
         if not opening:
             return False
         said = squeeze(opening[1])

@@ -76,6 +76,8 @@ def _another(text: str, start: int, options: Sequence[str], question: str, judge
     headed = _HEADED_JUDGE.match(tail)
     if headed and _VERDICT_LINE.search(line[headed.end() :]):
         return False
+    if judged and question and _EXPLICIT.match(tail) and not text[:start].strip() and _differs(line, question):
+        return True
     if question and _restated(question, tail):
         return False
     open_blank = re.search(r"\(\s*\)|_{2,}", line)
@@ -111,6 +113,12 @@ def _restated(question: str, tail: str) -> bool:
         return False
     length = 20 if _SAME_START.match(asked) else 10
     return asked[:length] in squeeze(tail[:300]) or (len(shown) >= 6 and shown[:length] in asked)
+
+
+def _differs(line: str, question: str) -> bool:
+    """Whether a line poses another statement than the one asked about; a single word may make it true or false."""
+    shown, asked = squeeze(statement(line)), squeeze(statement(question))
+    return len(shown) >= 6 and shown not in asked and asked not in shown
 
 
 def _likeness(shown: str, question: str) -> float:

@@ -40,6 +40,10 @@ _LIST_OF_NOT = re.compile(r"([不非无未](?![仅但只外良动])[一-鿿]{1,1
 _LETTER = re.compile(rf"(?<![A-Za-z])([A-J])(?![A-Za-z]){NAMED}")
 _FILLER_BEFORE = re.compile(r"^(?:主要|通常|一般|具体|以下|下列|它们?|其|答案|正确|选项|应该?|因此|所以|故|综上)+")
 _DEFINED = re.compile(r"[a-j]?(?:是|指|是指|负责|反映|衡量|用于|表示|等于)(?!正确|对的)(.{3,})")
+_CONCLUDED = re.compile(
+    r"(?:^|[。;,\n])\s*(?:因此|所以|因而|故|综上(?:所述)?|由此可[见知]|总之)[,:\s]*([^。;,!?\n]+)[。!\s]*$"
+)
+_ONLY = re.compile(r"(?:只有|仅有|唯有|唯独)([^。;,\n]+)")
 _EXCLUDED = re.compile(
     r"(?<![A-Za-z])([A-J])(?:选项|项)?(?:的?(?:说法|表述))?(?:都|均|就|也|则|是|显然)*"
     r"(?:不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
@@ -143,12 +147,18 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
             untold.append(letter)
         (taken if not refused or (negative and untrue) else denied).append(letter)
     if not known.multiple and len(taken) > 1:
-        taken = _one_of(taken, affirmed, places, breaks) or _of_topic(text, taken, known, question) or taken
+        taken = (
+            _one_of(taken, affirmed, places, breaks)
+            or _only_one(text, known, negative)
+            or _in_conclusion(text, known, negative)
+            or _of_topic(text, taken, known, question)
+            or taken
+        )
     if negative and untold:  # what does not belong, beside what does
         taken = untold
     chosen = "".join(sorted(taken))
     named = set(_LETTER.findall(text)) & set(known.letters)
-    fits = named <= set(taken) if known.multiple else bool(named & set(taken))
+    fits = named <= set(taken) if known.multiple else bool(named & set(taken)) or _beside_all(said, taken, named, known)
     if taken and named - excluded - set(denied) and not fits:
         return None  # it speaks of other options by their letters
     if taken and _says_something_else(masked, breaks, places, taken, known, question):
@@ -198,6 +208,42 @@ def _one_of(taken: list[str], affirmed: dict[str, int], places: dict[str, int], 
     ends = min(b for b in breaks if b > places[letter])
     together = [other for other in taken if other != letter and begins <= places[other] < ends]
     return [] if together or letter not in taken else [letter]
+
+
+def _only_one(text: str, known: Options, negative: bool) -> list[str]:
+    """只有关注不属于不良贷款: the one option that alone is so, or alone is not so, as the question asks."""
+    found = set()
+    for clause in _ONLY.finditer(text):
+        said = squeeze(clause[1])
+        for own, letter in zip(known.squeezed, known.letters, strict=True):
+            behind = said[len(own) :].removeprefix("才")
+            if own and said.startswith(own) and behind and (behind[0] in "不非没未") == negative:
+                found.add(letter)
+    return list(found) if len(found) == 1 else []
+
+
+def _in_conclusion(text: str, known: Options, negative: bool) -> list[str]:
+    """The one option that a closing 所以… ends on."""
+    last = None if negative else _CONCLUDED.search(text.rstrip())
+    if last is None or re.search("[不非没未除]|可能|或", last[1]):
+        return []
+    said = squeeze(last[1])
+    ending = [letter for own, letter in zip(known.squeezed, known.letters, strict=True) if own and said.endswith(own)]
+    if not ending:
+        return []
+    longest = max(ending, key=lambda letter: len(known.text_of(letter)))
+    before = said[: -len(known.text_of(longest))]
+    lettered = set(_LETTER.findall(last[1])) <= {longest}
+    alone = not any(own and own in before for own in known.squeezed)
+    inside_number = before[-1:].isdigit() and known.text_of(longest)[0].isdigit()
+    return [longest] if lettered and alone and not inside_number else []
+
+
+def _beside_all(said: str, taken: list[str], named: set[str], known: Options) -> bool:
+    """A、C、D是商业险, 必须投保的是交强险: all others are named by letter and the output ends on the one option."""
+    if len(taken) != 1 or named != set(known.letters) - set(taken):
+        return False
+    return re.search(r"的[就才]?[是为]$", said.removesuffix(known.text_of(taken[0]))) is not None
 
 
 def _of_topic(text: str, taken: list[str], known: Options, question: str) -> list[str]:
