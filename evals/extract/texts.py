@@ -228,6 +228,8 @@ def _in_conclusion(text: str, known: Options, negative: bool) -> list[str]:
     if last is None or re.search("[不非没未除]|可能|或", last[1]):
         return []
     said = squeeze(last[1])
+    if not any(own and said.endswith(own) for own in known.squeezed):
+        said = re.sub(r"(?<=\d)(?:万?元|%|个月|年|天|倍)$", "", said)
     ending = [letter for own, letter in zip(known.squeezed, known.letters, strict=True) if own and said.endswith(own)]
     if not ending:
         return []

@@ -165,7 +165,7 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     if rest and kinds and of_the_kind(rest[1] or rest[2], question):
         kinds |= {letter: True for letter in known.letters if letter not in verdicts}
         verdicts = {**kinds, **verdicts}
-    if kinds and not any(kinds.values()) and all(letter in kinds for letter in verdicts):
+    if kinds and not taken and not any(kinds.values()) and all(letter in kinds for letter in verdicts):
         return None  # sorted into other kinds than the one that is asked for
     others = THE_OTHERS.search(text)
     if others and (verdicts or taken):
