@@ -78,7 +78,10 @@ _UNSURE = re.compile(
     r"(?i:cannot (?:determine|be determined)|not sure|don't know|unable to|if i (?:had|have) to)"
 )
 # 不能确认为收入, 难以判断风险大小: what cannot be told is no answer.
-_OF_A_THING = re.compile(r"(?<=确认|判断|确定|断定|得出|给出)(?![^。;,\n]{0,8}(?:答案|选|哪|[对正][错误]|正确|题|结[果论]|究竟|到底))(?:为|是(?!否)|属于)?[一-鿿](?<![的了就但也而和是否])[一-鿿]+")
+_OF_A_THING = re.compile(
+    r"(?<=确认|判断|确定|断定|得出|给出)(?![^。;,\n]{0,8}(?:答案|选|哪|[对正][错误]|正确|题|结[果论]|究竟|到底|怎么|如何|是否))"
+    r"(?:为|是|属于)?[一-鿿](?<![的了就但也而和是否])[一-鿿]+"
+)
 _RESOLVED = re.compile(r"但|综合|经过|最终|因此|所以|故|综上|(?i:however|but|therefore|so)")
 
 

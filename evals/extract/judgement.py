@@ -170,6 +170,8 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
     two = _TWO.fullmatch(re.sub(r"^(?:(?:最终|正确)?答案|判断|结论)\s*[:是为]\s*", "", body))
     if two and {verdict_of(two[1]), verdict_of(two[2])} == {RIGHT, WRONG}:
         return Found(None, CONTRADICTION)
+    if re.fullmatch(r"(?:正确|对)[×✗✘❌]|(?:错误?)[√✓✔✅]|[√✓✔✅]错误?|[×✗✘❌](?:正确|对)", body.rstrip("。")):
+        return Found(None, CONTRADICTION)
     if re.fullmatch(r"[√×✓✗✔✘✅❌\s]+", body) and re.search("[√✓✔✅]", body) and re.search("[×✗✘❌]", body):
         return Found(None, CONTRADICTION)
     by_letter = list(_by_letter(body, options))

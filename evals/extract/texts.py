@@ -6,11 +6,11 @@ import re
 
 from evals.extract.asked import another_kind, is_negative, is_subject, of_the_kind, shares_words
 from evals.extract.cues import NAMED, turns
-from evals.extract.found import SEVERAL, Found
+from evals.extract.found import HEDGE, SEVERAL, Found
 from evals.extract.normalise import fold, squeeze
 from evals.extract.numbers import quantities
 from evals.extract.options import Options
-from evals.extract.verdicts import OTHER_KIND, PREFIX, THE_OTHERS
+from evals.extract.verdicts import OPEN_VERDICT, OTHER_KIND, PREFIX, THE_OTHERS
 
 _SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]*$")
 _REFUSING = re.compile(
@@ -143,6 +143,8 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         )
         if not negative and not untrue and (is_subject(before, question) or (is_a and of_the_kind(is_a[2], question))):
             affirmed[letter] = max(b for b in breaks if b <= place)
+        if not known.multiple and re.match("也(?:是|属于|对|正确|可以)", behind):
+            return Found(None, SEVERAL)
         if negative and untrue:
             untold.append(letter)
         (taken if not refused or (negative and untrue) else denied).append(letter)
@@ -171,6 +173,8 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
     if not chosen:
         return None
+    if known.multiple and any(not known.mentions(open_[0], question) for open_ in OPEN_VERDICT.finditer(text)):
+        return Found(None, HEDGE)
     if not known.multiple:
         return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
     residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]

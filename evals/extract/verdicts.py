@@ -24,7 +24,7 @@ _HEAD = re.compile(
     rf"(?<![A-Za-z0-9])(?:[A-J]{{2,8}}(?![A-Za-z])|[A-J](?:选项|项)?(?:{_NEXT}{{2,}}|(?!\s*,){_NEXT})){_NEXT}*)"
     r"(?:\s*这?[一两二三四五六几]?个?(?:选项|项(?!目)|者))?(?![A-Za-z])"
 )
-_OPEN_VERDICT = re.compile(r"待定|存疑|不确定|也许|(?<!不)可能|或许|不好说")
+OPEN_VERDICT = re.compile(r"不(?:都|全(?!面)|一定)|并非[都全]|未必|待定|存疑|不确定|也许|(?<!不)可能|或许|不好说")
 _TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选)")
 _NOT_TAKEN = re.compile(r"不当选|不入选|不应?选|不能选|排除|不该选|未选")
 _RIGHT = re.compile(
@@ -46,7 +46,8 @@ _OTHERS = (
     r"(?:都|均|全部?|皆|则|就|为|是)*"
 )
 THE_OTHERS = re.compile(
-    _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|当选|入选|保留|全选|都选|选|排除|是(?=[。;,\n]|$)|可以)"
+    _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|当选|入选|全选|都选|选|排除|"
+    r"(?:是|保留)(?=[。;,\n]|$)|可以)"
 )
 _MARK, _TICKS = "[✅✓✔√☑❌✗✘×✖]", "✅✓✔√☑"
 _MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
@@ -60,6 +61,9 @@ _LIST = re.compile(
 )
 _CONNECTIVE = re.compile(
     r"^\s*(?:因此|所以|故|综上(?:所述)?|可见|总之|即)*,?(?:(?:本题|此题|该题|这题)的?(?:应该?|应当|可以?|答案[是为])?)?"
+)
+_NOT_ALL = re.compile(
+    r"(?:不[能应该可]*|有些?人.{0,4}|误|以为)(?:全|都)选|(?:全|都)选[^。;\n]{0,4}(?:错|不对|不正确|不行)"
 )
 _COUNT = re.compile(r"(?:以上|上述|这)?([二三四五六七八])(?:个|项|者)")
 OTHER_KIND = re.compile(_OTHERS + r"(?<=[是为])(?!正确|错|对)([^。;,\n]{2,20})|" + _OTHERS + r"属于([^。;,\n]{2,20})")
@@ -78,12 +82,13 @@ _WRONG_ONES = re.compile(
 
 # 故不包括D项, where the question asks what is not included.
 _CONCLUDED_NOT = re.compile(
-    r"(?:因此|所以|故|综上)[^\n。;]{0,8}不(?:包括|包含|含|属于|得|符合)[^\n。;,A-J]{0,4}([A-J])(?![A-Za-z])"
+    r"(?:因此|所以|故|综上)[^\n。;]{0,8}不(?:包括|包含|含|属于|得|符合)[^\n。;,A-J]{0,4}([A-J])"
+    r"(?![A-Za-z]|(?:选项|项)?\s*[、,和与及]\s*[A-J])"
 )
 _SOME = r"(?:选项)?[A-J](?:选项|项)?(?:\s*(?:、|,|或者?|和|与|及|以及)\s*(?:选项)?[A-J](?:选项|项)?)*(?![A-Za-z])"
-_DENIALS = re.compile(rf"(?:[\s,。;]*[既也又更且都而]*(?:不可能是|不会是|不应选|不是|不选|并非|排除)\s*{_SOME})+[\s。]*")
+_DENIALS = re.compile(rf"(?:[\s,。;]*[既也又更且都而]*(?:不可能是|不会是|不是|不应?选|并非|排除)\s*{_SOME})+[\s。]*")
 _REST_IS_IT = re.compile(
-    r"(?:剩下|剩余|其余|余下)的?[那这]?(?:一?[个项])?(?:选项)?(?:就是|便是|才是|即是|即为|是|为)(?:本题|正确|所求)?的?(?:答案|正确选项)"
+    r"(?:剩下|剩余|其余|余下)的?[那这]?(?:一?[个项])?(?:选项)?[就便才即]?[是为](?:本题|正确|所求)?的?(?:答案|正确选项)"
 )
 
 
@@ -139,7 +144,7 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     groups, asked = 0, squeeze(question)
     for letters, chunk in _chunks(text, known):
         groups += 1
-        if any(not known.mentions(open_[0], question) for open_ in _OPEN_VERDICT.finditer(chunk)):
+        if any(not known.mentions(open_[0], question) for open_ in OPEN_VERDICT.finditer(chunk)):
             return Found(None, HEDGE)
         takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
@@ -271,6 +276,8 @@ def _all_or_none(text: str, known: Options, negative: bool) -> Found | None:
     for pattern, rule in ((NONE_OF_THEM, "none_of_them"), (ALL_OF_THEM, "all_of_them")):
         if not any(pattern.match(head) for head in heads):
             continue
+        if rule == "all_of_them" and _NOT_ALL.search(line):
+            return None
         letter = known.special(pattern)
         if letter is not None:
             return Found(letter, rule)
