@@ -151,13 +151,14 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     if not known.multiple and len(taken) > 1:
         taken = (
             _one_of(taken, affirmed, places, breaks)
-            or _only_one(text, known, negative)
             or _in_conclusion(text, known, negative)
             or _of_topic(text, taken, known, question)
             or taken
         )
     if negative and untold:  # what does not belong, beside what does
         taken = untold
+    if not known.multiple and len(taken) > 1:
+        taken = _only_one(text, known, negative) or taken
     chosen = "".join(sorted(taken))
     named = set(_LETTER.findall(text)) & set(known.letters)
     fits = named <= set(taken) if known.multiple else bool(named & set(taken)) or _beside_all(said, taken, named, known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from evals.extract.asked import is_negative, of_the_kind, shares_words
+from evals.extract.asked import another_kind, is_negative, of_the_kind, shares_words
 from evals.extract.found import HEDGE, SEVERAL, UNREADABLE, Found
 from evals.extract.normalise import squeeze
 from evals.extract.options import ALL_OF_THEM, NONE_OF_THEM, Options
@@ -41,6 +41,7 @@ _WRONG = re.compile(
 _IS_A = re.compile(
     r"\s*(?:项|选项)?(?:都|均|皆|全)*(?:是|为|属于?)(?!正确|错|对|不(?!当|良|正当|合理|合规))([^。;,\n]{2,20})"
 )
+_IS_NOT_A = re.compile(r"\s*(?:项|选项)?(?:都|均|并|皆)*不(?:属于|是)([^。;,\n]{2,20})")
 _OTHERS = (
     r"(?:其余|其他|其它|另外|剩下|剩余|余下)的?(?:选项|各项|几项|[一二三四五六两][项个])?(?:的?(?:说法|表述))?"
     r"(?:都|均|全部?|皆|则|就|为|是)*"
@@ -150,6 +151,9 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
         if negative and known.multiple and _YES_NO.fullmatch(chunk):
             return Found(None, SEVERAL)  # whether it is so, or whether it is an answer
+        of_another = _IS_NOT_A.match(chunk)
+        if negative and of_another and another_kind(of_another[1], question):
+            continue  # it may well be of the kind that is asked about
         named = _IS_A.match(chunk)
         if named and asked and not wrong:
             kindred = of_the_kind(named[1], question)
