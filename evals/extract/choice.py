@@ -54,6 +54,7 @@ _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LE
 _LAST = re.compile(
     rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
 )
+_OF_SOMEONE = re.compile("学生|用户|考生|同学|[你他她]的|原答案|原来|最初|初始|初步|起初|一开始|错误")
 _MAPPED = re.compile(r"[^\s→>=]\s*(?:→|⇒|=>|->)\s*[A-J](?![A-Za-z])")
 _PREDICATE = re.compile(rf"{IN_BRACKETS}\s*(?:则|主要|是)*(?:反映|衡量|用于|负责|是|属于|指)([^。;,\n]{{3,}})")
 _NO_SUBJECT = re.compile(
@@ -65,7 +66,7 @@ _LEAD_END = re.compile(
     r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
 )
 _LEAD_VERDICT = re.compile(
-    r"\s*(?:选项|项)?\s*[.、:,)(\"'—-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
+    r"\s*(?:选项|项)?\s*[.、:,)(\"'—=→-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
     r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|[是否](?=\s*(?:[\n;,。)/]|$))|符合|属于|排除|有误|"
     r"(?i:true|false|yes\b|no\b)|[01](?!\d))"
 )
@@ -239,10 +240,13 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
 def _is_announced(text: str, claim: Claim) -> bool:
     """Whether it is called the answer, or opens the output on a line of its own: one that differs contradicts it."""
     alone = re.compile(r"\s*[。.]?\s*\n").match(text, claim.end)
-    called = re.search("答案|正确选项|正确的选项", text[clause_start(text, claim.start - 2) : claim.start])
-    if claim.rule in ("answer", "final_answer") or (claim.rule == "named" and called):
+    said = text[clause_start(text, claim.start - 2) : claim.start]
+    if _OF_SOMEONE.search(said):
+        return False
+    if claim.rule in ("answer", "final_answer", "english") or (claim.rule == "named" and re.search("答案|正确", said)):
         return True
-    return claim.rule == "leading" and alone is not None
+    opens = claim.rule == "chosen" and re.fullmatch(r"[\W_]*(?:应|我|本题)?选择?[\W_]*", text[: claim.start])
+    return alone is not None and (claim.rule == "leading" or opens is not None)
 
 
 def _described(behind: str, question: str) -> bool:

@@ -250,7 +250,8 @@ def _beside_all(said: str, taken: list[str], named: set[str], known: Options) ->
     """A、C、D是商业险, 必须投保的是交强险: all others are named by letter and the output ends on the one option."""
     if len(taken) != 1 or named != set(known.letters) - set(taken):
         return False
-    return re.search(r"的[就才]?[是为]$", said.removesuffix(known.text_of(taken[0]))) is not None
+    own = known.text_of(taken[0])
+    return f"只有{own}" in said or re.search(r"的[就才]?[是为]$", said.removesuffix(own)) is not None
 
 
 def _of_topic(text: str, taken: list[str], known: Options, question: str) -> list[str]:

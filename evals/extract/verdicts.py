@@ -17,7 +17,7 @@ PREFIX = re.compile(
 )
 _NEXT = r"(?:\s*(?:、|,|和|与|及|以及)\s*(?:选项)?[A-J](?:选项|项)?(?![A-Za-z]))"
 _HEAD = re.compile(
-    r"(?:(?:^|(?<=[\s。;,、:!?\n()\"'{✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除)|(?<=对于)|(?<=可见)|"
+    r"(?:(?:^|(?<=[\s。;,、:!?\n()\"'{✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除)|(?<=剔除)|(?<=对于)|(?<=可见)|"
     r"(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|(?<=其中)|(?<=故)|(?<=但)|(?<=而)|(?<=只有))(?:选项|选)?\s*[(\[【]?"
     rf"(?<![A-Za-z0-9])(?:[A-J]{{2,8}}|[A-J])[)\]】\"']?(?:选项|项)?{_NEXT}*|"
     # A list of letters is one head wherever it stands, lest only its end be seen.
@@ -26,7 +26,7 @@ _HEAD = re.compile(
 )
 OPEN_VERDICT = re.compile(r"不(?:都|全(?!面)|一定)|并非[都全]|未必|待定|存疑|不确定|也许|(?<!不)可能|或许|不好说")
 _TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选)")
-_NOT_TAKEN = re.compile(r"不当选|不入选|不应?选|不能选|排除|不该选|未选")
+_NOT_TAKEN = re.compile(r"剔除|舍去|不当选|不入选|不应?选|不能选|排除|不该选|未选")
 _RIGHT = re.compile(
     r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立(?!与否)|全对|没问题|准确|符合|属于|没错|"
     r"没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|"
@@ -48,7 +48,7 @@ _OTHERS = (
 )
 THE_OTHERS = re.compile(
     _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|当选|入选|全选|都选|选|排除|"
-    r"(?:是|保留)(?=[。;,\n]|$)|可以)"
+    r"(?:是|保留|答案)(?=[。;,\n]|$)|可以)"
 )
 _MARK, _TICKS = "[✅✓✔√☑❌✗✘×✖]", "✅✓✔√☑"
 _MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
@@ -64,7 +64,7 @@ _CONNECTIVE = re.compile(
     r"^\s*(?:因此|所以|故|综上(?:所述)?|可见|总之|即)*,?(?:(?:本题|此题|该题|这题)的?(?:应该?|应当|可以?|答案[是为])?)?"
 )
 _NOT_ALL = re.compile(
-    r"(?:不[能应该可]*|有些?人.{0,4}|误|以为)(?:全|都)选|(?:全|都)选[^。;\n]{0,4}(?:错|不对|不正确|不行)"
+    r"(?:不[能应该可是]*|有些?人.{0,4}|误|以为)(?:全|都)选|(?:全|都)选[^。;\n]{0,4}(?:错|不对|不正确|不行)"
 )
 _COUNT = re.compile(r"(?:以上|上述|这)?([二三四五六七八])(?:个|项|者)")
 OTHER_KIND = re.compile(_OTHERS + r"(?<=[是为])(?!正确|错|对)([^。;,\n]{2,20})|" + _OTHERS + r"属于([^。;,\n]{2,20})")
@@ -77,7 +77,7 @@ _EXCEPT = re.compile(
 )
 _WRONG_ONES = re.compile(
     r"(?:错误|(?<!没)(?<!没有)有问题|说错|错的|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是|不得|不能|不应|不可以?|不需要?)"
-    r"[^\n。;,]{0,16}?(?:是|为|有)\s*:?\s*[(\[【]?(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
+    r"[^\n。;,]{0,16}?(?:是|为|有|:)\s*:?\s*[(\[【]?(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
 )
 
 
@@ -179,7 +179,7 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     others = THE_OTHERS.search(text)
     if others and (verdicts or taken):
         for letter in known.letters:
-            if "选" in others[1] or others[1] == "保留":
+            if "选" in others[1] or others[1] in ("保留", "答案"):
                 said = None if negative else verdicts.get(letter)
                 taken.setdefault(letter, others[1] != "不选" if said is None else said)
             else:
@@ -225,7 +225,7 @@ def _chunks(text: str, known: Options) -> Iterator[tuple[str, str]]:
         chunk = text[head.end() : end]
         stop = THE_OTHERS.search(chunk)
         before = text[max(0, head.start() - 6) : head.start()]
-        excluded = re.search(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", before)
+        excluded = re.search(r"(?:排除|不选|去掉|除去|去除|剔除)(?:选项)?$", before)
         if letters and not re.match(r"\s*(?:股|类|公司|企业|银行|级)", chunk):
             chunk = chunk[: stop.start() if stop else None]
             if place + 1 < len(heads):  # it belongs to the letters behind it
