@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evals.extract.asked import shares_words
+from evals.extract.asked import is_negative, shares_words
 from evals.extract.cues import (
     IN_BRACKETS,
     LETTERS,
@@ -23,6 +23,7 @@ from evals.extract.cues import (
     concluded,
     denied,
     is_hedged,
+    is_of_the_wrong,
     rivalled,
     turns,
     without_refused,
@@ -196,6 +197,8 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     readable = []
     for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
         if claim.strength == MENTIONED and question and _described(text[claim.end :], question):
+            continue
+        if is_of_the_wrong(text, claim.start) and not is_negative(question):
             continue
         if claim.rule == "named" and question and _of_others(text, claim, question):
             continue

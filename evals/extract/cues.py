@@ -289,7 +289,7 @@ def announced(text: str) -> Iterator[Claim]:
             if not letters or _ASKED.match(text, end):
                 continue
             bracketed = text[end : end + 1] == IN_BRACKETS and rule == "chosen" and text[start - 1] == "选"
-            weight = MENTIONED if bracketed or _WRONG_LIST.search(text, clause, start) else strength
+            weight = MENTIONED if bracketed or is_of_the_wrong(text, start) else strength
             yield Claim(start, end, letters, weight, rule, is_hedged(text, text[clause:start], end))
 
 
@@ -328,6 +328,11 @@ _RIVAL = re.compile(r"(?<!不)(?:可能也?|也许|或许)(?:还)?(?:应该?)?(?
 def rivalled(behind: str, letters: str) -> bool:
     """Whether another option is called possible behind the choice: 选A。也可能是B。"""
     return any(match[1] not in letters for match in _RIVAL.finditer(behind))
+
+
+def is_of_the_wrong(text: str, start: int) -> bool:
+    """Whether the letters that start there stand under 错误选项 or 其他选项."""
+    return _WRONG_LIST.search(text, max(0, start - 20), start) is not None
 
 
 def denied(behind: str, letter: str) -> bool:
