@@ -23,6 +23,7 @@ from evals.extract.cues import (
     concluded,
     denied,
     is_hedged,
+    is_of_the_rest,
     is_of_the_wrong,
     rivalled,
     turns,
@@ -198,7 +199,8 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
         if claim.strength == MENTIONED and question and _described(text[claim.end :], question):
             continue
-        if is_of_the_wrong(text, claim.start) and not is_negative(question):
+        of_the_wrong = is_of_the_wrong(text, claim.start) and not is_negative(question)
+        if of_the_wrong or is_of_the_rest(text, claim.start):
             continue
         if claim.rule == "named" and question and _of_others(text, claim, question):
             continue

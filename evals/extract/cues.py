@@ -102,6 +102,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     ),
     (ANSWER, "chosen", rf"(?:只剩|剩下|仅剩|就剩)(?:的)?(?:是)?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
     (ANSWER, "named", rf"(?:^|\n)\s*(?:包括|包含|有)[:\s]*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
+    (ANSWER, "answer", rf"(?:^|\n)\s*正确选项\s*\n\s*{LETTERS}(?=\s*[。.]?\s*(?:\n|$))"),
     (ANSWER, "only", rf"(?:^|\n)\s*(?:仅有?|只有?|唯有)选?\s*{LETTERS}(?=\s*(?:[。.\n]|$))"),
     (ANSWER, "english", rf"(?:^|\s)A\s*:\s*(?=[B-J]\s*[.。]?\s*$){LETTERS}"),
     (ANSWER, "english", rf"(?i:\bboth\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
@@ -200,10 +201,9 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
 )
 _COMPILED = tuple((strength, rule, re.compile(pattern)) for strength, rule, pattern in _PHRASES)
 
-# 错误选项: says which to take only where nothing else does.
-_WRONG_LIST = re.compile(
-    r"(?:不正确|不对|不符合|不选|错误|排除|干扰|其[他它余])(?:的|题意)*(?:选项|项|说法)[是为有:\s]*$"
-)
+# 错误选项: may be what is asked for; 排除选项 never is.
+_WRONG_LIST = re.compile(r"(?:不正确|不对|不符合|错误)(?:的|题意)*(?:选项|项|说法)[是为有:\s]*$")
+_LEFT_LIST = re.compile(r"(?:不选|排除|干扰|其[他它余])的?(?:选项|项|说法)[是为有:\s]*$")
 _EACH_CASE = re.compile(r"(?:没?有|无)[^。;,]{1,8}[,;](?:没?有|无)[^。;,]{1,8}选")
 _CASE = re.compile(r"\s*(?:而|但)?(?:若|如果|假如|按|依)")
 _BY_CASE = re.compile(r"(?:若|如果|假如)[^。\n]{0,30}(?:选|是|为)[^。\n]{0,10}[,;](?:而|但)?(?:若|如果|假如|按|依)")
@@ -331,8 +331,13 @@ def rivalled(behind: str, letters: str) -> bool:
 
 
 def is_of_the_wrong(text: str, start: int) -> bool:
-    """Whether the letters that start there stand under 错误选项 or 其他选项."""
+    """Whether the letters that start there stand under 错误选项."""
     return _WRONG_LIST.search(text, max(0, start - 20), start) is not None
+
+
+def is_of_the_rest(text: str, start: int) -> bool:
+    """Whether the letters that start there stand under 排除选项 or 其他选项."""
+    return _LEFT_LIST.search(text, max(0, start - 20), start) is not None
 
 
 def denied(behind: str, letter: str) -> bool:
