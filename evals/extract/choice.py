@@ -56,7 +56,7 @@ _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LE
 _LAST = re.compile(
     rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
 )
-_OF_SOMEONE = re.compile("学生|用户|考生|同学|[你他她]的|原答案|原来|最初|初始|初步|起初|一开始|错误")
+_OF_SOMEONE = re.compile("学生|用户|考生|同学|[你他她]的|原答案|原来|最初|初始|初步|起初|一开始|错误|错解|候选")
 _MAPPED = re.compile(r"[^\s→>=]\s*(?:→|⇒|=>|->)\s*[A-J](?![A-Za-z])")
 _PREDICATE = re.compile(rf"{IN_BRACKETS}\s*(?:则|主要|是)*(?:反映|衡量|用于|负责|是|属于|指)([^。;,\n]{{3,}})")
 _NO_SUBJECT = re.compile(
@@ -69,7 +69,7 @@ _LEAD_END = re.compile(
 )
 _LEAD_VERDICT = re.compile(
     r"\s*(?:选项|项)?\s*[.、:,)(\"'—=→-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
-    r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|[是否](?=\s*(?:[\n;,。)/]|$))|符合|属于|排除|有误|"
+    r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|是否|[是否](?=\s*(?:[\n;,。)/]|$))|符合|属于|排除|有误|"
     r"(?i:true|false|yes\b|no\b)|[01](?!\d))"
 )
 _UNSURE = re.compile(
@@ -124,7 +124,10 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     tabled = by_table(stripped, known, question)
     if tabled is not None:
         beside, listed = tabled
-        return (_announced(beside, known, question) if beside.strip() else None) or listed
+        found = _announced(beside, known, question) if beside.strip() else None
+        if found and found.answer and listed.answer not in (None, found.answer) and not turns(beside):
+            return Found(None, CONTRADICTION)
+        return found or listed
     for read in (_alone, _checked, whole_text, _announced):
         found = read(stripped, known, question)
         if found is not None:
@@ -220,7 +223,7 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
             if claim.hedged or (not later.hedged and later.strength >= claim.strength):
                 claim, found = later, other
             continue
-        weightier = later.strength > claim.strength and not _is_announced(text, claim)
+        weightier = later.strength > claim.strength and not (found.answer and _is_announced(text, claim))
         if weightier or turns(text[claim.end : later.start]):
             claim, found, since = later, other, later.start
             continue
@@ -246,7 +249,7 @@ def _is_announced(text: str, claim: Claim) -> bool:
     """Whether it is called the answer, or opens the output on a line of its own: one that differs contradicts it."""
     alone = re.compile(r"\s*[。.]?\s*\n").match(text, claim.end)
     said = text[clause_start(text, claim.start - 2) : claim.start]
-    if _OF_SOMEONE.search(said):
+    if claim.hedged or _OF_SOMEONE.search(said) or re.match(r"\s*[❌✗✘×]", text[claim.end :]):
         return False
     if claim.rule in ("answer", "final_answer", "english") or (claim.rule == "named" and re.search("答案|正确", said)):
         return True

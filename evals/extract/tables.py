@@ -12,9 +12,9 @@ from evals.extract.options import Options
 _ROWS = re.compile(r"[\n;。/]|(?<=\))\s*(?=[A-J]\s*\()|[\s,、](?=\s*[A-J]\s*[、.:(=→])|(?=[☑☐])")
 _ROW = re.compile(
     r"\s*[-•]?\s*(?:\(?\d{1,2}\s*[.、)]\s*)?(?P<box>[☑☐])?\s*"
-    r"(?:(?P<letter>[A-J])(?:选项|项)?(?![A-Za-z])|(?P<text>[^:,(=→☑☐]{2,40}?))\s*(?P<said>[-:、.,(=→].*)?"
+    r"(?:(?P<letter>[A-J])(?:选项|项)?(?![A-Za-z])|(?P<text>[^:,(=→—☑☐]{2,40}?))\s*(?P<said>[-—:、.,(=→].*)?"
 )
-_CLAUSE = re.compile(r"[-:、.,()=→\s]+")
+_CLAUSE = re.compile(r"[-—:、.,()=→\s]+")
 _SO = "(?:都|均|应该?|应当|可以?|就|要|须|得)*"
 _TAKEN, _LEFT = re.compile(rf"{_SO}(?:选择?|当选|入选|保留)"), re.compile("不[应该能可]?(?:选|入选|当选)|排除")
 _TRUE, _FALSE = re.compile(r"是|正确|对|属于|符合"), re.compile(r"否|不是|不?错误?|不正确|不对|不属于|不符合")

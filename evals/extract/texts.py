@@ -14,7 +14,7 @@ from evals.extract.verdicts import OPEN_VERDICT, OTHER_KIND, PREFIX, THE_OTHERS
 
 _SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]*$")
 _REFUSING = re.compile(
-    r"抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
+    r"但[这它该][一-鿿]{0,3}不是(?:正确)?答案|抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
 )
 _FILLER = re.compile(
     r"(?:因此|所以|故|综上所述|综上|由此可知|正确答案|参考答案|答案|"
@@ -159,6 +159,8 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         taken = untold
     if not known.multiple and len(taken) > 1:
         taken = _only_one(text, known, negative) or taken
+    if not known.multiple and not negative and len(taken) == 1 and _concludes_otherwise(text, taken[0], known):
+        return None
     chosen = "".join(sorted(taken))
     named = set(_LETTER.findall(text)) & set(known.letters)
     fits = named <= set(taken) if known.multiple else bool(named & set(taken)) or _beside_all(said, taken, named, known)
@@ -222,7 +224,8 @@ def _only_one(text: str, known: Options, negative: bool) -> list[str]:
         said = squeeze(clause[1])
         for own, letter in zip(known.squeezed, known.letters, strict=True):
             behind = said[len(own) :].removeprefix("才")
-            if own and said.startswith(own) and behind and (behind[0] in "不非没未") == negative:
+            others = re.match("[和与及或]", behind) or any(each and behind.startswith(each) for each in known.squeezed)
+            if own and said.startswith(own) and behind and not others and (behind[0] in "不非没未") == negative:
                 found.add(letter)
     return list(found) if len(found) == 1 else []
 
@@ -244,6 +247,13 @@ def _in_conclusion(text: str, known: Options, negative: bool) -> list[str]:
     alone = not any(own and own in before for own in known.squeezed)
     inside_number = before[-1:].isdigit() and known.text_of(longest)[0].isdigit()
     return [longest] if lettered and alone and not inside_number else []
+
+
+def _concludes_otherwise(text: str, letter: str, known: Options) -> bool:
+    """资产增加, 所以不是收入: whether a closing 所以… speaks of other options only."""
+    last = _CONCLUDED.search(text.rstrip())
+    said = squeeze(last[1]) if last else ""
+    return known.text_of(letter) not in said and any(own and own in said for own in known.squeezed)
 
 
 def _beside_all(said: str, taken: list[str], named: set[str], known: Options) -> bool:

@@ -87,7 +87,9 @@ _CONCLUDED_NOT = re.compile(
     r"(?![A-Za-z]|(?:选项|项)?\s*[、,和与及]\s*[A-J])"
 )
 _SOME = r"(?:选项)?[A-J](?:选项|项)?(?:\s*(?:、|,|或者?|和|与|及|以及)\s*(?:选项)?[A-J](?:选项|项)?)*(?![A-Za-z])"
-_DENIALS = re.compile(rf"(?:[\s,。;]*[既也又更且都而]*(?:不可能是|不会是|不是|不应?选|并非|排除)\s*{_SOME})+[\s。]*")
+_DENIALS = re.compile(
+    rf"(?:[\s,。;]*(?:答案|选项)?[既也又更且都而]*(?:不可能是|不会是|不是|不应?选|并非|排除)\s*{_SOME})+[\s。]*"
+)
 _REST_IS_IT = re.compile(
     r"(?:剩下|剩余|其余|余下)的?[那这]?(?:一?[个项])?(?:选项)?[就便才即]?[是为](?:本题|正确|所求)?的?(?:答案|正确选项)"
 )
@@ -128,6 +130,8 @@ def _listed(text: str, known: Options, question: str) -> Found | None:
 
 def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     """Options told apart one by one, by exclusion, or all at once."""
+    if re.search(r"吗\s*\??\s*$", text):
+        return None
     negative = is_negative(question)
     text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J]{1,8}(?![A-Za-z]))", ",", text)
     told = (
