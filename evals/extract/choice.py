@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evals.extract.asked import shares_words
+from evals.extract.asked import is_negative, shares_words
 from evals.extract.cues import (
     IN_BRACKETS,
     LETTERS,
@@ -23,6 +23,8 @@ from evals.extract.cues import (
     concluded,
     denied,
     is_hedged,
+    is_of_the_rest,
+    is_of_the_wrong,
     rivalled,
     turns,
     without_refused,
@@ -42,6 +44,7 @@ from evals.extract.normalise import FINAL_MARK, plain, squeeze, strip_thought
 from evals.extract.options import Options, without_echo
 from evals.extract.places import by_letters
 from evals.extract.runon import own_answer
+from evals.extract.tables import by_table
 from evals.extract.texts import by_option_text, by_value, whole_text
 from evals.extract.verdicts import by_marks, by_verdicts
 
@@ -53,6 +56,8 @@ _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LE
 _LAST = re.compile(
     rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
 )
+_OF_SOMEONE = re.compile("学生|用户|考生|同学|[你他她]的|原答案|原来|最初|初始|初步|起初|一开始|错误|错解|候选")
+_MAPPED = re.compile(r"[^\s→>=]\s*(?:→|⇒|=>|->)\s*[A-J](?![A-Za-z])")
 _PREDICATE = re.compile(rf"{IN_BRACKETS}\s*(?:则|主要|是)*(?:反映|衡量|用于|负责|是|属于|指)([^。;,\n]{{3,}})")
 _NO_SUBJECT = re.compile(
     r"符合|满足|更|最|合适|恰当|准确|合理|可靠|应|对应|字母|错误|说法|表述|题意|题目|要求|条件|本题|此题|其中|以上|下列|我|认为|属于|的?(?:有|是|为|包括)$|因此|所以|[a-j\d]"
@@ -63,8 +68,8 @@ _LEAD_END = re.compile(
     r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
 )
 _LEAD_VERDICT = re.compile(
-    r"\s*(?:选项|项)?\s*[.、:,)(\"'—-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
-    r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|符合|属于|排除|有误|"
+    r"\s*(?:选项|项)?\s*[.、:,)(\"'—=→-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
+    r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|是否|[是否](?=\s*(?:[\n;,。)/]|$))|符合|属于|排除|有误|"
     r"(?i:true|false|yes\b|no\b)|[01](?!\d))"
 )
 _UNSURE = re.compile(
@@ -74,6 +79,11 @@ _UNSURE = re.compile(
     r"说不准|不知道|不清楚|(?:信息|条件|题目)不(?:足|全|完整)|没有把握|"
     r"存在争议|(?:若|如果)(?:一定|必须|非)?要?(?:选|猜)|"
     r"(?i:cannot (?:determine|be determined)|not sure|don't know|unable to|if i (?:had|have) to)"
+)
+# 不能确认为收入, 难以判断风险大小: what cannot be told is no answer.
+_OF_A_THING = re.compile(
+    r"(?<=确认|判断|确定|断定|得出|给出)(?![^。;,\n]{0,8}(?:答案|选|哪|[对正][错误]|正确|题|结[果论]|究竟|到底|怎么|如何|是否))"
+    r"(?:为|是|属于)?[一-鿿](?<![的了就但也而和是否])[一-鿿]+"
 )
 _RESOLVED = re.compile(r"但|综合|经过|最终|因此|所以|故|综上|(?i:however|but|therefore|so)")
 
@@ -111,6 +121,13 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     body = by_letters(body, known, question)
     stripped, listed = without_echo(body, known)
     spelled, stripped = stripped, known.without_own_texts(stripped)
+    tabled = by_table(stripped, known, question)
+    if tabled is not None:
+        beside, listed = tabled
+        found = _announced(beside, known, question) if beside.strip() else None
+        if found and found.answer and listed.answer not in (None, found.answer) and not turns(beside):
+            return Found(None, CONTRADICTION)
+        return found or listed
     for read in (_alone, _checked, whole_text, _announced):
         found = read(stripped, known, question)
         if found is not None:
@@ -185,6 +202,9 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
         if claim.strength == MENTIONED and question and _described(text[claim.end :], question):
             continue
+        of_the_wrong = is_of_the_wrong(text, claim.start) and not is_negative(question)
+        if of_the_wrong or is_of_the_rest(text, claim.start):
+            continue
         if claim.rule == "named" and question and _of_others(text, claim, question):
             continue
         found = _letters(
@@ -203,7 +223,8 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
             if claim.hedged or (not later.hedged and later.strength >= claim.strength):
                 claim, found = later, other
             continue
-        if later.strength > claim.strength or turns(text[claim.end : later.start]):
+        weightier = later.strength > claim.strength and not (found.answer and _is_announced(text, claim))
+        if weightier or turns(text[claim.end : later.start]):
             claim, found, since = later, other, later.start
             continue
         return Found(None, CONTRADICTION)
@@ -222,6 +243,18 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     )
     complete = not known.multiple or bool(text[claim.end :].strip(" \"'”’)]}】、,;和与及" + IN_BRACKETS))
     return Found(found.answer, claim.rule, final and complete)
+
+
+def _is_announced(text: str, claim: Claim) -> bool:
+    """Whether it is called the answer, or opens the output on a line of its own: one that differs contradicts it."""
+    alone = re.compile(r"\s*[。.]?\s*\n").match(text, claim.end)
+    said = text[clause_start(text, claim.start - 2) : claim.start]
+    if claim.hedged or _OF_SOMEONE.search(said) or re.match(r"\s*[❌✗✘×]", text[claim.end :]):
+        return False
+    if claim.rule in ("answer", "final_answer", "english") or (claim.rule == "named" and re.search("答案|正确", said)):
+        return True
+    opens = claim.rule == "chosen" and re.fullmatch(r"[\W_]*(?:应|我|本题)?选择?[\W_]*", text[: claim.start])
+    return alone is not None and (claim.rule == "leading" or opens is not None)
 
 
 def _described(behind: str, question: str) -> bool:
@@ -274,13 +307,17 @@ def _by_place(text: str, known: Options) -> list[Claim]:
         letters = without_refused(text, start, lead.end("letters"), lead["letters"])
         end = start + len(letters)
         after = text[end : end + 60]
-        own = known.text_of(letters)
+        own, named = known.text_of(letters), known.name_of(letters)
+        if known.multiple and named and after.startswith(named):  # F车辆保险不属于…
+            after = after[len(named) :] if _LEAD_VERDICT.match(after, len(named)) else after
         opens = _LEAD_END.match(after) or (own and squeeze(after).startswith(own))
         listed = letters == lead["letters"] and _enumerates(text, letters, after)
         other_use = listed or _LEAD_VERDICT.match(after) or re.match(r"[\s,]*\?", after)
         if letters and opens and not other_use:
             claims.append(Claim(start, end, letters, 1, "leading", is_hedged(text, "", end)))
     last = _LAST.search(text)
+    if last and len(_MAPPED.findall(text)) > 1:  # PPI→A, CPI→B: which goes with which
+        last = None
     ended = last and text[: last.start()].rstrip("。!; ")
     if last and ended and (text[last.start() - 1] not in "。!;" or _SENTENCE.search(ended)):
         claims.append(Claim(last.start("letters"), last.end("letters"), last["letters"], 1, "last_line"))
@@ -341,7 +378,7 @@ def _unsure(text: str, known: Options, question: str) -> bool:
 def _doubted(text: str, claim: Claim, known: Options, question: str) -> bool:
     """Whether the output says that it does not know, and not before it resolves that."""
     for match in _UNSURE.finditer(text):
-        if known.mentions(match[0], question):
+        if known.mentions(match[0], question) or _OF_A_THING.match(text, match.end()):
             continue
         if match.start() > claim.start or not _RESOLVED.search(text, match.end(), claim.start):
             return True

@@ -102,6 +102,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     ),
     (ANSWER, "chosen", rf"(?:只剩|剩下|仅剩|就剩)(?:的)?(?:是)?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
     (ANSWER, "named", rf"(?:^|\n)\s*(?:包括|包含|有)[:\s]*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
+    (ANSWER, "answer", rf"(?:^|\n)\s*正确选项\s*\n\s*{LETTERS}(?=\s*[。.]?\s*(?:\n|$))"),
     (ANSWER, "only", rf"(?:^|\n)\s*(?:仅有?|只有?|唯有)选?\s*{LETTERS}(?=\s*(?:[。.\n]|$))"),
     (ANSWER, "english", rf"(?:^|\s)A\s*:\s*(?=[B-J]\s*[.。]?\s*$){LETTERS}"),
     (ANSWER, "english", rf"(?i:\bboth\s+){LETTERS}(?=\s*(?:[.\n]|$))"),
@@ -138,7 +139,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "is_answer",
-        rf"{LETTERS}\s*(?:就|才|即|应该?|应当)?(?:是|为)?(?:本题|此题|该题|"
+        rf"{LETTERS}[ \t]*(?:就|才|即|应该?|应当)?(?:是|为)?(?:本题|此题|该题|"
         rf"题目|唯一|最|问题)?的?(?:正确|最佳|标准|最终|最合适|合适|恰当|"
         rf"最恰当)?的?(?:答案|正确选项|最佳选项|正确的?选择|正确的选项)(?!错|"
         rf"不)",
@@ -146,7 +147,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "is_answer",
-        rf"{LETTERS}\s*(?:的?(?:说法|表述|描述|内容))?(?:是|为)?最(?:为)?(?:符合|"
+        rf"{LETTERS}[ \t]*(?:的?(?:说法|表述|描述|内容))?(?:是|为)?最(?:为)?(?:符合|"
         rf"合适|恰当|准确|合理|贴切|佳|正确|优|可能)",
     ),
     (
@@ -200,6 +201,9 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
 )
 _COMPILED = tuple((strength, rule, re.compile(pattern)) for strength, rule, pattern in _PHRASES)
 
+# 错误选项: may be what is asked for; 排除选项 never is.
+_WRONG_LIST = re.compile(r"(?:不正确|不对|不符合|错误)(?:的|题意)*(?:选项|项|说法)[是为有:\s]*$")
+_LEFT_LIST = re.compile(r"(?:不选|排除|干扰|其[他它余])的?(?:选项|项|说法)[是为有:\s]*$")
 _EACH_CASE = re.compile(r"(?:没?有|无)[^。;,]{1,8}[,;](?:没?有|无)[^。;,]{1,8}选")
 _CASE = re.compile(r"\s*(?:而|但)?(?:若|如果|假如|按|依)")
 _BY_CASE = re.compile(r"(?:若|如果|假如)[^。\n]{0,30}(?:选|是|为)[^。\n]{0,10}[,;](?:而|但)?(?:若|如果|假如|按|依)")
@@ -230,7 +234,9 @@ _OR = re.compile(
     r"\s*(?:,|、)?\s*(?:或者?是?|还是|抑或|要么|→|-+>|=+>|(?i:or))\s*(?:是|选)?\s*"
     rf"{_OPEN}(?:选项)?(?<![A-Za-z])(?:[A-Z]{{1,8}}|[a-z])(?![A-Za-z])"
 )
-_OR_BEFORE = re.compile(r"(?:要么|不是)\s*(?:是|选)?\s*$|[A-J](?:选项|项)?\s*,?(?:或者?|还是)\s*(?:是|选)?\s*$")
+_OR_BEFORE = re.compile(
+    r"不是\s*[A-J](?:选项|项)?\s*就是\s*选?\s*$|(?:要么|不是)\s*(?:是|选)?\s*$|[A-J](?:选项|项)?\s*,?(?:或者?|还是)\s*(?:是|选)?\s*$"
+)
 _MAYBE = re.compile(
     r"(?<!不)(?<!最)(?<!最有)(?<!最大)(?:有?可能)(?!性最)|也许|或许|"
     r"大概|大约|似乎|好像|猜测?|估计|八成|倾向|貌似|恐怕|说不定|随便|"
@@ -243,7 +249,7 @@ _MAYBE_AFTER = re.compile(
     r"不确定|\([A-J][^)]{0,8}(?:存疑|待定|可能|也)|猜的|吧\?|待定|仅供参考)"
 )
 _TURN = re.compile(
-    r"等等|等一下|等下|慢着|口误|笔误|手误|勘误|更正|修正|纠正|重新|改为|改选|改成|应改|"
+    r"等等|等一下|等下|慢着|口误|笔误|手误|勘误|更正|修正|纠正|重新|改为|改判|改选|改成|应改|"
     r"抱歉|对不起|(?:搞|弄|看|想|算|说|写|答)错|其实|但|不过|然而|仔细|"
     r"再看|"
     r"再检查|再想|再次|反思|后来|[A-J]\s*(?:选项|项)?也|(?:^|[。.,;!?\n…—-])\s*(?:哦|"
@@ -285,7 +291,7 @@ def announced(text: str) -> Iterator[Claim]:
             if not letters or _ASKED.match(text, end):
                 continue
             bracketed = text[end : end + 1] == IN_BRACKETS and rule == "chosen" and text[start - 1] == "选"
-            weight = MENTIONED if bracketed else strength
+            weight = MENTIONED if bracketed or is_of_the_wrong(text, start) else strength
             yield Claim(start, end, letters, weight, rule, is_hedged(text, text[clause:start], end))
 
 
@@ -324,6 +330,16 @@ _RIVAL = re.compile(r"(?<!不)(?:可能也?|也许|或许)(?:还)?(?:应该?)?(?
 def rivalled(behind: str, letters: str) -> bool:
     """Whether another option is called possible behind the choice: 选A。也可能是B。"""
     return any(match[1] not in letters for match in _RIVAL.finditer(behind))
+
+
+def is_of_the_wrong(text: str, start: int) -> bool:
+    """Whether the letters that start there stand under 错误选项."""
+    return _WRONG_LIST.search(text, max(0, start - 20), start) is not None
+
+
+def is_of_the_rest(text: str, start: int) -> bool:
+    """Whether the letters that start there stand under 排除选项 or 其他选项."""
+    return _LEFT_LIST.search(text, max(0, start - 20), start) is not None
 
 
 def denied(behind: str, letter: str) -> bool:

@@ -53,6 +53,7 @@ _LEAD = (
     r"应该?|应当|需|可以|可|能|选择|选|填|回答|作答|答案|结果|结论|评价|"
     r"正确性|是否正确|"
     r"对错(?:判断)?|选项|输出|答|解析|解|回复|这里?|该|此|本|上述|以上|题目|题干|"
+    r"(?:应该?|需)?(?:改为|改成|改判为?|修改为|更正为?|修正为?|纠正为?)|(?:重新|再次?|经)?(?:考虑|判断|检查|思考|复核|核对)[之以]?后|"
     r"题|项|上面|前面|前述|所述|经|会|将|原|句子?|话|一|个|种|条|道|说法|表述|陈述|描述|观点|命题|判断|"
     r"叙述|论述|理解|"
     r"认识|论断|做法|它|中|里|内容|本身|存在|包含|有|为|乃|是|的|属于|与|和|跟|事实|实际|情况|规定|"
@@ -166,8 +167,10 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
     body = _ECHO.sub("", body).strip() if options else body.strip()
     if not body:
         return Found(None, EMPTY)
-    two = _TWO.fullmatch(body)
+    two = _TWO.fullmatch(re.sub(r"^(?:(?:最终|正确)?答案|判断|结论)\s*[:是为]\s*", "", body))
     if two and {verdict_of(two[1]), verdict_of(two[2])} == {RIGHT, WRONG}:
+        return Found(None, CONTRADICTION)
+    if re.fullmatch(r"(?:正确|对)[×✗✘❌]|(?:错误?)[√✓✔✅]|[√✓✔✅]错误?|[×✗✘❌](?:正确|对)", body.rstrip("。")):
         return Found(None, CONTRADICTION)
     if re.fullmatch(r"[√×✓✗✔✘✅❌\s]+", body) and re.search("[√✓✔✅]", body) and re.search("[×✗✘❌]", body):
         return Found(None, CONTRADICTION)

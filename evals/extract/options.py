@@ -16,10 +16,12 @@ ALL_OF_THEM = re.compile(
     r"allofthe(?:above|m)|all(?:two|three|four|five|six)?arecorrect|all(?:the|two|three|four|five|six)*options|[二三四五六七八](?:项|者)(?:说法)?"
     + _EACH
     + r"(?:是|为)?(?:对|正确|符合|属于)|"
-    r"[二三四五六]项(?:全|都)?选|全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|"
+    r"这?[二三四五六][项个](?:选项)?(?:全|都|均|应|该)*选|全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|"
     r"(?:所有|全部|[二三四五六]个)(?:的)?(?:选项|说法|答案)" + _EACH + r"?(?:是|为)?(?:对|正确|符合|选|可以)|"
     r"(?:以上|上述)[一-鿿]{0,6}?" + _EACH + r"可|(?:以上|上述|前面|前述|这些|所有选项|全部)?(?:选项|说法|各项|"
-    r"答案|内容|情况|三项|四项|三者|业务|做法|行为|情形)?" + _EACH + r"(?:是|对|正确|包括|属于|符合|可以|有|选)"
+    r"答案|内容|情况|三项|四项|三者|业务|做法|行为|情形)?"
+    + _EACH
+    + r"(?:是|对|正确|包括|属于|符合|可以|有|选|当选|入选)"
 )
 NONE_OF_THEM = re.compile(
     r"noneoftheabove|(?:以上|上述|前面|前述|所有|全部|[二三四五六]个)?(?:的)?(?:选项|说法|各项|答案|三项|四项)?"
@@ -57,6 +59,10 @@ class Options:
         letter = letter.strip("()[]【】 .").upper()
         return self.squeezed[self.letters.index(letter)] if len(letter) == 1 and letter in self.letters else ""
 
+    def name_of(self, letter: str) -> str:
+        """The text of the option as outputs have it, marks and all."""
+        return fold(self.texts[self.letters.index(letter)]).strip() if letter in self.letters and letter else ""
+
     @functools.cached_property
     def _own_text(self) -> re.Pattern[str] | None:
         """A letter with the text of its option behind it, which adds nothing."""
@@ -66,7 +72,7 @@ class Options:
                 own, head = re.escape(fold(text).strip()), rf"{letter}\s*(?:选项|项)?"
                 parts.append(rf"{head}\s*[.、:—-]*\s*\({own}\)")
                 mark = r"(?:\s*[.、:)\]—-]+\s*|\s+|(?=[一-鿿]))"
-                parts.append(rf"{head}{mark}{own}(?![a-z0-9]|[A-Z](?![一-鿿 .、])|(?![和与及])[一-鿿])")
+                parts.append(rf"{head}{mark}{own}(?![a-z0-9%]|[A-Z](?![一-鿿 .、])|(?![和与及])[一-鿿])")
         return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(parts)})") if parts else None
 
     @functools.cached_property
@@ -105,7 +111,7 @@ class Options:
         """Whether one letter is followed at once by the text of another option."""
         if len(answer) != 1:
             return False
-        opening = re.match(r"\s*(?:选项|项)?\s*(?:[.、:)(,\-—]|即|也就是|就是)+\s*([^\n。;]*)", behind)
+        opening = re.match(r"\s*(?:选项|项)?\s*(?:[.、:)(,\-—]|即|也就是|就是|对应的)+\s*([^\n。;]*)", behind)
         if not opening:
             return False
         said = squeeze(opening[1])

@@ -1,4 +1,4 @@
-"""Options named by their place: 前三项, 最后一个选项, 第一、第二、第四项."""
+"""Options named by their place or as a span: 前三项, 最后一个选项, 第一、第二、第四项, A-D全部正确."""
 
 from __future__ import annotations
 
@@ -17,11 +17,18 @@ _NAMED = re.compile(
     r"(?=\s*(?:[。.,;、:!)\n]|$|都|均|皆|全|是|为|不|才|就|则|正确|错误?|对|符合|属于|当选|有误|的?说法|的?表述|和|与|之?外|以外))|"
     rf"第\s*[1-8](?:、[1-8])+{_COUNTER}"
 )
+_SPAN = re.compile(
+    r"(?<![A-Za-z0-9])([A-J])\s*(?:-|~|—|–|到|至)\s*([A-J])(?![A-Za-z])"
+    r"(?=(?:选项|项|这[一-八]项|[一-八]项)?(?:的?(?:说法|表述))?\s*(?:全部?|都|均|皆|正确|错误|对|属于|符合|不|[当入应]选))|"
+    r"(?<=[选是为:])\s*([A-J])\s*(?:-|~|到|至)\s*([A-J])(?=\s*(?:[。.,;\n]|$))"
+)
 _ONE = re.compile(rf"前(?P<first>{_N})|倒数第(?P<back>{_N})|最后(?P<tail>[一两二三]?)|后(?P<last>{_N})|(?P<nth>{_N})")
 
 
 def by_letters(text: str, known: Options, question: str) -> str:
-    """`text` with the letters of options that it names by place; as it is where a place does not exist."""
+    """`text` with the letters of options that it names by place or span; as it is where a place does not exist."""
+    if re.search("[-~—–到至]", text):
+        text = _SPAN.sub(lambda span: _letters_between(span, known), text)
     if "第" not in text and "前" not in text and "后" not in text:
         return text
 
@@ -32,6 +39,13 @@ def by_letters(text: str, known: Options, question: str) -> str:
         return "、".join(letters) if letters else match[0]
 
     return _NAMED.sub(lettered, text)
+
+
+def _letters_between(span: re.Match[str], known: Options) -> str:
+    """A、B、C for A-C."""
+    inside = known.letters.find(span[1] or span[3]), known.letters.find(span[2] or span[4])
+    real = (known.multiple or span[1]) and 0 <= inside[0] < inside[1] and not known.mentions(span[0], "")
+    return "、".join(known.letters[inside[0] : inside[1] + 1]) if real else span[0]
 
 
 def _letters(named: str, letters: str) -> str:

@@ -11,7 +11,7 @@ from evals.extract.normalise import squeeze
 _KINDS = r"(?:单项选择|多项选择|不定项选择|单选|多选|不定项|选择|填空|简答)题?"
 _JUDGE = r"(?:请?判断(?:下列|以下)?(?:说法|题|正误|对错|是否正确|命题|陈述)?|是非题|正误题)"
 _NEW_QUESTION = re.compile(
-    rf"^[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|试题|例题|练习题?|题干|{_KINDS})\s*\d*[】\])]?\s*[::]?|"
+    rf"^[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|原题|试题|例题|练习题?|题干|{_KINDS})\s*\d*[】\])]?\s*[::]?|"
     rf"[【\[(]?{_JUDGE}\s*\d*(?:[】\])]\s*:?|\s*:)|"
     r"第\s*[\d一二三四五六七八九十]+\s*题[::.、 ]?|"
     r"(?:Question|Problem|Q)\s*\d*\s*[:.\n]|(?:用户|User|Human|问|提问)\s*:|\d{1,3}\s*[.、)]|\(\d{1,3}\)|"
@@ -20,14 +20,14 @@ _NEW_QUESTION = re.compile(
     re.M | re.I,
 )
 _EXPLICIT = re.compile(
-    rf"[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|试题|例题|练习题?|{_KINDS})\s*\d*(?:[】\])]\s*:?|\s*:)|"
+    rf"[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|原题|试题|例题|练习题?|{_KINDS})\s*\d*(?:[】\])]\s*:?|\s*:)|"
     r"(?:Question|Problem|Q)\s*\d*\s*[:\n]|"
     r"(?:用户|User|Human|问|提问)\s*:|以下是.{0,60}题)",
     re.I,
 )
 _HEADED_JUDGE = re.compile(rf"[ \t]*[【\[(]?{_JUDGE}\s*\d*(?:[】\])]\s*:?|\s*:)")
 _HEADING = re.compile(
-    rf"\s*(?:\(?\d{{1,3}}\s*[.、)]\s*)?(?:[【\[(]?(?:题目|问题|试题|例题|题干|下一题|{_KINDS}|{_JUDGE}|Question|Q)"
+    rf"\s*(?:\(?\d{{1,3}}\s*[.、)]\s*)?(?:[【\[(]?(?:题目|问题|原题|试题|例题|题干|下一题|{_KINDS}|{_JUDGE}|Question|Q)"
     r"\s*\d*[】\])]?\s*:?\s*)*(?:\(?\d{1,3}\s*[.、)]\s*)?",
     re.I,
 )
@@ -76,6 +76,8 @@ def _another(text: str, start: int, options: Sequence[str], question: str, judge
     headed = _HEADED_JUDGE.match(tail)
     if headed and _VERDICT_LINE.search(line[headed.end() :]):
         return False
+    if judged and question and _EXPLICIT.match(tail) and not text[:start].strip() and _differs(line, question):
+        return True
     if question and _restated(question, tail):
         return False
     open_blank = re.search(r"\(\s*\)|_{2,}", line)
@@ -111,6 +113,12 @@ def _restated(question: str, tail: str) -> bool:
         return False
     length = 20 if _SAME_START.match(asked) else 10
     return asked[:length] in squeeze(tail[:300]) or (len(shown) >= 6 and shown[:length] in asked)
+
+
+def _differs(line: str, question: str) -> bool:
+    """Whether a line poses another statement than the one asked about; a single word may make it true or false."""
+    shown, asked = squeeze(statement(line)), squeeze(statement(question))
+    return len(shown) >= 6 and shown not in asked and asked not in shown
 
 
 def _likeness(shown: str, question: str) -> float:

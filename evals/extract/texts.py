@@ -6,15 +6,15 @@ import re
 
 from evals.extract.asked import another_kind, is_negative, is_subject, of_the_kind, shares_words
 from evals.extract.cues import NAMED, turns
-from evals.extract.found import SEVERAL, Found
+from evals.extract.found import HEDGE, SEVERAL, Found
 from evals.extract.normalise import fold, squeeze
 from evals.extract.numbers import quantities
 from evals.extract.options import Options
-from evals.extract.verdicts import OTHER_KIND, PREFIX, THE_OTHERS
+from evals.extract.verdicts import OPEN_VERDICT, OTHER_KIND, PREFIX, THE_OTHERS
 
 _SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]*$")
 _REFUSING = re.compile(
-    r"抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
+    r"但[这它该][一-鿿]{0,3}不是(?:正确)?答案|抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
 )
 _FILLER = re.compile(
     r"(?:因此|所以|故|综上所述|综上|由此可知|正确答案|参考答案|答案|"
@@ -40,6 +40,10 @@ _LIST_OF_NOT = re.compile(r"([不非无未](?![仅但只外良动])[一-鿿]{1,1
 _LETTER = re.compile(rf"(?<![A-Za-z])([A-J])(?![A-Za-z]){NAMED}")
 _FILLER_BEFORE = re.compile(r"^(?:主要|通常|一般|具体|以下|下列|它们?|其|答案|正确|选项|应该?|因此|所以|故|综上)+")
 _DEFINED = re.compile(r"[a-j]?(?:是|指|是指|负责|反映|衡量|用于|表示|等于)(?!正确|对的)(.{3,})")
+_CONCLUDED = re.compile(
+    r"(?:^|[。;,\n])\s*(?:因此|所以|因而|故|综上(?:所述)?|由此可[见知]|总之)[,:\s]*([^。;,!?\n]+)[。!\s]*$"
+)
+_ONLY = re.compile(r"(?:只有|仅有|唯有|唯独)([^。;,\n]+)")
 _EXCLUDED = re.compile(
     r"(?<![A-Za-z])([A-J])(?:选项|项)?(?:的?(?:说法|表述))?(?:都|均|就|也|则|是|显然)*"
     r"(?:不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
@@ -139,16 +143,27 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         )
         if not negative and not untrue and (is_subject(before, question) or (is_a and of_the_kind(is_a[2], question))):
             affirmed[letter] = max(b for b in breaks if b <= place)
+        if not known.multiple and re.match("也(?:是|属于|对|正确|可以)", behind):
+            return Found(None, SEVERAL)
         if negative and untrue:
             untold.append(letter)
         (taken if not refused or (negative and untrue) else denied).append(letter)
     if not known.multiple and len(taken) > 1:
-        taken = _one_of(taken, affirmed, places, breaks) or _of_topic(text, taken, known, question) or taken
+        taken = (
+            _one_of(taken, affirmed, places, breaks)
+            or _in_conclusion(text, known, negative)
+            or _of_topic(text, taken, known, question)
+            or taken
+        )
     if negative and untold:  # what does not belong, beside what does
         taken = untold
+    if not known.multiple and len(taken) > 1:
+        taken = _only_one(text, known, negative) or taken
+    if not known.multiple and not negative and len(taken) == 1 and _concludes_otherwise(text, taken[0], known):
+        return None
     chosen = "".join(sorted(taken))
     named = set(_LETTER.findall(text)) & set(known.letters)
-    fits = named <= set(taken) if known.multiple else bool(named & set(taken))
+    fits = named <= set(taken) if known.multiple else bool(named & set(taken)) or _beside_all(said, taken, named, known)
     if taken and named - excluded - set(denied) and not fits:
         return None  # it speaks of other options by their letters
     if taken and _says_something_else(masked, breaks, places, taken, known, question):
@@ -161,6 +176,8 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         return Found("".join(letter for letter in known.letters if letter not in denied), "all_but")
     if not chosen:
         return None
+    if known.multiple and any(not known.mentions(open_[0], question) for open_ in OPEN_VERDICT.finditer(text)):
+        return Found(None, HEDGE)
     if not known.multiple:
         return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
     residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]
@@ -198,6 +215,53 @@ def _one_of(taken: list[str], affirmed: dict[str, int], places: dict[str, int], 
     ends = min(b for b in breaks if b > places[letter])
     together = [other for other in taken if other != letter and begins <= places[other] < ends]
     return [] if together or letter not in taken else [letter]
+
+
+def _only_one(text: str, known: Options, negative: bool) -> list[str]:
+    """只有关注不属于不良贷款: the one option that alone is so, or alone is not so, as the question asks."""
+    found = set()
+    for clause in _ONLY.finditer(text):
+        said = squeeze(clause[1])
+        for own, letter in zip(known.squeezed, known.letters, strict=True):
+            behind = said[len(own) :].removeprefix("才")
+            others = re.match("[和与及或]", behind) or any(each and behind.startswith(each) for each in known.squeezed)
+            if own and said.startswith(own) and behind and not others and (behind[0] in "不非没未") == negative:
+                found.add(letter)
+    return list(found) if len(found) == 1 else []
+
+
+def _in_conclusion(text: str, known: Options, negative: bool) -> list[str]:
+    """The one option that a closing 所以… ends on."""
+    last = None if negative else _CONCLUDED.search(text.rstrip())
+    if last is None or re.search("[不非没未除]|可能|或", last[1]):
+        return []
+    said = squeeze(last[1])
+    if not any(own and said.endswith(own) for own in known.squeezed):
+        said = re.sub(r"(?<=\d)(?:万?元|%|个月|年|天|倍)$", "", said)
+    ending = [letter for own, letter in zip(known.squeezed, known.letters, strict=True) if own and said.endswith(own)]
+    if not ending:
+        return []
+    longest = max(ending, key=lambda letter: len(known.text_of(letter)))
+    before = said[: -len(known.text_of(longest))]
+    lettered = set(_LETTER.findall(last[1])) <= {longest}
+    alone = not any(own and own in before for own in known.squeezed)
+    inside_number = before[-1:].isdigit() and known.text_of(longest)[0].isdigit()
+    return [longest] if lettered and alone and not inside_number else []
+
+
+def _concludes_otherwise(text: str, letter: str, known: Options) -> bool:
+    """资产增加, 所以不是收入: whether a closing 所以… speaks of other options only."""
+    last = _CONCLUDED.search(text.rstrip())
+    said = squeeze(last[1]) if last else ""
+    return known.text_of(letter) not in said and any(own and own in said for own in known.squeezed)
+
+
+def _beside_all(said: str, taken: list[str], named: set[str], known: Options) -> bool:
+    """A、C、D是商业险, 必须投保的是交强险: all others are named by letter and the output ends on the one option."""
+    if len(taken) != 1 or named != set(known.letters) - set(taken):
+        return False
+    own = known.text_of(taken[0])
+    return f"只有{own}" in said or re.search(r"的[就才]?[是为]$", said.removesuffix(own)) is not None
 
 
 def _of_topic(text: str, taken: list[str], known: Options, question: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from evals.extract.asked import is_negative, of_the_kind, shares_words
+from evals.extract.asked import another_kind, is_negative, of_the_kind, shares_words
 from evals.extract.found import HEDGE, SEVERAL, UNREADABLE, Found
 from evals.extract.normalise import squeeze
 from evals.extract.options import ALL_OF_THEM, NONE_OF_THEM, Options
@@ -17,16 +17,16 @@ PREFIX = re.compile(
 )
 _NEXT = r"(?:\s*(?:、|,|和|与|及|以及)\s*(?:选项)?[A-J](?:选项|项)?(?![A-Za-z]))"
 _HEAD = re.compile(
-    r"(?:(?:^|(?<=[\s。;,、:!?\n()\"'{✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除)|(?<=对于)|(?<=可见)|"
+    r"(?:(?:^|(?<=[\s。;,、:!?\n()\"'{✅❌✓✗✔✘√×])|(?<=排除)|(?<=不选)|(?<=去掉)|(?<=除去)|(?<=去除)|(?<=剔除)|(?<=对于)|(?<=可见)|"
     r"(?<=所以)|(?<=因此)|(?<=由于)|(?<=因为)|(?<=其中)|(?<=故)|(?<=但)|(?<=而)|(?<=只有))(?:选项|选)?\s*[(\[【]?"
     rf"(?<![A-Za-z0-9])(?:[A-J]{{2,8}}|[A-J])[)\]】\"']?(?:选项|项)?{_NEXT}*|"
     # A list of letters is one head wherever it stands, lest only its end be seen.
     rf"(?<![A-Za-z0-9])(?:[A-J]{{2,8}}(?![A-Za-z])|[A-J](?:选项|项)?(?:{_NEXT}{{2,}}|(?!\s*,){_NEXT})){_NEXT}*)"
     r"(?:\s*这?[一两二三四五六几]?个?(?:选项|项(?!目)|者))?(?![A-Za-z])"
 )
-_OPEN_VERDICT = re.compile(r"待定|存疑|不确定|也许|(?<!不)可能|或许|不好说")
-_TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选)")
-_NOT_TAKEN = re.compile(r"不当选|不入选|不应?选|不能选|排除|不该选|未选")
+OPEN_VERDICT = re.compile(r"不(?:都|全(?!面)|一定)|并非[都全]|未必|待定|存疑|不确定|也许|(?<!不)可能|或许|不好说")
+_TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选|保留(?=$|[。,;\s]))")
+_NOT_TAKEN = re.compile(r"剔除|舍去|不当选|不入选|不应?选|不能选|排除|不该选|未选")
 _RIGHT = re.compile(
     r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立(?!与否)|全对|没问题|准确|符合|属于|没错|"
     r"没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|"
@@ -36,17 +36,19 @@ _RIGHT = re.compile(
 _WRONG = re.compile(
     r"干扰项|误区|陷阱|×|✗|✘|❌|✖|不(?:完全|太)?(?:正确|成立|准确|符合|属于|对)|错误|有误|"
     r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了在])|并非|不是|不可|"
-    r"不需|不包括|不能|^[\s:.、]*否|(?i:false|\bno\b)"
+    r"不需|不包括|不能|不会(?=$|[。,;\s])|^[\s:.、]*否|(?i:false|\bno\b)"
 )
 _IS_A = re.compile(
     r"\s*(?:项|选项)?(?:都|均|皆|全)*(?:是|为|属于?)(?!正确|错|对|不(?!当|良|正当|合理|合规))([^。;,\n]{2,20})"
 )
+_IS_NOT_A = re.compile(r"\s*(?:项|选项)?(?:都|均|并|皆)*不(?:属于|是)([^。;,\n]{2,20})")
 _OTHERS = (
-    r"(?:其余|其他|其它|另外|剩下|余下)的?(?:选项|各项|几项|[一二三四五六两][项个])?(?:的?(?:说法|表述))?"
+    r"(?:其余|其他|其它|另外|剩下|剩余|余下)的?(?:选项|各项|几项|[一二三四五六两][项个])?(?:的?(?:说法|表述))?"
     r"(?:都|均|全部?|皆|则|就|为|是)*"
 )
 THE_OTHERS = re.compile(
-    _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|当选|全选|都选|选|排除|是(?=[。;,\n]|$)|可以)"
+    _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|当选|入选|全选|都选|选|排除|"
+    r"(?:是|保留|答案)(?=[。;,\n]|$)|可以)"
 )
 _MARK, _TICKS = "[✅✓✔√☑❌✗✘×✖]", "✅✓✔√☑"
 _MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
@@ -58,7 +60,12 @@ _ITEM = r"[^、,。;:\n()A-J]{0,16}(?:\(\s*[A-J]\s*\)|[A-J](?![A-Za-z]))"
 _LIST = re.compile(
     rf"(?P<subject>[^。;,:\n]{{2,24}}?)(?:有|包括|包含|是|为|:)+\s*(?P<list>{_ITEM}(?:(?:、|,|和|与|及|以及){_ITEM})+)(?=等?[。.;\n]|$)"
 )
-_CONNECTIVE = re.compile(r"^\s*(?:因此|所以|故|综上(?:所述)?|可见|总之|即)+,?")
+_CONNECTIVE = re.compile(
+    r"^\s*(?:因此|所以|故|综上(?:所述)?|可见|总之|即)*,?(?:(?:本题|此题|该题|这题)的?(?:应该?|应当|可以?|答案[是为])?)?"
+)
+_NOT_ALL = re.compile(
+    r"(?:不[能应该可是]*|有些?人.{0,4}|误|以为)(?:全|都)选|(?:全|都)选[^。;\n]{0,4}(?:错|不对|不正确|不行)"
+)
 _COUNT = re.compile(r"(?:以上|上述|这)?([二三四五六七八])(?:个|项|者)")
 OTHER_KIND = re.compile(_OTHERS + r"(?<=[是为])(?!正确|错|对)([^。;,\n]{2,20})|" + _OTHERS + r"属于([^。;,\n]{2,20})")
 _EXCEPT = re.compile(
@@ -69,8 +76,22 @@ _EXCEPT = re.compile(
     r"(不?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
 )
 _WRONG_ONES = re.compile(
-    r"(?:错误|(?<!没)(?<!没有)有问题|说错|错的|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是)[^\n。;,]{0,16}?(?:是|"
-    r"为|有)\s*:?\s*(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
+    r"(?:错误|(?<!没)(?<!没有)有问题|说错|错的|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是|不得|不能|不应|不可以?|不需要?)"
+    r"[^\n。;,]{0,16}?(?:是|为|有|:)\s*:?\s*[(\[【]?(?:选项)?([A-J](?:\s*(?:、|,|和|与|及)?\s*[A-J])*)(?![A-Za-z])"
+)
+
+
+# 故不包括D项, where the question asks what is not included.
+_CONCLUDED_NOT = re.compile(
+    r"(?:因此|所以|故|综上)[^\n。;]{0,8}不(?:包括|包含|含|属于|得|符合)[^\n。;,A-J]{0,4}([A-J])"
+    r"(?![A-Za-z]|(?:选项|项)?\s*[、,和与及]\s*[A-J])"
+)
+_SOME = r"(?:选项)?[A-J](?:选项|项)?(?:\s*(?:、|,|或者?|和|与|及|以及)\s*(?:选项)?[A-J](?:选项|项)?)*(?![A-Za-z])"
+_DENIALS = re.compile(
+    rf"(?:[\s,。;]*(?:答案|选项)?[既也又更且都而]*(?:不可能是|不会是|不是|不应?选|并非|排除)\s*{_SOME})+[\s。]*"
+)
+_REST_IS_IT = re.compile(
+    r"(?:剩下|剩余|其余|余下)的?[那这]?(?:一?[个项])?(?:选项)?[就便才即]?[是为](?:本题|正确|所求)?的?(?:答案|正确选项)"
 )
 
 
@@ -109,12 +130,15 @@ def _listed(text: str, known: Options, question: str) -> Found | None:
 
 def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     """Options told apart one by one, by exclusion, or all at once."""
+    if re.search(r"吗\s*\??\s*$", text):
+        return None
     negative = is_negative(question)
     text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J]{1,8}(?![A-Za-z]))", ",", text)
     told = (
         _except(text, known, negative)
         or _all_or_none(text, known, negative)
         or (negative and _named_wrong(text, known))
+        or (None if known.multiple else _left_over(text, known))
         or None
     )
     if told is not None:
@@ -125,12 +149,15 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     groups, asked = 0, squeeze(question)
     for letters, chunk in _chunks(text, known):
         groups += 1
-        if _OPEN_VERDICT.search(chunk):
+        if any(not known.mentions(open_[0], question) for open_ in OPEN_VERDICT.finditer(chunk)):
             return Found(None, HEDGE)
         takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
         if negative and known.multiple and _YES_NO.fullmatch(chunk):
             return Found(None, SEVERAL)  # whether it is so, or whether it is an answer
+        of_another = _IS_NOT_A.match(chunk)
+        if negative and of_another and another_kind(of_another[1], question):
+            continue  # it may well be of the kind that is asked about
         named = _IS_A.match(chunk)
         if named and asked and not wrong:
             kindred = of_the_kind(named[1], question)
@@ -151,13 +178,14 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     if rest and kinds and of_the_kind(rest[1] or rest[2], question):
         kinds |= {letter: True for letter in known.letters if letter not in verdicts}
         verdicts = {**kinds, **verdicts}
-    if kinds and not any(kinds.values()) and all(letter in kinds for letter in verdicts):
+    if kinds and not taken and not any(kinds.values()) and all(letter in kinds for letter in verdicts):
         return None  # sorted into other kinds than the one that is asked for
     others = THE_OTHERS.search(text)
     if others and (verdicts or taken):
         for letter in known.letters:
-            if "选" in others[1]:
-                taken.setdefault(letter, others[1] != "不选")
+            if "选" in others[1] or others[1] in ("保留", "答案"):
+                said = None if negative else verdicts.get(letter)
+                taken.setdefault(letter, others[1] != "不选" if said is None else said)
             else:
                 verdicts.setdefault(letter, others[1][0] not in "不错有排" and taken.get(letter, True))
     listed = _listed(text, known, question) if known.multiple and not negative else None
@@ -201,7 +229,7 @@ def _chunks(text: str, known: Options) -> Iterator[tuple[str, str]]:
         chunk = text[head.end() : end]
         stop = THE_OTHERS.search(chunk)
         before = text[max(0, head.start() - 6) : head.start()]
-        excluded = re.search(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", before)
+        excluded = re.search(r"(?:排除|不选|去掉|除去|去除|剔除)(?:选项)?$", before)
         if letters and not re.match(r"\s*(?:股|类|公司|企业|银行|级)", chunk):
             chunk = chunk[: stop.start() if stop else None]
             if place + 1 < len(heads):  # it belongs to the letters behind it
@@ -228,9 +256,17 @@ def _except(text: str, known: Options, negative: bool) -> Found | None:
     return Found(named, "only") if apart_right != negative else None
 
 
+def _left_over(text: str, known: Options) -> Found | None:
+    """The one option that is not named, where the rest is called the answer or the output only denies."""
+    if not (_REST_IS_IT.search(text) or _DENIALS.fullmatch(text)):
+        return None
+    left = set(known.letters) - set(re.findall(r"(?<![A-Za-z])[A-J](?![A-Za-z])", text))
+    return Found(left.pop(), "elimination") if len(left) == 1 else None
+
+
 def _named_wrong(text: str, known: Options) -> Found | None:
     """错误的是D, where the question asks for what is wrong."""
-    match = _WRONG_ONES.search(text)
+    match = _WRONG_ONES.search(text) or _CONCLUDED_NOT.search(text)
     if not match:
         return None
     named = "".join(sorted(set(re.findall(r"[A-J]", match[1]))))
@@ -248,6 +284,8 @@ def _all_or_none(text: str, known: Options, negative: bool) -> Found | None:
     for pattern, rule in ((NONE_OF_THEM, "none_of_them"), (ALL_OF_THEM, "all_of_them")):
         if not any(pattern.match(head) for head in heads):
             continue
+        if rule == "all_of_them" and _NOT_ALL.search(line):
+            return None
         letter = known.special(pattern)
         if letter is not None:
             return Found(letter, rule)
