@@ -19,6 +19,7 @@ from tianjing.config import StrictModel
 from tianjing.engine import ChatClient, ChatRequest, EngineError
 from tianjing.errors import EXIT_STAGE_FAILED
 from tianjing.files import canonical_json, read_journal, sha256_bytes
+from tianjing.workers import run_workers
 
 GIVE_UP_AFTER = 3
 """Requests in a row that got no answer, each sent `sends` times: the rest would get none either."""
@@ -77,16 +78,10 @@ def ask_all(
 
 async def _ask(state: _State, config: TeacherConfig, key: str, on_answer: OnAnswer) -> None:
     async with ChatClient(config.base_url, key, config.timeout_s) as client:
-        workers = [
-            asyncio.create_task(_work(state, client, config, on_answer))
-            for _ in range(min(config.concurrency, state.total))
-        ]
-        try:
-            unanswered = [error for errors in await asyncio.gather(*workers) for error in errors]
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+        errors_of = await run_workers(
+            min(config.concurrency, state.total), lambda: _work(state, client, config, on_answer)
+        )
+    unanswered = [error for errors in errors_of for error in errors]
     if unanswered:
         raise _no_answer(
             f"{len(unanswered)} of {state.total} requests got no answer; the last: {unanswered[-1].message}"

@@ -15,6 +15,7 @@ from evals.judge.config import JudgeConfig
 from evals.judge.verdicts import Ask, StoredVerdict, read_verdict
 from tianjing.engine import ChatClient, ChatRequest, EngineError
 from tianjing.files import read_journal
+from tianjing.workers import run_workers
 
 _FIRST_PAUSE_S = 0.5
 # Failures in a row, none of them one request's own fault, that mean the endpoint is gone.
@@ -54,13 +55,7 @@ async def _ask(asks: Sequence[Ask], config: JudgeConfig, journal: Path, on_answe
     with open(journal, "a", encoding="utf-8") as stream:
         async with ChatClient(config.endpoint, key, config.request_timeout_s) as client:
             pool = _Pool(client, config, stream, on_answer)
-            workers = [asyncio.create_task(pool.work(queue)) for _ in range(min(config.concurrency, len(asks)))]
-            try:
-                await asyncio.gather(*workers)
-            finally:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+            await run_workers(min(config.concurrency, len(asks)), lambda: pool.work(queue))
 
 
 class _Pool:

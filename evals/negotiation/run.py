@@ -7,7 +7,6 @@ so that the same call goes on after a kill.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import random
@@ -37,6 +36,7 @@ from tianjing.lineage import artefact, artefact_digest
 from tianjing.lineage.environment import compute
 from tianjing.records import Example, Message
 from tianjing.tasks import TASKS, Fields, prompt
+from tianjing.workers import run_workers
 
 KIND = "negotiations"
 SUMMARY, REPORT, NEGOTIATIONS, REPLIES = "ablation.json", "report.md", "negotiations.jsonl", "replies.jsonl"
@@ -222,14 +222,7 @@ async def _keep(
                 stream.flush()
                 progress.step(False)
 
-        tasks = [asyncio.create_task(one_after_another()) for _ in range(width)]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, return_exceptions=True)
+        await run_workers(width, one_after_another)
 
 
 def _numbers(config: NegotiationEvalConfig) -> range:

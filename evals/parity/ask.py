@@ -17,6 +17,7 @@ from evals.progress import ArmProgress
 from evals.records import Request
 from tianjing.engine import ChatClient, ChatRequest, Engine, EngineError
 from tianjing.files import read_journal
+from tianjing.workers import run_workers
 
 FIRST_PAUSE_S = 0.5
 # So many requests in a row that nobody answered mean that the engine is gone.
@@ -135,13 +136,7 @@ async def _ask_all(
                 )
 
     async with ChatClient(engine.base_url, engine.api_key, config.request_timeout_s) as client:
-        workers = [asyncio.create_task(work(client)) for _ in range(min(cell.load, len(left)))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+        await run_workers(min(cell.load, len(left)), lambda: work(client))
 
 
 async def _ask(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from evals.extract import (
@@ -28,7 +29,7 @@ from tianjing.tasks.finance_qa import rouge_l
 from tianjing.text import compact
 
 
-class SuiteTask:
+class SuiteTask(ABC):
     """A task made from a definition. fields: question, and optionally context and subject; more by kind.
 
     A `Reading` says in `details["final"]` whether it stands even if the output was cut off behind it.
@@ -65,8 +66,9 @@ class SuiteTask:
     def decisive(self, reference: Reference) -> str:
         return ""
 
+    @abstractmethod
     def read(self, text: str, fields: Fields) -> Reading:
-        raise NotImplementedError
+        """The answer in an output, as the kind reads it."""
 
     def score(self, reading: Reading, reference: Reference, fields: Fields) -> float:
         return float(reading.answer is not None and reading.answer == reference["answer"])
@@ -259,7 +261,7 @@ def _reading(answer: str | None, found: Found, **details: object) -> Reading:
     return Reading(answer, found.rule, {"final": found.final, **details})
 
 
-_TASKS = {
+_TASKS: Mapping[str, Callable[[Definition], SuiteTask]] = {
     "single_choice": ChoiceTask,
     "multiple_choice": ChoiceTask,
     "judgement": JudgementTask,
