@@ -1,10 +1,9 @@
-"""The gateway as an ASGI application: routes, the key, and errors in the OpenAI form."""
+"""The gateway as an ASGI application: its doors, and errors in the OpenAI form."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -14,76 +13,72 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from serving.auth import ApiKey
+from serving.edge.routing import Door
+from serving.edge.wire import EventStream, read_body, unless_gone
 from serving.errors import ApiError
 from serving.gateway import Gateway
-from serving.protocol import parse_chat
-from serving.wire import EventStream, read_body, unless_gone
+from serving.identity.principal import Principal
+from serving.protocol.chat import parse_chat
+from serving.turn import CLIENT_CLOSED_REQUEST, request_id
 
 VERDICT_HEADER = "x-tianjing-verdict"
 RELEASE_HEADER = "x-tianjing-release"
-MAX_LISTED = 1000
-CLIENT_CLOSED_REQUEST = 499
+REQUEST_HEADER = "x-request-id"
 
-Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 _log = logging.getLogger(__name__)
 
 
-def create_app(gateway: Gateway, key: ApiKey, release: str = "none") -> Starlette:
-    """The application; `release` (digest of the released weights, or "none") goes into a header of every answer."""
+def create_app(gateway: Gateway, doors: Sequence[Door] = ()) -> Starlette:
+    """The application.
+
+    Args:
+        doors: routes of other parts (cases, decisions, adapters, metrics), beside those of the OpenAI protocol.
+    """
     config = gateway.config
 
-    def guarded(endpoint: Endpoint) -> Endpoint:
-        async def with_key(request: Request) -> ASGIApp:
-            if not key.accepts(request.headers.get("authorization")):
-                raise ApiError(401, "missing or wrong API key: send Authorization: Bearer KEY", code="invalid_api_key")
-            return await endpoint(request)
-
-        return with_key
-
-    async def health(request: Request) -> ASGIApp:
+    async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    async def ready(request: Request) -> ASGIApp:
-        if await gateway.upstream.ready():
+    async def ready(request: Request, caller: Principal) -> ASGIApp:
+        if await gateway.ready():
             return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "engine not ready"}, status_code=503)
+        raise ApiError(503, "no engine answers", code="not_ready", retry_after_s=5)
 
-    async def models(request: Request) -> ASGIApp:
-        model = {"id": config.served_name, "object": "model", "created": 0, "owned_by": "tianjing"}
-        return JSONResponse({"object": "list", "data": [model]}, headers={RELEASE_HEADER: release})
+    async def models(request: Request, caller: Principal) -> ASGIApp:
+        names = gateway.router.listed(caller)
+        rows = [{"id": name, "object": "model", "created": 0, "owned_by": "tianjing"} for name in names]
+        return JSONResponse({"object": "list", "data": rows})
 
-    async def handoffs(request: Request) -> ASGIApp:
-        limit = request.query_params.get("limit", "100")
-        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:6]) <= MAX_LISTED:
-            raise ApiError(400, f"'limit' must be a number from 1 to {MAX_LISTED}", param="limit")
-        cases = await asyncio.to_thread(gateway.queue.cases, int(limit))
-        return JSONResponse({"object": "list", "data": [case.row() for case in cases]})
-
-    async def chat(request: Request) -> ASGIApp:
+    async def chat(request: Request, caller: Principal) -> ASGIApp:
         call = parse_chat(await read_body(request, config.max_body_bytes), config)
-        answer = await unless_gone(request, gateway.chat(call))
-        headers = {VERDICT_HEADER: answer.verdict, RELEASE_HEADER: release, "cache-control": "no-store"}
+        name = request_id()
+        trace = request.headers.get("traceparent", "")
+        answer = await unless_gone(request, gateway.answer(call, caller, name, trace))
+        headers = {
+            VERDICT_HEADER: answer.verdict,
+            RELEASE_HEADER: answer.release,
+            REQUEST_HEADER: name,
+            "cache-control": "no-store",
+        }
         if answer.events is not None:
             return EventStream(answer.events, headers)
         return JSONResponse(answer.body, headers=headers)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await gateway.upstream.open()
+        await gateway.open()
         try:
             yield
         finally:
-            await gateway.upstream.close()
+            await gateway.close()
 
+    own = (
+        Door("GET", "/ready", "watch", ready),
+        Door("GET", "/v1/models", "ask", models),
+        Door("POST", "/v1/chat/completions", "ask", chat),
+    )
     return Starlette(
-        routes=[
-            Route("/health", health),
-            Route("/ready", ready),
-            Route("/v1/models", guarded(models)),
-            Route("/v1/chat/completions", guarded(chat), methods=["POST"]),
-            Route("/v1/handoffs", guarded(handoffs)),
-        ],
+        routes=[Route("/health", health), *(_route(gateway, door) for door in (*own, *doors))],
         exception_handlers={
             ApiError: _api_error,
             HTTPException: _http_error,
@@ -94,10 +89,18 @@ def create_app(gateway: Gateway, key: ApiKey, release: str = "none") -> Starlett
     )
 
 
+def _route(gateway: Gateway, door: Door) -> Route:
+    async def guarded(request: Request) -> ASGIApp:
+        caller = gateway.identity.identify(request.headers.get("authorization"))
+        caller.require(door.needs)
+        return await door.handle(request, caller)
+
+    return Route(door.path, guarded, methods=[door.method])
+
+
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    headers = {"www-authenticate": "Bearer"} if error.status == 401 else None
-    return JSONResponse(error.body(), status_code=error.status, headers=headers)
+    return JSONResponse(error.body(), status_code=error.status, headers=error.headers())
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

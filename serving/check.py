@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from serving.app import VERDICT_HEADER
-from serving.auth import key_from
-from serving.cases import CaseQueue
 from serving.config import ServeConfig
 from serving.errors import ServeError
-from serving.launch import Endpoint, running
-from serving.upstream import Upstream
+from serving.handoff.sqlite import CaseQueue
+from serving.identity.bootstrap import key_from
+from serving.launch.endpoint import Endpoint, running
+from serving.upstreams.client import Upstream
 
 QUESTION = "我这个月工资晚发，可以晚几天还款吗？"
 MOBILE, ID_CARD = "13812345678", "11010519491231002X"

@@ -42,9 +42,9 @@ def run(
 
     The API key is taken from TIANJING_API_KEY; without it one is made at the first start and shown once.
     """
-    from serving.auth import load_or_make
     from serving.config import ServeConfig
-    from serving.launch import Endpoint, serve
+    from serving.identity.bootstrap import load_or_make
+    from serving.launch.endpoint import Endpoint, serve
     from serving.welcome import welcome
     from tianjing.config import load, parse
     from tianjing.engine import require_free_port
@@ -113,8 +113,8 @@ def _released(
     model: Path, release: Path | None, trusted: Path | None, settings: ServeConfig, allow: bool, console: Console
 ) -> str:
     """Digest of the released weights, or "none" when the operator serves without a release knowingly."""
+    from serving.adapters.release import UNRELEASED, require_release
     from serving.errors import ServeError
-    from serving.release import UNRELEASED, require_release
 
     try:
         with console.status("checking the release …"):

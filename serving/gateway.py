@@ -1,26 +1,27 @@
-"""One request from end to end: check, hand off or guard, ask the engine, guard the answer."""
+"""One request from end to end: count, choose, guard, account for, hand off or ask the engine, guard the answer."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import secrets
-import sqlite3
-import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from serving import handoff
-from serving.cases import Case, CaseQueue
+from serving.adapters.base import Router
+from serving.audit.base import Audit, Vault
 from serving.config import ServeConfig
 from serving.errors import ApiError
-from serving.guard import REFUSAL, GuardFailure, RequestGuard
-from serving.protocol import ChatCall, choice, completion
-from serving.stream import NO_USAGE, GuardedStream, whole_stream
-from serving.upstream import Upstream
-from tianjing.records import Message
+from serving.guard.base import REFUSAL, Admission, GuardFailure, Guards
+from serving.handoff.desk import Desk, Takeover
+from serving.identity.principal import Identity, Principal
+from serving.limits.base import Limiter
+from serving.observe.base import Observer
+from serving.protocol.call import Call, ChoiceText
+from serving.protocol.forms import NO_USAGE
+from serving.streams.guarded import GuardedStream
+from serving.streams.whole import guarded_choices
+from serving.turn import Turn, texts_of
+from serving.upstreams.base import Reply, Upstreams
 
 _log = logging.getLogger(__name__)
 
@@ -30,122 +31,173 @@ class Answer:
     """What goes back: `body` for a whole answer, `events` for a stream; `verdict` as known when the answer begins."""
 
     verdict: str
+    release: str
     body: dict[str, Any] | None = None
     events: AsyncGenerator[bytes, None] | None = None
 
 
 @dataclass
 class Gateway:
-    """Everything a request needs. `guards` makes the guard of one request."""
+    """The parts that every request needs. `policy` is the digest of the guard's rules and settings, for the account."""
 
     config: ServeConfig
-    upstream: Upstream
-    queue: CaseQueue
-    guards: Callable[[], RequestGuard]
+    identity: Identity
+    limiter: Limiter
+    router: Router
+    guards: Guards
+    desk: Desk
+    upstreams: Upstreams
+    audit: Audit
+    vault: Vault
+    observer: Observer
+    policy: str = ""
 
-    async def chat(self, call: ChatCall) -> Answer:
+    async def open(self) -> None:
+        """Open what has connections and files; all or nothing."""
+        opened: list[Any] = []
+        try:
+            for part in self._parts():
+                await part.open()
+                opened.append(part)
+        except BaseException:
+            for part in reversed(opened):
+                await part.close()
+            raise
+
+    async def close(self) -> None:
+        for part in reversed(self._parts()):
+            await part.close()
+
+    def _parts(self) -> tuple[Any, ...]:
+        return (self.audit, self.limiter, self.desk, self.upstreams)
+
+    async def ready(self) -> bool:
+        """Whether a request would be answered: engines are there, and callers can be counted."""
+        return await self.limiter.ready() and await self.upstreams.ready()
+
+    async def answer(self, call: Call, caller: Principal, request: str, traceparent: str = "") -> Answer:
         """Answer a checked request.
 
+        Args:
+            request: id of the request, unique.
+            traceparent: W3C trace context of the caller, "" without one.
+
         Raises:
-            ApiError: the engine refuses or cannot be reached, or a case cannot be stored.
+            ApiError: refused, over a limit, not to be accounted for, or the engine cannot answer.
         """
-        guard = self.guards()
-        identity = {
-            "id": f"chatcmpl-{secrets.token_hex(12)}",
-            "created": int(time.time()),
-            "model": self.config.served_name,
-        }
-        spoken = [message.content for message in call.messages if message.role == "user"]
+        turn = Turn(self, call, caller, request, traceparent)
         try:
-            messages = guard.admit(call.messages)
-            signals = handoff.detect(spoken[-1], call.task) if spoken else ()
+            turn.permit = await self.limiter.admit(caller, call.most_tokens)
+            turn.choose()
+            admission = self._admit(turn)
+            await turn.accept(admission)
+            if admission.verdict == "block":
+                return await self._ready_made(turn, REFUSAL)
+            takeover = await self._takeover(turn, admission)
+            if takeover is not None:
+                return await self._ready_made(turn, takeover.text, takeover)
+            return await (self._stream if call.stream else self._whole)(turn, admission)
+        except ApiError as error:
+            await turn.fail(error)
+            raise
+        except BaseException:
+            await turn.leave()
+            raise
+
+    def _admit(self, turn: Turn) -> Admission:
+        try:
+            return turn.guard.admit(turn.call.pieces)
         except Exception as error:  # whatever broke, the model does not see the text
             _log.error("guard failed on a request: %s", type(error).__name__)
-            guard.block("guard_error")
-            return _ready_made(identity, call, REFUSAL, guard.report())
-        if signals:
-            return await self._hand_off(identity, call, guard, messages, signals)
-        payload = call.payload(self.config.served_name, messages)
-        if call.stream:
-            return await self._stream(identity, call, guard, payload)
-        return await self._whole(identity, call, guard, payload)
+            turn.guard.block("guard_error")
+            return Admission("block", (), ("guard_error",))
 
-    async def _whole(
-        self, identity: dict[str, Any], call: ChatCall, guard: RequestGuard, payload: dict[str, Any]
-    ) -> Answer:
-        answer = await self.upstream.chat(payload)
+    async def _takeover(self, turn: Turn, admission: Admission) -> Takeover | None:
+        talk = turn.talk(admission.texts)
+        if admission.verdict == "handoff":
+            return await self.desk.escalate(talk, admission.reasons)
+        return await self.desk.before(talk)
+
+    async def _whole(self, turn: Turn, admission: Admission) -> Answer:
+        target = turn.target
+        payload = turn.call.payload(target.model, admission.texts)
+        async with self.upstreams.ask(target.group, turn.call.path, payload, turn.headers()) as reply:
+            turn.began(reply.upstream)
+            answer = await reply.read()
         try:
-            choices = [_guarded(guard, item) for item in answer["choices"][: call.choices]]
+            choices = guarded_choices(turn.guard, turn.call, answer)
         except GuardFailure as error:
             _log.error("guard failed on an answer: %s", error)
-            guard.block("guard_error")
-            choices = [choice(index, REFUSAL, "content_filter") for index in range(call.choices)]
-        except (KeyError, TypeError, AttributeError):
-            raise ApiError(502, "the engine's answer cannot be read", code="engine_failed") from None
-        report = guard.report()
-        return Answer(report["verdict"], body=completion(identity, choices, answer.get("usage"), report))
+            turn.guard.block("guard_error")
+            choices = [ChoiceText(index, REFUSAL, "content_filter") for index in range(turn.call.choices)]
+        turn.noted(texts_of(choices), [choice.finish_reason or "" for choice in choices], answer.get("usage"))
+        takeover = await turn.judge()
+        if takeover is not None:
+            choices = [ChoiceText(0, takeover.text, "stop")]
+        report = turn.report(takeover)
+        await turn.end(report)
+        body = turn.form.whole(choices, answer.get("usage"), report)
+        return Answer(report["verdict"], target.release, body=body)
 
-    async def _stream(
-        self, identity: dict[str, Any], call: ChatCall, guard: RequestGuard, payload: dict[str, Any]
-    ) -> Answer:
-        filtered = GuardedStream(guard, identity, call.choices, call.include_usage)
-        events = self._events(filtered, payload)
+    async def _stream(self, turn: Turn, admission: Admission) -> Answer:
+        filtered = GuardedStream(turn.guard, turn.form, turn.call.choices, turn.call.include_usage)
+        events = self._events(turn, filtered, turn.call.payload(turn.target.model, admission.texts))
         # Awaited here, so that an engine that refuses is answered with an HTTP status instead of an event.
         accepted = await anext(events)
         assert accepted == b""
-        return Answer(guard.report()["verdict"], events=events)
+        return Answer(turn.guard.report()["verdict"], turn.target.release, events=events)
 
-    async def _events(self, filtered: GuardedStream, payload: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+    async def _events(
+        self, turn: Turn, filtered: GuardedStream, payload: dict[str, Any]
+    ) -> AsyncGenerator[bytes, None]:
         """An empty piece once the engine has accepted, then events; closing it early stops the engine's work."""
-        async with self.upstream.stream(payload) as pieces:
-            yield b""
-            try:
-                async for piece in pieces:
-                    if sent := filtered.feed(piece):
-                        yield sent
-                    if filtered.done:
-                        return
-                yield filtered.close()
-            except ApiError as error:
-                yield filtered.close(error.message)
-
-    async def _hand_off(
-        self,
-        identity: dict[str, Any],
-        call: ChatCall,
-        guard: RequestGuard,
-        messages: tuple[Message, ...],
-        signals: tuple[handoff.Signal, ...],
-    ) -> Answer:
-        now = datetime.now(UTC)
-        reasons = tuple(signal.kind for signal in signals)
-        text = next(message.content for message in reversed(messages) if message.role == "user")
-        case = Case(f"H{now:%Y%m%d}-{secrets.token_hex(4)}", now.isoformat(timespec="milliseconds"), reasons, text)
         try:
-            await asyncio.to_thread(self.queue.add, case)
-        except (sqlite3.Error, OSError) as error:
-            # Nobody may be told that a person will call when no person will know.
-            _log.error("a hand-off could not be stored: %s", error)
-            raise ApiError(503, "the case could not be recorded; try again", code="handoff_failed") from None
-        report = {**guard.report(), "verdict": "handoff", "reasons": list(reasons), "case_id": case.id}
-        return _ready_made(identity, call, handoff.reply(signals, case.id), report)
+            async with self.upstreams.ask(turn.target.group, turn.call.path, payload, turn.headers()) as reply:
+                turn.began(reply.upstream)
+                yield b""
+                async for sent in _guarded(reply, filtered):
+                    turn.first()
+                    yield sent
+            turn.noted(filtered.texts(), filtered.finish_reasons(), filtered.usage)
+            try:
+                takeover = await turn.judge(filtered.error)
+            except ApiError as error:
+                takeover = None
+                filtered.break_off(error.message)
+            report = turn.report(takeover)
+            last = filtered.close(report, takeover.text if takeover else "")
+            # Closed before the last event leaves: who has the whole answer finds it accounted for.
+            await turn.end(report, filtered.error)
+            yield last
+        except BaseException:
+            turn.noted(filtered.texts(), filtered.finish_reasons(), filtered.usage)
+            await turn.leave()
+            raise
+
+    async def _ready_made(self, turn: Turn, text: str, takeover: Takeover | None = None) -> Answer:
+        """An answer that no model gave."""
+        report = turn.report(takeover)
+        finish = "content_filter" if report["verdict"] == "block" else "stop"
+        turn.noted([text], [finish], NO_USAGE)
+        await turn.end(report)
+        if turn.call.stream:
+            sent = turn.form.ready_made(text, finish, report, turn.call.include_usage)
+            return Answer(report["verdict"], turn.target.release, events=_once(sent))
+        body = turn.form.whole([ChoiceText(0, text, finish)], NO_USAGE, report)
+        return Answer(report["verdict"], turn.target.release, body=body)
 
 
-def _guarded(guard: RequestGuard, item: dict[str, Any]) -> dict[str, Any]:
-    outlet = guard.outlet(item["index"])
-    content = outlet.push(item["message"].get("content") or "") + outlet.finish()
-    if outlet.ended:
-        return choice(item["index"], content or REFUSAL, "content_filter")
-    return choice(item["index"], content, item.get("finish_reason"))
-
-
-def _ready_made(identity: dict[str, Any], call: ChatCall, text: str, report: dict[str, Any]) -> Answer:
-    """An answer that no model gave."""
-    verdict = report["verdict"]
-    if call.stream:
-        return Answer(verdict, events=_once(whole_stream(identity, text, report, call.include_usage)))
-    finish_reason = "content_filter" if verdict == "block" else "stop"
-    return Answer(verdict, body=completion(identity, [choice(0, text, finish_reason)], NO_USAGE, report))
+async def _guarded(reply: Reply, filtered: GuardedStream) -> AsyncGenerator[bytes, None]:
+    """What may go out, until the stream is over; why it broke off is in `filtered.error`."""
+    try:
+        async for piece in reply.pieces():
+            if sent := filtered.feed(piece):
+                yield sent
+            if filtered.done:
+                return
+        filtered.break_off("the engine ended in the middle of the answer")
+    except ApiError as error:
+        filtered.break_off(error.message)
 
 
 async def _once(piece: bytes) -> AsyncGenerator[bytes, None]:

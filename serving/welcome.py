@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.auth import VARIABLE, ApiKey
+from serving.identity.bootstrap import VARIABLE, ApiKey
 
 _TEXT = """
 The endpoint answers. Ctrl-C stops it.

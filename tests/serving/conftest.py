@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import sqlite3
 import threading
@@ -18,14 +19,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from serving.adapters.base import OneModel, Target
 from serving.app import create_app
-from serving.auth import key_from
-from serving.cases import CaseQueue
+from serving.audit.base import NoAudit, NoVault
 from serving.config import ServeConfig
 from serving.gateway import Gateway
-from serving.guard import GuardFactory, RequestGuard
-from serving.launch import listening
-from serving.upstream import Upstream
+from serving.guard.base import Guards
+from serving.guard.request import GuardFactory
+from serving.handoff.api import doors as case_doors
+from serving.handoff.local import LocalDesk
+from serving.handoff.sqlite import CaseQueue
+from serving.identity.bootstrap import key_from
+from serving.launch.endpoint import listening
+from serving.limits.base import Unlimited
+from serving.observe.base import Unobserved
+from serving.upstreams.base import Upstreams
+from serving.upstreams.client import Upstream
 from tianjing.engine import free_port, reserve_port
 
 KEY = "test-key-0123456789"
@@ -107,6 +116,22 @@ class PlayedEngine:
         yield "data: [DONE]\n\n"
 
 
+def make_gateway(config: ServeConfig, upstreams: Upstreams, queue: CaseQueue, guards: Guards) -> Gateway:
+    """A gateway whose other parts are the plainest ones."""
+    return Gateway(
+        config=config,
+        identity=key_from(KEY),
+        limiter=Unlimited(),
+        router=OneModel(config.served_name, Target(config.served_name, release="0123abcd")),
+        guards=guards,
+        desk=LocalDesk(queue),
+        upstreams=upstreams,
+        audit=NoAudit(),
+        vault=NoVault(),
+        observer=Unobserved(),
+    )
+
+
 @dataclass
 class Served:
     """The gateway, running."""
@@ -128,19 +153,22 @@ class Served:
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """Starts a gateway in front of a played engine: start(config, guard, engine_url); all stop with the session."""
-    guards = GuardFactory()
+    """Starts a gateway in front of a played engine, with other parts than the plainest where given."""
+    shared_guards = GuardFactory()
     with ExitStack() as stack:
 
         def start_one(
-            config: ServeConfig | None = None, guard: Callable[[], RequestGuard] = guards, engine_url: str | None = None
+            config: ServeConfig | None = None,
+            guards: Guards = shared_guards,
+            engine_url: str | None = None,
+            **parts: Any,
         ) -> Served:
             engine = PlayedEngine()
             if engine_url is None:
                 engine_url = stack.enter_context(listening(engine.app(), reserve_port("127.0.0.1", 0)))
             queue = CaseQueue(tmp_path_factory.mktemp("state") / "handoffs.sqlite")
-            gateway = Gateway(config or ServeConfig(), Upstream(engine_url, ENGINE_KEY, 20), queue, guard)
-            app = create_app(gateway, key_from(KEY), release="0123abcd")
+            gateway = make_gateway(config or ServeConfig(), Upstream(engine_url, ENGINE_KEY, 20), queue, guards)
+            app = create_app(dataclasses.replace(gateway, **parts), case_doors(queue))
             base_url = stack.enter_context(listening(app, reserve_port("127.0.0.1", 0)))
             client = openai.OpenAI(base_url=base_url, api_key=KEY, max_retries=0, timeout=20)
             return Served(base_url, client, queue, engine)

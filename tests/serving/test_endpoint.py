@@ -16,9 +16,9 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from serving.auth import VARIABLE, load_or_make
+from serving.adapters.release import require_release
 from serving.errors import ServeError
-from serving.release import require_release
+from serving.identity.bootstrap import VARIABLE, load_or_make
 from serving.welcome import welcome
 from tianjing.lineage import artefact, artefact_digest, keygen, sign_release
 

@@ -12,9 +12,13 @@ import openai
 import pytest
 
 from serving.config import ServeConfig
-from serving.guard import REFUSAL, GuardFactory, RequestGuard
-from serving.sse import event
-from serving.stream import GuardedStream
+from serving.guard.base import REFUSAL
+from serving.guard.request import GuardFactory, RequestGuard
+from serving.identity.principal import Principal
+from serving.protocol.call import Call
+from serving.protocol.forms import ChatForm
+from serving.streams.guarded import GuardedStream
+from serving.streams.sse import event
 from tests.serving.conftest import ENGINE_KEY, KEY, Served
 from tianjing.guard import Span
 
@@ -64,11 +68,13 @@ def test_health_needs_no_key_and_ready_asks_the_engine(start: Callable[..., Serv
     served = start()
     root = served.base_url.removesuffix("/v1")
     assert httpx.get(f"{root}/health").status_code == 200
-    assert httpx.get(f"{root}/ready").status_code == 200
+    headers = {"authorization": f"Bearer {KEY}"}
+    assert httpx.get(f"{root}/ready").status_code == 401
+    assert httpx.get(f"{root}/ready", headers=headers).status_code == 200
     orphan = start(engine_url=dead_url)
     root = orphan.base_url.removesuffix("/v1")
     assert httpx.get(f"{root}/health").status_code == 200
-    assert httpx.get(f"{root}/ready").status_code == 503
+    assert httpx.get(f"{root}/ready", headers=headers).status_code == 503
 
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/tokenize", "/metrics", "/v1/chat/completions/render", "/docs"])
@@ -91,7 +97,7 @@ def test_unknown_routes_are_404_in_openai_form(served: Served, path: str) -> Non
         ("temperature", 9),
         ("n", 100),
         ("stop", [""]),
-        ("tianjing_task", "nope"),
+        ("tianjing.task", "nope"),
     ],
 )
 def test_a_field_that_is_not_allowed_is_refused_by_name(served: Served, field: str, value: Any) -> None:
@@ -150,10 +156,10 @@ def test_text_parts_are_joined(served: Served) -> None:
 def test_a_task_brings_its_system_prompt_unless_there_is_one(served: Served) -> None:
     from tianjing.tasks import TASKS
 
-    served.ask("投诉多久有结果？", extra_body={"tianjing_task": "policy_qa"})
+    served.ask("投诉多久有结果？", extra_body={"tianjing": {"task": "policy_qa"}})
     assert served.engine.received[-1]["messages"][0] == {"role": "system", "content": TASKS["policy_qa"].system()}
     messages = [{"role": "system", "content": "自己的"}, {"role": "user", "content": "你好"}]
-    post(served, body(messages=messages, tianjing_task="policy_qa"))
+    post(served, body(messages=messages, tianjing={"task": "policy_qa"}))
     assert [m["content"] for m in served.engine.received[-1]["messages"]] == ["自己的", "你好"]
 
 
@@ -230,7 +236,7 @@ class BrokenAtTheDoor(RequestGuard):
 
 
 def test_a_guard_that_fails_lets_nothing_pass(start: Callable[..., Served]) -> None:
-    served = start(guard=lambda: RequestGuard([Fault()]))
+    served = start(guards=lambda call, caller: RequestGuard([Fault()]))
     served.engine.text = "前文。秘密在这里。"
     answer = served.ask("你好")
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == (REFUSAL, "content_filter")
@@ -241,7 +247,7 @@ def test_a_guard_that_fails_lets_nothing_pass(start: Callable[..., Served]) -> N
 
 
 def test_a_guard_that_fails_on_the_question_keeps_it_from_the_model(start: Callable[..., Served]) -> None:
-    served = start(guard=BrokenAtTheDoor)
+    served = start(guards=lambda call, caller: BrokenAtTheDoor())
     assert served.ask("你好").choices[0].message.content == REFUSAL
     assert served.stream("你好")[0] == REFUSAL
     assert served.engine.received == []
@@ -267,9 +273,12 @@ def test_an_answer_that_begins_with_a_forbidden_word_is_a_refusal(served: Served
     assert served.stream("能批吗")[0] == REFUSAL
 
 
+CALL = Call("/v1/chat/completions", "tianjing", (), {})
+
+
 def test_of_several_choices_only_the_one_in_breach_ends() -> None:
-    guard = GuardFactory()()
-    stream = GuardedStream(guard, {"id": "chatcmpl-1", "created": 1, "model": "tianjing"}, 2, include_usage=False)
+    form = ChatForm({"id": "chatcmpl-1", "created": 1, "model": "tianjing"})
+    stream = GuardedStream(GuardFactory()(CALL, Principal("t", "k")), form, 2, include_usage=False)
 
     def said(index: int, text: str, reason: str | None = None) -> str:
         piece = {"index": index, "delta": {"content": text}, "finish_reason": reason}

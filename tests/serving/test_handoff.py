@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.handoff import detect, reply
+from serving.handoff.signals import detect, reply
 from tianjing.tasks import TASKS, prompt
 
 PERSON = {

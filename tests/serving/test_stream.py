@@ -9,12 +9,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.guard import RequestGuard
-from serving.sse import EventReader, event
-from serving.stream import GuardedStream, whole_stream
+from serving.guard.request import RequestGuard
+from serving.protocol.forms import ChatForm
+from serving.streams.guarded import GuardedStream
+from serving.streams.sse import EventReader, event
 from tianjing.privacy import mask
 
-IDENTITY = {"id": "chatcmpl-1", "created": 1, "model": "tianjing"}
+FORM = ChatForm({"id": "chatcmpl-1", "created": 1, "model": "tianjing"})
+REPORT: dict[str, Any] = {"verdict": "allow", "reasons": [], "entities": {"input": {}, "output": {}}}
 SECRETS = [
     "13812345678",
     "１３８１２３４５６７８",
@@ -59,21 +61,21 @@ def test_a_stream_gives_the_masked_whole_however_it_is_cut(data: st.DataObject, 
         for piece in cuts(text, data.draw)
     )
     wire += event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + b"data: [DONE]\n\n"
-    stream = GuardedStream(RequestGuard(), IDENTITY, 1, include_usage=False)
+    stream = GuardedStream(RequestGuard(), FORM, 1, include_usage=False)
     sent = b"".join(stream.feed(piece) for piece in cuts(wire, data.draw))
-    assert content(sent) == mask(text).text
-    assert stream.done and stream.close() == b""
+    assert stream.done
+    assert content(sent + stream.close(REPORT)) == mask(text).text
 
 
 def test_a_stream_without_a_finish_reason_still_gives_what_was_held() -> None:
-    stream = GuardedStream(RequestGuard(), IDENTITY, 1, include_usage=False)
+    stream = GuardedStream(RequestGuard(), FORM, 1, include_usage=False)
     wire = event({"choices": [{"index": 0, "delta": {"content": "共12"}}]}) + b"data: [DONE]\n\n"
-    assert content(stream.feed(wire)) == "共12"
+    assert content(stream.feed(wire) + stream.close(REPORT)) == "共12"
 
 
 def test_an_error_of_the_engine_ends_the_stream_without_its_details() -> None:
-    stream = GuardedStream(RequestGuard(), IDENTITY, 1, include_usage=False)
-    sent = stream.feed(event({"error": {"message": "prompt was: 秘密"}}))
+    stream = GuardedStream(RequestGuard(), FORM, 1, include_usage=False)
+    sent = stream.feed(event({"error": {"message": "prompt was: 秘密"}})) + stream.close(REPORT)
     assert b"error" in sent and "秘密".encode() not in sent and stream.done
 
 
@@ -85,5 +87,5 @@ def test_events_are_read_through_any_line_ends_and_comments() -> None:
 
 
 def test_a_ready_made_answer_is_a_whole_stream() -> None:
-    sent = whole_stream(IDENTITY, "已登记", {"verdict": "handoff"}, include_usage=True)
+    sent = FORM.ready_made("已登记", "stop", {"verdict": "handoff"}, include_usage=True)
     assert content(sent) == "已登记"

@@ -9,7 +9,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.errors import ServeError
+from serving.errors import ApiError, ServeError
+from serving.identity.principal import Principal
 from tianjing.files import atomic_write
 
 VARIABLE = "TIANJING_API_KEY"
@@ -24,6 +25,12 @@ class ApiKey:
     digest: str
     hint: str
     fresh: str | None = None
+
+    def identify(self, authorization: str | None) -> Principal:
+        """The operator; raises ApiError 401 for anyone else."""
+        if not self.accepts(authorization):
+            raise ApiError(401, "missing or wrong API key: send Authorization: Bearer KEY", code="invalid_api_key")
+        return Principal("default", self.digest[:8])
 
     def accepts(self, authorization: str | None) -> bool:
         """Whether an Authorization header carries the key."""

@@ -16,7 +16,7 @@ READY_TIMEOUT_S = 2
 
 
 class Upstream:
-    """Sends chat requests to the engine at `base_url` ("http://…/v1")."""
+    """One engine: sends requests to the engine at `base_url` ("http://…/v1")."""
 
     def __init__(self, base_url: str, api_key: str, timeout_s: float):
         self._base_url = base_url.rstrip("/")
@@ -43,36 +43,22 @@ class Upstream:
         except (TimeoutError, aiohttp.ClientError):
             return False
 
-    async def chat(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """A whole completion.
+    @asynccontextmanager
+    async def ask(
+        self, group: str, path: str, payload: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> AsyncIterator[EngineReply]:
+        """Send a request; leaving the block early makes the engine stop generating.
 
         Raises:
             ApiError: 400 with the engine's reason, 502, 503 or 504.
         """
-        async with self._post(payload) as response:
-            try:
-                answer = json.loads(await response.read())
-            except ValueError:
-                raise ApiError(502, "the engine's answer cannot be read", code="engine_failed") from None
-        if not isinstance(answer, dict):
-            raise ApiError(502, "the engine's answer cannot be read", code="engine_failed")
-        return answer
-
-    @asynccontextmanager
-    async def stream(self, payload: dict[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The bytes of an event stream; leaving the block early makes the engine stop generating."""
-        async with self._post(payload) as response:
-            yield _pieces(response)
-
-    @asynccontextmanager
-    async def _post(self, payload: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
         assert self._session is not None
-        body = self.encode(payload)
+        url = self._base_url.removesuffix("/v1") + path
         try:
-            async with self._session.post(f"{self._base_url}/chat/completions", data=body) as response:
+            async with self._session.post(url, data=self.encode(payload), headers=headers) as response:
                 if response.status != 200:
                     raise _refused(response.status, await response.read())
-                yield response
+                yield EngineReply(response)
         except TimeoutError:
             raise ApiError(504, "the engine did not answer in time", code="engine_timeout") from None
         except aiohttp.ClientError:
@@ -81,6 +67,29 @@ class Upstream:
     def encode(self, payload: dict[str, Any]) -> bytes:
         """The very bytes that the engine gets."""
         return json.dumps(payload, ensure_ascii=False).encode()
+
+
+class EngineReply:
+    """An answer that has begun with status 200."""
+
+    upstream = "engine"
+
+    def __init__(self, response: aiohttp.ClientResponse):
+        self._response = response
+
+    async def read(self) -> dict[str, Any]:
+        """The whole body."""
+        try:
+            answer = json.loads(await self._response.read())
+        except ValueError:
+            raise ApiError(502, "the engine's answer cannot be read", code="engine_failed") from None
+        if not isinstance(answer, dict):
+            raise ApiError(502, "the engine's answer cannot be read", code="engine_failed")
+        return answer
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        return _pieces(self._response)
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -101,5 +110,5 @@ def _refused(status: int, raw: bytes) -> ApiError:
         except (ValueError, KeyError, TypeError):
             return ApiError(400, "the engine refused the request", code="engine_refused")
     if status in (429, 503):
-        return ApiError(503, "the engine is overloaded; try again", code="engine_overloaded")
+        return ApiError(503, "the engine is overloaded; try again", code="engine_overloaded", retry_after_s=1)
     return ApiError(502, f"the engine failed with status {status}", code="engine_failed")

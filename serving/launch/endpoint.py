@@ -16,15 +16,23 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from serving.adapters.base import OneModel, Target
 from serving.app import create_app
-from serving.auth import ApiKey
-from serving.cases import FILE_NAME as QUEUE_FILE
-from serving.cases import CaseQueue
+from serving.audit.base import NoAudit, NoVault
 from serving.config import ServeConfig
 from serving.errors import ServeError
 from serving.gateway import Gateway
-from serving.guard import GuardFactory
-from serving.upstream import Upstream
+from serving.guard.base import Guards
+from serving.guard.request import GuardFactory
+from serving.handoff.api import doors as case_doors
+from serving.handoff.local import LocalDesk
+from serving.handoff.sqlite import FILE_NAME as QUEUE_FILE
+from serving.handoff.sqlite import CaseQueue
+from serving.identity.bootstrap import ApiKey
+from serving.limits.base import Unlimited
+from serving.observe.base import Unobserved
+from serving.upstreams.base import Upstreams
+from serving.upstreams.client import Upstream
 from tianjing.engine import Engine, EngineConfig, reserve_port
 from tianjing.errors import EXIT_STAGE_FAILED
 
@@ -77,9 +85,26 @@ def running(
         Engine(endpoint.engine_config(), endpoint.log_folder / LOG_FILE, on_progress) as engine,
     ):
         door = upstream(engine.base_url, engine.api_key, endpoint.config.upstream_timeout_s)
-        gateway = Gateway(endpoint.config, door, endpoint.queue, guards)
-        with listening(create_app(gateway, endpoint.key, endpoint.release), sock) as base_url:
+        gateway = compose(endpoint, door, guards)
+        with listening(create_app(gateway, case_doors(endpoint.queue)), sock) as base_url:
             yield base_url, engine, door
+
+
+def compose(endpoint: Endpoint, door: Upstreams, guards: Guards) -> Gateway:
+    """The gateway with all its parts."""
+    config = endpoint.config
+    return Gateway(
+        config=config,
+        identity=endpoint.key,
+        limiter=Unlimited(),
+        router=OneModel(config.served_name, Target(config.served_name, release=endpoint.release)),
+        guards=guards,
+        desk=LocalDesk(endpoint.queue),
+        upstreams=door,
+        audit=NoAudit(),
+        vault=NoVault(),
+        observer=Unobserved(),
+    )
 
 
 @contextlib.contextmanager

@@ -1,35 +1,28 @@
-"""What stands between a caller and the model: `tianjing.guard` over what goes in and what comes out.
-
-Personal data is masked on the way in and on the way out; what a rule of the rulebook forbids an agent to say ends the
-answer. A guard that fails lets nothing pass: `GuardFailure` is answered with a refusal (fail closed).
-"""
+"""The guard of one request: personal data is masked both ways, a forbidden saying ends the answer."""
 
 from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from serving.guard.base import Admission, GuardFailure, Outlet, Verdict
+from serving.identity.principal import Principal
+from serving.protocol.call import Call, Channel, Piece
 from tianjing import guard as core
 from tianjing.privacy import Session
-from tianjing.records import DEFAULT_TIME_ZONE, Message
+from tianjing.records import DEFAULT_TIME_ZONE
 from tianjing.rulebook import Rulebook
 from tianjing.rulebook.schema import Institution
 
-Verdict = Literal["allow", "mask", "handoff", "block"]
-REFUSAL = "抱歉，这个请求暂时无法处理。如需帮助，请联系人工客服。"
 CHANNEL = "chat"
 
 
-class GuardFailure(Exception):
-    """The guard itself broke, so nothing is known about the text."""
-
-
-class Outlet:
+class RequestOutlet:
     """The way out of one choice: `push` deltas, then `finish`; both return what may be released.
 
     Once `ended`, a rule has been broken: nothing more is released, and the caller ends the answer.
@@ -41,18 +34,18 @@ class Outlet:
         self.released_chars = 0
 
     @property
-    def ended(self) -> bool:
-        """Whether a rule has been broken."""
-        return self._stream.ended is not None
+    def ended(self) -> Literal["block", "handoff"] | None:
+        """What ended the text."""
+        return None if self._stream.ended is None else "block"
 
-    def push(self, delta: str) -> str:
+    def push(self, delta: str, now_ms: float = 0.0) -> str:
         """Take the next piece of the answer.
 
         Raises:
             GuardFailure: nothing more may be released.
         """
         try:
-            return self._noted(self._stream.push(delta))
+            return self._noted(self._stream.push(delta, now_ms))
         except core.GuardError as error:
             raise GuardFailure(str(error)) from error
 
@@ -89,13 +82,15 @@ class RequestGuard:
         self._session = Session()
         self._core = core.Guard([core.PrivacyDetector(self._session), *rules])
 
-    def admit(self, messages: Iterable[Message]) -> tuple[Message, ...]:
-        """The messages as the model may see them.
+    def admit(self, pieces: Sequence[Piece]) -> Admission:
+        """The texts as the model may see them.
 
         Raises:
             GuardFailure: nothing may be passed on.
         """
-        return tuple(message.model_copy(update={"content": self.mask(message.content)}) for message in messages)
+        texts = tuple(self.mask(piece.text) for piece in pieces)
+        report = self.report()
+        return Admission(report["verdict"], texts, tuple(report["reasons"]))
 
     def mask(self, text: str) -> str:
         """`text` with placeholders; what was found is counted as input.
@@ -110,9 +105,9 @@ class RequestGuard:
         self.input.update(finding.kind for finding in masked.findings)
         return masked.text
 
-    def outlet(self, index: int) -> Outlet:
-        """The way out of one choice; choices number their new placeholders independently."""
-        return Outlet(self._core.open(index), self)
+    def outlet(self, choice: int, channel: Channel = "content") -> Outlet:
+        """The way out of one choice's channel; choices number their new placeholders independently."""
+        return RequestOutlet(self._core.open(choice, channel), self)
 
     def block(self, reason: str) -> None:
         """Record that text was withheld."""
@@ -140,7 +135,7 @@ class GuardFactory:
         self._rules = functools.lru_cache(maxsize=2)(self._compiled)
         self._rules(_today())
 
-    def __call__(self) -> RequestGuard:
+    def __call__(self, call: Call, caller: Principal) -> RequestGuard:
         return RequestGuard([self._rules(_today())])
 
     def _compiled(self, day: date) -> core.RulebookDetector:

@@ -1,4 +1,4 @@
-"""The part of the OpenAI protocol that is served: requests by allow-list, answers by construction.
+"""POST /v1/chat/completions: the request by allow-list.
 
 An unknown request field is refused by name instead of being passed on: fields such as `prompt_logprobs` or
 `return_token_ids` would give out the prompt around the guard.
@@ -7,6 +7,7 @@ An unknown request field is refused by name instead of being passed on: fields s
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,8 +15,8 @@ from pydantic import Field, ValidationError
 
 from serving.config import ServeConfig
 from serving.errors import ApiError
+from serving.protocol.call import Call, Extension, Piece
 from tianjing.config import StrictModel
-from tianjing.records import Message
 from tianjing.tasks import TASKS
 
 MAX_MESSAGES = 256
@@ -35,10 +36,10 @@ class WireMessage(StrictModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
 
-    def message(self) -> Message:
+    def piece(self) -> Piece:
         """As the engine gets it: parts joined, `developer` by its older name."""
         content = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return Message(role="system" if self.role == "developer" else self.role, content=content)
+        return Piece("system" if self.role == "developer" else self.role, "content", content)
 
 
 class StreamOptions(StrictModel):
@@ -72,27 +73,20 @@ class ChatBody(StrictModel):
     response_format: ResponseFormat | None = None
     user: str | None = None
     """Accepted because clients send it; not passed on: it names a person."""
-    tianjing_task: str | None = None
-    """Id of a task of tianjing.tasks: its system prompt is inserted when the request has none."""
+    tianjing: Extension = Extension()
 
 
 _SAMPLING = ("top_p", "frequency_penalty", "presence_penalty", "seed")
 
 
 @dataclass(frozen=True)
-class ChatCall:
-    """A checked request. `options` are the sampling fields that go to the engine as they are."""
+class ChatCall(Call):
+    """A checked request; each message is one piece."""
 
-    messages: tuple[Message, ...]
-    options: dict[str, Any]
-    stream: bool
-    include_usage: bool
-    choices: int
-    task: str | None
-
-    def payload(self, model: str, messages: tuple[Message, ...]) -> dict[str, Any]:
-        """The engine's request, with `messages` in place of the raw ones."""
-        body = {"model": model, "messages": [message.model_dump() for message in messages], **self.options}
+    def payload(self, model: str, texts: Sequence[str]) -> dict[str, Any]:
+        """The engine's request for `model`, with `texts` (one for each piece) in place of the raw ones."""
+        messages = [{"role": piece.speaker, "content": text} for piece, text in zip(self.pieces, texts, strict=True)]
+        body = {"model": model, "messages": messages, **self.options}
         if self.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return body
@@ -102,7 +96,7 @@ def parse_chat(raw: bytes, config: ServeConfig) -> ChatCall:
     """Check a request body against the allow-list and the limits of `config`.
 
     Raises:
-        ApiError: 400 naming the field, or 404 for another model's name.
+        ApiError: 400 naming the field,
     """
     try:
         body = ChatBody.model_validate(_without_nulls(_read_json(raw)))
@@ -112,22 +106,23 @@ def parse_chat(raw: bytes, config: ServeConfig) -> ChatCall:
         if problem["type"] == "extra_forbidden":
             raise ApiError(400, f"unsupported field '{field}'", param=field) from None
         raise ApiError(400, f"field '{field}': {problem['msg']}", param=field or None) from None
-    if body.model != config.served_name:
-        message = f"the model '{body.model[:100]}' does not exist; served here: '{config.served_name}'"
-        raise ApiError(404, message, param="model", code="model_not_found")
     if body.n > config.max_choices:
         raise ApiError(400, f"field 'n': at most {config.max_choices}", param="n")
     stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
     if len(stops) > MAX_STOPS or not all(stops):
         raise ApiError(400, f"field 'stop': at most {MAX_STOPS} strings, none empty", param="stop")
-    messages = tuple(message.message() for message in body.messages)
+    messages = tuple(message.piece() for message in body.messages)
+    options = _options(body, stops, config)
     return ChatCall(
-        messages=_with_task(messages, body.tianjing_task),
-        options=_options(body, stops, config),
+        path="/v1/chat/completions",
+        model=body.model,
+        pieces=_with_task(messages, body.tianjing.task),
+        options=options,
         stream=body.stream,
         include_usage=body.stream_options is not None and body.stream_options.include_usage,
         choices=body.n,
-        task=body.tianjing_task,
+        max_tokens=options["max_tokens"],
+        extension=body.tianjing,
     )
 
 
@@ -146,14 +141,14 @@ def _options(body: ChatBody, stops: list[str], config: ServeConfig) -> dict[str,
     return options
 
 
-def _with_task(messages: tuple[Message, ...], task: str | None) -> tuple[Message, ...]:
+def _with_task(messages: tuple[Piece, ...], task: str | None) -> tuple[Piece, ...]:
     if task is None:
         return messages
     if task not in TASKS:
-        raise ApiError(400, f"field 'tianjing_task': known tasks are {', '.join(TASKS)}", param="tianjing_task")
-    if any(message.role == "system" for message in messages):
+        raise ApiError(400, f"field 'tianjing.task': known tasks are {', '.join(TASKS)}", param="tianjing.task")
+    if any(message.speaker == "system" for message in messages):
         return messages
-    return (Message(role="system", content=TASKS[task].system()), *messages)
+    return (Piece("system", "content", TASKS[task].system()), *messages)
 
 
 def _read_json(raw: bytes) -> Any:
@@ -181,25 +176,3 @@ def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
     if isinstance(cleaned.get("messages"), list):
         cleaned["messages"] = [clean(message) for message in cleaned["messages"]]
     return cleaned
-
-
-def completion(identity: dict[str, Any], choices: list[dict[str, Any]], usage: Any, tianjing: Any) -> dict[str, Any]:
-    """A chat.completion object. `identity` holds id, created and model."""
-    return {**identity, "object": "chat.completion", "choices": choices, "usage": usage, "tianjing": tianjing}
-
-
-def choice(index: int, content: str, finish_reason: str | None) -> dict[str, Any]:
-    message = {"role": "assistant", "content": content}
-    return {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason}
-
-
-def chunk(identity: dict[str, Any], choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """A chat.completion.chunk object."""
-    return {**identity, "object": "chat.completion.chunk", "choices": choices, **more}
-
-
-def delta(index: int, content: str | None, finish_reason: str | None = None, role: bool = False) -> dict[str, Any]:
-    change: dict[str, Any] = {"role": "assistant"} if role else {}
-    if content is not None:
-        change["content"] = content
-    return {"index": index, "delta": change, "logprobs": None, "finish_reason": finish_reason}

@@ -1,0 +1,1 @@
+"""Which weights answer: releases, adapters, canaries and their rollback."""

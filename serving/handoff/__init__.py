@@ -1,0 +1,1 @@
+"""When and how a person takes over: signals, cases, the queue and what people answered."""

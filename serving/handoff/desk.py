@@ -1,0 +1,61 @@
+"""What the gateway asks of the hand-off desk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Talk:
+    """One request as the desk sees it.
+
+    Attributes:
+        words: the customer's last words, raw: only read, never stored.
+        texts: the conversation as the model may see it, masked, as (speaker, text); the last is the customer's.
+    """
+
+    tenant: str
+    request: str
+    words: str
+    texts: tuple[tuple[str, str], ...]
+    session: str | None = None
+    customer: str | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """A person has taken, or will take, the conversation: `text` is what the customer is told now."""
+
+    case: str
+    text: str
+    reasons: tuple[str, ...]
+
+
+class Desk(Protocol):
+    """Decides whether a person answers, keeps cases, and gives the customer the person's words."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def before(self, talk: Talk) -> Takeover | None:
+        """A takeover when this session is with a person already or its words ask for one; None: the model may answer.
+
+        Raises:
+            ApiError: 503 when the case cannot be stored: nobody is told that a person will come when none will know.
+        """
+        ...
+
+    async def escalate(self, talk: Talk, reasons: tuple[str, ...]) -> Takeover:
+        """A takeover because the guard, not the customer, asks for it; raises as `before`."""
+        ...
+
+    async def failed(self, talk: Talk, reason: str) -> Takeover | None:
+        """Note that this session got no proper answer; a takeover once that has happened too often."""
+        ...
+
+    async def answered(self, talk: Talk) -> None:
+        """Note that this session got a proper answer."""
+        ...

@@ -1,0 +1,1 @@
+"""Processes: the engine as a supervised child, and the gateway in front of it."""

@@ -1,0 +1,1 @@
+"""What operators see: metrics, traces and logs, none of them with text."""

@@ -1,0 +1,1 @@
+"""The engines as the gateway sees them: weights, health, retry before the first byte."""

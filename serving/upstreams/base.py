@@ -1,0 +1,50 @@
+"""What the gateway asks of its engines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+
+class Reply(Protocol):
+    """An engine's answer that has begun with status 200."""
+
+    upstream: str
+    """Name of the engine that answers."""
+
+    async def read(self) -> dict[str, Any]:
+        """The whole body.
+
+        Raises:
+            ApiError: 502 or 504.
+        """
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; raises as `read`."""
+        ...
+
+
+class Upstreams(Protocol):
+    """Engines in groups; those of one group serve the same weights."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def ready(self) -> bool:
+        """Whether some engine of every group answers its health check."""
+        ...
+
+    def ask(
+        self, group: str, path: str, payload: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> AbstractAsyncContextManager[Reply]:
+        """Send a request to an engine of the group; leaving the block early makes it stop generating.
+
+        Another engine is tried when one fails before its first byte.
+
+        Raises:
+            ApiError: 400 with the engine's reason; 502, 503 (with `retry_after_s`) or 504.
+        """
+        ...
