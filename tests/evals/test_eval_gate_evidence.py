@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -23,7 +24,7 @@ from evals.run import evaluate, read_evidence
 from tests.evals.conftest import World
 from tianjing.errors import TianjingError
 from tianjing.lineage import artefact, artefact_digest, read_manifest, read_release, verify, verify_release
-from tianjing.lineage.manifest import MANIFEST, content_digest, measure
+from tianjing.lineage.manifest import MANIFEST, content_digest, measure, seal_of
 
 
 def gate(world: World, *options: str) -> tuple[int, str, dict[str, Any]]:
@@ -110,18 +111,13 @@ def test_random_edits_of_every_file_of_the_evidence_are_refused(world: World, na
     assert judge(world.out, GatePolicy()).verdict == "PROMOTE"
 
 
-def test_an_edited_manifest_is_refused_wherever_it_vouches_for_content(world: World) -> None:
+def test_an_edited_manifest_is_refused_even_where_it_only_tells(world: World) -> None:
     evaluated(world)
     path = world.out / MANIFEST
-    vouching = {"kind", "digest", "inputs", "files", "parameters"}
-    before = read_manifest(world.out).model_dump(include=vouching)
     for edited in edits(path.read_bytes(), MANIFEST):
         path.write_bytes(edited)
-        try:
-            refused = judge(world.out, GatePolicy()).verdict == "INVALID"
-        except TianjingError:
-            refused = True
-        assert refused or read_manifest(world.out).model_dump(include=vouching) == before
+        with contextlib.suppress(TianjingError):
+            assert judge(world.out, GatePolicy()).verdict == "INVALID"
 
 
 def test_a_changed_evidence_is_signed_as_invalid(world: World) -> None:
@@ -137,6 +133,7 @@ def forge(directory: Path) -> None:
     files = tuple(measure(directory, record.path) for record in manifest.files)
     digest = content_digest(manifest.kind, manifest.schema_version, manifest.parameters, manifest.inputs, files)
     forged = manifest.model_copy(update={"files": files, "digest": digest})
+    forged = forged.model_copy(update={"seal": seal_of(forged)})
     (directory / MANIFEST).write_text(forged.model_dump_json(indent=2) + "\n")
     assert verify(directory) == []
 

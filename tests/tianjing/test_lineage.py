@@ -34,6 +34,7 @@ from tianjing.lineage import (
     verify_release,
 )
 from tianjing.lineage.cli import app
+from tianjing.lineage.manifest import MANIFEST
 
 run = CliRunner().invoke
 
@@ -74,6 +75,20 @@ def test_manifest_says_what_was_read_written_and_dropped(tmp_path: Path, raw: Pa
     assert manifest.versions["pydantic"]
     assert manifest.compute.cores >= 1
     assert manifest.compute.memory_bytes > 2**28
+
+
+@pytest.mark.parametrize("name", ["created", "counts", "versions", "compute"])
+def test_a_change_of_what_the_manifest_only_tells_is_found(tmp_path: Path, raw: Path, name: str) -> None:
+    folder = write_knowledge(tmp_path / "knowledge", raw)
+    written = json.loads((folder / MANIFEST).read_text())
+    changed = {
+        "created": "2020-01-01T00:00:00Z",
+        "counts": {"read": 9},
+        "versions": {},
+        "compute": {**written["compute"], "cores": 999},
+    }
+    (folder / MANIFEST).write_text(json.dumps({**written, name: changed[name]}))
+    assert [line.split(": ")[1] for line in verify(folder)] == ["changed"]
 
 
 def test_last_line_without_newline_is_a_row(tmp_path: Path) -> None:

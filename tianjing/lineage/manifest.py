@@ -70,6 +70,8 @@ class Manifest(StrictModel):
     """Of tianjing, its commit and the main libraries that are installed."""
     compute: Compute
     """The machine it was made on."""
+    seal: str = Field(pattern=SHA256_PATTERN)
+    """`seal_of` this manifest: covers what `digest` leaves out (times, counts, versions, machine)."""
 
 
 def content_digest(
@@ -90,9 +92,17 @@ def content_digest(
     return sha256_bytes(canonical_json(body).encode())
 
 
-def own_digest(manifest: Manifest) -> str:
-    """What `manifest.digest` should be, from the manifest's other fields."""
-    return content_digest(manifest.kind, manifest.schema_version, manifest.parameters, manifest.inputs, manifest.files)
+def seal_of(manifest: Manifest) -> str:
+    """SHA-256 of the canonical JSON of every field but `seal`."""
+    return sha256_bytes(canonical_json(manifest.model_dump(mode="json", exclude={"seal"})).encode())
+
+
+def is_unchanged(manifest: Manifest) -> bool:
+    """Whether the manifest is as it was written, by its digest and its seal."""
+    digest = content_digest(
+        manifest.kind, manifest.schema_version, manifest.parameters, manifest.inputs, manifest.files
+    )
+    return digest == manifest.digest and seal_of(manifest) == manifest.seal
 
 
 def is_artefact(path: Path) -> bool:
@@ -150,9 +160,9 @@ def artefact_digest(path: Path) -> str:
             return sha256_file(path)
         if is_artefact(path):
             manifest = read_manifest(path)
-            if own_digest(manifest) != manifest.digest:
+            if not is_unchanged(manifest):
                 raise LineageError(
-                    f"{path / MANIFEST}: was changed after it was written (its digest does not match)",
+                    f"{path / MANIFEST}: was changed after it was written (its digest or its seal does not match)",
                     "run the stage that wrote it again",
                 )
             return manifest.digest

@@ -13,7 +13,7 @@ from tianjing.lineage.manifest import (
     InputRecord,
     artefact_digest,
     is_artefact,
-    own_digest,
+    is_unchanged,
     read_manifest,
     walk,
 )
@@ -48,8 +48,8 @@ def verify(directory: Path) -> list[str]:
     directory = Path(directory)
     manifest = read_manifest(directory)
     differences = []
-    if own_digest(manifest) != manifest.digest:
-        differences.append(f"{directory / MANIFEST}: changed: its digest does not match its content")
+    if not is_unchanged(manifest):
+        differences.append(f"{directory / MANIFEST}: changed: its digest or its seal does not match its content")
     recorded = {record.path: record for record in manifest.files}
     present = set(walk(directory)) - {MANIFEST}
     for name, record in recorded.items():

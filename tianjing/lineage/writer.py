@@ -22,6 +22,7 @@ from tianjing.lineage.manifest import (
     is_artefact,
     measure,
     read_manifest,
+    seal_of,
     walk,
 )
 from tianjing.lineage.staging import staged
@@ -84,7 +85,9 @@ def _finish(work: Work, kind: str, inputs: tuple[InputRecord, ...]) -> None:
         counts=work.counts,
         versions=versions(),
         compute=compute(),
+        seal="0" * 64,
     )
+    manifest = manifest.model_copy(update={"seal": seal_of(manifest)})
     atomic_write(work.dir / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
 
 
