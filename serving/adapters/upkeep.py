@@ -1,0 +1,181 @@
+"""What the registry does by itself: restore at a start, and then drain, expire, share counts and reload."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from serving.adapters import moves
+from serving.adapters.names import MODEL_PATTERN, require_name
+from serving.adapters.state import Model, Move, Placement, State, Version
+from serving.errors import ApiError, ServeError
+from tianjing.errors import TianjingError
+
+if TYPE_CHECKING:
+    from serving.adapters.registry import Configured, Registry
+
+_log = logging.getLogger(__name__)
+# Polls between questions to the engine whether it still knows what was loaded.
+_ASK_EVERY = 5
+
+
+class Upkeep:
+    """Looks after one registry."""
+
+    def __init__(self, registry: Registry):
+        self._registry = registry
+
+    async def run(self) -> None:
+        """Until cancelled. A failure is logged, and tried again at the next poll."""
+        turn = 0
+        while True:
+            await asyncio.sleep(self._registry.settings.poll_s)
+            turn += 1
+            try:
+                await self._registry.refresh()
+                await self._exchange()
+                self._expire()
+                if self._registry.placer is not None:
+                    await self.drain()
+                    if turn % _ASK_EVERY == 0:
+                        await self._registry.reload()
+            except (ApiError, TianjingError, OSError, ValueError) as error:
+                _log.warning("upkeep of the adapters, tried again: %s", error)
+
+    async def restore(self, configured: Configured | None) -> None:
+        """After a start: forget the loads of the last run, take in the configured weights, load what is served.
+
+        Raises:
+            ServeError: the configured model's name has a form that the registry cannot keep.
+        """
+        registry = self._registry
+        await self._forget()
+        if configured is not None:
+            await registry.change(lambda state: adopted(state, configured, registry.now()))
+            stable = registry.state.models[configured.model].stable
+            if stable != configured.version:
+                _log.warning(
+                    "'%s' is served by '%s', which was promoted; promote '%s' to serve the configured weights",
+                    configured.model,
+                    stable,
+                    configured.version,
+                )
+        for name, model in registry.state.models.items():
+            for version in filter(None, (model.stable, model.canary.version if model.canary else None)):
+                if registry.state.placed(name, version) is None:
+                    await self._place_again(name, version)
+
+    async def drain(self) -> None:
+        """Begin to drain what is no longer kept, and take out what no request is on any more."""
+        registry, now = self._registry, self._registry.now()
+        if moves.settled(registry.state, now) is not registry.state:
+            await registry.change(lambda state: moves.settled(state, now))
+        for name, placement in list(registry.state.placements.items()):
+            if placement.status == "draining" and self._drained(name, placement, now):
+                await self._remove(name, placement)
+
+    async def make_room(self, weights: Version) -> None:
+        """See that the engine can take one more adapter; what is only kept for a rollback makes place.
+
+        Raises:
+            ApiError: 409 when it cannot.
+        """
+        registry, placer = self._registry, self._registry.placer
+        assert placer is not None
+        if not placer.full(registry.state, weights):
+            return
+        await registry.change(lambda state: _not_kept(state, registry.now()))
+        polls = int(registry.settings.settle_s / registry.settings.poll_s) + 2
+        for _ in range(polls):
+            await self.drain()
+            if not placer.full(registry.state, weights):
+                return
+            await asyncio.sleep(registry.settings.poll_s)
+        held = sorted(place.version for place in registry.state.placements.values() if place.kind == "adapter")
+        message = f"the engine has no room for one more adapter; it holds {', '.join(held)}"
+        raise ApiError(409, message, code="no_room", retry_after_s=registry.settings.settle_s)
+
+    def _drained(self, name: str, placement: Placement, now: float) -> bool:
+        settings, waited = self._registry.settings, now - placement.since
+        quiet = self._registry.router.busy(name) == 0
+        return waited >= settings.settle_s and (quiet or waited >= settings.drain_s)
+
+    async def _remove(self, name: str, placement: Placement) -> None:
+        registry, placer = self._registry, self._registry.placer
+        assert placer is not None
+        await placer.remove(name, placement, registry.state)
+        await registry.change(lambda state: state.with_placement(name, None))
+
+    async def _exchange(self) -> None:
+        router, sharing = self._registry.router, self._registry.sharing
+        running = dict(router.evidence)
+        for trial, evidence in running.items():
+            await asyncio.to_thread(sharing.exchange, trial, evidence)
+            if why := evidence.verdict():
+                for name, model in self._registry.state.models.items():
+                    if model.canary is not None and model.canary.id == trial:
+                        router.give_up(name, trial, why)
+        await asyncio.to_thread(sharing.forget, running)
+
+    def _expire(self) -> None:
+        registry, now = self._registry, self._registry.now()
+        for name, model in registry.state.models.items():
+            if model.canary is not None and not model.versions[model.canary.version].served_at(now):
+                registry.router.give_up(name, model.canary.id, "its release has expired")
+
+    async def _forget(self) -> None:
+        """Engines of the last run are gone with it; one that goes on still has our adapters, which are taken out."""
+        registry, placer = self._registry, self._registry.placer
+        assert placer is not None
+        for name, placement in list(registry.state.placements.items()):
+            try:
+                await placer.remove(name, placement, registry.state)
+            except TianjingError as error:
+                _log.warning("'%s' of the last run cannot be taken out: %s", name, error)
+            await registry.change(lambda state, name=name: state.with_placement(name, None))  # type: ignore[misc]
+
+    async def _place_again(self, model: str, version: str) -> None:
+        registry = self._registry
+        try:
+            name = await registry.place(model, version)
+        except (ApiError, TianjingError) as error:
+            _log.error("'%s' of '%s' is not served: %s", version, model, error)
+            entry = registry.state.models[model]
+            if entry.canary is not None and entry.canary.version == version:
+                await registry.end_canary(model, entry.canary.id, "it could not be loaded again at the start")
+            return
+        group = registry.state.placements[name].group
+        await registry.change(lambda state: moves.loaded(state, name, group, registry.now()))
+
+
+def adopted(state: State, configured: Configured, now: float) -> State:
+    """The weights that the endpoint was started with, placed; stable unless a version of the registry was promoted.
+
+    Raises:
+        ServeError: the model's name has a form that the registry cannot keep.
+    """
+    try:
+        model = require_name(configured.model, "served_name", MODEL_PATTERN)
+    except ApiError as error:
+        raise ServeError(error.message, "choose another served_name") from None
+    version = configured.version
+    entry = state.models.get(model) or Model()
+    versions = {**entry.versions, version: configured.weights}
+    update: dict[str, object] = {"versions": versions}
+    if entry.stable != version and (entry.stable is None or entry.stable.startswith("configured-")):
+        moved = Move(at=now, what="configured", version=version)
+        update |= {"stable": version, "previous": None, "canary": None, "moved": moved}
+    placement = Placement(
+        model=model, version=version, kind=configured.weights.kind, group=configured.group, status="ready", since=now
+    )
+    state = state.with_model(model, entry.model_copy(update=update))
+    return state.with_placement(configured.engine_name, placement)
+
+
+def _not_kept(state: State, now: float) -> State:
+    """What waits only for a rollback begins to drain."""
+    for name, placement in state.placements.items():
+        if placement.status == "ready" and placement.drain_at is not None and placement.kind == "adapter":
+            state = state.with_placement(name, placement.model_copy(update={"drain_at": now}))
+    return moves.settled(state, now)
