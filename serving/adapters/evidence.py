@@ -4,15 +4,15 @@ For each kind of bad outcome the null hypothesis is p_canary ≤ p_stable + marg
 
     E = ∫∫ L(p, q) dBeta(p) dBeta(q)  /  max over the null of L(p, q)
 
-with L the likelihood of the outcomes seen. The numerator is the product of predictions that each use only the past, so
-under any (p, q) of the null E is at most a non-negative martingale that starts at 1, whatever the shares are and however
-they change; by Ville's inequality it ever reaches 1/alpha with probability alpha at most (universal inference:
-Wasserman, Ramdas and Balakrishnan 2020, PNAS 117, 16880). E hangs on the counts alone, so counts of several gateways are
-added up.
+with L the likelihood of the outcomes seen. The numerator is a product of predictions that each use only the past, so
+under any (p, q) of the null E never exceeds a non-negative martingale that starts at 1, whatever the shares are and
+however they change; by Ville's inequality it ever reaches 1/alpha with probability alpha at most (universal inference:
+Wasserman, Ramdas and Balakrishnan 2020, PNAS 117, 16880). E hangs on the counts alone, so counts of several gateways
+are added up.
 
-The test takes a request's chance of a bad outcome to be the arm's own. Requests of one customer resemble each other, and
-one who repeats a forbidden question makes many bad ones; so a customer counts until the first bad outcome, as in an
-analysis of survival, and not after.
+The test takes a request's chance of a bad outcome to be the arm's own. Requests of one customer resemble each other,
+and one who repeats a forbidden question makes many bad ones; so a customer counts until the first bad outcome, as in
+an analysis of survival, and not after.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 from serving.adapters.engines import Engines, OneEngine, Weights
 from serving.adapters.loader import Loader
 from serving.adapters.state import Placement, State, Version
-from serving.adapters.store import Store, require_digest
+from serving.adapters.store import Store
 from serving.errors import ServeError
 from tianjing.lora import MAX_SERVED_RANK
 
@@ -41,13 +41,12 @@ class Placer:
         return len(held) >= self.loader.max_loras
 
     async def place(self, engine_name: str, version: Version) -> str:
-        """Serve `version` under a new name; returns the group that does. The bytes are checked once more.
+        """Serve `version`, which was just checked, under a new name; returns the group that does.
 
         Raises:
-            TianjingError: changed since they were checked, or the engine refuses them; nothing of it is left.
+            TianjingError: the engine refuses it; nothing of it is left.
         """
         folder = Path(version.folder)
-        await asyncio.to_thread(require_digest, folder, version.digest)
         if version.kind == "merged" or self.loader is None:
             return await self.engines.start(Weights(engine_name, folder, version.kind))
         path = await asyncio.to_thread(self.store.link, folder, engine_name)
@@ -65,8 +64,8 @@ class Placer:
             TianjingError: the engine does not do it.
         """
         if placement.kind == "adapter" and self.loader is not None:
-            await self.loader.unload(engine_name)
             await asyncio.to_thread(self.store.unlink, engine_name)
+            await self.loader.unload(engine_name)
             return
         others = [place for name, place in state.placements.items() if name != engine_name]
         shared = any(place.group == placement.group for place in others)

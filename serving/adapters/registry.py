@@ -1,7 +1,7 @@
 """The registry of weights: what may be served, what is, and every move between the two, each in the audit log.
 
-Gateways in several processes share the state's folder. One of them, which has a `Placer`, owns it: it loads and unloads.
-The others route by the state, read it again when it changes, and may end a canary.
+Gateways in several processes share the state's folder. One of them, which can place weights, owns it: it loads and
+unloads. The others route by the state, read it again when it changes, and may end a canary.
 """
 
 from __future__ import annotations
@@ -110,11 +110,16 @@ class Registry:
         """
         if self._vetting is not None:
             self._own()
-            await asyncio.to_thread(self._vetting.placer.store.prepare)
-        await self.change(lambda state: state if state.revision else state.model_copy())
-        if self._vetting is not None:
-            await self._upkeep.restore(self._configured)
-            await self._sweep()
+        try:
+            if self._vetting is not None:
+                await asyncio.to_thread(self._vetting.placer.store.prepare)
+            await self.change(lambda state: state if state.revision else state.model_copy())
+            if self._vetting is not None:
+                await self._upkeep.restore(self._configured)
+                await self._sweep()
+        except BaseException:
+            await self.close()
+            raise
         self._keep(self._upkeep.run())
 
     async def close(self) -> None:
@@ -157,6 +162,8 @@ class Registry:
                 lambda state: moves.added(state, model, version, weights, self.settings.keep_versions),
             )
             await self._sweep()
+            if self._state.models[model].stable == version and self._state.placed(model, version) is None:
+                await self._upkeep.place_again(model, version)  # it was kept from serving until it had this release
         return self._state.models[model].versions[version]
 
     async def canary(self, model: str, version: str, share: float, who: str) -> Model:
@@ -169,7 +176,10 @@ class Registry:
             moves.require_canary(self._state, model, version, self.now())
             details = {"who": who, "model": model, "version": version, "share": share}
             await self._placed_move(
-                "adapter_canary", details, lambda state: moves.canary_set(state, model, version, share, self.now())
+                "adapter_canary",
+                details,
+                version,
+                lambda state: moves.canary_set(state, model, version, share, self.now()),
             )
         return self._state.models[model]
 
@@ -188,7 +198,10 @@ class Registry:
             moves.promoted(self._state, model, chosen, self.now(), keep_s)
             details = {"who": who, "model": model, "version": chosen}
             await self._placed_move(
-                "adapter_promoted", details, lambda state: moves.promoted(state, model, chosen, self.now(), keep_s)
+                "adapter_promoted",
+                details,
+                chosen,
+                lambda state: moves.promoted(state, model, chosen, self.now(), keep_s),
             )
         return self._state.models[model]
 
@@ -207,10 +220,11 @@ class Registry:
             )
             return self._state.models[model]
         async with self._operating:
-            moves.gone_back(self._state, model, self.now(), why)
-            details["version"] = self._state.models[model].previous or ""
+            back = moves.gone_back(self._state, model, self.now(), why).models[model].stable
+            assert back is not None
+            details |= {"version": self._state.models[model].stable, "to": back}
             await self._placed_move(
-                "adapter_rolled_back", details, lambda state: moves.gone_back(state, model, self.now(), why)
+                "adapter_rolled_back", details, back, lambda state: moves.gone_back(state, model, self.now(), why)
             )
         return self._state.models[model]
 
@@ -292,9 +306,9 @@ class Registry:
         """Every model with its versions, for people and programs; no paths of the disk but those of the weights."""
         return [_row(self._state, name, self.now(), self.router) for name in sorted(self._state.models)]
 
-    async def _placed_move(self, kind: str, details: dict[str, Any], step: Step) -> None:
-        """A move to a version, which is loaded first where it is not."""
-        model, version = details["model"], details["version"]
+    async def _placed_move(self, kind: str, details: dict[str, Any], version: str, step: Step) -> None:
+        """A move to `version`, which is loaded first where it is not."""
+        model = details["model"]
         fresh: str | None = None
         if self._state.placed(model, version) is None:
             try:

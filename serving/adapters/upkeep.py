@@ -64,7 +64,7 @@ class Upkeep:
         for name, model in registry.state.models.items():
             for version in filter(None, (model.stable, model.canary.version if model.canary else None)):
                 if registry.state.placed(name, version) is None:
-                    await self._place_again(name, version)
+                    await self.place_again(name, version)
 
     async def drain(self) -> None:
         """Begin to drain what is no longer kept, and take out what no request is on any more."""
@@ -128,14 +128,16 @@ class Upkeep:
         """Engines of the last run are gone with it; one that goes on still has our adapters, which are taken out."""
         registry, placer = self._registry, self._registry.placer
         assert placer is not None
-        for name, placement in list(registry.state.placements.items()):
+        for name, placement in registry.state.placements.items():
             try:
-                await placer.remove(name, placement, registry.state)
+                if placement.kind == "adapter":
+                    await placer.remove(name, placement, registry.state)
             except TianjingError as error:
                 _log.warning("'%s' of the last run cannot be taken out: %s", name, error)
-            await registry.change(lambda state, name=name: state.with_placement(name, None))  # type: ignore[misc]
+        await registry.change(lambda state: state.model_copy(update={"placements": {}}))
 
-    async def _place_again(self, model: str, version: str) -> None:
+    async def place_again(self, model: str, version: str) -> None:
+        """Load what is served; what cannot be loaded is told, and a canary among it ended."""
         registry = self._registry
         try:
             name = await registry.place(model, version)

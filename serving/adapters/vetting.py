@@ -48,14 +48,24 @@ class Vetting:
         return weights.model_copy(update={"folder": str(place)})
 
     def renewed(self, weights: Version) -> None:
-        """Check a version's own release once more, before it is loaded.
+        """Check once more, before it is loaded, that a version may be served here, and that its bytes are the same.
 
         Raises:
-            ServeError: it no longer allows the version, for instance because its signer is trusted no more.
+            ServeError: they are not; its signer is trusted no more, say; or another base is served than the one it
+                was tuned on.
         """
-        if weights.release is not None and weights.override is None:
-            path = self.placer.store.release(weights.release)
-            released(Path(weights.folder), weights.kind, path, self.temperature, self.trusted, override=_OVERRIDE)
+        folder = Path(weights.folder)
+        if weights.override is not None:
+            require_digest(folder, weights.digest)
+            if weights.kind == "adapter":
+                self._require_own_base(folder)
+        elif weights.release is not None:
+            release_file = self.placer.store.release(weights.release)
+            _, release = released(
+                folder, weights.kind, release_file, self.temperature, self.trusted, override=_OVERRIDE
+            )
+            if weights.kind == "adapter":
+                self.placer.require_base(release.base)
 
     def _released(self, copy: Path, kind: Kind, release_file: Path | None, now: float) -> Version:
         digest, release = released(copy, kind, release_file, self.temperature, self.trusted, override=_OVERRIDE)
@@ -72,17 +82,19 @@ class Vetting:
         )
 
     def _overridden(self, copy: Path, kind: Kind, override: Override, now: float) -> Version:
-        """Without a release: an adapter of ours still says by its manifest which base it was tuned on."""
         if kind == "adapter":
-            if self.placer.base is None:
-                raise ServeError("no base that takes adapters is served here", "add the merged weights")
-            if is_artefact(copy):
-                inputs = [record.sha256 for record in read_manifest(copy).inputs]
-                if self.placer.base not in inputs:
-                    raise ServeError(
-                        f"the adapter's manifest does not name the base {self.placer.base[:16]}… that is served here",
-                        "serve its base, or add the merged weights",
-                    )
+            self._require_own_base(copy)
         digest = artefact_digest(copy)
         require_digest(copy, digest)
         return Version(kind=kind, folder="", digest=digest, override=override, added_at=now)
+
+    def _require_own_base(self, folder: Path) -> None:
+        """Without a release, an adapter of ours still says by its manifest which base it was tuned on."""
+        base = self.placer.base
+        if base is None:
+            raise ServeError("no base that takes adapters is served here", "add the merged weights")
+        if is_artefact(folder) and base not in [record.sha256 for record in read_manifest(folder).inputs]:
+            raise ServeError(
+                f"the adapter's manifest does not name the base {base[:16]}… that is served here",
+                "serve its base, or add the merged weights",
+            )
