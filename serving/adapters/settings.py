@@ -15,9 +15,10 @@ Counted = Literal["mask", "rewrite", "block", "handoff", "guard_error"]
 class CanarySettings(StrictModel):
     """When a canary is rolled back by itself. Each counts from the canary's start."""
 
-    alpha: float = Field(default=0.01, gt=0, lt=1)
-    """Chance that a canary no worse than stable plus `margin` is ever rolled back by the two comparisons together. At
-    0.01 a hundred healthy canaries give one false alarm at most; smaller asks for more evidence."""
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    """Chance that a canary no worse than stable plus `margin` is ever rolled back by the two comparisons together: a
+    bound that holds however often one looks, and is far from reached (docs/serving-adapters.md has what was measured).
+    Smaller asks for more evidence, which bad answers pay for."""
 
     margin: float = Field(default=0.01, ge=0, lt=1)
     """How much higher a canary's rate may be before it counts as worse, as a share of its requests: 0.01 is one in a

@@ -249,9 +249,12 @@ def test_a_real_adapter_is_loaded_asked_and_unloaded_while_the_engine_runs(tiny_
         loader = Loader("default", engine.base_url.removesuffix("/v1"), engine.api_key, 2, 8)
 
         def say(name: str) -> str:
-            client = ChatClient(engine.base_url, engine.api_key, 60)
-            request = ChatRequest("1", name, (Message(role="user", content="你好"),), max_tokens=12)
-            return str(asyncio.run(client.complete(request)).text)
+            async def asked() -> str:
+                async with ChatClient(engine.base_url, engine.api_key, 60) as client:
+                    request = ChatRequest(name, (Message(role="user", content="你好"),), max_tokens=12)
+                    return (await client.chat(request)).text
+
+            return asyncio.run(asked())
 
         base = say("tianjing")
         asyncio.run(loader.load("v2-1", tmp_path / "loads" / "v2-1"))
