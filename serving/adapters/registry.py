@@ -286,20 +286,26 @@ class Registry:
 
     async def end_canary(self, model: str, trial: str, why: str) -> None:
         """The automatic rollback: first done, then accounted for, and tried again until both are."""
-        version = ""
-        entry = self._state.models.get(model)
-        if entry is not None and entry.canary is not None and entry.canary.id == trial:
-            version = entry.canary.version
         cooldown_s = self.settings.canary.cooldown_s
-        details = {"who": "gateway", "model": model, "version": version, "why": why, "automatic": True}
-        _log.error("canary '%s' of '%s' rolled back: %s", version, model, why)
+        ended: list[str] = []
+
+        def step(state: State) -> State:
+            entry = state.models[model]
+            if entry.canary is not None and entry.canary.id == trial:
+                ended.append(entry.canary.version)
+            return moves.canary_ended(state, model, self.now(), why, trial, cooldown_s)
+
         while True:
             try:
-                await self.change(lambda state: moves.canary_ended(state, model, self.now(), why, trial, cooldown_s))
-                await self._audit.event("adapter_rolled_back", details)
+                await self.change(step)
+                # Where another gateway was first, it is that one's to tell.
+                if ended:
+                    _log.error("canary '%s' of '%s' rolled back: %s", ended[0], model, why)
+                    details = {"who": "gateway", "model": model, "version": ended[0], "why": why, "automatic": True}
+                    await self._audit.event("adapter_rolled_back", details)
                 return
             except (ApiError, TianjingError, OSError) as error:
-                _log.error("the rollback of '%s' is not written down yet: %s", version, error)
+                _log.error("the rollback of the canary of '%s' is not written down yet: %s", model, error)
                 await asyncio.sleep(self.settings.poll_s)
 
     def listing(self) -> list[dict[str, Any]]:

@@ -105,7 +105,7 @@ LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
 def test_the_inner_door_loads_only_good_names_from_below_the_root(root: Path) -> None:
     engine = LoraEngine()
-    door = AllowList(engine.app())  # type: ignore[arg-type]
+    door = AllowList(engine.app())
     good = root / "v2-1"
     good.mkdir()
     assert ask(door, LOAD, {"lora_name": "v2-1", "lora_path": str(good)}, piece=7) == 200
@@ -144,7 +144,7 @@ def test_of_two_values_for_a_field_the_engine_gets_the_one_that_was_checked(root
     engine = LoraEngine()
     (root / "v2-1").mkdir()
     twice = f'{{"lora_name":"v2-1","lora_path":"/etc","lora_path":"{root / "v2-1"}"}}'.encode()
-    assert ask(AllowList(engine.app()), LOAD, twice) == 200  # type: ignore[arg-type]
+    assert ask(AllowList(engine.app()), LOAD, twice) == 200
     assert engine.bodies == [{"lora_name": "v2-1", "lora_path": str(root / "v2-1")}]
 
 
@@ -154,13 +154,13 @@ def test_the_routes_are_closed_without_the_secret_and_where_nothing_is_loaded_at
     engine = LoraEngine()
     (root / "v2-1").mkdir()
     body = {"lora_name": "v2-1", "lora_path": str(root / "v2-1")}
-    door = AllowList(engine.app())  # type: ignore[arg-type]
+    door = AllowList(engine.app())
     for path in (LOAD, UNLOAD):
         assert ask(door, path, body, "wrong") == 401
         assert ask(door, path, body, method="GET") == 404
     assert {ask(door, path, body) for path in ("/adapters", "/adapters/v2-1", LOAD + "/")} == {404}
     monkeypatch.delenv(ROOT_VARIABLE)
-    closed = AllowList(engine.app())  # type: ignore[arg-type]
+    closed = AllowList(engine.app())
     assert {ask(closed, path, body) for path in (LOAD, UNLOAD)} == {404}
     assert engine.bodies == []
 
@@ -174,7 +174,7 @@ def test_every_name_of_a_load_passes_the_inner_door() -> None:
 def test_the_loader_speaks_to_a_port_and_to_a_socket(root: Path) -> None:
     engine = LoraEngine()
     (root / "v2-1").mkdir()
-    door = AllowList(engine.app())  # type: ignore[arg-type]
+    door = AllowList(engine.app())
 
     async def scene(loader: Loader) -> None:
         await loader.load("v2-1", root / "v2-1")
@@ -235,7 +235,7 @@ def test_a_real_adapter_is_loaded_asked_and_unloaded_while_the_engine_runs(tiny_
     torch.manual_seed(3)
     model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     lora = LoraConfig(r=4, lora_alpha=64, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights=False)
-    get_peft_model(model, lora).save_pretrained(tmp_path / "loads" / "v2-1")
+    get_peft_model(model, lora).save_pretrained(str(tmp_path / "loads" / "v2-1"))
     config = EngineConfig(
         model=tiny_model,
         max_model_len=256,

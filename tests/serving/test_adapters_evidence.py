@@ -120,11 +120,13 @@ def test_gateways_add_up_their_counts(tmp_path: Path) -> None:
     for number, (_, evidence) in enumerate(views):
         for customer in range(10):
             evidence.note("canary", customer, "block" if customer < number else "allow")
+        evidence.note("canary", 99, "guard_error")
     for _ in range(2):
         for sharing, evidence in views:
             sharing.exchange("t1", evidence)
     for _, evidence in views:
         total = evidence.total("guard")
-        assert (total.canary, total.canary_bad) == (30, 3)
+        assert (total.canary, total.canary_bad) == (33, 6)
+        assert evidence.verdict() == "the guard failed on 3 of its answers"
     views[0][0].forget([])
     assert not list(tmp_path.iterdir())

@@ -22,6 +22,7 @@ from serving.adapters.state import StateFile
 from serving.errors import ApiError, ServeError
 from serving.identity.principal import Principal
 from tests.serving.adapter_material import NAME, Bench, write_adapter, write_merged
+from tianjing.lineage import keygen
 
 CALLER = Principal("acme", "k1")
 
@@ -195,6 +196,18 @@ def test_weights_that_are_changed_before_or_after_the_adding_are_not_loaded(benc
     play(bench, scene)
 
 
+def test_a_signer_who_is_trusted_no_more_is_found_out_before_the_next_load(bench: Bench) -> None:
+    async def scene(registry: Registry) -> None:
+        await bench.added(registry)
+        keygen(bench.folder / "other.pem")
+        (bench.folder / "other.pub").replace(bench.signer.with_suffix(".pub"))
+        with pytest.raises(ApiError, match="signed by an unknown key"):
+            await registry.canary(NAME, "one", 0.5, "ops")
+        assert not bench.loader.there
+
+    play(bench, scene)
+
+
 def test_names_that_could_be_paths_are_refused(bench: Bench) -> None:
     async def scene(registry: Registry) -> None:
         folder = bench.adapter()
@@ -322,11 +335,13 @@ def test_gateways_agree_through_the_folder_and_add_up_what_they_saw(tmp_path: Pa
                     gateway.router.observe(target, "block" if target.arm == "canary" else "allow")
                 assert gateway.state.models[NAME].canary is not None
             await until(lambda: owner.state.models[NAME].canary is None and other.state.models[NAME].canary is None)
+            await until(lambda: bench.audit.kinds[-1] == "adapter_rolled_back")
         finally:
             await other.close()
 
     play(bench, scene)
     assert "guard rate is higher" in bench.audit.events[-1][1]["why"]
+    assert bench.audit.kinds.count("adapter_rolled_back") == 1
 
 
 def test_a_second_owner_of_the_folder_is_refused(bench: Bench) -> None:

@@ -96,7 +96,8 @@ def test_a_file_that_becomes_a_link_while_it_is_copied_is_not_followed(
 ) -> None:
     folder = write_adapter(inbox / "a")
     (tmp_path / "secret").write_text("secret")
-    real, swapped = store_module._copy_file, []
+    real = store_module._copy_file
+    swapped: list[str] = []
 
     def copy(descriptor: int, name: str, target: Path) -> None:
         if not swapped:
