@@ -7,52 +7,31 @@ unloads. The others route by the state, read it again when it changes, and may e
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from serving.adapters import moves
+from serving.adapters.configured import Configured
+from serving.adapters.listing import listing
 from serving.adapters.names import MODEL_PATTERN, load_name, require_name
 from serving.adapters.placing import Placer
 from serving.adapters.release import UNRELEASED
 from serving.adapters.router import CanaryRouter
 from serving.adapters.settings import AdapterSettings
 from serving.adapters.sharing import Sharing
-from serving.adapters.state import Model, Override, Placement, State, StateFile, Version
+from serving.adapters.state import Model, Override, State, StateFile, Version, own
 from serving.adapters.upkeep import Upkeep
 from serving.adapters.vetting import Vetting
 from serving.audit.base import Audit
-from serving.errors import ApiError, ServeError
+from serving.errors import ApiError
 from tianjing.errors import EXIT_NOT_RELEASED, TianjingError
 
 _log = logging.getLogger(__name__)
 Step = Callable[[State], State]
-
-
-@dataclass(frozen=True)
-class Configured:
-    """The weights that the endpoint was started with: they are in an engine already.
-
-    Attributes:
-        model: the name callers give.
-        engine_name: what the engine knows them by.
-        weights: where they lie and why they may be served.
-    """
-
-    model: str
-    engine_name: str
-    weights: Version
-    group: str = "default"
-
-    @property
-    def version(self) -> str:
-        """Their name in the registry; other weights have another one."""
-        return f"configured-{self.weights.digest[:12]}"
 
 
 class Registry:
@@ -61,6 +40,8 @@ class Registry:
     Args:
         folder: of the state, on a local disk; every gateway of the endpoint has the same.
         vetting: adds and loads weights; None in a gateway that does not own the folder.
+        configured: what the endpoint was started with, in the gateway that owns the folder.
+        clock, steady: seconds since 1970, and seconds that no change of the clock disturbs.
     """
 
     def __init__(
@@ -71,11 +52,12 @@ class Registry:
         vetting: Vetting | None = None,
         configured: Configured | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ):
-        self.settings = settings
+        self.settings, self.steady = settings, steady
         self.router = CanaryRouter(settings.canary, self._gone_bad, clock)
         self._file = StateFile(folder)
-        self._sharing = Sharing(folder / "evidence")
+        self.sharing = Sharing(folder / "evidence")
         self._audit, self._vetting, self._configured, self._clock = audit, vetting, configured, clock
         self._state = State()
         self._stamp = (0, 0)
@@ -93,10 +75,6 @@ class Registry:
     def placer(self) -> Placer | None:
         return self._vetting.placer if self._vetting is not None else None
 
-    @property
-    def sharing(self) -> Sharing:
-        return self._sharing
-
     def now(self) -> float:
         return self._clock()
 
@@ -109,7 +87,7 @@ class Registry:
             ServeError: the state cannot be read, or another endpoint owns the folder.
         """
         if self._vetting is not None:
-            self._own()
+            self._owner = own(self._file.folder)
         try:
             if self._vetting is not None:
                 await asyncio.to_thread(self._vetting.placer.store.prepare)
@@ -309,8 +287,8 @@ class Registry:
                 await asyncio.sleep(self.settings.poll_s)
 
     def listing(self) -> list[dict[str, Any]]:
-        """Every model with its versions, for people and programs; no paths of the disk but those of the weights."""
-        return [_row(self._state, name, self.now(), self.router) for name in sorted(self._state.models)]
+        """See `serving.adapters.listing`."""
+        return listing(self._state, self.router, self.now())
 
     async def _placed_move(self, kind: str, details: dict[str, Any], version: str, step: Step) -> None:
         """A move to `version`, which is loaded first where it is not."""
@@ -362,18 +340,6 @@ class Registry:
             raise ApiError(409, "this gateway does not manage the engines; ask the one that does", code="not_owner")
         return self._vetting
 
-    def _own(self) -> None:
-        descriptor = os.open(self._file.folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise ServeError(
-                f"{self._file.folder}: another endpoint manages the adapters here",
-                "stop it, or give this one a state folder of its own",
-            ) from None
-        self._owner = descriptor
-
     async def _sweep(self) -> None:
         placer, state = self.placer, self._state
         assert placer is not None
@@ -388,32 +354,3 @@ def _draining(state: State, name: str, now: float) -> State:
     if placement is None:
         return state
     return state.with_placement(name, placement.model_copy(update={"status": "draining", "since": now}))
-
-
-def _row(state: State, name: str, now: float, router: CanaryRouter) -> dict[str, Any]:
-    model = state.models[name]
-
-    def version(key: str, value: Version) -> dict[str, Any]:
-        engine_name = state.placed(name, key)
-        places: list[Placement] = [place for place in state.placements.values() if place.version == key]
-        return {
-            "version": key,
-            **value.model_dump(mode="json"),
-            "served": value.served_at(now),
-            "engine_name": engine_name,
-            "status": next((place.status for place in places if place.model == name), "not loaded"),
-        }
-
-    canary = None
-    if model.canary is not None:
-        evidence = router.evidence.get(model.canary.id)
-        counts = {rate: asdict(evidence.total(rate)) for rate in evidence.counts} if evidence else {}
-        canary = {**model.canary.model_dump(mode="json"), "counts": counts}
-    return {
-        "name": name,
-        "stable": model.stable,
-        "previous": model.previous,
-        "canary": canary,
-        "moved": model.moved.model_dump(mode="json") if model.moved else None,
-        "versions": [version(key, value) for key, value in sorted(model.versions.items())],
-    }

@@ -86,6 +86,7 @@ class CanaryRouter:
     def show(self, state: State) -> None:
         """Route by `state` from now on."""
         self._key = bytes.fromhex(state.key)
+        self._told.clear()
         self._entries = {name: self._entry(state, name) for name in state.models}
         running = {entry.trial for entry in self._entries.values() if entry.trial}
         self._given_up &= {model.canary.id for model in state.models.values() if model.canary}

@@ -198,3 +198,21 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def own(folder: Path) -> int:
+    """Become the one process that loads and unloads for this folder; closing the descriptor gives it up.
+
+    Raises:
+        ServeError: another process is.
+    """
+    descriptor = os.open(folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ServeError(
+            f"{folder}: another endpoint manages the adapters here",
+            "stop it, or give this one a state folder of its own",
+        ) from None
+    return descriptor

@@ -7,13 +7,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from serving.adapters import moves
-from serving.adapters.names import MODEL_PATTERN, require_name
-from serving.adapters.state import Model, Move, Placement, State, Version
-from serving.errors import ApiError, ServeError
+from serving.adapters.configured import Configured, adopted
+from serving.adapters.state import Placement, State, Version
+from serving.errors import ApiError
 from tianjing.errors import TianjingError
 
 if TYPE_CHECKING:
-    from serving.adapters.registry import Configured, Registry
+    from serving.adapters.registry import Registry
 
 _log = logging.getLogger(__name__)
 # Polls between questions to the engine whether it still knows what was loaded.
@@ -25,6 +25,8 @@ class Upkeep:
 
     def __init__(self, registry: Registry):
         self._registry = registry
+        self._drains: dict[str, float] = {}
+        """By load: when it was first seen to drain, by the steady clock; a jump of the other must not cut answers."""
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged, and tried again at the next poll."""
@@ -72,8 +74,9 @@ class Upkeep:
         if moves.settled(registry.state, now) is not registry.state:
             await registry.change(lambda state: moves.settled(state, now))
         for name, placement in list(registry.state.placements.items()):
-            if placement.status == "draining" and self._drained(name, placement, now):
+            if placement.status == "draining" and self._drained(name):
                 await self._remove(name, placement)
+                del self._drains[name]
 
     async def make_room(self, weights: Version) -> None:
         """See that the engine can take one more adapter; what is only kept for a rollback makes place.
@@ -96,10 +99,10 @@ class Upkeep:
         message = f"the engine has no room for one more adapter; it holds {', '.join(held)}"
         raise ApiError(409, message, code="no_room", retry_after_s=registry.settings.settle_s)
 
-    def _drained(self, name: str, placement: Placement, now: float) -> bool:
-        settings, waited = self._registry.settings, now - placement.since
-        quiet = self._registry.router.busy(name) == 0
-        return waited >= settings.settle_s and (quiet or waited >= settings.drain_s)
+    def _drained(self, name: str) -> bool:
+        settings, steady = self._registry.settings, self._registry.steady()
+        waited = steady - self._drains.setdefault(name, steady)
+        return waited >= settings.settle_s and (self._registry.router.busy(name) == 0 or waited >= settings.drain_s)
 
     async def _remove(self, name: str, placement: Placement) -> None:
         registry, placer = self._registry, self._registry.placer
@@ -149,30 +152,6 @@ class Upkeep:
             return
         group = registry.state.placements[name].group
         await registry.change(lambda state: moves.loaded(state, name, group, registry.now()))
-
-
-def adopted(state: State, configured: Configured, now: float) -> State:
-    """The weights that the endpoint was started with, placed; stable unless a version of the registry was promoted.
-
-    Raises:
-        ServeError: the model's name has a form that the registry cannot keep.
-    """
-    try:
-        model = require_name(configured.model, "served_name", MODEL_PATTERN)
-    except ApiError as error:
-        raise ServeError(error.message, "choose another served_name") from None
-    version = configured.version
-    entry = state.models.get(model) or Model()
-    versions = {**entry.versions, version: configured.weights}
-    update: dict[str, object] = {"versions": versions}
-    if entry.stable != version and (entry.stable is None or entry.stable.startswith("configured-")):
-        moved = Move(at=now, what="configured", version=version)
-        update |= {"stable": version, "previous": None, "canary": None, "moved": moved}
-    placement = Placement(
-        model=model, version=version, kind=configured.weights.kind, group=configured.group, status="ready", since=now
-    )
-    state = state.with_model(model, entry.model_copy(update=update))
-    return state.with_placement(configured.engine_name, placement)
 
 
 def _not_kept(state: State, now: float) -> State:

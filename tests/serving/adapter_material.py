@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from serving.adapters.configured import Configured
 from serving.adapters.engines import Weights
 from serving.adapters.loader import Loader
 from serving.adapters.placing import Placer
-from serving.adapters.registry import Configured, Registry
+from serving.adapters.registry import Registry
 from serving.adapters.settings import AdapterSettings, CanarySettings
 from serving.adapters.state import Override, Version
 from serving.adapters.store import Store
@@ -125,7 +126,7 @@ class Bench:
         self.loader = PlayedLoader("default", "http://127.0.0.1:1", "s", max_loras=3, max_rank=64)
         self.engines = PlayedEngines()
         self.audit = KeptAudit()
-        self.clock = Clock()
+        self.clock, self.steady = Clock(), Clock(0.0)
         self.base: str | None = BASE
 
     def registry(self, runtime_lora: bool = True, owner: bool = True) -> Registry:
@@ -139,6 +140,7 @@ class Bench:
             vetting if owner else None,
             self.configured() if owner else None,
             self.clock,
+            self.steady,
         )
 
     def configured(self) -> Configured:
