@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from serving.adapters.names import MODEL_PATTERN, require_name
-from serving.adapters.state import Model, Move, Placement, State, Version
+from serving.adapters.release import released
+from serving.adapters.state import Model, Move, Override, Placement, State, Version
 from serving.errors import ApiError, ServeError
+from tianjing.files import sha256_file
+from tianjing.lineage import artefact_digest
 
 
 @dataclass(frozen=True)
@@ -16,18 +20,48 @@ class Configured:
     Attributes:
         model: the name callers give.
         engine_name: what the engine knows them by.
-        weights: where they lie and why they may be served.
+        weights: where they lie and why they may be served; see `vouched`.
+        release_file: their release, when they have one.
     """
 
     model: str
     engine_name: str
     weights: Version
     group: str = "default"
+    release_file: Path | None = None
 
     @property
     def version(self) -> str:
         """Their name in the registry; other weights have another one."""
         return f"configured-{self.weights.digest[:12]}"
+
+
+def vouched(
+    folder: Path, release_file: Path | None, temperature: float, trusted: Path | None, *, knowingly: bool, now: float
+) -> Version:
+    """The merged weights in `folder`, under their release, or knowingly without one.
+
+    Raises:
+        ServeError: not released, and not `knowingly`; see `serving.adapters.release.require_release`.
+    """
+    try:
+        digest, release = released(folder, "merged", release_file, temperature, trusted)
+    except ServeError as error:
+        if not knowingly:
+            raise
+        override = Override(who="operator", why=error.message, at=now)
+        digest = artefact_digest(folder)
+        return Version(kind="merged", folder=str(folder.resolve()), digest=digest, override=override, added_at=now)
+    assert release_file is not None
+    return Version(
+        kind="merged",
+        folder=str(folder.resolve()),
+        digest=digest,
+        release=sha256_file(release_file),
+        expires=release.expires.timestamp(),
+        temperature=release.temperature,
+        added_at=now,
+    )
 
 
 def adopted(state: State, configured: Configured, now: float) -> State:

@@ -90,6 +90,10 @@ class Store:
                     f"{source}: not a release file", "give the release.json that 'tianjing eval gate' wrote"
                 )
             data = os.read(descriptor, _MAX_RELEASE_BYTES)
+        return self.keep_release(data)
+
+    def keep_release(self, data: bytes) -> Path:
+        """Give a release its place; returns where it lies."""
         path = self.release(sha256_bytes(data))
         temporary = path.with_name(f"{_INCOMING}{secrets.token_hex(8)}")
         temporary.write_bytes(data)

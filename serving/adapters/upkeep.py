@@ -51,9 +51,13 @@ class Upkeep:
         Raises:
             ServeError: the configured model's name has a form that the registry cannot keep.
         """
-        registry = self._registry
+        registry, placer = self._registry, self._registry.placer
+        assert placer is not None
         await self._forget()
         if configured is not None:
+            if configured.release_file is not None:
+                data = await asyncio.to_thread(configured.release_file.read_bytes)
+                await asyncio.to_thread(placer.store.keep_release, data)
             await registry.change(lambda state: adopted(state, configured, registry.now()))
             stable = registry.state.models[configured.model].stable
             if stable != configured.version:

@@ -9,15 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from serving.adapters.configured import Configured
+from serving.adapters.compose import following_registry, owning_registry
+from serving.adapters.configured import Configured, vouched
 from serving.adapters.engines import Weights
 from serving.adapters.loader import Loader
-from serving.adapters.placing import Placer
 from serving.adapters.registry import Registry
 from serving.adapters.settings import AdapterSettings, CanarySettings
-from serving.adapters.state import Override, Version
-from serving.adapters.store import Store
-from serving.adapters.vetting import Vetting
+from serving.adapters.state import Version
 from serving.audit.base import NoAudit
 from serving.errors import ApiError, ServeError
 from tianjing.lineage import artefact, artefact_digest, keygen, sign_release
@@ -130,26 +128,32 @@ class Bench:
         self.base: str | None = BASE
 
     def registry(self, runtime_lora: bool = True, owner: bool = True) -> Registry:
-        store = Store(self.folder / "state", self.settings.roots)
-        placer = Placer(store, self.engines, self.loader if runtime_lora else None, self.base)
-        vetting = Vetting(placer, 0.3, self.signer.with_suffix(".pub"))
-        return Registry(
-            self.folder / "state",
+        if not owner:
+            return following_registry(self.folder, self.settings, self.audit)
+        return owning_registry(
+            self.folder,
             self.settings,
             self.audit,
-            vetting if owner else None,
-            self.configured() if owner else None,
-            self.clock,
-            self.steady,
+            self.configured(),
+            self.engines,
+            temperature=0.3,
+            trusted=self.signer.with_suffix(".pub"),
+            loader=self.loader if runtime_lora else None,
+            base=self.base,
+            clock=self.clock,
+            steady=self.steady,
         )
 
     def configured(self) -> Configured:
-        folder = self.folder / "configured"
+        """Merged weights; released where `configured.json` lies in the inbox."""
+        folder, release = self.folder / "configured", self.inbox / "configured.json"
         if not folder.exists():
             write_merged(folder)
-        override = Override(who="operator", why="--allow-unreleased", at=0)
-        weights = Version(kind="merged", folder=str(folder), digest=artefact_digest(folder), override=override)
-        return Configured(NAME, NAME, weights)
+        proof = release if release.exists() else None
+        weights = vouched(
+            folder, proof, 0.3, self.signer.with_suffix(".pub"), knowingly=proof is None, now=self.clock()
+        )
+        return Configured(NAME, NAME, weights, release_file=proof)
 
     def adapter(self, name: str = "one", weights: bytes | None = None, **config: Any) -> Path:
         return write_adapter(self.inbox / name, weights or name.encode(), **config)

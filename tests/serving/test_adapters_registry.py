@@ -118,7 +118,7 @@ def test_an_adapter_that_its_release_does_not_cover_is_not_added(
         assert "v2" not in registry.state.models[NAME].versions
 
     play(bench, scene)
-    assert bench.audit.events == [] and not list((bench.folder / "state" / "store").iterdir())
+    assert bench.audit.events == [] and not list((bench.folder / "adapters" / "store").iterdir())
 
 
 def test_without_a_release_only_with_a_reason_that_is_accounted_for(bench: Bench) -> None:
@@ -448,6 +448,45 @@ def test_merged_weights_get_an_engine_of_their_own_and_the_old_one_is_stopped_wh
     play(bench, scene, runtime_lora=False)
 
 
+def test_released_weights_of_the_start_come_back_in_an_engine_of_their_own(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, keep_previous_s=0)
+    bench.configured()
+    bench.release(tmp_path / "configured", "configured.json")
+
+    async def scene(registry: Registry) -> None:
+        digest = ask(registry).release
+        folder = write_merged(bench.inbox / "m2", b"two")
+        await registry.add(NAME, "m2", folder, bench.release(folder), None, "ops")
+        await registry.promote(NAME, "m2", "ops")
+        await until(lambda: bench.engines.stopped == ["default"])
+        await registry.rollback(NAME, "", "ops")
+        target = ask(registry)
+        assert target.release == digest != "none" and target.group in bench.engines.running
+        assert bench.engines.running[target.group].folder == tmp_path / "configured"
+
+    play(bench, scene, runtime_lora=False)
+
+
+def test_other_configured_weights_are_stable_at_the_next_start_unless_one_was_promoted(bench: Bench) -> None:
+    async def stable(registry: Registry) -> str:
+        return str(registry.state.models[NAME].stable)
+
+    first = play(bench, stable)
+    shutil.rmtree(bench.folder / "configured")
+    write_merged(bench.folder / "configured", b"other")
+    second = play(bench, stable)
+    assert first != second
+
+    async def promote(registry: Registry) -> None:
+        await bench.added(registry)
+        await registry.promote(NAME, "one", "ops")
+
+    play(bench, promote)
+    shutil.rmtree(bench.folder / "configured")
+    write_merged(bench.folder / "configured", b"third")
+    assert play(bench, stable) == "one"
+
+
 def test_with_data_parallel_an_adapter_gets_a_second_engine(bench: Bench) -> None:
     async def scene(registry: Registry) -> None:
         await bench.added(registry)
@@ -469,7 +508,7 @@ def test_a_load_that_fails_changes_nothing_and_says_why(bench: Bench) -> None:
             await registry.canary(NAME, "one", 0.5, "ops")
         assert caught.value.status == 502
         assert registry.state.models == before and "one" not in {p.version for p in registry.state.placements.values()}
-        assert not list((bench.folder / "state" / "loads").iterdir())
+        assert not list((bench.folder / "adapters" / "loads").iterdir())
 
     play(bench, scene)
 
@@ -483,15 +522,15 @@ def test_old_versions_are_deleted_with_their_weights(tmp_path: Path) -> None:
             await bench.added(registry, version)
         kept = set(registry.state.models[NAME].versions)
         assert {"d", "e", "f", "g"} <= kept and "a" not in kept
-        assert len(list((bench.folder / "state" / "store").iterdir())) == len(kept) - 1
-        assert len(list((bench.folder / "state" / "releases").iterdir())) == len(kept) - 1
+        assert len(list((bench.folder / "adapters" / "store").iterdir())) == len(kept) - 1
+        assert len(list((bench.folder / "adapters" / "releases").iterdir())) == len(kept) - 1
 
     play(bench, scene)
 
 
 def test_a_state_that_is_not_ours_keeps_the_endpoint_from_starting(bench: Bench) -> None:
     play(bench, lambda registry: asyncio.sleep(0))
-    path = bench.folder / "state" / "registry.json"
+    path = bench.folder / "adapters" / "registry.json"
     good = json.loads(path.read_text())
     assert path.parent.stat().st_mode & 0o077 == 0
     for bad in ("{", json.dumps(good | {"format": 2}), json.dumps(good | {"more": 1})):
@@ -552,19 +591,19 @@ def test_killed_anywhere_in_a_move_the_registry_is_as_before_or_as_after(tmp_pat
 
     play(template, prepare)
     number, died = 0, True
-    before = StateFile(template.folder / "state").read().models[NAME]
+    before = StateFile(template.folder / "adapters").read().models[NAME]
     while died:
         number += 1 if number < 10 else 6
         folder = tmp_path / str(number)
         bench = copied(template, folder)
         died = killed_at(number, lambda bench=bench: play(bench, moves_of(bench)[move]))  # type: ignore[misc]
-        after_kill = StateFile(folder / "state").read().models[NAME]
+        after_kill = StateFile(folder / "adapters").read().models[NAME]
         known = {"v2", "v3", None, before.stable, before.previous}
         assert {after_kill.stable, after_kill.previous} <= known
 
         async def recovers(registry: Registry, bench: Bench = bench) -> None:
             assert ask(registry).model
-            state = bench.folder / "state"
+            state = bench.folder / "adapters"
             assert not list((state / "store").glob(".incoming*"))
             assert {path.name for path in (state / "loads").iterdir()} <= set(registry.state.placements)
             if registry.state.models[NAME].stable == before.stable and move != "add":
@@ -577,7 +616,7 @@ def test_killed_anywhere_in_a_move_the_registry_is_as_before_or_as_after(tmp_pat
 def copied(template: Bench, folder: Path) -> Bench:
     """The same state in another place."""
     shutil.copytree(template.folder, folder)
-    path = folder / "state" / "registry.json"
+    path = folder / "adapters" / "registry.json"
     path.write_text(path.read_text().replace(str(template.folder), str(folder)))
     return Bench(folder, poll_s=60)
 
