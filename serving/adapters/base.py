@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 from serving.errors import ApiError
 from serving.identity.principal import Principal
 
-Outcome = Literal["allow", "mask", "rewrite", "block", "handoff", "guard_error", "engine_error"]
+# "none": it ended without telling anything of the weights (the caller left, or was refused before an engine was asked).
+Outcome = Literal["allow", "mask", "rewrite", "block", "handoff", "guard_error", "engine_error", "none"]
 
 
 @dataclass(frozen=True)

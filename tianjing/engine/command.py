@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from tianjing.engine.allow_list import SECRET_VARIABLE, AllowList
+from tianjing.engine.allow_list import ROOT_VARIABLE, SECRET_VARIABLE, AllowList
 from tianjing.engine.config import EngineConfig
 from tianjing.engine.errors import EngineError
 from tianjing.engine.launcher import THREADS_VARIABLE
@@ -105,9 +105,14 @@ def arguments(config: EngineConfig, port: int, is_cpu: bool) -> list[str]:
         options["max-num-batched-tokens"] = max(config.max_model_len, _PREFILL_TOKENS)
     else:
         options["gpu-memory-utilization"] = config.gpu_memory
-    if config.adapter is not None:
+    ranks = [max_lora_rank(config.adapter)] if config.adapter is not None else []
+    if config.runtime_lora:
+        ranks.append(config.max_lora_rank)
+        options["max-loras"] = options["max-cpu-loras"] = config.max_loras
+    if ranks:
         flags.append("enable-lora")
-        options["max-lora-rank"] = max_lora_rank(config.adapter)
+        options["max-lora-rank"] = max(ranks)
+    if config.adapter is not None:
         options["lora-modules"] = json.dumps({"name": config.adapter_name, "path": str(config.adapter)})
     command = [sys.executable, "-m", "tianjing.engine.launcher"]
     for name, value in options.items():
@@ -131,6 +136,9 @@ def environment(config: EngineConfig, secret: str, is_cpu: bool) -> dict[str, st
         "VLLM_MAX_N_SEQUENCES": "4",
         "VLLM_LOGGING_COLOR": "0",
     }
+    values.pop(ROOT_VARIABLE, None)
+    if config.runtime_lora:
+        values |= {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", ROOT_VARIABLE: os.path.realpath(str(config.adapter_root))}
     if is_cpu:
         values |= {
             # One process less (10 s of imports, 0.7 GB): the core computes itself, instead of in a worker of its

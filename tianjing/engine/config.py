@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tianjing.config import StrictModel
 
@@ -24,6 +25,20 @@ class EngineConfig(StrictModel):
 
     adapter_name: str = "adapter"
     """Name that requests give for the adapter."""
+
+    runtime_lora: bool = False
+    """Whether adapters may be loaded while the engine runs, from below `adapter_root`, by who knows its secret. Only
+    with one API server: several do not tell one another what is loaded."""
+
+    adapter_root: Path | None = None
+    """Folder, of this user alone, below which adapters are loaded from; needed with `runtime_lora`."""
+
+    max_loras: int = Field(default=3, ge=1)
+    """Adapters held at once with `runtime_lora`: stable, a canary, and one that is on its way out. Each takes memory
+    for `max_lora_rank`."""
+
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 64
+    """Largest rank of an adapter with `runtime_lora`; the engine's buffers are sized by it."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Keep loopback: the engine is for this machine's own processes."""
@@ -51,3 +66,9 @@ class EngineConfig(StrictModel):
 
     start_timeout_s: float = Field(default=300, gt=0)
     """Seconds until a start is given up; a large model from a cold disk needs more."""
+
+    @model_validator(mode="after")
+    def _root_of_adapters(self) -> Self:
+        if self.runtime_lora and self.adapter_root is None:
+            raise ValueError("runtime_lora needs adapter_root, the folder that adapters may be loaded from")
+        return self

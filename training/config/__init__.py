@@ -1,10 +1,10 @@
 """What a training run is given: strict, every field with its unit, and refused here if it could not be served."""
 
+from tianjing.lora import MAX_SERVED_RANK, Unserved, unserved
 from training.config.lora import LINEAR_LAYERS, LoraSection
 from training.config.preference import PreferenceSection
 from training.config.presets import PRESETS
 from training.config.run import EvaluationSection, ReplaySection, TrainConfig
-from training.config.serving import MAX_SERVED_RANK, Unserved, unserved
 
 __all__ = [
     "LINEAR_LAYERS",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tianjing.lora import unserved
 from training.config.preference import misplaced
-from training.config.serving import unserved
 
 if TYPE_CHECKING:
     from training.config.run import TrainConfig

@@ -1,4 +1,4 @@
-"""What vLLM 0.32 refuses to serve, read off an adapter's configuration before anything is trained.
+"""What vLLM 0.32 refuses of a LoRA adapter, read off its configuration before it is trained or served.
 
 The rules are those of `vllm/lora/peft_helper.py`, which answers a request for such an adapter with a 500; a test holds
 this table against the installed engine.
