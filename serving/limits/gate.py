@@ -87,7 +87,8 @@ class Gate:
             # Another fills the queue: its newest request makes room.
             last = self._queues[longest].pop()
             self._waiting -= 1
-            last.set_exception(self._over_capacity())
+            if not last.done():  # its caller may have left a moment ago
+                last.set_exception(self._over_capacity())
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(tenant, deque()).append(place)
         self._waiting += 1

@@ -39,6 +39,10 @@ class AllowList:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        if scope["type"] == "websocket":
+            # The server makes it a 403 before the handshake; an HTTP answer would be an error of its own.
+            await send({"type": "websocket.close", "code": 1008})
+            return
         route = (scope.get("method"), scope["path"])
         if scope["type"] != "http" or route not in ROUTES:
             await _refuse(send, 404, "not found")
