@@ -352,9 +352,7 @@ def test_ready_tells_of_a_keyring_that_cannot_be_read(tmp_path: Path, guards: Gu
         def identify(self, authorization: str | None) -> Principal:
             return Principal("t", "k")
 
-    gateway = make_gateway(
-        ServeConfig(), _Up("http://127.0.0.1:9/v1", "", 1), CaseQueue(tmp_path / "q.sqlite"), guards
-    )
+    gateway = make_gateway(ServeConfig(), _Up("http://127.0.0.1:9/v1", "", 1), CaseQueue(tmp_path / "q.sqlite"), guards)
     gateway.identity = Troubled()
     sock = reserve_port("127.0.0.1", 0)
     with listening(create_app(gateway), sock) as url:
