@@ -5,6 +5,7 @@ from __future__ import annotations
 _POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer KEY\r\n"
 _GET = b"GET /v1/models HTTP/1.1\r\n"
 _CHUNKED = _POST + b"Transfer-Encoding: chunked\r\n"
+_QUESTION = b'{"model":"tianjing","messages":[{"role":"user","content":"a"}]}'
 _HIDDEN = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
 # Name → bytes and the statuses that may come back; KEY is replaced by a good key. One answer each, then the end.
@@ -37,7 +38,8 @@ SMUGGLING: dict[str, tuple[bytes, tuple[int, ...]]] = {
     "chunk ends with LF": (_CHUNKED + b"\r\n2\n{}\n0\n\n", (400,)),
     "key in a trailer": (
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"2\r\n{}\r\n0\r\nAuthorization: Bearer KEY\r\n\r\n",
+        + b"%x\r\n%s\r\n" % (len(_QUESTION), _QUESTION)
+        + b"0\r\nAuthorization: Bearer KEY\r\n\r\n",
         (400, 401),
     ),
     "folded header": (_GET + b"Host: x\r\nX-A: b\r\n  c\r\n\r\n", (400,)),
