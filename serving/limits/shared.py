@@ -76,7 +76,8 @@ class RedisLimiter:
             await self._ask(cast(Awaitable[Any], self._redis.ping()))
         except ApiError:
             return False
-        return True
+        # Without renewals, the places of running requests would be given away.
+        return self._task is not None and not self._task.done()
 
     async def admit(self, caller: Principal, tokens: int) -> RedisPermit:
         """Count a request that may take up to `tokens`; raises ApiError 400, 429 or 503."""
