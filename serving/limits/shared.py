@@ -84,7 +84,8 @@ class RedisLimiter:
         quota, account, lease = caller.quota, caller.account, secrets.token_hex(12)
         require_possible(quota, tokens)
         limits = (quota.requests_per_minute, quota.tokens_per_minute, quota.budget_tokens, quota.concurrency)
-        given: list[Any] = [lease, tokens, self._lease_ms, quota.budget_days * DAY_S, *(-1 if n is None else n for n in limits)]
+        most = [-1 if limit is None else limit for limit in limits]
+        given: list[Any] = [lease, tokens, self._lease_ms, quota.budget_days * DAY_S, *most]
         try:
             verdict, number, more = await self._ask(self._admit(keys=self._keys(account), args=given))
         except BaseException:
