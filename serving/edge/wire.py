@@ -13,6 +13,8 @@ from serving.errors import ApiError
 
 Result = TypeVar("Result")
 
+JSON = "application/json"
+
 
 class EventStream:
     """Server-sent events. When the caller leaves, the generator is closed, which ends the engine's work."""
@@ -41,11 +43,16 @@ class EventStream:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body.
+    """The body, which is JSON in UTF-8 as it stands.
 
     Raises:
-        ApiError: 413 as soon as it is known to be longer than `limit` bytes.
+        ApiError: 413 as soon as it is known to be longer than `limit` bytes; 415 when it is said to be anything else.
     """
+    kind = request.headers.get("content-type", JSON).partition(";")
+    if kind[0].strip().lower() != JSON or kind[2].strip().lower() not in ("", "charset=utf-8", 'charset="utf-8"'):
+        raise ApiError(415, f"the body must be {JSON}")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ApiError(415, "the body must not be compressed")
     too_long = ApiError(413, f"the body has more than {limit} bytes")
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:

@@ -9,13 +9,15 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.errors import ApiError, ServeError
+from serving.errors import ServeError
+from serving.identity.digests import bearer, cache_salt, unknown_key
 from serving.identity.principal import Principal
 from tianjing.files import atomic_write
 
 VARIABLE = "TIANJING_API_KEY"
 FILE_NAME = "api_key.sha256"
 MIN_CHARS = 16
+TENANT = "default"
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,17 @@ class ApiKey:
     digest: str
     hint: str
     fresh: str | None = None
+    trouble: str = ""
 
     def identify(self, authorization: str | None) -> Principal:
         """The operator; raises ApiError 401 for anyone else."""
         if not self.accepts(authorization):
-            raise ApiError(401, "missing or wrong API key: send Authorization: Bearer KEY", code="invalid_api_key")
-        return Principal("default", self.digest[:8])
+            raise unknown_key()
+        return Principal(TENANT, self.digest[:8], cache_salt=cache_salt(self.digest.encode(), TENANT))
 
     def accepts(self, authorization: str | None) -> bool:
         """Whether an Authorization header carries the key."""
-        scheme, _, given = (authorization or "").partition(" ")
-        digest = _digest(given.strip())
-        return scheme.lower() == "bearer" and hmac.compare_digest(digest, self.digest)
+        return hmac.compare_digest(_digest(bearer(authorization)), self.digest)
 
 
 def key_from(given: str) -> ApiKey:

@@ -43,13 +43,27 @@ class Quota:
 
 @dataclass(frozen=True)
 class Principal:
-    """A caller whose key is known. `models` are the names it may ask for; None is every served one."""
+    """A caller whose key is known.
+
+    Attributes:
+        models: the names it may ask for; None is every served one.
+        counted_as: what the quota is counted under: a rotated key goes on with the counts of the one before it.
+        cache_salt: keyed digest of the tenant, the engine's `cache_salt`: tenants share no prefix cache, so that none
+            can tell by its own waiting time what another has asked (CVE-2025-46570). "" sends none.
+    """
 
     tenant: str
     key_id: str
     role: Role = "operator"
     models: frozenset[str] | None = None
     quota: Quota = Quota()
+    counted_as: str = ""
+    cache_salt: str = ""
+
+    @property
+    def account(self) -> str:
+        """Name of the counts of this key's quota."""
+        return self.counted_as or self.key_id
 
     def require(self, permission: Permission) -> None:
         """Raises ApiError 403 unless the role holds `permission`."""
@@ -59,6 +73,11 @@ class Principal:
 
 class Identity(Protocol):
     """Tells who calls."""
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the keys from being the newest ones, for an operator to read; "" when nothing does."""
+        ...
 
     def identify(self, authorization: str | None) -> Principal:
         """The caller by the Authorization header.

@@ -1,5 +1,23 @@
 """How much each caller may use: requests and tokens a minute, requests in progress, a budget."""
 
 from serving.limits.base import Limiter, Permit, Unlimited
+from serving.limits.settings import LimitSettings
 
-__all__ = ["Limiter", "Permit", "Unlimited"]
+__all__ = ["LimitSettings", "Limiter", "Permit", "Unlimited", "limiter_of"]
+
+
+def limiter_of(settings: LimitSettings) -> Limiter:
+    """The limiter under these settings: quotas in Redis or in this process, behind the gate.
+
+    Raises:
+        ServeError: Redis is wanted, but its client or its address is missing or wrong.
+    """
+    from serving.limits.gate import Gate, GatedLimiter, Quotas
+    from serving.limits.local import LocalLimiter
+
+    quotas: Quotas = LocalLimiter()
+    if settings.redis is not None:
+        from serving.limits.shared import RedisLimiter
+
+        quotas = RedisLimiter(settings)
+    return GatedLimiter(quotas, Gate(settings))

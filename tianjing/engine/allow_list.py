@@ -52,6 +52,10 @@ class AllowList:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        if scope["type"] == "websocket":
+            # The server makes it a 403 before the handshake; an HTTP answer would be an error of its own.
+            await send({"type": "websocket.close", "code": 1008})
+            return
         route = (scope.get("method"), scope["path"])
         loads = self.root != "" and route in LORA_FIELDS
         if scope["type"] != "http" or not (route in ROUTES or loads):

@@ -1,0 +1,157 @@
+"""Where `serving_doors.py` knocks: the gateway before a played engine, and the engine's inner door."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from serving.adapters.base import OneModel, Target
+from serving.app import create_app
+from serving.audit.base import NoAudit, NoVault
+from serving.config import ServeConfig
+from serving.edge.server import listening
+from serving.edge.settings import EdgeSettings
+from serving.gateway import Gateway
+from serving.guard.request import GuardFactory
+from serving.handoff.api import doors as case_doors
+from serving.handoff.local import LocalDesk
+from serving.handoff.sqlite import CaseQueue
+from serving.identity.attempts import Attempts
+from serving.identity.bootstrap import key_from
+from serving.identity.live import identity_of
+from serving.identity.manage import KeyringFile
+from serving.identity.settings import IdentitySettings
+from serving.limits import LimitSettings, limiter_of
+from serving.observe.base import Unobserved
+from serving.upstreams.client import Upstream
+from tianjing.engine import reserve_port
+from tianjing.engine.allow_list import ROUTES, SECRET_VARIABLE, AllowList
+
+SECRET = "inner-door-secret-0123456789"
+EDGE = EdgeSettings(head_timeout_s=1.5, request_timeout_s=4, send_timeout_s=2, send_buffer_bytes=16 << 10)
+
+
+class PlayedEngine:
+    """Answers every request with 200; `reached` counts them, and `streaming` the endless streams in progress."""
+
+    def __init__(self) -> None:
+        self.reached: list[str] = []
+        self.streaming = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        self.reached.append(scope["path"])
+        body = b""
+        while (message := await receive())["type"] == "http.request":
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        if b'"stream": true' in body or b'"stream":true' in body:
+            await self._endless(receive, send)
+            return
+        choice = {"index": 0, "message": {"role": "assistant", "content": "好的。"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        await _answer(send, {"id": "x", "object": "chat.completion", "created": 1, "choices": [choice], "usage": usage})
+
+    async def _endless(self, receive: Any, send: Any) -> None:
+        self.streaming += 1
+        leaving = asyncio.ensure_future(receive())
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            piece = {"choices": [{"index": 0, "delta": {"content": "好的，已为您登记。" * 200}, "finish_reason": None}]}
+            event = f"data: {json.dumps(piece, ensure_ascii=False)}\n\n".encode()
+            while not leaving.done():
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+                await asyncio.sleep(0.005)
+        finally:
+            leaving.cancel()
+            self.streaming -= 1
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _answer(send: Any, value: Any) -> None:
+    body = json.dumps(value).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@dataclass
+class Place:
+    """Where requests go: a gateway or an engine's inner door, the engine behind it, and keys by what they are."""
+
+    port: int
+    engine: PlayedEngine
+    keys: dict[str, str]
+    paths: tuple[str, ...]
+
+
+@contextmanager
+def gateway(folder: Path) -> Iterator[Place]:
+    """The gateway with its defaults, a keyring, and time limits of seconds."""
+    now = datetime.now(UTC)
+    ring = KeyringFile(folder / "keys.jsonl")
+    keys = {role: ring.new("acme", role, now)[1] for role in ("app", "monitor", "agent")}
+    keys["expired"] = ring.new("acme", "operator", now, expires=now - timedelta(days=1))[1]
+    entry, keys["revoked"] = ring.new("acme", "operator", now)
+    ring.revoke(entry.id, now)
+    keys["wrong"], operator = "tj-" + "a" * 43, "operator-key-0123456789"
+    config, queue, engine = ServeConfig(), CaseQueue(folder / "cases.sqlite"), PlayedEngine()
+    with ExitStack() as stack:
+        engine_url = stack.enter_context(listening(engine, reserve_port("127.0.0.1", 0)))
+        built = Gateway(
+            config=config,
+            identity=identity_of(IdentitySettings(keyring=ring.path), key_from(operator)),
+            limiter=limiter_of(LimitSettings()),
+            router=OneModel(config.served_name, Target(config.served_name, release="0123abcd")),
+            guards=GuardFactory(),
+            desk=LocalDesk(queue),
+            upstreams=Upstream(engine_url, SECRET, 20),
+            audit=NoAudit(),
+            vault=NoVault(),
+            observer=Unobserved(),
+        )
+        # Thousands of wrong keys on purpose, from one address.
+        app = create_app(built, case_doors(queue), Attempts(IdentitySettings(wrong_keys=1_000_000)))
+        sock = reserve_port("127.0.0.1", 0)
+        stack.enter_context(listening(app, sock, EDGE))
+        paths = tuple(route.path for route in app.routes if hasattr(route, "path"))
+        yield Place(sock.getsockname()[1], engine, keys, paths)
+
+
+@contextmanager
+def inner_door() -> Iterator[Place]:
+    """The allow-list middleware around an application that answers everything."""
+    engine = PlayedEngine()
+    os.environ[SECRET_VARIABLE] = SECRET
+    sock = reserve_port("127.0.0.1", 0)
+    # As vLLM runs it: plain uvicorn, whatever WebSocket library there is.
+    server = uvicorn.Server(uvicorn.Config(AllowList(engine), log_level="critical"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    try:
+        yield Place(sock.getsockname()[1], engine, {"wrong": SECRET[:-1]}, tuple(path for _, path in ROUTES))
+    finally:
+        server.should_exit = True
+        thread.join()

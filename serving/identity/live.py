@@ -1,0 +1,99 @@
+"""A keyring that follows its file: keys are added, rotated and revoked without a restart."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from serving.errors import ApiError, ServeError
+from serving.identity.bootstrap import ApiKey
+from serving.identity.keyring import Keyring, pepper_path, read_keyring, read_pepper
+from serving.identity.principal import Identity, Principal
+from serving.identity.settings import IdentitySettings
+
+_log = logging.getLogger(__name__)
+
+
+class LiveKeyring:
+    """Asks the file system at every request (about 2 µs) whether the file is still the one that was read.
+
+    A file that has become broken or unreadable leaves the last good keyring in use; the log and `trouble` say so.
+
+    Raises:
+        ServeError: the file is broken to begin with.
+    """
+
+    def __init__(self, path: Path, pepper: Path, clock: Callable[[], float] = time.time):
+        self.trouble = ""
+        self._path = path
+        self._pepper = pepper
+        self._clock = clock
+        self._seen = _signature(path)
+        self._keyring = self._read()
+
+    def identify(self, authorization: str | None) -> Principal:
+        """The caller; raises ApiError 401."""
+        self._follow()
+        return self._keyring.identify(authorization, self._clock())
+
+    def _follow(self) -> None:
+        found = _signature(self._path)
+        if found == self._seen:
+            return
+        # Noted before it is read: a change in between is another change, and a broken file is read once.
+        self._seen = found
+        try:
+            self._keyring = self._read()
+        except ServeError as error:
+            self.trouble = f"the keyring as it was before stays in use: {error.message}"
+            _log.error("%s", self.trouble)
+        else:
+            self.trouble = ""
+            _log.info("%s: read again", self._path)
+
+    def _read(self) -> Keyring:
+        return read_keyring(self._path, read_pepper(self._pepper))
+
+
+class BothKeys:
+    """The keys of a keyring, and the operator's own one beside them."""
+
+    def __init__(self, keyring: LiveKeyring, own: ApiKey):
+        self._keyring = keyring
+        self._own = own
+
+    @property
+    def trouble(self) -> str:
+        return self._keyring.trouble
+
+    def identify(self, authorization: str | None) -> Principal:
+        """The caller; raises ApiError 401."""
+        own = self._own.accepts(authorization)
+        try:
+            return self._keyring.identify(authorization)
+        except ApiError:
+            if not own:
+                raise
+        return self._own.identify(authorization)
+
+
+def identity_of(settings: IdentitySettings, own: ApiKey) -> Identity:
+    """Who may call under these settings; `own` is the key of the environment or of the first start.
+
+    Raises:
+        ServeError: the keyring cannot be used.
+    """
+    if settings.keyring is None:
+        return own
+    return BothKeys(LiveKeyring(settings.keyring, pepper_path(settings.keyring, settings.pepper)), own)
+
+
+def _signature(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode)
