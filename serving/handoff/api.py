@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -14,7 +16,7 @@ from starlette.types import ASGIApp
 from serving.edge.routing import Door
 from serving.edge.wire import unless_gone
 from serving.errors import ApiError
-from serving.handoff.bodies import ActBody, CloseBody, MessageBody, number, read
+from serving.handoff.bodies import MOST_NUMBER, ActBody, CloseBody, MessageBody, number, read
 from serving.handoff.case import STATUSES, Case, Event
 from serving.handoff.database import StoreUnavailable
 from serving.handoff.ledger import Act, Refused
@@ -26,7 +28,7 @@ from serving.identity.principal import Principal
 MAX_LISTED: Final = 1000
 MAX_WAIT_S: Final = 25
 _POLL_S: Final = 0.5
-_MOST_EVENT: Final = 10**9
+_CASE_ID: Final = re.compile(r"H[0-9]{8}-[0-9a-z]{13}")
 _WORKED_ON: Final = STATUSES[:-1]
 Result = TypeVar("Result")
 
@@ -47,6 +49,8 @@ class CaseDoors:
             raise ApiError(400, f"'status' must be one of {', '.join(STATUSES)}", param="status")
         limit = number(request, "limit", 100, 1, MAX_LISTED)
         after = request.query_params.get("cursor")
+        if after is not None and not _CASE_ID.fullmatch(after):
+            raise ApiError(400, "'cursor' must be the 'next' of the page before", param="cursor")
         try:
             cases = await _stored(
                 self._queue.page(_scope(caller), [status] if status else _WORKED_ON, limit + 1, after)
@@ -66,7 +70,7 @@ class CaseDoors:
     async def events(self, request: Request, caller: Principal) -> ASGIApp:
         """GET /v1/handoffs/{id}/events?after=&wait=: what happened after event `after`."""
         case, events = await self._awaited(request, caller, lambda event: True)
-        last = events[-1].number if events else number(request, "after", 0, 0, _MOST_EVENT)
+        last = events[-1].number if events else number(request, "after", 0, 0, MOST_NUMBER)
         return JSONResponse({"status": case.status, "data": [event.row() for event in events], "next": last})
 
     async def words(self, request: Request, caller: Principal) -> ASGIApp:
@@ -74,7 +78,7 @@ class CaseDoors:
 
         Words up to `after` count as given: the conversation does not repeat them.
         """
-        after = number(request, "after", 0, 0, _MOST_EVENT)
+        after = number(request, "after", 0, 0, MOST_NUMBER)
         case, events = await self._awaited(request, caller, _is_word)
         if after > case.delivered:
             await _stored(self._queue.given(case.id, after))
@@ -102,7 +106,7 @@ class CaseDoors:
                 param="text",
                 code="personal_data",
             )
-        key = body.key or f"{time.time_ns()}"
+        key = body.key or secrets.token_hex(8)
         case = await _acted(self._queue.answer(_act(request, caller, body), body.text, key))
         return JSONResponse({**case.row(), "warnings": list(remarks.warnings)})
 
@@ -112,13 +116,13 @@ class CaseDoors:
         return JSONResponse((await _acted(self._queue.close(act, body.resolution, body.outcome))).row())
 
     async def _news(self, request: Request, caller: Principal, after: int = 0) -> tuple[Case, tuple[Event, ...]]:
-        return await _acted(self._queue.news(request.path_params["id"], _scope(caller), after))
+        return await _acted(self._queue.news(_case_id(request), _scope(caller), after))
 
     async def _awaited(
         self, request: Request, caller: Principal, wanted: Callable[[Event], bool]
     ) -> tuple[Case, tuple[Event, ...]]:
         """The news after `after`; without any that is wanted, waits `wait` seconds for it unless the case is closed."""
-        after = number(request, "after", 0, 0, _MOST_EVENT)
+        after = number(request, "after", 0, 0, MOST_NUMBER)
         until = time.monotonic() + number(request, "wait", 0, 0, MAX_WAIT_S)
         if self._waiting >= self._most_waiting:
             until = 0.0
@@ -165,8 +169,19 @@ def _scope(caller: Principal) -> str | None:
     return None if caller.role == "operator" else caller.tenant
 
 
+def _case_id(request: Request) -> str:
+    case_id: str = request.path_params["id"]
+    if not _CASE_ID.fullmatch(case_id):
+        raise _no_such_case()
+    return case_id
+
+
+def _no_such_case() -> ApiError:
+    return ApiError(404, "no such case", param="id", code="case_not_found")
+
+
 def _act(request: Request, caller: Principal, body: ActBody) -> Act:
-    return Act(request.path_params["id"], body.agent or caller.key_id, _scope(caller), body.version)
+    return Act(_case_id(request), body.agent or caller.key_id, _scope(caller), body.version)
 
 
 def _is_word(event: Event) -> bool:
@@ -185,6 +200,6 @@ async def _acted(work: Awaitable[Result]) -> Result:
     try:
         return await _stored(work)
     except KeyError:
-        raise ApiError(404, "no such case", param="id", code="case_not_found") from None
+        raise _no_such_case() from None
     except Refused as error:
         raise ApiError(409, str(error), code="case_conflict") from None

@@ -14,11 +14,12 @@ from tianjing.config import StrictModel
 
 MOST_BODY_BYTES = 32 << 10
 MOST_CHARS = 2000
+MOST_NUMBER = 10**9
 Body = TypeVar("Body", bound=StrictModel)
 
 _Text = Annotated[str, Field(min_length=1, max_length=MOST_CHARS, pattern=r"\S")]
 _Agent = Annotated[str | None, Field(pattern=r"^[\w.@-]{1,64}$")]
-_Version = Annotated[int | None, Field(ge=1)]
+_Version = Annotated[int | None, Field(ge=1, le=MOST_NUMBER)]
 
 
 class ActBody(StrictModel):

@@ -64,7 +64,8 @@ class Case:
         session, customer: the application's ids, "" without one.
         urgency: rank of the most urgent reason, 0 for self-harm.
         verdict: what asked for a person: words, guard or failures.
-        transcript: the conversation before, as (speaker, text); the speaker is customer or assistant.
+        transcript: the conversation before, as (speaker, text); the speaker is customer, assistant, or system for what
+            was left out.
         version: number of the last event; grows with every change.
         spoken, delivered: number of the agent's last message, and of the last one that the customer has been given.
     """
@@ -109,14 +110,14 @@ class Case:
 def new_case(talk: Talk, reasons: tuple[str, ...], verdict: Asked, settings: HandoffSettings) -> Case:
     """A case about `talk`, opened now."""
     opened = datetime.now(UTC)
-    said = next((text for speaker, text in reversed(talk.texts) if speaker == "user"), "")
+    said = last_words(talk)
     titles = "、".join(_TITLES.get(reason, reason) for reason in reasons)
     return Case(
         id=f"H{opened:%Y%m%d}-{''.join(secrets.choice(_ALPHABET) for _ in range(_ID_CHARS))}",
         tenant=talk.tenant,
         request=talk.request,
-        session=talk.session or "",
-        customer=talk.customer or "",
+        session=clean(talk.session or ""),
+        customer=clean(talk.customer or ""),
         opened_at=stamp(opened),
         due_at=stamp(opened + timedelta(minutes=settings.due_minutes.of(reasons))),
         status="open",
@@ -128,6 +129,16 @@ def new_case(talk: Talk, reasons: tuple[str, ...], verdict: Asked, settings: Han
     )
 
 
+def last_words(talk: Talk) -> str:
+    """The customer's last words, masked; "" when the guard could not read them."""
+    return clean(next((text for speaker, text in reversed(talk.texts) if speaker == "user"), ""))
+
+
+def clean(text: str) -> str:
+    """Without NUL, which PostgreSQL does not store."""
+    return text.replace("\0", "")
+
+
 def merged(first: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
     """Reasons of both, most urgent first, none twice."""
     found = dict.fromkeys((*first, *more))
@@ -136,13 +147,15 @@ def merged(first: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
 
 def _transcript(talk: Talk, most_chars: int) -> tuple[tuple[str, str], ...]:
     """The latest turns of customer and model; what the application told the model is not part of the conversation."""
-    turns = [(_SPEAKERS[speaker], text) for speaker, text in talk.texts if speaker in _SPEAKERS and text]
+    turns = [(_SPEAKERS[speaker], clean(text)) for speaker, text in talk.texts if speaker in _SPEAKERS and text]
     kept: list[tuple[str, str]] = []
     for speaker, text in reversed(turns):
         room = most_chars - sum(len(text) for _, text in kept)
         if room <= 0:
             break
         kept.append((speaker, text if len(text) <= room else f"…{text[-room:]}"))
+    if left_out := len(turns) - len(kept):
+        kept.append(("system", f"（此前{left_out}条未保留）"))
     return tuple(reversed(kept))
 
 

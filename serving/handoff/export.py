@@ -8,6 +8,7 @@ again on the way out, agents' words included.
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ _ACTIVITIES: Final = {
     "message": "人工答复",
     "closed": "结案",
 }
-_SPEAKERS: Final = {"customer": "customer", "assistant": "system"}
+_SPEAKERS: Final = {"customer": "customer", "assistant": "system", "system": "system"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ async def export(database: Database, out: Path) -> Exported | None:
     written twice.
 
     Raises:
-        ServeError: `out` holds something.
+        ServeError: `out` is there already, or another export has taken the cases.
         StoreUnavailable: the store cannot be read or written.
         LineageError: `out` cannot be written.
     """
@@ -63,7 +64,9 @@ async def export(database: Database, out: Path) -> Exported | None:
         return None
     cases = await database.read(lambda db: _cases(db, batch))
     _write(out, batch, cases)
-    await database.write(lambda db: _done(db, batch))
+    if not await database.write(lambda db: _done(db, batch)):
+        shutil.rmtree(out)
+        raise ServeError("another export began meanwhile and has these cases", "run one export at a time")
     return Exported(batch, len(cases))
 
 
@@ -86,8 +89,9 @@ def _gather(db: Transaction, path: str) -> str | None:
     return None
 
 
-def _done(db: Transaction, batch: str) -> None:
-    db.change("UPDATE handoff_exports SET done = 1 WHERE batch = :batch", batch=batch)
+def _done(db: Transaction, batch: str) -> bool:
+    """Whether the batch was still ours to finish."""
+    return bool(db.change("UPDATE handoff_exports SET done = 1 WHERE batch = :batch", batch=batch))
 
 
 def _cases(db: Transaction, batch: str) -> list[tuple[Case, tuple[Event, ...]]]:

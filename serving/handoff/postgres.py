@@ -85,7 +85,8 @@ class PostgresDatabase:
                 # commit was made is not known, and need not be: what is done twice has been done once.
                 if used and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
                     continue
-                self._down_until = time.monotonic() + _PAUSE_S
+                if isinstance(error, psycopg.OperationalError):
+                    self._down_until = time.monotonic() + _PAUSE_S
                 raise StoreUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
         raise StoreUnavailable("PostgreSQL: contended for too long")
 

@@ -68,4 +68,5 @@ class HandoffSettings(StrictModel):
     """Callers who may wait for news at the same time; a further one is answered at once with what there is."""
 
     most_transcript_chars: int = Field(default=8000, ge=100)
-    """Characters of the conversation that a case keeps, the latest; older turns are left out and counted."""
+    """Characters of the conversation that a case keeps, the latest; how many older turns are left out stands
+    in their place."""

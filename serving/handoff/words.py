@@ -7,6 +7,7 @@ know whose it is, so such a message is refused, and the agent writes the last di
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,14 +43,16 @@ Check = Callable[[str], Remarks]
 
 
 class AgentWords:
-    """Checks messages by the rules in force today.
-
-    Raises:
-        RulebookError: a rule pack is wrong.
-    """
+    """Checks messages by the rules in force today. The rules are read with the first message: that takes two seconds,
+    and many gateways never have one."""
 
     def __init__(self, packs: Sequence[Path] = (), institution: Institution = "consumer_finance"):
-        self._book = Rulebook.load(packs).within(institution, channel=CHANNEL)
+        self._packs = tuple(packs)
+        self._institution: Institution = institution
+
+    @functools.cached_property
+    def _book(self) -> Rulebook:
+        return Rulebook.load(self._packs).within(self._institution, channel=CHANNEL)
 
     def __call__(self, text: str) -> Remarks:
         kinds = dict.fromkeys(finding.kind for finding in find(text))

@@ -148,7 +148,11 @@ def test_a_case_comes_back_as_it_was_stored(place: Place) -> None:
         assert await store.open_case(wanted) == wanted
         found, events = await store.news(wanted.id, "acme")
         assert found == wanted and found.urgency == 0
-        assert found.transcript == (("customer", "你好"), ("assistant", "您好"), ("customer", "我叫〔姓名1〕，我要投诉"))
+        assert found.transcript == (
+            ("customer", "你好"),
+            ("assistant", "您好"),
+            ("customer", "我叫〔姓名1〕，我要投诉"),
+        )
         assert [(event.number, event.kind) for event in events] == [(1, "opened")]
 
     trial(place, work)

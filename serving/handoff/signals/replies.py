@@ -30,6 +30,6 @@ _REPLIES: Final[dict[Kind, str]] = {
 
 
 def reply(signals: Iterable[Signal], case_id: str) -> str:
-    """What the customer is told about the most urgent signal, with the case number. The guard's reasons are no signals."""
+    """What the customer is told about the most urgent signal, with the case number; a guard's reason is no signal."""
     first = next(iter(signals), None)
     return f"{_REPLIES[first.kind] if first else _PLAIN}受理编号：{case_id}。"
