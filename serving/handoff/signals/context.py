@@ -40,13 +40,15 @@ _NOT_SO = re.compile(r"(?:没|没有|不是|并非|又没|并没有|未|不算|�
 # Asking how it works is no complaint: 投诉电话是多少, 怎么投诉, 投诉多久处理.
 _HOW = re.compile(
     rf"(?:怎么|如何|怎样|哪里|在哪|向谁|什么是|哪个部门){_NEAR}{{0,4}}{_COMPLAIN}"
-    rf"|{_COMPLAIN}(?:的)?(?:电话|渠道|热线|流程|方式|途径|处理|管理|办法|制度|中心|部门|要?多久|几天|时限|需要|之后|以后|后|有用吗|的话会)"
+    rf"|代(?:我|人|为|本人)?{_COMPLAIN}|(?:帮|替)我{_COMPLAIN}[，,](?:拿|要|需|带)|{_COMPLAIN}(?:的)?(?:电话|渠道|热线|流程|方式|途径|处理|管理|办法|制度|中心|部门|要?多久|几天|时限|需要|之后|以后|后|有用吗|的话会)"
 )
 _OWN_CASE = re.compile(rf"(?:我的|我上次|我之前|我昨天|上次|之前|昨天|已经)(?:的)?{_NEAR}{{0,4}}{_COMPLAIN}")
 # The company's doing, asked about: 你们会起诉我吗, 逾期会报警吗.
 _COMPANYS_STEP = re.compile(
     rf"(?:你们|会不会|会|是否|什么时候|多久|可能|要|就){_NEAR}{{0,4}}(?:起诉|报警|报案|走法律|律师|告|打官司|上法庭|诉讼|仲裁){_NEAR}{{0,8}}(?:吗|么|呢|嘛|不)?[?？]?$"
 )
+# 你们起诉, 会被起诉: not the customer's step.
+_THEY_SUE = re.compile(rf"(?:你们?|贵司|公司|银行|平台|他们|被|会|法院){_NEAR}{{0,5}}$")
 _ASKS = re.compile(
     r"(?:吗|么|嘛|呢|[?？]|怎么办|怎么处理|多少|多久|哪些|什么)[啊呀]?[。！!]?$|是否|会不会|能不能|可不可以|是不是"
 )
@@ -54,7 +56,9 @@ _SUPPOSED = re.compile(r"如果|要是|假如|假设|假使|万一|倘若|若是
 # A doubt, not a report: 这不是我借的吗.
 _RHETORICAL = re.compile(rf"(?:不是|没){_NEAR}{{0,10}}吗")
 # What the company or the law would do, asked about: 会通知我的紧急联系人吗.
-_WOULD = re.compile(rf"(?:会不会|会|是否|可能|要不要|能不能|可以|能|需要){_NEAR}{{0,4}}$")
+_WOULD = re.compile(rf"会不会|是否|能不能|可不可以|(?:会|可能|要不要|可以|能|需要){_NEAR}{{0,10}}$")
+# 投诉热线晚上有真人吗: when the desk is open, not: now.
+_HOURS = re.compile(r"热线|几点|(?:服务|上班|工作|营业)时间|点(?:还|有|钟)")
 _INDIGNANT = re.compile(r"凭什么|为什么|为啥|干嘛|怎么(?!办|样|处理|操作)")
 _PROCEDURE = re.compile(
     r"流程|步骤|(?:怎么|如何|怎样|在哪里?|哪里)(?:才能|可以|能)?(?:申请|提出?|办理?|防止|防|避免|处理)"
@@ -115,21 +119,36 @@ def _asked(kind: Kind, sentence: str, match: re.Match[str]) -> bool:
         verb = _VERB.search(sentence, match.start(), match.end())
         start = verb.start() if verb else match.start()
         how = any(q.start() <= start < q.end() for q in _HOW.finditer(sentence))
-        theirs = kind == "lawyer" and bool(_ASKS.search(sentence)) and bool(_COMPANYS_STEP.search(sentence))
-        return (how and not _OWN_CASE.search(sentence)) or theirs
+        return (how and not _OWN_CASE.search(sentence)) or (kind == "lawyer" and _theirs(sentence, match))
     before = sentence[: match.start()]
     if kind == "third_party":
         would = _WOULD.search(before) or _WOULD.search(before + match[0][:1])
         return bool(would and _ASKS.search(sentence) and not _INDIGNANT.search(sentence))
+    if kind == "human_wanted":
+        return bool(_HOURS.search(sentence) and _ASKS.search(sentence))
     if kind in ("fraud", "dispute"):
         doubted = any(q.start() <= match.start() and match.end() <= q.end() for q in _RHETORICAL.finditer(sentence))
         asked = _PROCEDURE.search(sentence) and not _SELF.search(sentence)
-        return doubted or bool(asked) or (kind == "fraud" and bool(_IS_IT_A_SCAM.search(sentence)))
+        if kind == "dispute":
+            return doubted or bool(asked)
+        return doubted or bool(asked or _IS_IT_A_SCAM.search(sentence)) or _put_in_general(sentence, match)
     if kind == "hardship":
-        general = bool(_ASKS.search(sentence)) and not _SELF.search(sentence)
-        put = _PUT.match(sentence, match.end()) or not _CAME_ABOUT.search(_clause(sentence, match))
-        return (general and bool(put)) or bool(_OTHERS.search(before))
+        return _put_in_general(sentence, match) or bool(_OTHERS.search(before))
     return False
+
+
+def _theirs(sentence: str, match: re.Match[str]) -> bool:
+    """Whether it is the company, or nobody in particular, that goes to law."""
+    if _ASKS.search(sentence) and (_COMPANYS_STEP.search(sentence) or not _SELF.search(sentence)):
+        return True
+    return match[0].startswith("起诉") and bool(_THEY_SUE.search(sentence[: match.start()]))
+
+
+def _put_in_general(sentence: str, match: re.Match[str]) -> bool:
+    """Whether it is a question about such cases, and nothing says that this is one."""
+    if _SELF.search(sentence) or not _ASKS.search(sentence):
+        return False
+    return bool(_PUT.match(sentence, match.end())) or not _CAME_ABOUT.search(_clause(sentence, match))
 
 
 def _clause(sentence: str, match: re.Match[str]) -> str:
