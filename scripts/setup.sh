@@ -15,6 +15,20 @@ tianjing_python() {
   exit 2
 }
 
+# The tests of the hand-off start a PostgreSQL of their own; where there is none, they are skipped.
+tianjing_postgres() {
+  local program
+  for program in /usr/lib/postgresql/*/bin/initdb "$(command -v initdb)"; do
+    [ -x "$program" ] && return 0
+  done
+  if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    say "installing PostgreSQL for the tests"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql \
+      >/dev/null && return 0
+  fi
+  say "no PostgreSQL: its tests will be skipped; on Debian and Ubuntu: apt-get install postgresql"
+}
+
 tianjing_setup() {
   local root accelerator extras stamp python started
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -56,6 +70,7 @@ tianjing_setup() {
     # A CUDA build beside CPU torch breaks transformers; text models need none of the three.
     pip uninstall --quiet --yes torchvision torchaudio torchcodec >/dev/null 2>&1 || true
   fi
+  case ",$extras," in *,dev,*) tianjing_postgres ;; esac
   rm -f .venv/.installed-*
   echo "$have ${extras//,/ }" >"$stamp"
   say "installed in $((SECONDS - started)) s"

@@ -40,6 +40,7 @@ class LocalDesk:
         self._reasons: Counter[str] = Counter()
 
     async def open(self) -> None:
+        signals.prepare()
         try:
             await self.queue.open()
         except StoreUnavailable as error:
