@@ -163,7 +163,7 @@ def _with_limits(conninfo: str, timeout_s: float) -> str:
 
     milliseconds = int(timeout_s * 1000)
     given = conninfo_to_dict(conninfo)
-    limits = {
+    limits: dict[str, Any] = {
         "connect_timeout": max(2, round(timeout_s)),  # libpq waits no less than two seconds
         "tcp_user_timeout": milliseconds,
         "application_name": "tianjing-handoff",
