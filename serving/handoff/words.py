@@ -8,19 +8,16 @@ know whose it is, so such a message is refused, and the agent writes the last di
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from tianjing.privacy import KINDS, find
 from tianjing.records import DEFAULT_TIME_ZONE
 from tianjing.rulebook import Rulebook
-from tianjing.rulebook.schema import Institution
 
-CHANNEL: Final = "chat"
 IDENTIFYING: Final = frozenset(
     {"mobile", "id_card", "permit", "passport", "bank_card", "plate", "email", "wechat", "qq", "birth_date"}
 )
@@ -43,16 +40,18 @@ Check = Callable[[str], Remarks]
 
 
 class AgentWords:
-    """Checks messages by the rules in force today. The rules are read with the first message: that takes two seconds,
-    and many gateways never have one."""
+    """Checks messages by the rules in force today.
 
-    def __init__(self, packs: Sequence[Path] = (), institution: Institution = "consumer_finance"):
-        self._packs = tuple(packs)
-        self._institution: Institution = institution
+    Args:
+        book: the rules for this institution and a chat; the shipped ones, read with the first message, without it.
+    """
+
+    def __init__(self, book: Rulebook | None = None):
+        self._given = book
 
     @functools.cached_property
     def _book(self) -> Rulebook:
-        return Rulebook.load(self._packs).within(self._institution, channel=CHANNEL)
+        return self._given or Rulebook.load().within("consumer_finance", channel="chat")
 
     def __call__(self, text: str) -> Remarks:
         kinds = dict.fromkeys(finding.kind for finding in find(text))
