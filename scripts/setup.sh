@@ -15,18 +15,20 @@ tianjing_python() {
   exit 2
 }
 
-# The tests count quotas in a real Redis, which they start themselves, on a socket of their own.
-tianjing_redis() {
-  local root=()
-  command -v redis-server >/dev/null 2>&1 && return 0
+# The tests count quotas in a real Redis and keep cases in a real PostgreSQL, which they start themselves.
+tianjing_servers() {
+  local missing=() root=()
+  command -v redis-server >/dev/null 2>&1 || missing+=(redis-server)
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null 2>&1 || missing+=(postgresql)
+  [ ${#missing[@]} -gt 0 ] || return 0
   [ "$(id -u)" = 0 ] || root=(sudo -n)
   if command -v apt-get >/dev/null 2>&1 && "${root[@]}" true 2>/dev/null; then
-    say "installing redis-server, for the tests"
+    say "installing ${missing[*]}, for the tests"
     "${root[@]}" apt-get update -qq >/dev/null 2>&1 || true
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server \
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" \
       >/dev/null 2>&1 && return 0
   fi
-  say "redis-server is missing and could not be installed; the tests of shared quotas will fail without it"
+  say "${missing[*]} could not be installed; the tests that need it will fail"
 }
 
 tianjing_setup() {
@@ -36,7 +38,7 @@ tianjing_setup() {
   # A driver that answers decides; the same script serves both kinds of machine.
   if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then accelerator=gpu; else accelerator=cpu; fi
   extras=$(IFS=,; echo "$accelerator${*:+,$*}")
-  case ",$extras," in *,dev,*) tianjing_redis ;; esac
+  case ",$extras," in *,dev,*) tianjing_servers ;; esac
   # Some of these modules are compiled (setup.py): changed ones must be compiled again.
   stamp=".venv/.installed-$(cat pyproject.toml setup.py scripts/setup.sh tianjing/{guard,privacy,rulebook}/*.py |
     sha256sum | cut -c1-16)"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -33,6 +34,29 @@ class Takeover:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What a desk has done since it was made.
+
+    The intervention rate is `opened / (opened + answered)`: how many conversations needed a person.
+
+    Attributes:
+        answered: proper answers of the model.
+        failed: answers that were blocked or broke off.
+        opened: hand-offs, each a new case.
+        continued: messages of customers who were with a person already.
+        refused: hand-offs that could not be stored and were answered with 503.
+        reasons: opened hand-offs by reason; one may have several.
+    """
+
+    answered: int = 0
+    failed: int = 0
+    opened: int = 0
+    continued: int = 0
+    refused: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
 class Desk(Protocol):
     """Decides whether a person answers, keeps cases, and gives the customer the person's words."""
 
@@ -58,4 +82,8 @@ class Desk(Protocol):
 
     async def answered(self, talk: Talk) -> None:
         """Note that this session got a proper answer."""
+        ...
+
+    def counts(self) -> Counts:
+        """What has been done so far, for the metrics."""
         ...

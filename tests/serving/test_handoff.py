@@ -1,9 +1,12 @@
 """Which words bring a person to the phone, and which do not."""
 
+import time
+
 import pytest
 
-from serving.handoff.signals import detect, reply
+from serving.handoff.signals import KINDS, detect, reply, unhelpful
 from tianjing.tasks import TASKS, prompt
+from tianjing.tasks.handoff_triage import REASONS
 
 PERSON = {
     "complaint": [
@@ -12,14 +15,21 @@ PERSON = {
         "我 要 投 诉",
         "再打电话我就去12378举报",
         "信不信我向银保监会反映",
-        "我已经咨询律师了",
-        "我会起诉你们的",
-        "咱们法院见",
         "你们再不处理我就投诉",
         "我不得不投诉了",
         "这事儿我一定要曝光",
-        "我找了律师，你们等着吧",
         "问题：乱收费\n我要投诉",
+        "你们催收的态度太恶劣了",
+        "昨天那个业务员骂我",
+        "我上次投诉的事怎么还没人管",
+    ],
+    "lawyer": [
+        "我已经咨询律师了",
+        "我会起诉你们的",
+        "咱们法院见",
+        "我找了律师，你们等着吧",
+        "我直接报警处理",
+        "再这样我就向金融监管总局反映",
     ],
     "self_harm": [
         "我真的不想活了",
@@ -44,6 +54,30 @@ PERSON = {
         "我被骗了，钱不是我用的",
         "别人拿我的身份证办的",
     ],
+    "dispute": [
+        "账单金额不对，我只借了5000",
+        "我上周已经还了，怎么还显示逾期",
+        "征信上的逾期记录是错的",
+        "我没借过你们的钱",
+        "没经过我同意就扣了会员费",
+    ],
+    "hardship": [
+        "我上个月失业了，现在没有收入",
+        "我家人生病住院了，能缓几天吗",
+        "我公司倒闭了，没收入",
+        "家里遭了洪水，房子都冲了",
+        "我老公上个月去世了",
+        "我是残疾人，干不了活",
+    ],
+    "human_wanted": [
+        "转人工",
+        "人工！",
+        "能不能找个真人跟我说",
+        "叫你们经理来",
+        "不要机器人，给我接人工",
+        "有没有人啊",
+    ],
+    "repeated_failure": ["我都问了三遍了，你还是答非所问", "每次都是这几句，根本没解决"],
 }
 MODEL = [
     "我这个月工资晚发，可以晚几天还款吗？",
@@ -60,9 +94,21 @@ MODEL = [
     "我之前没还过款，第一次逾期",
     "我收到一封律师函，是真的吗",
     "我是本人",
-    "我家人生病住院了，能缓几天吗",
-    "我公司倒闭了，没收入",
     "征信会不会受影响？",
+    "失业可以申请延期吗",
+    "如果失业了怎么办",
+    "我朋友失业了，他能申请延期吗",
+    "我没有失业，只是工资晚发",
+    "你们会起诉我吗",
+    "逾期了会报警吗",
+    "会通知我的紧急联系人吗",
+    "不用转人工，你告诉我就行",
+    "人工客服几点上班",
+    "怎么防止被骗",
+    "你们是不是骗子",
+    "我已经还了，能再借吗",
+    "我要找一家有残疾人设施的酒店",
+    "我打算去世界公园",
 ]
 
 
@@ -109,3 +155,22 @@ def test_a_router_may_ask_about_a_complaint() -> None:
     fields = {"turns": [{"speaker": "customer", "text": "我要投诉你们！"}]}
     for task in ("handoff_triage", "complaint_prediction", "call_summary"):
         assert detect(prompt(TASKS[task], fields)[-1].content, task) == ()
+
+
+def test_reasons_are_those_that_the_model_is_trained_on() -> None:
+    assert KINDS[:-1] == tuple(REASONS)
+
+
+@pytest.mark.parametrize("text", ["怎么投诉" * 50_000, "我" * 200_000, "不是我借的吗，" * 30_000])
+def test_the_work_grows_no_faster_than_the_text(text: str) -> None:
+    def cpu_s(length: int) -> float:
+        began = time.process_time()
+        detect(text[:length])
+        return time.process_time() - began
+
+    assert cpu_s(160_000) < 24 * cpu_s(20_000) + 0.5
+
+
+def test_only_messages_that_say_so_count_as_unhelpful() -> None:
+    assert unhelpful(["没用", "答非所问", "你还是没听懂"]) == 3
+    assert unhelpful(["谢谢，很有用", "利息怎么算", "这张卡没用过", "我还有用"]) == 0

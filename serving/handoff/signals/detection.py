@@ -1,0 +1,49 @@
+"""Reads signals from words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from serving.handoff.signals.context import customer_words, sentences, taken_back
+from serving.handoff.signals.kinds import KINDS, Kind, Signal
+from serving.handoff.signals.patterns import UNHELPFUL, compiled
+
+# Tasks asked by an inspector, a supervisor or a router at his desk, not by a customer.
+STAFF_TASKS: Final = frozenset(
+    {"quality_inspection", "intent", "call_summary", "handoff_triage", "complaint_prediction"}
+)
+
+
+def detect(text: str, task: str | None = None) -> tuple[Signal, ...]:
+    """Signals in the last user message, most urgent first; empty when the model may answer.
+
+    Args:
+        task: id of the task the request names; work of the staff about a customer's words is never handed off.
+    """
+    if task in STAFF_TASKS:
+        return ()
+    said = tuple(sentences(customer_words(text)))
+    found = (_first(kind, said) for kind in KINDS)
+    return tuple(signal for signal in found if signal)
+
+
+def prepare() -> None:
+    """Compile the patterns, so that no request waits for it."""
+    for kind in KINDS:
+        compiled(kind)
+
+
+def unhelpful(texts: Iterable[str]) -> int:
+    """How many of a customer's messages say that the answer before them did not help."""
+    return sum(UNHELPFUL.search(customer_words(text)) is not None for text in texts)
+
+
+def _first(kind: Kind, said: tuple[str, ...]) -> Signal | None:
+    anything, patterns = compiled(kind)
+    for sentence in filter(anything.search, said):
+        for pattern in patterns:
+            for match in pattern.finditer(sentence):
+                if not taken_back(kind, sentence, match):
+                    return Signal(kind, match[0])
+    return None
