@@ -33,7 +33,7 @@ def program(name: str) -> str:
     """A program of PostgreSQL; Debian keeps them out of the path."""
     found = shutil.which(name) or next(map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
     if found is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+        pytest.fail("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     return found
 
 
