@@ -30,7 +30,9 @@ _TRADITIONAL: Final = str.maketrans(
 )
 _UNDISGUISED: Final = {**_LOOKALIKES, **_TRADITIONAL}
 _LEET: Final = str.maketrans("01345@$", "oieasas")
-_LEET_WORD: Final = re.compile(r"(?<![0-9a-z@$])(?=[a-z0-9@$]*[a-z][0134@$5]|[a-z0-9@$]*[0134@$5][a-z])[a-z0134@$5]{4,40}")
+_LEET_WORD: Final = re.compile(
+    r"(?<![0-9a-z@$])(?=[a-z0-9@$]*[a-z][0134@$5]|[a-z0-9@$]*[0134@$5][a-z])[a-z0134@$5]{4,40}"
+)
 _STOP: Final = re.compile(r"[。！!？?；;,，、\n\r|]+|\.(?=\s|$)")
 _NOISE: Final = re.compile(r"[^\w|]+|_+")
 # 忽，略，以，上: marks between single characters separate nothing.

@@ -1,12 +1,13 @@
 """Attempts to turn the model against its instructions (prompt injection, jailbreak), by family, Chinese and English.
 
-Precision comes first: a customer who says 忽略我之前的要求, or asks how to open the developer mode of his telephone, is no
+Precision comes first: a customer who says 忽略我之前的要求, or asks how to open his telephone's developer mode, is no
 attacker. Patterns look at what `folding.bare` leaves: no spaces, no disguise, `|` for punctuation; gaps are bounded,
 so that the time is linear in the text.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final, Literal
 
@@ -23,7 +24,10 @@ _ORDERS = (
     r"|安全(?:限制|规则|策略|准则|约束|协议)|内容(?:限制|政策|审查|过滤)|角色(?:设定|限制)|约束条件|行为准则|合规(?:限制|要求|约束))"
 )
 _RULES = rf"(?:{_ORDERS}|规则|限制|约束|规范|命令|训练)"
-_BEFORE = r"(?:以上|上面|上述|之前|先前|前面|此前|原来|原先|原有|所有|全部|一切|任何|你的|你被?(?:设定|赋予|给定)的?|系统|开发者)"
+_BEFORE = (
+    r"(?:以上|上面|上述|之前|先前|前面|此前|原来|原先|原有|所有|全部|一切|任何|你的|你被?(?:设定|赋予|给定)的?"
+    r"|系统|开发者)"
+)
 _FORGET = (
     r"忽略|忽视|无视|忘记|忘掉|忘了|抛弃|抛开|丢弃|撇开|清空|覆盖|推翻|跳出|绕过|绕开|突破|不遵守|不要遵守|不再遵守|停止遵守|不用遵守"
     r"|无需遵守|不必遵守|摆脱|不再受|别管|不要管|不用管"
@@ -31,7 +35,8 @@ _FORGET = (
 # A customer may want limits lifted (取消所有限制); only what a model is told is not his to lift.
 _DROP = rf"(?:{_FORGET}|放弃|清除|删除|作废|解除|取消|关闭|停用|违反|不受)"
 _SHOW = (
-    r"(?:输出|打印|显示|展示|重复|复述|背诵|背出|告诉我|说出|说一?下|列出|写出|给我看?|发给我|透露|泄露|公开|翻译|总结|概括|返回|念出?|贴出|复制|讲出|转述|还原|交代|描述|解释)"
+    r"(?:输出|打印|显示|展示|重复|复述|背诵|背出|告诉我|说出|说一?下|列出|写出|给我看?|发给我|透露|泄露|公开|翻译|总结|概括|返回|念出?"
+    r"|贴出|复制|讲出|转述|还原|交代|描述|解释)"
 )
 _FREE = (
     r"(?:没有任何|没有|不受任何|不受|无任何|无|毫无|不存在|摆脱|突破|解除|不再受|无视)(?:任何|一切|所有)?"
@@ -63,11 +68,11 @@ _PATTERNS: dict[Family, tuple[str, ...]] = {
         rf"(?:解除|取消|关闭|停用|删除)(?:掉|了)?你的(?:所有|全部|一切|的){{0,3}}{_RULES}",
         rf"(?:把|将)?(?:{_BEFORE}|的){{1,6}}{_RULES}(?:都|全部?|统统|一律)?(?:忘掉|忘记|忘了|忽略|清空|删除|作废|抛弃|无视|覆盖)",
         rf"(?:从现在起|从现在开始|现在开始|接下来|从此刻起){_NEAR}{{0,8}}(?:你)?(?:不再是|不必再?遵守|不用再?遵守|不受|只听我的|只服从|必须听我|必须服从我|按我的新?(?:指令|规则))",
-        rf"(?:新的|最新|更新后的?)(?:系统)?(?:指令|提示词|系统提示)(?:是|如下|为|生效|\|)",
+        r"(?:新的|最新|更新后的?)(?:系统)?(?:指令|提示词|系统提示)(?:是|如下|为|生效|\|)",
         rf"(?:系统|最高|管理员)(?:优先级)?(?:指令|命令|覆盖)(?:\||是|覆盖){_NEAR}{{0,12}}(?:忽略|停止|关闭|解除|输出|执行)",
         rf"{_E_DROP}(?:{_E_BEFORE}){{1,8}}{_E_ORDERS}",
         rf"{_E_DROP}(?:everything|whatever|anything|all)(?:you(?:were|have|ve|are)?(?:been)?told|above|before|thatcamebefore|previously)",
-        rf"(?:newinstructions?|systemoverride|newsystemprompt)(?:\||are|is|follow|youmust|from)",
+        r"(?:newinstructions?|systemoverride|newsystemprompt)(?:\||are|is|follow|youmust|from)",
         rf"(?:fromnowon|startingnow){_NEAR}{{0,24}}(?:youare(?:no|nolonger|free|unrestricted|not)|ignore|obeyonlyme|onlyobey|youwillnot(?:follow|refuse))",
         rf"(?:nolonger|not|arent)bound(?:by)?(?:{_E_BEFORE}){{0,5}}{_E_ORDERS}",
     ),
@@ -81,7 +86,7 @@ _PATTERNS: dict[Family, tuple[str, ...]] = {
         r"(?:你被|你是怎么被|给你)(?:设定|设置|预设|灌输|下达)(?:了|的)?(?:什么|哪些|怎样|的)(?:指令|规则|提示|设定|限制|要求)",
         rf"{_E_SHOW}(?:me|us|out|the|your|you|full|entire|complete|whole|exact|verbatim|original|initial|hidden|secret|internal|system|developer|all|of|current|confidential|first|raw){{0,9}}(?:systemprompt|systemmessage|systeminstructions?|initialprompt|initialinstructions?|hiddeninstructions?|hiddenprompt|secretinstructions?|developermessage|developerprompt|preprompt|originalinstructions?|promptverbatim)",
         rf"{_E_SHOW}(?:me|us|out|the|exact|full|entire|all|of){{0,6}}your(?:full|entire|exact|original|initial|system|hidden|secret|internal|own|complete)*(?:prompt|instructions|directives|guidelines|configuration)",
-        rf"(?:repeat|print|output|copy|return)(?:back)?(?:all|everything|the|words|text|of|exact|whole|entire|full|content|contents|conversation|verbatim){{1,8}}above",
+        r"(?:repeat|print|output|copy|return)(?:back)?(?:all|everything|the|words|text|of|exact|whole|entire|full|content|contents|conversation|verbatim){1,8}above",
         rf"(?:youareachatgpt|youarean?ai){_NEAR}{{0,30}}(?:codeblock|verbatim|wordforword)",
     ),
     "role_play": (
@@ -93,7 +98,7 @@ _PATTERNS: dict[Family, tuple[str, ...]] = {
         r"(?:扮演|假装|装作|充当|你现在是|你是)我?(?:已故|去世|过世|死去)?的?(?:奶奶|外婆|祖母|姥姥)[^|]{0,20}(?:序列号|激活码|密码|配方|密钥|哄我睡|念)",
         r"(?:doanythingnow|youarenowdan|actasdan|dan(?:mode|prompt)|youaredan|stayincharacterasdan|stayadan)",
         r"(?:enable|enter|activate|switchto|turnon|youarein|youarenowin|simulate)(?:the|your)?(?:developer|dev|debug|god|jailbreak|unrestricted|unfiltered|dan|sudo|evil|admin|maintenance)mode",
-        rf"(?:pretend|act|roleplay|behave|respond|imagine|simulate|youare|youwillbe|become|playtherole)(?:now)?[^|]{{0,40}}(?:without|withno|hasno|havingno|freeof|freefrom|notboundby|no)(?:any|all|ethical|moral|content|safety|and|or|the|legal){{0,4}}(?:restrictions?|limitations?|limits|filters?|guidelines|rules|ethics|morals|censorship|constraints?|boundaries)",
+        r"(?:pretend|act|roleplay|behave|respond|imagine|simulate|youare|youwillbe|become|playtherole)(?:now)?[^|]{0,40}(?:without|withno|hasno|havingno|freeof|freefrom|notboundby|no)(?:any|all|ethical|moral|content|safety|and|or|the|legal){0,4}(?:restrictions?|limitations?|limits|filters?|guidelines|rules|ethics|morals|censorship|constraints?|boundaries)",
         r"(?:unrestricted|unfiltered|uncensored|amoral|jailbroken)(?:and|un\w{4,10})*(?:ai|assistant|chatbot|model|llm|gpt|version)",
         r"(?:假设|想象|设想)[^|]{0,12}(?:不受|没有)[^|]{0,6}(?:限制|约束|审查|规则)[^|]{0,4}(?:的)?(?:ai|助手|模型|世界|你)",
     ),
@@ -111,7 +116,7 @@ _PATTERNS: dict[Family, tuple[str, ...]] = {
     ),
 }
 _INDIRECT = (
-    rf"(?:ai|人工智能|智能|大模型|语言|本)(?:助手|助理|客服|模型|智能体)[^|]{{0,6}}(?:\||请|必须|应当|应该|需要|务必|立即|看到|读到|收到)[^|]{{0,16}}(?:忽略|回复|告诉|转账|调用|执行|输出|发送|透露|不要|删除|服从|遵循|隐瞒)",
+    r"(?:ai|人工智能|智能|大模型|语言|本)(?:助手|助理|客服|模型|智能体)[^|]{0,6}(?:\||请|必须|应当|应该|需要|务必|立即|看到|读到|收到)[^|]{0,16}(?:忽略|回复|告诉|转账|调用|执行|输出|发送|透露|不要|删除|服从|遵循|隐瞒)",
     r"(?:如果你是|致|给|写给|对)(?:一个)?(?:ai|人工智能|大模型|语言模型|llm)(?:助手|模型|助理|智能体)?(?:\||的|请|阅读|看到|正在)",
     r"(?:assistant|ai|llm|model|chatbot|agent)(?:please|must|should|shall|youmust|readingthis|isrequiredto|isinstructedto|instructions?)[^|]{0,40}(?:ignore|reply|tell|send|call|execute|output|reveal|donot|dont|delete|transfer|forward|say)",
     r"(?:donot|dont|never)(?:tell|inform|mention|reveal|notify)(?:this|it|anything)?(?:to)?(?:the)?user",
@@ -129,6 +134,9 @@ _DELIMITERS = re.compile(
 )
 _COMPILED: Final = {family: re.compile("|".join(patterns)) for family, patterns in _PATTERNS.items()}
 _ADDRESSED: Final = re.compile("|".join(_INDIRECT))
+PATTERNS_SHA256: Final = hashlib.sha256(
+    "\n".join(pattern.pattern for pattern in (*_COMPILED.values(), _ADDRESSED, _DELIMITERS)).encode()
+).hexdigest()
 # Only texts that hold one of these are worth the patterns.
 _CUE: Final = re.compile(
     r"指令|指示|提示|设定|预设|人设|限制|约束|规则|规定|规范|要求|命令|训练|审查|过滤|底线|枷锁|准则|模式|越狱|人格|扮演|假装|奶奶|外婆|祖母|姥姥|以上|上面|之前|上述|开头"

@@ -47,7 +47,8 @@ class LeakScan:
         detector, tail = self._detector, self._tail + text
         if self._agrees < _GRAM and len(text) <= detector.least - _GRAM and tail[-_GRAM:] not in detector.grams:
             # No agreement reaches the end, and none within this piece is long enough.
-            self._tail, self._end, self._agrees = tail[1 - _GRAM :], self._end + len(text), _GRAM - 1
+            self._tail, self._end = tail[1 - _GRAM :], self._end + len(text)
+            self._agrees = min(self._agrees + len(text), _GRAM - 1)  # at most so much
             return _NOTHING, self._end if closed else max(self._reported, self._end - self._agrees)
         spans: list[Span] = []
         begin = 0
@@ -88,7 +89,7 @@ class LeakScan:
 
 
 def _longest_end(text: str, prompt: str) -> int:
-    """Length of the longest end of `text` that stands in the prompt; a shorter end stands there if a longer one does."""
+    """Length of the longest end of `text` that stands in the prompt; of an end that does, so does every shorter one."""
     least, most = 0, len(text)
     while least < most:
         middle = (least + most + 1) // 2

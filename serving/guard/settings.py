@@ -84,6 +84,16 @@ class InputSettings(StrictModel):
     pieces: int = Field(default=512, ge=1)
     """Texts of one request, tool calls and results included."""
 
+    staff_tasks: tuple[str, ...] = (
+        "quality_inspection",
+        "intent",
+        "call_summary",
+        "handoff_triage",
+        "complaint_prediction",
+    )
+    """Tasks of tianjing.tasks in which the staff shows the model a customer's words: what is asked for there is
+    material, so unlawful requests are only marked."""
+
     injection: InjectionSettings = InjectionSettings()
     unlawful: UnlawfulSettings = UnlawfulSettings()
 

@@ -23,7 +23,7 @@ DEFAULT_ACTIONS: Mapping[Untrue, Action] = {"wrong": "block", "unsupported": "al
 
 _START: Final = re.compile(f"[{START_CHARS}]")
 _PAUSE: Final = re.compile("[，。！？；,!?;\n]")
-# A value that has begun is looked at again at a pause, once so much more has come, and where the guard looks at its cap.
+# A value that has begun is looked at again at a pause, after so many characters, and where the guard looks at its cap.
 _LOOK_CHARS: Final = 12
 
 
@@ -40,9 +40,7 @@ class StatementDetector:
 
     name: ClassVar[str] = "stated_number"
 
-    def __init__(
-        self, facts: Facts, actions: Mapping[Untrue, Action] | None = None, correct: Correct | None = None
-    ):
+    def __init__(self, facts: Facts, actions: Mapping[Untrue, Action] | None = None, correct: Correct | None = None):
         self.facts = facts
         self._actions: dict[str, Action] = dict([*DEFAULT_ACTIONS.items(), *(actions or {}).items()])
         self._correct = correct
