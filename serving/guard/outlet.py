@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from serving.guard.base import GuardFailure
 from serving.guard.jsontext import Decoder, Encoder, is_json
-from tianjing.guard import FAULT, Stream, Verdict
+from tianjing.guard import FAULT, Released, Stream, Verdict
 from tianjing.guard.verdicts import ENDING
 
 
@@ -89,16 +89,10 @@ class RequestOutlet:
         """
         begun = time.thread_time_ns()
         try:
-            if self._broken is not None:
-                raise self._broken
-            text = self._decided(self._entered(delta), now_ms)
+            text = self._pushed(delta, now_ms)
             self._watch.spent(time.thread_time_ns() - begun)
-        except GuardFailure as error:
-            self._broken = error
-            raise
         except Exception as error:
-            self._broken = self._watch.failed("outlet", type(error).__name__)
-            raise self._broken from error
+            raise self._failed(error) from error
         self.released_chars += len(text)
         return text
 
@@ -106,51 +100,48 @@ class RequestOutlet:
         """Take the end of the answer; raises as `push`. Required disclosures that are missing come here."""
         begun = time.thread_time_ns()
         try:
-            if self._broken is not None:
-                raise self._broken
-            text = self._closed()
+            text = self._finished()
             self._watch.spent(time.thread_time_ns() - begun)
-        except GuardFailure as error:
-            self._broken = error
-            raise
         except Exception as error:
-            self._broken = self._watch.failed("outlet", type(error).__name__)
-            raise self._broken from error
+            raise self._failed(error) from error
         self.released_chars += len(text)
         return text
 
-    def _entered(self, delta: str) -> str:
-        return delta
-
-    def _decided(self, text: str, now_ms: float) -> str:
+    def _pushed(self, text: str, now_ms: float) -> str:
+        if self._broken is not None:
+            raise self._broken
         released = self._stream.push(text, now_ms)
-        if released.verdicts:
-            self._judged(released.verdicts)
-        sent = self._out(released.text)
+        sent = self._out(released)
         if self._restore is not None and self._stream.ended is not None:
             sent += self._restore.finish()  # nobody finishes a text that has ended
         return sent
 
-    def _closed(self) -> str:
-        released = self._stream.finish()
-        self._judged(released.verdicts)
-        text = self._out(released.text)
+    def _finished(self) -> str:
+        if self._broken is not None:
+            raise self._broken
+        sent = self._out(self._stream.finish())
         if self._restore is not None:
-            text += self._restore.finish()
+            sent += self._restore.finish()
         if self._closing is not None and self._stream.ended is None:
-            text += self._closing("".join(self._said))
-        return text
+            sent += self._closing("".join(self._said))
+        return sent
 
-    def _out(self, text: str) -> str:
+    def _out(self, released: Released) -> str:
+        for verdict in released.verdicts:
+            if verdict.kind.startswith(FAULT) or (verdict.detector == "guard" and verdict.action in ENDING):
+                raise self._watch.failed(verdict.detector, verdict.kind.removeprefix(f"{FAULT}:"))
+            self._watch.noted(verdict)
+        text = released.text
         if self._closing is not None and text:
             self._said.append(text)
         return text if self._restore is None else self._restore.push(text)
 
-    def _judged(self, verdicts: Sequence[Verdict]) -> None:
-        for verdict in verdicts:
-            if verdict.kind.startswith(FAULT) or (verdict.detector == "guard" and verdict.action in ENDING):
-                raise self._watch.failed(verdict.detector, verdict.kind.removeprefix(f"{FAULT}:"))
-            self._watch.noted(verdict)
+    def _failed(self, error: Exception) -> GuardFailure:
+        """From now on nothing is released; gives what to raise."""
+        if not isinstance(error, GuardFailure):
+            error = self._watch.failed("outlet", type(error).__name__)
+        self._broken = error
+        return error
 
 
 class ArgumentsOutlet(RequestOutlet):
@@ -162,19 +153,15 @@ class ArgumentsOutlet(RequestOutlet):
         self._raw: list[str] = []
         self._sent: list[str] = []
 
-    def _entered(self, delta: str) -> str:
-        self._raw.append(delta)
-        return self._decoder.push(delta)
+    def _pushed(self, text: str, now_ms: float) -> str:
+        self._raw.append(text)
+        sent = super()._pushed(self._decoder.push(text), now_ms)
+        self._sent.append(sent)
+        return sent
 
-    def _out(self, text: str) -> str:
-        text = super()._out(text)
-        self._sent.append(text)
-        return text
-
-    def _closed(self) -> str:
-        last = self._decided(self._decoder.finish(), 0.0)
-        rest = super()._closed()
-        sent = "".join(self._sent) + rest[len(self._sent[-1]) :]
-        if self._stream.ended is None and is_json("".join(self._raw)) and not is_json(sent):
+    def _finished(self) -> str:
+        sent = super()._pushed(self._decoder.finish(), 0.0) + super()._finished()
+        whole = "".join([*self._sent, sent])
+        if self._stream.ended is None and is_json("".join(self._raw)) and not is_json(whole):
             raise self._watch.failed("arguments", "JSON")
-        return last + rest
+        return sent

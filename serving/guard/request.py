@@ -52,6 +52,7 @@ class RequestGuard:
         self.cpu_ns = 0
         self.policy = rules.policy if rules else ""
         self._settings = settings or GuardSettings()
+        self._budget_ns = int(self._settings.cpu_ms * 1e6)
         self._rules = rules
         self._extension = extension or Extension()
         self._structured = structured
@@ -139,7 +140,7 @@ class RequestGuard:
             GuardFailure: the request has taken more than its budget.
         """
         self.cpu_ns += nanoseconds
-        if self.cpu_ns > self._settings.cpu_ms * 1e6:
+        if self.cpu_ns > self._budget_ns:
             raise self.failed("cpu_ms", "over the budget")
 
     def failed(self, rail: str, error: str) -> GuardFailure:
