@@ -301,7 +301,7 @@ def test_a_disclosure_that_the_application_wants_is_in_the_answer_once() -> None
     assert said(guard(user("你好"), factory=factory, require=wanted), "我是智能客服。") == "我是智能客服。"
     later = (Piece("assistant", "content", "我是智能客服。"), user("好"))
     assert said(guard(*later, factory=factory), "请稍等。") == "请稍等。"
-    with pytest.raises(ApiError, match="tianjing.require"):
+    with pytest.raises(ApiError, match=r"tianjing\.require"):
         guard(user("你好"), require=("no.such.rule",))
     with pytest.raises(ApiError, match="structured"):
         guard(user("好"), factory=factory, require=wanted, options={"response_format": {"type": "json_object"}})
