@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -62,13 +63,15 @@ class Book:
         theirs = {rule.id for _, pack in own for rule in pack.rules}
         self._asked = frozenset(rule.id for rule in whole if rule.id.startswith(UNLAWFUL) or rule.id in theirs)
         self._made: dict[tuple[str, ...], RuleSet] = {}
+        self._making = threading.Lock()
 
     def on(self, day: date) -> RuleSet:
         """The rules in force on `day`; days on which the same rules hold share one set."""
         book = self._book.on(day)
         key = tuple(rule.id for rule in book)
         if key not in self._made:
-            self._made[key] = self._compiled(book)
+            with self._making:  # two who ask at once need it compiled once
+                self._made[key] = self._made.get(key) or self._compiled(book)
         return self._made[key]
 
     def _compiled(self, book: Rulebook) -> RuleSet:

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serving.errors import ApiError, ServeError
@@ -128,6 +128,8 @@ def outcome(made: RequestGuard, pieces: list[str], channel: Any) -> tuple[str, A
 
 
 @settings(max_examples=250, deadline=None)
+@example(text="再不还就让你坐牢。〔〔", places=[20], channel="arguments")
+@example(text="13812345678我叫王建国，逾期3天。", places=[13], channel="arguments")
 @given(text=TEXTS, places=CUTS, channel=st.sampled_from(CHANNELS))
 def test_a_stream_gives_what_the_whole_gives_on_every_channel(text: str, places: list[int], channel: str) -> None:
     asked = (system(PROMPT), user(f"我的手机号{MOBILE}"))
@@ -193,7 +195,7 @@ def test_nothing_of_a_protected_span_is_released(before: str, after: str, places
 def test_one_person_has_one_placeholder_in_question_answer_and_tool_calls() -> None:
     pieces = (
         user(f"我叫王建国，手机{MOBILE}"),
-        Piece("assistant", "arguments", json.dumps({"phone": int(MOBILE), "name": "王建国"}, ensure_ascii=False)),
+        Piece("assistant", "arguments", json.dumps({"phone": int(MOBILE), "name": "王建国"})),
         Piece("tool", "content", f'{{"owner": "王建国", "second": "13900001111", "first": "{MOBILE}"}}'),
     )
     made = guard(*pieces)
@@ -244,8 +246,19 @@ def test_placeholders_become_values_again_only_where_that_is_set(restore: bool) 
 
 def test_escapes_in_arguments_hide_nothing() -> None:
     hidden = "".join(f"\\u{ord(char):04x}" for char in ID_CARD)
-    sent = said(guard(user("你好")), '{"id": "' + hidden + '", "q": "say \\"hi\\"\\n"}', "arguments", 1)
+    sent = said(guard(user("你好")), '{"id": "' + hidden + '", "q": "say \\"hi\\u0022\\n"}', "arguments", 1)
     assert json.loads(sent) == {"id": "〔身份证1〕", "q": 'say "hi"\n'}
+
+
+def test_a_bare_number_that_is_masked_becomes_a_string() -> None:
+    text = f'{{"card": {CARD}, "amount": -12.5e3, "ok": true, "list": [{ID_CARD[:17]}0, null]}}'
+    sent = json.loads(said(guard(user("你好")), text, "arguments", 3))
+    assert sent["card"] == "〔银行卡1〕" and (sent["amount"], sent["ok"], sent["list"][1]) == (-12.5e3, True, None)
+
+
+def test_of_an_answer_that_ends_what_was_decided_is_released() -> None:
+    outlet = guard(user(f"电话{MOBILE}")).outlet(0, "arguments")
+    assert outlet.push("好再不还就让你坐牢，" + "请放心。" * 20) == "好再不还就让你" and outlet.ended == "block"
 
 
 def test_reasoning_is_dropped_unless_it_is_to_be_guarded() -> None:
@@ -268,15 +281,21 @@ def test_a_promise_is_rewritten_and_a_threat_ends_the_answer() -> None:
 def test_a_phrase_that_has_no_lawful_words_is_blocked_instead_of_rewritten() -> None:
     made = guard(user("你好"))
     outlet = made.outlet(0)
-    outlet.push("你就是个老赖，不要脸。")
-    assert outlet.ended == "block"
+    outlet.push("你失业关我什么事，按时还款。")
+    assert outlet.ended == "block" and made.report()["reasons"] == ["rule:collect.hardship.refuse"]
 
 
 def test_a_wrong_number_is_put_right_only_where_that_is_certain() -> None:
     made = guard(user("多少"), facts=FACTS)
     assert said(made, "您本期应还1200元，还款日是12月20日。", size=3) == "您本期应还1234.56元，还款日是12月15日。"
     assert made.report()["reasons"] == ["stated_number.wrong"] and made.report()["verdict"] == "rewrite"
-    for text in ("还款日不是12月15日。", "年化利率是24%。", "本期应还一千二百元。"):
+    for text in (
+        "每期1234.56元，总共14400元。",
+        "每期还款1234.56元是不对的。",
+        "还款日不是12月15日。",
+        "年化利率是24%。",
+        "本期应还一千二百元。",
+    ):
         outlet = guard(user("多少"), facts=FACTS).outlet(0)
         outlet.push(text)
         outlet.finish()

@@ -47,18 +47,22 @@ def rules_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "rules"]
 
 
-def test_a_changed_pack_is_in_force_without_a_restart(tmp_path: Path) -> None:
+def test_a_changed_pack_is_in_force_without_a_restart_but_not_for_requests_under_way(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     pack(path, "金苹果")
     factory = GuardFactory(GuardSettings(rule_packs=(path,), reload_s=0.0001), day=lambda: DAY)
     old = factory.policy
     assert ended(factory, "送您金苹果。") == "block" and ended(factory, "送您银香蕉。") is None
+    under_way = factory(Call("/v1/chat/completions", "m", (), {}), Principal("t", "k"))
     pack(path, "银香蕉")
     ended(factory, "您好。")  # a request that comes after the change starts the work, and is not kept waiting
     for thread in rules_threads():
         thread.join(60)
     assert ended(factory, "送您金苹果。") is None and ended(factory, "送您银香蕉。") == "block"
     assert factory.policy != old and factory.problem == ""
+    outlet = under_way.outlet(0)
+    outlet.push("送您金苹果。")
+    assert outlet.ended == "block" and under_way.policy == old
 
 
 def test_a_broken_pack_keeps_the_last_good_rules_and_says_so(tmp_path: Path) -> None:
@@ -73,19 +77,6 @@ def test_a_broken_pack_keeps_the_last_good_rules_and_says_so(tmp_path: Path) -> 
         assert ended(factory, "送您金苹果。") == "block"
     pack(path, "银香蕉")
     assert factory.reload() is True and factory.problem == ""
-
-
-def test_a_request_keeps_the_rules_that_it_began_with(tmp_path: Path) -> None:
-    path = tmp_path / "own.yaml"
-    pack(path, "金苹果")
-    factory = GuardFactory(GuardSettings(rule_packs=(path,)), day=lambda: DAY)
-    guard = factory(Call("/v1/chat/completions", "m", (), {}), Principal("t", "k"))
-    before = factory.policy
-    pack(path, "银香蕉")
-    assert factory.reload()
-    outlet = guard.outlet(0)
-    outlet.push("送您金苹果。")
-    assert outlet.ended == "block" and guard.policy == before != factory.policy
 
 
 def test_a_rule_holds_from_its_first_day(tmp_path: Path) -> None:
