@@ -40,6 +40,9 @@ _IDIOM = re.compile(
 )
 _MYRIADS = re.compile(r"(\d+(?:\.\d+)?)\s*(万|亿)")
 
+# What `fold_words` may change: neither ASCII, nor a Chinese character, nor Chinese punctuation.
+_FOLDABLE = re.compile(rf"[^\x00-\x7f\u4e00-\u9fff{''.join(sorted(KEPT_PUNCTUATION))}]+")
+
 
 @functools.lru_cache(maxsize=16384)
 def _fold_char(char: str) -> str:
@@ -54,7 +57,7 @@ def fold(text: str) -> str:
 
 def fold_words(text: str) -> str:
     """`fold` for all but Chinese punctuation, so that ， between two numbers is no thousands separator."""
-    return text if text.isascii() else "".join(c if c in KEPT_PUNCTUATION else _fold_char(c) for c in text)
+    return text if text.isascii() else _FOLDABLE.sub(lambda run: fold(run[0]), text)
 
 
 def _narrow(text: str) -> str:

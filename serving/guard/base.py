@@ -53,6 +53,9 @@ class Outlet(Protocol):
 class Guard(Protocol):
     """Guards one request: placeholders are the same in question and answer."""
 
+    policy: str
+    """Digest of the settings and rules that this request is judged by, for the account."""
+
     def admit(self, pieces: Sequence[Piece]) -> Admission:
         """Judge what the model would read.
 
@@ -67,6 +70,10 @@ class Guard(Protocol):
 
     def block(self, reason: str) -> None:
         """Record that text was withheld."""
+        ...
+
+    def refusal(self) -> str:
+        """What the caller reads in place of what was withheld, by the reasons so far."""
         ...
 
     def report(self) -> dict[str, Any]:

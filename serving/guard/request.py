@@ -1,146 +1,238 @@
-"""The guard of one request: personal data is masked both ways, a forbidden saying ends the answer."""
+"""The guard of one request: personal data is masked both ways, and what must not pass ends the answer."""
 
 from __future__ import annotations
 
 import functools
+import time
 from collections import Counter
-from collections.abc import Sequence
-from datetime import date, datetime
-from pathlib import Path
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from serving.guard.base import Admission, GuardFailure, Outlet, Verdict
-from serving.identity.principal import Principal
-from serving.protocol.call import Call, Channel, Piece
+from serving.guard import injection, unlawful
+from serving.guard.base import REFUSAL, Admission, GuardFailure, Outlet, Verdict
+from serving.guard.canary import CanaryDetector
+from serving.guard.corrections import Correction
+from serving.guard.disclosures import missing
+from serving.guard.jsontext import Encoder, Restorer
+from serving.guard.leak import LeakDetector
+from serving.guard.outlet import ArgumentsOutlet, Dropped, RequestOutlet
+from serving.guard.personal import Personal
+from serving.guard.rules import RuleSet
+from serving.guard.settings import GuardSettings
+from serving.protocol.call import Channel, Extension, Piece
 from tianjing import guard as core
-from tianjing.privacy import Session
-from tianjing.records import DEFAULT_TIME_ZONE
-from tianjing.rulebook import Rulebook
-from tianjing.rulebook.schema import Institution
+from tianjing.guard.verdicts import WITHHELD
 
-CHANNEL = "chat"
-
-
-class RequestOutlet:
-    """The way out of one choice: `push` deltas, then `finish`; both return what may be released.
-
-    Once `ended`, a rule has been broken: nothing more is released, and the caller ends the answer.
-    """
-
-    def __init__(self, stream: core.Stream, guard: RequestGuard):
-        self._stream = stream
-        self._guard = guard
-        self.released_chars = 0
-
-    @property
-    def ended(self) -> Literal["block", "handoff"] | None:
-        """What ended the text."""
-        return None if self._stream.ended is None else "block"
-
-    def push(self, delta: str, now_ms: float = 0.0) -> str:
-        """Take the next piece of the answer.
-
-        Raises:
-            GuardFailure: nothing more may be released.
-        """
-        try:
-            return self._noted(self._stream.push(delta, now_ms))
-        except core.GuardError as error:
-            raise GuardFailure(str(error)) from error
-
-    def finish(self) -> str:
-        """Take the end of the answer; raises as `push`."""
-        return self._noted(self._stream.finish())
-
-    def _noted(self, released: core.Released) -> str:
-        for verdict in released.verdicts:
-            if verdict.detector == core.PrivacyDetector.name and verdict.action == "mask":
-                self._guard.output[verdict.kind] += 1
-            elif verdict.action in ("block", "handoff"):
-                if verdict.detector != core.RulebookDetector.name or verdict.kind.startswith(core.FAULT):
-                    raise GuardFailure(verdict.kind)
-                self._guard.block(f"rule:{verdict.kind}")
-            elif verdict.detector == core.RulebookDetector.name:
-                self._guard.warnings[verdict.kind] += 1
-        self.released_chars += len(released.text)
-        return released.text
+_RANK: Mapping[Verdict, int] = {"allow": 0, "mask": 1, "rewrite": 2, "block": 3, "handoff": 4}
+GUARD_ERROR = "guard_error"
 
 
 class RequestGuard:
     """Guards one request: placeholders are the same in question and answer.
 
     Args:
-        rules: what must not be said; compiled once and shared by all requests of a day.
+        detectors: judge every channel beside the built-in ones; compiled once and shared by all requests of a day.
+        rules: the rules of the day; None leaves out what customers must not be helped with, and disclosures.
+        extension: what the application says of the customer.
+        structured: the answer is JSON, so nothing may be added to it.
+        faults: counts what failed, by rail and kind of error, over all requests.
     """
 
-    def __init__(self, rules: Sequence[core.Incremental] = ()) -> None:
-        self.input: Counter[str] = Counter()
+    def __init__(
+        self,
+        detectors: Sequence[core.Detector | core.Incremental] = (),
+        settings: GuardSettings | None = None,
+        rules: RuleSet | None = None,
+        extension: Extension | None = None,
+        *,
+        structured: bool = False,
+        faults: Counter[str] | None = None,
+    ) -> None:
         self.output: Counter[str] = Counter()
-        self.warnings: Counter[str] = Counter()
-        self.blocked: list[str] = []
-        self._session = Session()
-        self._core = core.Guard([core.PrivacyDetector(self._session), *rules])
+        self.cpu_ns = 0
+        self.policy = rules.policy if rules else ""
+        self._settings = settings or GuardSettings()
+        self._budget_ns = int(self._settings.cpu_ms * 1e6)
+        self._rules = rules
+        self._extension = extension or Extension()
+        self._structured = structured
+        self._faults = Counter() if faults is None else faults
+        self._more = tuple(detectors)
+        self._personal = Personal(self._extension.known)
+        self._reasons: dict[str, Verdict] = {}
+        self._prompt = ""
+        self._answers: tuple[str, ...] = ()
+        self._core: core.Guard | None = None
+        self._opened = 0
 
     def admit(self, pieces: Sequence[Piece]) -> Admission:
-        """The texts as the model may see them.
+        """Judge what the model would read.
 
         Raises:
             GuardFailure: nothing may be passed on.
         """
-        texts = tuple(self.mask(piece.text) for piece in pieces)
+        begun = time.thread_time_ns()
+        try:
+            texts = () if self._is_long(pieces) else self._admitted(pieces)
+            self.spent(time.thread_time_ns() - begun)
+        except GuardFailure:
+            raise
+        except Exception as error:
+            raise self.failed("admit", type(error).__name__) from error
         report = self.report()
         return Admission(report["verdict"], texts, tuple(report["reasons"]))
 
-    def mask(self, text: str) -> str:
-        """`text` with placeholders; what was found is counted as input.
-
-        Raises:
-            GuardFailure: nothing may be passed on.
-        """
-        try:
-            masked = self._session.mask(text)
-        except Exception as error:
-            raise GuardFailure(type(error).__name__) from error
-        self.input.update(finding.kind for finding in masked.findings)
-        return masked.text
-
     def outlet(self, choice: int, channel: Channel = "content") -> Outlet:
         """The way out of one choice's channel; choices number their new placeholders independently."""
-        return RequestOutlet(self._core.open(choice, channel), self)
+        output = self._settings.output
+        if channel == "reasoning" and output.reasoning == "drop":
+            return Dropped()
+        self._core = self._core or core.Guard(
+            self._detectors(),
+            max_held_chars=output.held_chars,
+            max_held_ms=output.held_ms,
+            on_cap=output.on_cap,
+        )
+        self._opened += 1
+        stream = self._core.open(choice, f"{channel}.{self._opened}")
+        if channel == "arguments":
+            return ArgumentsOutlet(stream, self, Encoder(self._personal.values if output.restore_arguments else {}))
+        restore = Restorer(self._personal.values) if output.restore_content and channel == "content" else None
+        owes = channel == "content" and self._rules is not None and bool(self._rules.owed)
+        return RequestOutlet(stream, self, restore, self._closing if owes else None)
 
     def block(self, reason: str) -> None:
         """Record that text was withheld."""
-        if reason not in self.blocked:
-            self.blocked.append(reason)
+        self._reasons[reason] = "block"
+
+    def refusal(self) -> str:
+        """What the caller reads in place of what was withheld."""
+        refusals = self._settings.refusals
+        for reason, verdict in self._reasons.items():
+            if verdict == "block" and reason != GUARD_ERROR:
+                return str(getattr(refusals, reason.split(".")[0], refusals.other))
+        return refusals.other if self._reasons else REFUSAL
 
     def report(self) -> dict[str, Any]:
         """The `tianjing` object of an answer: verdict, reasons and counts of entity kinds, never the entities."""
-        reasons = [*self.blocked, *(f"rule:{rule}" for rule in sorted(self.warnings))]
-        reasons += [name for name, found in (("pii_input", self.input), ("pii_output", self.output)) if found]
-        verdict: Verdict = "block" if self.blocked else "mask" if reasons else "allow"
-        entities = {"input": dict(sorted(self.input.items())), "output": dict(sorted(self.output.items()))}
-        return {"verdict": verdict, "reasons": reasons, "entities": entities}
+        found = self._personal.found
+        personal: dict[str, Verdict] = {
+            name: "mask" for name, some in (("pii_input", found), ("pii_output", self.output)) if some
+        }
+        reasons = {**self._reasons, **personal}
+        verdict = max(reasons.values(), key=_RANK.__getitem__, default="allow")
+        entities = {"input": dict(sorted(found.items())), "output": dict(sorted(self.output.items()))}
+        ordered = sorted(reasons, key=lambda reason: -_RANK[reasons[reason]])
+        return {"verdict": verdict, "reasons": ordered, "entities": entities}
+
+    def noted(self, verdict: core.Verdict) -> None:
+        """Take note of a decision about what the model writes."""
+        if verdict.detector == core.PrivacyDetector.name:
+            self.output[verdict.kind] += 1
+            return
+        prefix = {core.RulebookDetector.name: "rule:", CanaryDetector.name: "canary:"}.get(verdict.detector, "")
+        self._note(prefix + verdict.kind, verdict.action)
+
+    def spent(self, nanoseconds: int) -> None:
+        """Count processor time.
+
+        Raises:
+            GuardFailure: the request has taken more than its budget.
+        """
+        self.cpu_ns += nanoseconds
+        if self.cpu_ns > self._budget_ns:
+            raise self.failed("cpu_ms", "over the budget")
+
+    def failed(self, rail: str, error: str) -> GuardFailure:
+        """Take note of a fault; gives what to raise. Neither holds any text."""
+        self._faults[f"{rail}: {error}"] += 1
+        self.block(GUARD_ERROR)
+        return GuardFailure(f"{rail}: {error}")
+
+    def _note(self, reason: str, verdict: Verdict) -> None:
+        if _RANK[verdict] >= _RANK[self._reasons.get(reason, "allow")]:
+            self._reasons[reason] = verdict
+
+    def _is_long(self, pieces: Sequence[Piece]) -> bool:
+        limits = self._settings.input
+        sizes = [len(piece.text) for piece in pieces]
+        for reason, size, most in (
+            ("length.pieces", len(sizes), limits.pieces),
+            ("length.piece", max(sizes, default=0), limits.piece_chars),
+            ("length.total", sum(sizes), limits.total_chars),
+        ):
+            if size > most:
+                self.block(reason)
+                return True
+        return False
+
+    def _admitted(self, pieces: Sequence[Piece]) -> tuple[str, ...]:
+        texts = self._personal.mask(pieces)
+        answered = max((at for at, piece in enumerate(pieces) if piece.speaker == "assistant"), default=-1)
+        for at, piece in enumerate(pieces):
+            if piece.speaker not in ("user", "tool"):
+                continue
+            for reason, action in self._faulted(piece):
+                if action in ("block", "handoff") and at < answered:
+                    # It was refused when it was new: the model does not see it, and the conversation goes on.
+                    texts[at], action = WITHHELD, "mask"
+                self._note(reason, action)
+        self._prompt = "\n".join(text for piece, text in zip(pieces, texts, strict=True) if piece.speaker == "system")
+        self._answers = tuple(p.text for p in pieces if (p.speaker, p.channel) == ("assistant", "content"))
+        return tuple(texts)
+
+    def _faulted(self, piece: Piece) -> list[tuple[str, Verdict]]:
+        """Why this piece must not be answered, and what that causes."""
+        found: list[tuple[str, Verdict]] = []
+        for kind in injection.families(piece.text, tool=piece.speaker == "tool"):
+            action = getattr(self._settings.input.injection, kind)
+            found += [] if action == "off" else [(f"injection.{kind}", _verdict(action))]
+        if self._rules is None or piece.speaker != "user":
+            return found
+        is_material = self._extension.task in self._settings.input.staff_tasks
+        for rule in unlawful.requests(self._rules.asked, piece.text):
+            kind_ = unlawful.family(rule)
+            action = getattr(self._settings.input.unlawful, kind_) if kind_ else rule.action
+            reason = f"unlawful.{kind_}" if kind_ else f"rule:{rule.id}"
+            found += [] if action == "off" else [(reason, "allow" if is_material else _verdict(action))]
+        return found
+
+    def _detectors(self) -> list[core.Detector | core.Incremental]:
+        output = self._settings.output
+        detectors: list[core.Detector | core.Incremental] = [core.PrivacyDetector(self._personal.session)]
+        if self._rules is not None:
+            detectors.append(self._rules.said)
+        if self._prompt and output.prompt_leak != "off":
+            detectors.append(_leaks(self._prompt, output.leak_chars, output.prompt_leak))
+        if output.canaries:
+            detectors.append(CanaryDetector(output.canaries, output.canary))
+        if (facts := self._extension.facts) is not None and output.wrong_number != "off":
+            rewrites = output.wrong_number == "rewrite"
+            action: core.Action = "block" if output.wrong_number == "rewrite" else output.wrong_number
+            detectors.append(core.StatementDetector(facts, {"wrong": action}, Correction(facts) if rewrites else None))
+        return [*detectors, *self._more]
+
+    def _closing(self, answer: str) -> str:
+        """The disclosures that this answer owes and does not make."""
+        assert self._rules is not None
+        if not answer.strip():
+            return ""
+        added = ""
+        for one in missing(list(self._rules.owed.values()), frozenset(self._extension.require), answer, self._answers):
+            if one.wording is None or self._structured:
+                self._note(f"disclosure:{one.rule.id}", "allow")
+                continue
+            added += f"\n{one.words(self._extension.facts)}"
+            self._note(f"disclosure:{one.rule.id}", "rewrite")
+        return added
 
 
-class GuardFactory:
-    """A guard for each request, with the rules in force on the day of the request.
-
-    Raises:
-        RulebookError: a rule pack is wrong; it names the file, the rule, the field and a remedy.
-    """
-
-    def __init__(self, packs: Sequence[Path] = (), institution: Institution = "consumer_finance"):
-        self._book = Rulebook.load(packs).within(institution, channel=CHANNEL)
-        self._rules = functools.lru_cache(maxsize=2)(self._compiled)
-        self._rules(_today())
-
-    def __call__(self, call: Call, caller: Principal) -> RequestGuard:
-        return RequestGuard([self._rules(_today())])
-
-    def _compiled(self, day: date) -> core.RulebookDetector:
-        return core.RulebookDetector(self._book.on(day).matcher())
+def _verdict(action: str) -> Verdict:
+    """What an action on a request makes of it; a company's rule that masks, rewrites or warns only marks."""
+    return "block" if action == "block" else "handoff" if action == "handoff" else "allow"
 
 
-def _today() -> date:
-    return datetime.now(ZoneInfo(DEFAULT_TIME_ZONE)).date()
+@functools.lru_cache(maxsize=64)
+def _leaks(prompt: str, least_chars: int, action: core.Action) -> LeakDetector:
+    # A company has few system prompts, and what stands here is masked.
+    return LeakDetector(prompt, least_chars, action)

@@ -23,7 +23,8 @@ from serving.config import ServeConfig
 from serving.errors import ServeError
 from serving.gateway import Gateway
 from serving.guard.base import Guards
-from serving.guard.request import GuardFactory
+from serving.guard.factory import GuardFactory
+from serving.guard.settings import GuardSettings
 from serving.handoff.api import doors as case_doors
 from serving.handoff.local import LocalDesk
 from serving.handoff.sqlite import FILE_NAME as QUEUE_FILE
@@ -79,7 +80,8 @@ def running(
         EngineError: the port is in use (found before the model is loaded), or the engine does not start.
         RulebookError: a rule pack is wrong.
     """
-    guards = GuardFactory(endpoint.config.rule_packs, endpoint.config.institution)
+    config = endpoint.config
+    guards = GuardFactory(GuardSettings(rule_packs=config.rule_packs, institution=config.institution))
     with (
         reserve_port(endpoint.config.host, endpoint.config.port) as sock,
         Engine(endpoint.engine_config(), endpoint.log_folder / LOG_FILE, on_progress) as engine,

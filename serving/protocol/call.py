@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -39,6 +39,10 @@ class Extension(StrictModel):
 
     facts: Facts | None = None
     """The truth about the customer's loan; numbers that the model states are held against it."""
+
+    known: dict[str, Annotated[str, Field(max_length=256)]] = Field(default={}, max_length=32)
+    """Fields of the customer's record (name, mobile, address …): masked wherever they stand, however they are written.
+    Neither the engine nor the account gets them."""
 
     require: tuple[str, ...] = ()
     """Ids of disclosure rules that this answer must meet; what is missing is added."""

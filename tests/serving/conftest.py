@@ -25,7 +25,7 @@ from serving.audit.base import NoAudit, NoVault
 from serving.config import ServeConfig
 from serving.gateway import Gateway
 from serving.guard.base import Guards
-from serving.guard.request import GuardFactory
+from serving.guard.factory import GuardFactory
 from serving.handoff.api import doors as case_doors
 from serving.handoff.local import LocalDesk
 from serving.handoff.sqlite import CaseQueue

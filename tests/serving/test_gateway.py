@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx2 as httpx  # the OpenAI client brings it
@@ -12,10 +12,11 @@ import openai
 import pytest
 
 from serving.config import ServeConfig
-from serving.guard.base import REFUSAL
-from serving.guard.request import GuardFactory, RequestGuard
+from serving.guard.base import REFUSAL, Admission
+from serving.guard.factory import GuardFactory
+from serving.guard.request import RequestGuard
 from serving.identity.principal import Principal
-from serving.protocol.call import Call
+from serving.protocol.call import Call, Piece
 from serving.protocol.forms import ChatForm
 from serving.streams.guarded import GuardedStream
 from serving.streams.sse import event
@@ -231,7 +232,7 @@ class Fault:
 class BrokenAtTheDoor(RequestGuard):
     """A guard with a fault on the way in."""
 
-    def mask(self, text: str) -> str:
+    def admit(self, pieces: Sequence[Piece]) -> Admission:
         raise RuntimeError("fault")
 
 

@@ -70,3 +70,9 @@ def test_text_without_values_is_hardly_held_back(text: str) -> None:
     stream = Guard([DETECTOR]).open()
     sent = "".join(stream.push(char).text for char in text)
     assert len(text) - len(sent) <= 2
+
+
+def test_text_in_front_of_what_may_be_a_value_is_not_held_back() -> None:
+    scan = DETECTOR.open()
+    assert scan.push("请您放心，", False) == ((), 5)
+    assert scan.push("我们一", False) == ((), 7)

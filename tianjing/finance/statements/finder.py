@@ -19,8 +19,11 @@ from tianjing.finance.statements.value import Value
 from tianjing.finance.statements.view import View, clause_after, clause_before
 
 _NUMERAL = rf"\d{HAN}¥半减对"
-_START = re.compile(rf"[{_NUMERAL}周星礼月今明后大昨前本这下上当次去年]|元旦|国庆|劳动节|人民币|RMB|rmb")
-_DAY_WORDS = frozenset("周星礼月今明后大昨前本这下上当次去年元国劳")
+_DAYS = "周星礼月今明后大昨前本这下上当次去年"
+_START = re.compile(rf"[{_NUMERAL}{_DAYS}]|元旦|国庆|劳动节|人民币|RMB|rmb")
+# The characters with which a value may begin, as the body of a character class.
+START_CHARS = rf"{_NUMERAL}{_DAYS}元国劳人Rr"
+_DAY_WORDS = frozenset(f"{_DAYS}元国劳")
 # No value is longer, and none is told from its neighbours by more than so many characters behind it.
 LONGEST_VALUE, _LOOKAHEAD_CHARS = 64, 6
 # What values, and what looks like them, are written with.

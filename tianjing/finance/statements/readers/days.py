@@ -41,6 +41,8 @@ _PATTERNS = tuple(
 )
 _DOTTED = re.compile(r"(?P<month>0?[1-9]|1[0-2])\.(?P<day>[0-3]?\d)(?![\d.%元块万])")
 _DOTTED_DUE = re.compile(_DOTTED.pattern + "(?=到期|之?前|截止)")
+# Where this does not stand, none of them does; most places that may begin a date begin none.
+_ANY = re.compile("|".join(re.sub(r"\?P<\w+>", "?:", pattern.pattern) for pattern in (*_PATTERNS, _DOTTED)))
 _YEARS = {"今年": 0, "本年": 0, "明年": 1, "后年": 2, "去年": -1, "前年": -2}
 _MONTHS = {"这": 0, "本": 0, "当": 0, "下": 1, "次": 1, "下下": 2, "上": -1}
 _DAYS = {"大后": 3, "后": 2, "明": 1, "次": 1, "今": 0, "昨": -1, "前": -2}
@@ -97,6 +99,8 @@ def read_day(text: str, start: int, dotted: bool = False) -> tuple[int, StatedDa
     Args:
         dotted: the words in front call for a date, so that 12.23 is one.
     """
+    if _ANY.match(text, start) is None:
+        return None
     for pattern in (*_PATTERNS, *((_DOTTED,) if dotted else (_DOTTED_DUE,))):
         match = pattern.match(text, start)
         if match:

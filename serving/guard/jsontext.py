@@ -1,0 +1,176 @@
+"""Tool-call arguments as text that detectors can read, and back.
+
+Escapes would hide digits (`\\u0031`), and a placeholder for a bare number would break the JSON. So strings are decoded
+on the way in, and on the way out encoded again, with quotation marks around what is no number any more. Both ways work
+on pieces that are cut anywhere. Arguments that are no JSON go through as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+
+# Stand for an escaped quotation mark and a backslash inside of a string, so that a plain " always is structure.
+QUOTE, BACKSLASH = "\U000f0022", "\U000f005c"
+_SIMPLE: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", '"': QUOTE, "\\": BACKSLASH}
+_STRUCTURE: Final = frozenset('{}[],: \t\r\n"')
+_PRIMITIVE: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
+OPEN, CLOSE = "〔", "〕"
+# No placeholder is longer.
+PLACEHOLDER_CHARS: Final = 16
+_UNKNOWN: Final = "\ufffd"
+
+
+class Decoder:
+    """JSON in; the same out with the strings decoded."""
+
+    def __init__(self) -> None:
+        self._inside = False
+        self._escape = ""
+        self._high = 0  # the first half of a surrogate pair
+
+    def push(self, text: str) -> str:
+        """Take the next piece."""
+        if not self._escape and not self._high and "\\" not in text and QUOTE not in text and BACKSLASH not in text:
+            self._inside ^= text.count('"') % 2 == 1
+            return text
+        return "".join([self._char(char) for char in text])
+
+    def finish(self) -> str:
+        """What an unfinished escape leaves."""
+        rest = (_UNKNOWN if self._high else "") + self._escape.replace("\\", BACKSLASH)
+        self._escape, self._high = "", 0
+        return rest
+
+    def _char(self, char: str) -> str:
+        if self._escape:
+            return self._escaped(char)
+        if self._inside and char == "\\":
+            self._escape = char
+            return ""
+        if char == '"':
+            self._inside = not self._inside
+        return self._lone() + (_UNKNOWN if char in (QUOTE, BACKSLASH) else char)
+
+    def _escaped(self, char: str) -> str:
+        self._escape += char
+        body = self._escape[1:]
+        if body[0] != "u":
+            self._escape = ""
+            return self._lone() + (_SIMPLE.get(char) or BACKSLASH + char)
+        if char not in "u0123456789abcdefABCDEF":
+            self._escape = ""
+            return self._lone() + BACKSLASH + body
+        if len(body) < 5:
+            return ""
+        self._escape = ""
+        return self._point(int(body[1:], 16))
+
+    def _point(self, point: int) -> str:
+        if 0xDC00 <= point < 0xE000 and self._high:
+            point, self._high = 0x10000 + ((self._high - 0xD800) << 10) + (point - 0xDC00), 0
+        before = self._lone()
+        if 0xD800 <= point < 0xDC00:
+            self._high = point
+            return before
+        char = _UNKNOWN if 0xDC00 <= point < 0xE000 else chr(point)
+        return before + {'"': QUOTE, "\\": BACKSLASH, QUOTE: _UNKNOWN, BACKSLASH: _UNKNOWN}.get(char, char)
+
+    def _lone(self) -> str:
+        """A first half without its second is no character."""
+        lone, self._high = _UNKNOWN if self._high else "", 0
+        return lone
+
+
+class Encoder:
+    """What `Decoder` gave, guarded, in; JSON out.
+
+    Args:
+        values: placeholder -> what it stands for again.
+    """
+
+    def __init__(self, values: Mapping[str, str]):
+        self._values = values
+        self._inside = False
+        self._token = ""  # outside of strings: a number or word; inside: what may be a placeholder
+
+    def push(self, text: str) -> str:
+        """Take the next piece."""
+        return "".join([self._char(char) for char in text])
+
+    def finish(self) -> str:
+        """The rest."""
+        return self._flush()
+
+    def _char(self, char: str) -> str:
+        if self._inside:
+            return self._string(char)
+        if char in _STRUCTURE:
+            self._inside = char == '"'
+            return self._flush(outside=True) + char
+        self._token += char
+        return ""
+
+    def _string(self, char: str) -> str:
+        if char == '"':
+            sent = self._flush() + char
+            self._inside = False
+            return sent
+        if char == OPEN:
+            sent = self._flush()
+            self._token = char
+            return sent
+        if not self._token:
+            return _escape(char)
+        self._token += char
+        return self._flush() if char == CLOSE or len(self._token) > PLACEHOLDER_CHARS else ""
+
+    def _flush(self, outside: bool = False) -> str:
+        token, self._token = self._token, ""
+        if OPEN not in token:
+            return token if outside or not self._inside else _escape(token)
+        if self._inside and not outside:
+            return _escape(self._values.get(token, token))
+        restored = re.sub("〔[^〔〕]*〕", lambda found: self._values.get(found[0], found[0]), token)
+        return restored if _PRIMITIVE.fullmatch(restored) else f'"{_escape(restored)}"'
+
+
+def _escape(text: str) -> str:
+    plain = text.replace(QUOTE, '"').replace(BACKSLASH, "\\")
+    if plain.isprintable() and '"' not in plain and "\\" not in plain:
+        return plain
+    return json.dumps(plain, ensure_ascii=False)[1:-1]
+
+
+def is_json(text: str) -> bool:
+    """Whether the text is one JSON value."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+class Restorer:
+    """Placeholders of a plain text become what they stand for; text is held back while one may still close."""
+
+    def __init__(self, values: Mapping[str, str]):
+        self._values = values
+        self._held = ""
+
+    def push(self, text: str) -> str:
+        """Take the next piece."""
+        text = self._held + text
+        begun = text.rfind(OPEN)
+        cut = len(text)
+        if begun >= 0 and CLOSE not in text[begun:] and len(text) - begun < PLACEHOLDER_CHARS:
+            cut = begun
+        self._held = text[cut:]
+        return re.sub("〔[^〔〕]*〕", lambda found: self._values.get(found[0], found[0]), text[:cut])
+
+    def finish(self) -> str:
+        """The rest."""
+        held, self._held = self._held, ""
+        return held
