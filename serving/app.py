@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -13,12 +13,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from serving.config import ServeConfig
 from serving.edge.routing import Door
 from serving.edge.wire import EventStream, read_body, unless_gone
 from serving.errors import ApiError
 from serving.gateway import Gateway
 from serving.identity.principal import Principal
+from serving.protocol.call import Call
 from serving.protocol.chat import parse_chat
+from serving.protocol.completions import parse_completion
 from serving.turn import CLIENT_CLOSED_REQUEST, request_id
 
 VERDICT_HEADER = "x-tianjing-verdict"
@@ -50,7 +53,13 @@ def create_app(gateway: Gateway, doors: Sequence[Door] = ()) -> Starlette:
         return JSONResponse({"object": "list", "data": rows})
 
     async def chat(request: Request, caller: Principal) -> ASGIApp:
-        call = parse_chat(await read_body(request, config.max_body_bytes), config)
+        return await answered(request, caller, parse_chat)
+
+    async def completions(request: Request, caller: Principal) -> ASGIApp:
+        return await answered(request, caller, parse_completion)
+
+    async def answered(request: Request, caller: Principal, parse: Callable[[bytes, ServeConfig], Call]) -> ASGIApp:
+        call = parse(await read_body(request, config.max_body_bytes), config)
         name = request_id()
         trace = request.headers.get("traceparent", "")
         answer = await unless_gone(request, gateway.answer(call, caller, name, trace))
@@ -76,6 +85,7 @@ def create_app(gateway: Gateway, doors: Sequence[Door] = ()) -> Starlette:
         Door("GET", "/ready", "watch", ready),
         Door("GET", "/v1/models", "ask", models),
         Door("POST", "/v1/chat/completions", "ask", chat),
+        Door("POST", "/v1/completions", "ask", completions),
     )
     return Starlette(
         routes=[Route("/health", health), *(_route(gateway, door) for door in (*own, *doors))],
