@@ -18,8 +18,8 @@ def read_json(raw: bytes) -> dict[str, Any]:
     """The object that `raw` holds.
 
     Raises:
-        ApiError: 400 for anything but one UTF-8 JSON object, for NaN and infinities, halves of surrogate pairs, keys that
-            are written twice, numbers of more than 32 characters, and nesting deeper than 32.
+        ApiError: 400 for anything but one UTF-8 JSON object, for NaN and infinities, halves of surrogate pairs, keys
+            that are written twice, numbers of more than 32 characters, and nesting deeper than 32.
     """
     try:
         # orjson sees what json lets pass (half a surrogate pair, NaN), json what orjson does (a key that comes twice).

@@ -171,9 +171,9 @@ class GuardedStream:
 
     def _event(self, data: bytes, now_ms: float) -> None:
         if data == b"[DONE]":
-            for choice in list(self._open.values()):
+            for open_choice in list(self._open.values()):
                 if not self.done:
-                    self._settle(choice, "stop")
+                    self._settle(open_choice, "stop")
             self.done = True
             return
         value = orjson.loads(data)
