@@ -16,8 +16,6 @@ MAX_STOPS = 4
 MAX_STOP_CHARS = 64
 _INT64 = 1 << 63
 _SAMPLING = ("top_p", "frequency_penalty", "presence_penalty", "seed")
-# Parts of pydantic's locations that are types, no fields.
-_TYPES = ("str", "list[")
 
 
 class WireModel(StrictModel):
@@ -104,10 +102,18 @@ def checked(model: type[Wire], value: Mapping[str, Any]) -> Wire:
         return model.model_validate(value)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(part for part in map(str, problem["loc"]) if not part.startswith(_TYPES))
+        field = _field(problem["loc"])
         if problem["type"] == "extra_forbidden":
-            raise ApiError(400, f"unsupported field '{field[:200]}'", param=field[:200]) from None
-        raise refused(field[:200], problem["msg"]) from None
+            raise ApiError(400, f"unsupported field '{field}'", param=field) from None
+        raise refused(field, problem["msg"]) from None
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """The field at fault; of a field that may be of several types pydantic names the type too, which is left out."""
+    first, *rest = map(str, location)
+    return ".".join([first, *(part for part in rest if part != "str" and not part[:1].isupper() and "[" not in part)])[
+        :200
+    ]
 
 
 def without_nulls(value: Any) -> Any:
