@@ -21,7 +21,7 @@ def guarded_choices(guard: Guard, call: Call, answer: dict[str, Any], request: s
         ApiError: 502, the engine's answer cannot be read.
     """
     try:
-        return [_guarded(guard, call, item, request) for item in answer["choices"] if item["index"] < call.choices]
+        return [_guarded(guard, call, item, request) for item in answer["choices"] if 0 <= item["index"] < call.choices]
     except (Unreadable, KeyError, TypeError, AttributeError):
         raise ApiError(502, "the engine's answer cannot be read", code="engine_failed") from None
 
