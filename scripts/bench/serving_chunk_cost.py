@@ -146,7 +146,7 @@ def best_of(work: Any) -> float:
 
 
 class EngineSide(asyncio.Protocol):
-    """Writes the prepared events of a stream for each request; `x-pace` comes in the model's seed: none is parsed."""
+    """Writes the prepared events of a stream for each request, which it does not read."""
 
     tokens, pace_s, together = 0, 0.0, 1
     prepared: list[bytes] = []
@@ -197,6 +197,42 @@ def gateway_role(url: str) -> None:
         uvicorn.Server(config).run(sockets=[sock])
 
 
+class FloorDown(asyncio.Protocol):
+    """The client's side of a connection whose bytes are handed on as they come."""
+
+    engine_port = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+        self.request = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.request += data
+        if self.request.endswith(b"}"):
+            loop = asyncio.get_running_loop()
+            self.task = loop.create_task(loop.create_connection(lambda: FloorUp(self), "127.0.0.1", self.engine_port))
+
+
+class FloorUp(asyncio.Protocol):
+    """The engine's side."""
+
+    def __init__(self, down: FloorDown):
+        self.down = down
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(self.down.request)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self.down.transport.write(data)
+
+
+async def floor_role(engine_port: int) -> None:
+    FloorDown.engine_port = engine_port
+    server = await asyncio.get_running_loop().create_server(FloorDown, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
 class ClientSide(asyncio.Protocol):
     """Sends one request and counts what comes back until the end of the stream."""
 
@@ -241,21 +277,20 @@ def processor_s(pid: int) -> float:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-def over_sockets(arguments: argparse.Namespace, together: int) -> float:
-    """Microseconds of the gateway's processor per chunk."""
-    given = [f"--{name}={getattr(arguments, name.replace('-', '_'))}" for name in ("streams", "tokens", "pace-ms")]
+def spent_us(arguments: argparse.Namespace, role: str, together: int, tokens: int) -> float:
+    """Microseconds of the gateway's processor for all streams of so many chunks."""
+    given = [f"--streams={arguments.streams}", f"--pace-ms={arguments.pace_ms}", f"--tokens={tokens}"]
+    running: list[subprocess.Popen[str]] = []
 
     def start(*role: str) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, __file__, *given, *role]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, __file__, *given, *role], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         running.append(process)
         return process, process.stdout.readline().strip()
 
-    running: list[subprocess.Popen[str]] = []
     try:
         _, engine_port = start("--role=engine", f"--together={together}")
-        gateway, port = start("--role=gateway", f"--url=http://127.0.0.1:{engine_port}/v1")
+        gateway, port = start(f"--role={role}", f"--url=http://127.0.0.1:{engine_port}/v1")
         start("--role=client", f"--port={port}", "--streams=4")  # to warm up
         before = processor_s(gateway.pid)
         _, received = start("--role=client", f"--port={port}")
@@ -266,7 +301,16 @@ def over_sockets(arguments: argparse.Namespace, together: int) -> float:
         for process in reversed(running):
             process.terminate()
             process.wait()
-    return spent / (arguments.streams * arguments.tokens) * 1e6
+    return spent * 1e6
+
+
+def over_sockets(arguments: argparse.Namespace, role: str, together: int) -> tuple[float, float]:
+    """Microseconds of the gateway's processor for a chunk, and for a request without its chunks."""
+    short = arguments.tokens // 10
+    few = spent_us(arguments, role, together, short) / arguments.streams
+    many = spent_us(arguments, role, together, arguments.tokens) / arguments.streams
+    chunk = (many - few) / (arguments.tokens - short)
+    return chunk, few - chunk * short
 
 
 def main() -> None:
@@ -284,6 +328,8 @@ def main() -> None:
         uvloop.run(engine_role(arguments, arguments.together))
     elif arguments.role == "gateway":
         gateway_role(arguments.url)
+    elif arguments.role == "floor":
+        uvloop.run(floor_role(int(arguments.url.removesuffix("/v1").rpartition(":")[2])))
     elif arguments.role == "client":
         uvloop.run(client_role(arguments.port, arguments.streams, arguments.pace_ms / 1000))
     else:
@@ -294,10 +340,14 @@ def main() -> None:
         print(
             f"\nover sockets, {arguments.streams} streams of {arguments.tokens} chunks, {arguments.pace_ms:g} ms apart"
         )
-        for name, together in (("one delta an event, paced", 1), (f"{COALESCED} events a write", COALESCED)):
-            spent = over_sockets(arguments, together)
-            goal = f"   target {TARGET_US:g}" if together == 1 else ""
-            print(f"  {name:<32}{spent:>8.2f} µs per chunk{goal}")
+        for name, role, together in (
+            ("floor: bytes handed on unread", "floor", 1),
+            ("one delta an event, paced", "gateway", 1),
+            (f"{COALESCED} events a write", "gateway", COALESCED),
+        ):
+            chunk, request = over_sockets(arguments, role, together)
+            goal = f", target {TARGET_US:g}" if (role, together) == ("gateway", 1) else ""
+            print(f"  {name:<32}{chunk:>8.2f} µs per chunk{goal}; {request:,.0f} µs per request besides")
 
 
 if __name__ == "__main__":
