@@ -15,30 +15,18 @@ Result = TypeVar("Result")
 
 
 class EventStream:
-    """Server-sent events. When the caller leaves, the generator is closed, which ends the engine's work.
+    """Server-sent events. When the caller leaves, the generator is closed, which ends the engine's work."""
 
-    Args:
-        stall_s: seconds in which a caller must take a piece; one who does not read is dropped.
-    """
-
-    def __init__(self, events: AsyncGenerator[bytes, None], headers: dict[str, str], stall_s: float = 60.0):
+    def __init__(self, events: AsyncGenerator[bytes, None], headers: dict[str, str]):
         self._events = events
         fixed = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no"}
         self._headers = [(name.encode(), value.encode()) for name, value in {**fixed, **headers}.items()]
-        self._stall_s = stall_s
-        self._sending = 0  # number of the piece that is on its way, negative while none is
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Two tasks for the whole stream, none for a piece of it.
         sending = asyncio.ensure_future(self._send(send))
         leaving = asyncio.ensure_future(_disconnected(receive))
         try:
-            stuck = -1
-            while not sending.done() and not leaving.done():
-                await asyncio.wait({sending, leaving}, timeout=self._stall_s, return_when=asyncio.FIRST_COMPLETED)
-                if stuck == self._sending > 0:
-                    break
-                stuck = self._sending
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
         finally:
@@ -46,16 +34,9 @@ class EventStream:
             await self._events.aclose()  # cancelled while sending, the generator still waits at its yield
 
     async def _send(self, send: Send) -> None:
-        number = 1
-        message: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": self._headers}
-        self._sending = number
-        await send(message)
-        self._sending = -number
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
         async for piece in self._events:
-            number += 1
-            self._sending = number
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-            self._sending = -number
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
