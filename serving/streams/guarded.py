@@ -253,7 +253,7 @@ class GuardedStream:
         channel = CHANNELS.get(spoken[0]) if len(spoken) == 1 else None
         if channel is None or len(self._shapes) == MAX_SHAPES:
             return
-        if len(value["choices"]) > 1 or value["choices"][0].get("finish_reason") or value.get("usage"):
+        if len(value["choices"]) > 1 or value["choices"][0].get("finish_reason"):
             return
         path = ("choices", 0, "text") if self._completion else ("choices", 0, "delta", spoken[0])
         if shape := learn(data, value, path, choice.lane(channel)):

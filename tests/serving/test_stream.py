@@ -130,6 +130,26 @@ def test_an_event_that_only_resembles_the_usual_one_is_parsed() -> None:
     assert broken.error
 
 
+def test_the_bytes_of_the_text_are_those_of_the_text() -> None:
+    stream = stream_of()
+    sent = b""
+    for id in ("好", "坏"):  # its bytes read like those of the text, which is written in escapes
+        said = f'{{"id":"{id}",' + '"choices":[{"index":0,"delta":{"content":"\\u597d"},"finish_reason":null}]}'
+        sent += stream.feed(f"data: {said}\n\n".encode())
+    read = Read(sent + stream.feed(DONE) + stream.close(REPORT))
+    assert read.texts[0, "content"] == "好好"
+
+
+def test_an_event_of_two_choices_is_no_usual_one() -> None:
+    stream = stream_of(choices=2)
+    sent = b""
+    for first in "甲丙":
+        said = [{"index": index, "delta": {"content": text}} for index, text in enumerate((first, "乙"))]
+        sent += stream.feed(event({"choices": said}))
+    read = Read(sent + stream.feed(DONE) + stream.close(REPORT))
+    assert (read.texts[0, "content"], read.texts[1, "content"]) == ("甲丙", "乙乙")
+
+
 def test_several_usual_events_in_one_read_leave_as_one() -> None:
     stream = stream_of()
     stream.feed(delta(content="您"))
@@ -174,6 +194,7 @@ def test_what_cannot_be_read_ends_the_stream_with_an_error_and_nothing_held(wire
     ("raw", "events"),
     [
         (b": ping\r\n\r\ndata: a\r\n\r\nevent: x\ndata: b1\ndata: b2\n\n\n", [b"a", b"b1\nb2"]),
+        (b"data: b1\r\ndata: b2\r\n\r\n", [b"b1\nb2"]),
         (b"\xef\xbb\xbfdata:a\n\ndata:  b\n\n", [b"a", b" b"]),
         (b"data: a\r\rdata: b\r\r", [b"a", b"b"]),
         (b"data: a\r\n\rdata: b\n\r\n", [b"a", b"b"]),
