@@ -276,7 +276,7 @@ class Clients:
             clean = not blocked and not lane.sample.protected
             counts["clean texts"] += clean
             if lane.channel == "reasoning" and not sent:
-                counts["reasoning texts dropped by the guard"] += bool(lane.expected)
+                counts["reasoning texts dropped by the guard"] += bool(lane.expected) and not blocked
             elif sent != lane.expected and not (blocked and lane.expected.startswith(sent)):
                 chars, _ = leaked(lane.sample, sent)
                 counts["characters of protected spans released"] += chars
