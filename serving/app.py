@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.config import ServeConfig
 from serving.edge import schemas
 from serving.edge.openapi import describe
 from serving.edge.routing import Doc, Door, is_plain
@@ -24,7 +25,9 @@ from serving.gateway import Gateway
 from serving.identity.attempts import Attempts
 from serving.identity.principal import Principal
 from serving.identity.settings import IdentitySettings
+from serving.protocol.call import Call
 from serving.protocol.chat import ChatBody, parse_chat
+from serving.protocol.completions import CompletionBody, parse_completion
 from serving.turn import CLIENT_CLOSED_REQUEST, request_id
 
 VERDICT_HEADER = "x-tianjing-verdict"
@@ -126,7 +129,13 @@ def _own_doors(gateway: Gateway, every: Sequence[Door]) -> tuple[Door, ...]:
         return JSONResponse({"object": "list", "data": rows})
 
     async def chat(request: Request, caller: Principal) -> ASGIApp:
-        call = parse_chat(await read_body(request, config.max_body_bytes), config)
+        return await answered(request, caller, parse_chat)
+
+    async def completions(request: Request, caller: Principal) -> ASGIApp:
+        return await answered(request, caller, parse_completion)
+
+    async def answered(request: Request, caller: Principal, parse: Callable[[bytes, ServeConfig], Call]) -> ASGIApp:
+        call = parse(await read_body(request, config.max_body_bytes), config)
         if call.stream:
             require_streams(request)
         name = request_id()
@@ -147,6 +156,7 @@ def _own_doors(gateway: Gateway, every: Sequence[Door]) -> tuple[Door, ...]:
         Door("GET", "/openapi.json", "watch", openapi, Doc("This description.")),
         Door("GET", "/v1/models", "ask", models, _MODELS),
         Door("POST", "/v1/chat/completions", "ask", chat, _CHAT),
+        Door("POST", "/v1/completions", "ask", completions, _COMPLETIONS),
     )
 
 
@@ -162,6 +172,12 @@ _CHAT = Doc(
     "Answers a conversation, guarded.",
     body=ChatBody,
     answers={200: {JSON: schemas.CHAT, "text/event-stream": schemas.EVENTS}},
+    errors=(404, 502, 504),
+)
+_COMPLETIONS = Doc(
+    "Continues a text, guarded.",
+    body=CompletionBody,
+    answers={200: {JSON: schemas.COMPLETION, "text/event-stream": schemas.EVENTS}},
     errors=(404, 502, 504),
 )
 

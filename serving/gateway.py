@@ -125,7 +125,7 @@ class Gateway:
             turn.began(reply.upstream)
             answer = await reply.read()
         try:
-            choices = guarded_choices(turn.guard, turn.call, answer)
+            choices = guarded_choices(turn.guard, turn.call, answer, turn.request)
         except GuardFailure as error:
             _log.error("guard failed on an answer: %s", error)
             turn.guard.block("guard_error")
@@ -140,7 +140,15 @@ class Gateway:
         return Answer(report["verdict"], target.release, body=body)
 
     async def _stream(self, turn: Turn, admission: Admission) -> Answer:
-        filtered = GuardedStream(turn.guard, turn.form, turn.call.choices, turn.call.include_usage)
+        call = turn.call
+        filtered = GuardedStream(
+            turn.guard,
+            turn.form,
+            call.choices,
+            call.include_usage,
+            tools=call.tools,
+            prompt_tokens=call.prompt_tokens,
+        )
         events = self._events(turn, filtered, turn.call.payload(turn.target.model, admission.texts))
         # Awaited here, so that an engine that refuses is answered with an HTTP status instead of an event.
         accepted = await anext(events)

@@ -217,9 +217,9 @@ def request_id() -> str:
 
 
 def texts_of(choices: Sequence[ChoiceText]) -> list[str]:
-    """Every released text of whole choices: content, reasoning, arguments of tool calls."""
+    """Every released text of whole choices: content, reasoning, refusal, arguments of tool calls."""
     texts = []
     for choice in choices:
-        texts += [choice.content or "", choice.reasoning or ""]
+        texts += [choice.content or "", choice.reasoning or "", *([choice.refusal] if choice.refusal else [])]
         texts += [call.arguments for call in choice.tool_calls]
     return texts

@@ -37,15 +37,23 @@ _CHOICE = record(
         "finish_reason": {"type": ["string", "null"]},
     }
 )
-CHAT = record(
-    {
-        "id": _TEXT,
-        "object": {"const": "chat.completion"},
-        "created": _COUNT,
-        "model": _TEXT,
-        "choices": {"type": "array", "items": _CHOICE, "minItems": 1},
-        "usage": USAGE,
-        "tianjing": REPORT,
-    }
-)
-EVENTS = {"type": "string", "description": "chat.completion.chunk objects as server-sent events, then [DONE]"}
+_TEXT_CHOICE = record({"index": _COUNT, "text": _TEXT, "finish_reason": {"type": ["string", "null"]}})
+
+
+def _answered(kind: str, choice: dict[str, Any]) -> dict[str, Any]:
+    return record(
+        {
+            "id": _TEXT,
+            "object": {"const": kind},
+            "created": _COUNT,
+            "model": _TEXT,
+            "choices": {"type": "array", "items": choice, "minItems": 1},
+            "usage": USAGE,
+            "tianjing": REPORT,
+        }
+    )
+
+
+CHAT = _answered("chat.completion", _CHOICE)
+COMPLETION = _answered("text_completion", _TEXT_CHOICE)
+EVENTS = {"type": "string", "description": "chunks of the answer as server-sent events, then [DONE]"}

@@ -66,6 +66,7 @@ class ChoiceText:
     finish_reason: str | None
     reasoning: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    refusal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Call:
         pieces: every text the model would read, in order.
         options: the fields that go to the engine as they are.
         max_tokens: the most tokens of one choice.
+        tools: names of the functions that the answer may call.
     """
 
     path: str
@@ -89,11 +91,17 @@ class Call:
     choices: int = 1
     max_tokens: int = 1
     extension: Extension = field(default_factory=Extension)
+    tools: frozenset[str] = frozenset()
+
+    @property
+    def prompt_tokens(self) -> int:
+        """No more tokens than this are in the prompt: a character of Chinese or a byte of anything is one at most."""
+        return sum(len(piece.text.encode()) for piece in self.pieces) // 2
 
     @property
     def most_tokens(self) -> int:
-        """No more tokens than this are used: a character of Chinese or a byte of anything is a token at most."""
-        return self.max_tokens * self.choices + sum(len(piece.text.encode()) for piece in self.pieces) // 2
+        """No more tokens than this are used."""
+        return self.max_tokens * self.choices + self.prompt_tokens
 
     @property
     def last_words(self) -> str:

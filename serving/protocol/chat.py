@@ -6,173 +6,156 @@ An unknown request field is refused by name instead of being passed on: fields s
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+import orjson
+from pydantic import Field
 
 from serving.config import ServeConfig
 from serving.errors import ApiError
-from serving.protocol.call import Call, Extension, Piece
-from tianjing.config import StrictModel
+from serving.protocol.fields import AskBody, WireModel, checked, refused, without_nulls
+from serving.protocol.json_body import read_json
+from serving.protocol.messages import MAX_MESSAGES, Messages, WireMessage
+from serving.protocol.pieces import CheckedCall, Pieces
+from serving.protocol.schemas import schema_body
+from serving.protocol.tools import MAX_TOOLS, ToolChoice, WireTool, choice_body, tool_body
 from tianjing.tasks import TASKS
 
-MAX_MESSAGES = 256
-MAX_STOPS = 4
+
+class JsonSchema(WireModel):
+    """The form of an answer."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = Field(default=None, max_length=4096)
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
 
 
-class TextPart(StrictModel):
-    """A piece of a message; images and sound are refused."""
+class ResponseFormat(WireModel):
+    """Free text, any JSON object, or one by a schema; grammars and regular expressions are not served."""
 
-    type: Literal["text"]
-    text: str
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
 
-
-class WireMessage(StrictModel):
-    """A message as clients send it."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
-
-    def piece(self) -> Piece:
-        """As the engine gets it: parts joined, `developer` by its older name."""
-        content = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return Piece("system" if self.role == "developer" else self.role, "content", content)
-
-
-class StreamOptions(StrictModel):
-    """What a stream ends with."""
-
-    include_usage: bool = False
+    def body(self, pieces: Pieces) -> dict[str, Any] | None:
+        """As the engine gets it, None for free text."""
+        if (self.json_schema is not None) != (self.type == "json_schema"):
+            raise refused("response_format", "type 'json_schema', and only it, comes with 'json_schema'")
+        if self.json_schema is None:
+            return None if self.type == "text" else {"type": self.type}
+        form = self.json_schema
+        schema = schema_body(form.schema_, "response_format.json_schema.schema", pieces)
+        pieces.name(form.name, "response_format.json_schema.name")
+        # A description would be one more text for the guard, and no engine shows it to the model.
+        body = {"name": form.name, "schema": schema}
+        return {"type": self.type, "json_schema": body if form.strict is None else {**body, "strict": form.strict}}
 
 
-class ResponseFormat(StrictModel):
-    """Free text, or any JSON object; schemas are not served."""
-
-    type: Literal["text", "json_object"]
-
-
-class ChatBody(StrictModel):
+class ChatBody(AskBody):
     """Body of POST /v1/chat/completions."""
 
-    model: str
     messages: Annotated[list[WireMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    n: int = Field(default=1, ge=1)
-    seed: int | None = None
-    stop: str | list[str] | None = None
-    stream: bool = False
-    stream_options: StreamOptions | None = None
+    max_completion_tokens: int | None = Field(default=None, ge=1, lt=1 << 31)
     response_format: ResponseFormat | None = None
-    user: str | None = None
-    """Accepted because clients send it; not passed on: it names a person."""
-    tianjing: Extension = Extension()
+    tools: Annotated[list[WireTool], Field(min_length=1, max_length=MAX_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+
+    def wanted_tokens(self) -> int | None:
+        """The most tokens that the caller wants of a choice, by its newer name first."""
+        return self.max_completion_tokens or self.max_tokens
 
 
-_SAMPLING = ("top_p", "frequency_penalty", "presence_penalty", "seed")
-
-
-@dataclass(frozen=True)
-class ChatCall(Call):
-    """A checked request; each message is one piece."""
-
-    def payload(self, model: str, texts: Sequence[str]) -> dict[str, Any]:
-        """The engine's request for `model`, with `texts` (one for each piece) in place of the raw ones."""
-        messages = [{"role": piece.speaker, "content": text} for piece, text in zip(self.pieces, texts, strict=True)]
-        body = {"model": model, "messages": messages, **self.options}
-        if self.stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return body
-
-
-def parse_chat(raw: bytes, config: ServeConfig) -> ChatCall:
+def parse_chat(raw: bytes, config: ServeConfig) -> CheckedCall:
     """Check a request body against the allow-list and the limits of `config`.
 
     Raises:
-        ApiError: 400 naming the field,
+        ApiError: 400 naming the field.
     """
-    try:
-        body = ChatBody.model_validate(_without_nulls(_read_json(raw)))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            raise ApiError(400, f"unsupported field '{field}'", param=field) from None
-        raise ApiError(400, f"field '{field}': {problem['msg']}", param=field or None) from None
-    if body.n > config.max_choices:
-        raise ApiError(400, f"field 'n': at most {config.max_choices}", param="n")
-    stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
-    if len(stops) > MAX_STOPS or not all(stops):
-        raise ApiError(400, f"field 'stop': at most {MAX_STOPS} strings, none empty", param="stop")
-    messages = tuple(message.piece() for message in body.messages)
-    options = _options(body, stops, config)
-    return ChatCall(
+    body = checked(ChatBody, _cleaned(read_json(raw)))
+    pieces = Pieces()
+    form = _form(body, pieces)
+    frame_chars = len(orjson.dumps([tool.model_dump() for tool in body.tools])) if body.tools else 0
+    task = _task(body)
+    messages = [{"role": "system", "content": pieces.slot("system", task)}] if task else []
+    messages += Messages(pieces).bodies(body.messages)
+    options = body.options(config)
+    return CheckedCall(
         path="/v1/chat/completions",
         model=body.model,
-        pieces=_with_task(messages, body.tianjing.task),
+        pieces=tuple(pieces.all),
         options=options,
         stream=body.stream,
-        include_usage=body.stream_options is not None and body.stream_options.include_usage,
+        include_usage=body.include_usage(),
         choices=body.n,
         max_tokens=options["max_tokens"],
         extension=body.tianjing,
+        tools=_callable(body),
+        body={"messages": messages, **form},
+        fixed=tuple(pieces.fixed),
+        frame_chars=frame_chars,
     )
 
 
-def _options(body: ChatBody, stops: list[str], config: ServeConfig) -> dict[str, Any]:
-    wanted = body.max_completion_tokens or body.max_tokens or config.max_answer_tokens
-    # Clients send their own defaults; as with `max_tokens`, more than is served gets what is served.
-    temperature = config.temperature if body.temperature is None else min(body.temperature, config.temperature)
-    options: dict[str, Any] = {"max_tokens": min(wanted, config.max_answer_tokens), "temperature": temperature}
-    options |= {name: value for name in _SAMPLING if (value := getattr(body, name)) is not None}
-    if body.n > 1:
-        options["n"] = body.n
-    if stops:
-        options["stop"] = stops
-    if body.response_format and body.response_format.type == "json_object":
-        options["response_format"] = {"type": "json_object"}
-    return options
+def _form(body: ChatBody, pieces: Pieces) -> dict[str, Any]:
+    """Tools and response format as the engine gets them."""
+    form: dict[str, Any] = {}
+    names = [tool.function.name for tool in body.tools or ()]
+    if len(set(names)) < len(names):
+        raise refused("tools", "two functions have the same name")
+    if body.tools:
+        form["tools"] = [tool_body(tool, f"tools.{i}.function", pieces) for i, tool in enumerate(body.tools)]
+    if body.tool_choice is not None:
+        form["tool_choice"] = choice_body(body.tool_choice, names)
+    if body.parallel_tool_calls is not None and body.tools:
+        form["parallel_tool_calls"] = body.parallel_tool_calls
+    if body.response_format and (answer := body.response_format.body(pieces)):
+        form["response_format"] = answer
+    return form
 
 
-def _with_task(messages: tuple[Piece, ...], task: str | None) -> tuple[Piece, ...]:
+def _callable(body: ChatBody) -> frozenset[str]:
+    """The functions that an answer may call."""
+    if body.tool_choice == "none":
+        return frozenset()
+    return frozenset(tool.function.name for tool in body.tools or ())
+
+
+def _task(body: ChatBody) -> str:
+    """The system prompt of the task, "" when the request brings its own or names no task."""
+    task = body.tianjing.task
     if task is None:
-        return messages
+        return ""
     if task not in TASKS:
         raise ApiError(400, f"field 'tianjing.task': known tasks are {', '.join(TASKS)}", param="tianjing.task")
-    if any(message.speaker == "system" for message in messages):
-        return messages
-    return (Piece("system", "content", TASKS[task].system()), *messages)
+    own = any(message.role in ("system", "developer") for message in body.messages)
+    return "" if own else TASKS[task].system()
 
 
-def _read_json(raw: bytes) -> Any:
-    try:
-        value = json.loads(raw, parse_constant=_refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
-    except (ValueError, RecursionError):
-        raise ApiError(400, "the body is not valid JSON") from None
-    if not isinstance(value, dict):
-        raise ApiError(400, "the body must be a JSON object")
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
-    """Clients spell out defaults, and send answers back with their empty fields (`refusal: null`)."""
-
-    def clean(item: Any) -> Any:
-        return {k: v for k, v in item.items() if v is not None} if isinstance(item, dict) else item
-
-    cleaned = clean(value)
+def _cleaned(value: dict[str, Any]) -> dict[str, Any]:
+    """Without the nulls that say nothing; those within a schema do."""
+    cleaned: dict[str, Any] = without_nulls(value)
+    for name in ("response_format", "stream_options"):
+        if name in cleaned:
+            cleaned[name] = without_nulls(cleaned[name])
+    if isinstance(form := cleaned.get("response_format"), dict) and "json_schema" in form:
+        form["json_schema"] = without_nulls(form["json_schema"])
     if isinstance(cleaned.get("messages"), list):
-        cleaned["messages"] = [clean(message) for message in cleaned["messages"]]
+        cleaned["messages"] = [_cleaned_message(message) for message in cleaned["messages"]]
+    if isinstance(cleaned.get("tools"), list):
+        cleaned["tools"] = [_cleaned_tool(tool) for tool in cleaned["tools"]]
+    return cleaned
+
+
+def _cleaned_message(message: Any) -> Any:
+    cleaned = without_nulls(message)
+    if isinstance(cleaned, dict) and isinstance(cleaned.get("tool_calls"), list):
+        cleaned["tool_calls"] = [_cleaned_tool(call) for call in cleaned["tool_calls"]]
+    return cleaned
+
+
+def _cleaned_tool(tool: Any) -> Any:
+    cleaned = without_nulls(tool)
+    if isinstance(cleaned, dict) and "function" in cleaned:
+        cleaned["function"] = without_nulls(cleaned["function"])
     return cleaned

@@ -1,51 +1,92 @@
 """The engine's event stream, guarded: bytes in, bytes out, no I/O.
 
-Only what is known to be safe is copied over: role, content, finish reason, usage. Anything else an engine may put
-into a chunk (token ids, log-probabilities) would pass around the guard and is left out.
+Nothing of the engine's events is copied over: texts go through the guard, and events are written anew around what it
+releases. Whatever else an engine may put into a chunk (token ids, log-probabilities) would pass around the guard.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from serving.errors import ApiError
-from serving.guard.base import REFUSAL, Guard, GuardFailure, Outlet
-from serving.protocol.forms import Form
+from serving.guard.base import REFUSAL, Guard, GuardFailure
+from serving.protocol.forms import CompletionForm, Form, counted
+from serving.streams.choices import CHANNELS, GuardedChoice, Lane, Unreadable, finish_reason
+from serving.streams.shapes import MAX_SHAPES, Shape, learn
 from serving.streams.sse import DONE, EventReader, event
+
+UNREADABLE = "the engine's answer cannot be read"
 
 
 class GuardedStream:
     """`feed` the engine's bytes and send what it returns until `done`; then send what `close` returns.
 
     The last event of the last choice is left to `close`: it carries the report, which is complete only then.
+
+    Args:
+        choices: how many the caller asked for; others are dropped.
+        tools: names of the functions that may be called.
+        prompt_tokens: the most tokens of the prompt, told when the engine has not come to tell the usage.
+        clock: seconds since any fixed moment, for the guard's cap on how long text is held.
     """
 
-    def __init__(self, guard: Guard, form: Form, choices: int, include_usage: bool):
+    def __init__(
+        self,
+        guard: Guard,
+        form: Form,
+        choices: int,
+        include_usage: bool,
+        *,
+        tools: frozenset[str] = frozenset(),
+        prompt_tokens: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.done = False
         self.error = ""
         """Why the answer broke off, "" while nothing did."""
-        self.usage: dict[str, Any] | None = None
         self._guard = guard
         self._form = form
         self._include_usage = include_usage
+        self._prompt_tokens = prompt_tokens
+        self._clock = clock
+        self._completion = isinstance(form, CompletionForm)
         self._reader = EventReader()
-        self._open: dict[int, Outlet] = {index: guard.outlet(index) for index in range(choices)}
-        self._released: dict[int, list[str]] = {index: [] for index in range(choices)}
+        request = form.identity["id"]
+        self._choices = {index: GuardedChoice(guard, index, tools, request) for index in range(choices)}
+        self._open = dict(self._choices)
+        self._begun: set[int] = set()
         self._finish: dict[int, str] = {}
         self._last = -1  # the choice whose end is still to be sent
+        self._usage: dict[str, int] | None = None
+        self._deltas = 0  # with text, one token each at least
+        self._out: list[bytes] = []
+        self._shapes: list[Shape] = []
+        self._framed: Shape | None = None  # of the last event that was read alone
 
     def feed(self, data: bytes) -> bytes:
         """Events that may go to the caller now."""
-        sent = b""
-        for payload in self._reader.feed(data):
-            if self.done:
-                break
-            try:
-                sent += self._event(payload)
-            except GuardFailure:
-                sent += self._refuse()
+        if self.done:
+            return b""
+        # Tenths of a second are enough for a cap of seconds, and times that repeat cost the guard less.
+        now_ms = int(self._clock() * 10) * 100.0
+        try:
+            framed = self._framed
+            if framed is not None and self._reader.between and (text := framed.text(data)) is not None:
+                self._say(framed.lane, text.decode(), now_ms, 1)
+            else:
+                self._events(self._reader.feed(data), now_ms)
+        except GuardFailure:
+            self._refuse()
+        except (Unreadable, ValueError, KeyError, TypeError, AttributeError):
+            self.break_off(UNREADABLE)
+        if not self._out:
+            return b""
+        sent = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
         return sent
 
     def break_off(self, reason: str) -> None:
@@ -59,72 +100,161 @@ class GuardedStream:
         sent = b""
         if self._last >= 0:
             sent += self._form.text(self._last, takeover) if takeover else b""
-            sent += self._form.finish(self._last, self._finish[self._last], report)
-        if self._include_usage and self.usage:
+            reason = "stop" if takeover else self._finish[self._last]
+            sent += self._form.finish(self._last, reason, report)
+        if self._include_usage:
             sent += self._form.usage(self.usage)
         return sent + DONE
 
+    @property
+    def usage(self) -> dict[str, int]:
+        """The engine's count of tokens; of an answer that ended before it, no more in the prompt and no fewer out."""
+        if self._usage is not None:
+            return self._usage
+        total = self._prompt_tokens + self._deltas
+        return {
+            "prompt_tokens": self._prompt_tokens,
+            "completion_tokens": self._deltas,
+            "total_tokens": total,
+        }
+
     def texts(self) -> list[str]:
-        """What has been released, by choice."""
-        return ["".join(pieces) for pieces in self._released.values()]
+        """What has been released: of each choice its content, reasoning, and arguments of tool calls."""
+        return [text for choice in self._choices.values() for text in choice.texts()]
 
     def finish_reasons(self) -> list[str]:
         """Why each choice ended, "" where it has not."""
-        return [self._finish.get(index, "") for index in self._released]
+        return [self._finish.get(index, "") for index in self._choices]
 
-    def _event(self, payload: str) -> bytes:
-        if payload == "[DONE]":
-            sent = b"".join(self._choice({"index": index, "finish_reason": "stop"}) for index in list(self._open))
-            self.done = True
-            return sent
-        try:
-            value = json.loads(payload)
-            if "error" in value:
-                self.break_off("the engine failed in the middle of the answer")
-                return b""
-            self.usage = value.get("usage") or self.usage
-            return b"".join(self._choice(item) for item in value["choices"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self.break_off("the engine's answer cannot be read")
-            return b""
+    def _events(self, events: list[bytes], now_ms: float) -> None:
+        """Usual events of one lane that arrive together go through the guard together."""
+        lane: Lane | None = None
+        texts: list[bytes] = []
+        for data in events:
+            shape, text = self._recognised(data)
+            if lane is not None and (shape is None or shape.lane is not lane):
+                self._say(lane, b"".join(texts).decode(), now_ms, len(texts))
+                lane = None
+                texts.clear()
+            if self.done:
+                return
+            if shape is None:
+                self._event(data, now_ms)
+            else:
+                lane = shape.lane
+                texts.append(text)
+        if lane is not None:
+            self._say(lane, b"".join(texts).decode(), now_ms, len(texts))
 
-    def _choice(self, item: dict[str, Any]) -> bytes:
-        index, finish_reason = item["index"], item.get("finish_reason")
-        outlet = self._open.get(index)
-        if outlet is None:
-            return b""  # a choice that nobody asked for, or one that has ended
-        released = outlet.push(item.get("delta", {}).get("content") or "")
-        if finish_reason and not outlet.ended:
-            released += outlet.finish()
-        if outlet.ended:  # a rule was broken: what may go out has gone out, the rest is never sent
-            finish_reason = "content_filter"
-            released += REFUSAL if not outlet.released_chars else ""
-        sent = b"" if self._released[index] else self._form.role(index)
-        self._released[index].append(released)
+    def _recognised(self, data: bytes) -> tuple[Shape | None, bytes]:
+        for shape in self._shapes:
+            if (text := shape.text(data)) is not None:
+                if self._framed is None or self._framed.lane is not shape.lane:
+                    self._framed = shape.framed()
+                return shape, text
+        return None, b""
+
+    def _say(self, lane: Lane, text: str, now_ms: float, deltas: int) -> None:
+        """Send what the guard releases of a text on a lane that is known."""
+        choice = self._open.get(lane.index)
+        if choice is None:
+            return
+        self._deltas += deltas
+        released = lane.push(text, now_ms)
         if released:
-            sent += self._form.text(index, released)
-        if finish_reason:
-            sent += self._end(index, finish_reason)
-            # Nobody is left to write for: the end of this stream stops the engine.
-            self.done = self.done or (outlet.ended is not None and not self._open)
-        return sent
+            lane.released.append(released)
+            before, behind = lane.around or self._around(lane)
+            self._out.append(before + orjson.dumps(released) + behind)
+        if lane.outlet.ended is not None:
+            choice.ended = lane.outlet.ended
+            self._settle(choice, None)
 
-    def _end(self, index: int, reason: str) -> bytes:
+    def _event(self, data: bytes, now_ms: float) -> None:
+        if data == b"[DONE]":
+            for open_choice in list(self._open.values()):
+                if not self.done:
+                    self._settle(open_choice, "stop")
+            self.done = True
+            return
+        value = orjson.loads(data)
+        if "error" in value:
+            self.break_off("the engine failed in the middle of the answer")
+            return
+        if usage := value.get("usage"):
+            self._usage = counted(usage)
+        for item in value["choices"]:
+            index = item["index"]
+            choice = self._open.get(index) if type(index) is int else None
+            if choice is not None and not self.done:  # otherwise one that nobody asked for, or that has ended
+                delta = {"content": item.get("text")} if self._completion else item.get("delta") or {}
+                self._take(choice, delta, finish_reason(item.get("finish_reason")), now_ms)
+                self._learn(data, value, delta, choice)
+
+    def _take(self, choice: GuardedChoice, delta: Mapping[str, Any], reason: str | None, now_ms: float) -> None:
+        self._deltas += any(bool(value) for name, value in delta.items() if name != "role")
+        if choice.index not in self._begun:
+            self._begun.add(choice.index)
+            self._out.append(self._form.role(choice.index))
+        self._send(choice.take(delta, now_ms))
+        self._settle(choice, reason)
+
+    def _send(self, released: Iterable[tuple[Lane, str]]) -> None:
+        for lane, text in released:
+            if not text:
+                self._out.append(self._form.call(lane.index, lane.call, lane.id, lane.name))
+                continue
+            before, behind = lane.around or self._around(lane)
+            self._out.append(before + orjson.dumps(text) + behind)
+
+    def _around(self, lane: Lane) -> tuple[bytes, bytes]:
+        lane.around = self._form.around(lane.index, lane.channel, lane.call)
+        return lane.around
+
+    def _settle(self, choice: GuardedChoice, reason: str | None) -> None:
+        """End the choice if the guard or the engine has ended it."""
+        if reason and choice.ended is None:
+            self._send(choice.finish())
+        if choice.ended == "block":  # a rule was broken: what may go out has gone out, the rest is never sent
+            self._end(choice, "content_filter", "" if choice.spoke() else REFUSAL)
+            # Nobody is left to write for: the end of this stream stops the engine.
+            self.done = self.done or not self._open
+        elif choice.ended == "handoff":  # a person goes on with this customer, whatever other choices would say
+            for other in [other for other in self._open.values() if other is not choice]:
+                self._end(other, "stop")
+            self._end(choice, "stop")
+            self.done = True
+        elif reason:
+            self._end(choice, reason)
+
+    def _end(self, choice: GuardedChoice, reason: str, text: str = "") -> None:
+        index = choice.index
+        if text:
+            choice.lane("content").released.append(text)
+            self._out.append(self._form.text(index, text))
         del self._open[index]
         self._finish[index] = reason
         if self._open:
-            return self._form.finish(index, reason)
-        self._last = index
-        return b""
+            self._out.append(self._form.finish(index, reason))
+        else:
+            self._last = index
 
-    def _refuse(self) -> bytes:
+    def _refuse(self) -> None:
         """Fail closed: every open choice ends with the refusal, and what was held is never released."""
         self._guard.block("guard_error")
         self.done = True
-        sent = b""
-        for index in list(self._open):
-            sent += b"" if self._released[index] else self._form.role(index)
-            sent += self._form.text(index, REFUSAL)
-            self._released[index].append(REFUSAL)
-            sent += self._end(index, "content_filter")
-        return sent
+        for choice in list(self._open.values()):
+            if choice.index not in self._begun:
+                self._out.append(self._form.role(choice.index))
+            self._end(choice, "content_filter", REFUSAL)
+
+    def _learn(self, data: bytes, value: dict[str, Any], delta: Mapping[str, Any], choice: GuardedChoice) -> None:
+        """Know the next event like this one by its bytes, if it holds one text and nothing else of interest."""
+        spoken = [name for name, said in delta.items() if said and name != "role"]
+        channel = CHANNELS.get(spoken[0]) if len(spoken) == 1 else None
+        if channel is None or len(self._shapes) == MAX_SHAPES:
+            return
+        if len(value["choices"]) > 1 or value["choices"][0].get("finish_reason"):
+            return
+        path = ("choices", 0, "text") if self._completion else ("choices", 0, "delta", spoken[0])
+        if shape := learn(data, value, path, choice.lane(channel)):
+            self._shapes.append(shape)

@@ -1,0 +1,83 @@
+"""How a stream leaves over ASGI: callers who go, and generators that fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from serving.edge.wire import EventStream
+
+
+class Caller:
+    """A caller over ASGI."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+
+class Source:
+    """Pieces without end, or `pieces`; knows when it has been closed."""
+
+    def __init__(self, pieces: int | None = None, fails: bool = False):
+        self.closed = False
+        self._pieces, self._fails = pieces, fails
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        number = 0
+        try:
+            while number != self._pieces:
+                number += 1
+                yield b"data: %d\n\n" % number
+                await asyncio.sleep(0)
+            if self._fails:
+                raise RuntimeError("fault")
+        finally:
+            self.closed = True
+
+
+async def served(source: Source, caller: Caller) -> None:
+    stream = EventStream(source.events(), {"x-request-id": "7"})
+    await asyncio.wait_for(stream({"type": "http"}, caller.receive, caller.send), 30)
+
+
+def test_pieces_leave_in_order_under_the_given_headers() -> None:
+    async def run() -> None:
+        caller, source = Caller(), Source(3)
+        await served(source, caller)
+        start, *pieces, end = caller.sent
+        assert (b"x-request-id", b"7") in start["headers"] and start["status"] == 200
+        assert [piece["body"] for piece in pieces] == [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"]
+        assert end["more_body"] is False and source.closed
+
+    asyncio.run(run())
+
+
+def test_when_the_caller_leaves_the_generator_is_closed() -> None:
+    async def run() -> None:
+        caller, source = Caller(), Source()
+        asyncio.get_running_loop().call_later(0.05, caller.gone.set)
+        await served(source, caller)
+        assert source.closed and len(caller.sent) > 2
+
+    asyncio.run(run())
+
+
+def test_a_generator_that_fails_is_closed_and_its_failure_known() -> None:
+    async def run() -> None:
+        source = Source(2, fails=True)
+        with pytest.raises(RuntimeError):
+            await served(source, Caller())
+        assert source.closed
+
+    asyncio.run(run())
