@@ -1,4 +1,4 @@
-"""Brings signed checkpoints out of this machine's reach: appended to a file elsewhere, given to a command, or posted."""
+"""Brings signed checkpoints out of this machine's reach: to a file elsewhere, to a command, or to an address."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def send(checkpoint: Mapping[str, Any], settings: AnchorSettings) -> None:
     if settings.file is not None:
         descriptor = os.open(settings.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         with os.fdopen(descriptor, "ab", buffering=0) as stream:
-            stream.write(line)
+            stream.write(b"\n" + line)  # on a line of its own, whatever a crash left of the last one
             os.fsync(stream.fileno())
     elif settings.command:
         subprocess.run(settings.command, input=line, timeout=settings.timeout_s, check=True, capture_output=True)

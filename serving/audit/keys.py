@@ -84,28 +84,30 @@ def load_or_make_signer(path: Path) -> Ed25519PrivateKey:
     return load_private(path)
 
 
-def load_or_make_master(path: Path, variable: str) -> bytes:
-    """A vault's master key: from the variable, else the file, else a new one in the file.
+def load_master(path: Path, variable: str) -> bytes:
+    """A vault's master key: from the variable, else from the file.
 
     Raises:
-        ServeError: what is given is no key.
+        ServeError: neither holds a key.
     """
     given = os.environ.get(variable)
     if given is None:
-        ring = load_or_make_ring(path)
+        ring = load_ring(path)
         return ring.secret(ring.current)
-    return parse_master(given, variable)
-
-
-def parse_master(text: str, where: str) -> bytes:
-    """A master key from its hexadecimal digits; raises ServeError naming `where`."""
     try:
-        key = bytes.fromhex(text.strip())
+        key = bytes.fromhex(given.strip())
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ServeError(f"{where}: not a key of 64 hexadecimal digits", "make one: openssl rand -hex 32")
+        raise ServeError(f"{variable}: not a key of 64 hexadecimal digits", "make one: openssl rand -hex 32")
     return key
+
+
+def load_or_make_master(path: Path, variable: str) -> bytes:
+    """As `load_master`; without the variable a missing file is made."""
+    if variable not in os.environ:
+        load_or_make_ring(path)
+    return load_master(path, variable)
 
 
 def _read_secret(path: Path) -> str:
@@ -113,7 +115,9 @@ def _read_secret(path: Path) -> str:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
-        raise ServeError(f"{path}: the key file cannot be read: {error.strerror}", "give its path, or restore it") from None
+        raise ServeError(
+            f"{path}: the key file cannot be read: {error.strerror}", "give its path, or restore it"
+        ) from None
     if mode & 0o077:
         raise ServeError(f"{path}: others may read this key (mode {mode:o})", f"chmod 600 {path}")
     return text

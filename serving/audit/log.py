@@ -1,4 +1,4 @@
-"""The account of one gateway: see `serving.audit.base.Audit` for what it promises and docs/audit-format.md for its form."""
+"""The account of one gateway: its promises stand in `serving.audit.base.Audit`, its form in docs/audit-format.md."""
 
 from __future__ import annotations
 

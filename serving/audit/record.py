@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
-import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,12 +107,11 @@ def authentic(line: bytes, key: bytes) -> bool:
 
 
 def body_bytes(value: Any) -> bytes:
-    """A body as JSON; `value` is a dataclass or a mapping, of whatever a caller may have put in."""
+    """A body as JSON that `decode` reads again; `value` is a dataclass or a mapping of whatever a caller put in."""
     try:
-        return orjson.dumps(value, default=_plain)
-    except TypeError:  # half a surrogate pair, or a number past 64 bits: JSON can say both, UTF-8 and orjson cannot
-        plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
-        return json.dumps(plain, default=_plain, separators=(",", ":")).encode()
+        return orjson.dumps(value, default=_mapping)
+    except TypeError:  # half a surrogate pair, a number past 64 bits, a key that is no text, or an object
+        return orjson.dumps(_plain(value))
 
 
 def iso(wall_ns: int) -> str:
@@ -128,8 +127,23 @@ def _second(seconds: int, cache: dict[int, str] = {}) -> str:  # noqa: B006 - on
     return cache[seconds]
 
 
+def _mapping(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
+
+
 def _plain(value: Any) -> Any:
-    return dict(value) if hasattr(value, "keys") else str(value)
+    """`value` of nothing but what JSON in UTF-8 can say; the rest as readable text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 1 << 63):
+        return value
+    return str(value).encode("utf-8", errors="replace").decode()
 
 
 def _typed(row: Row) -> bool:

@@ -127,7 +127,9 @@ def verify_instance(
         ServeError: nothing to check with.
     """
     if trust.keys is None and trust.public is None:
-        raise ServeError("nothing to check the account with", "give --key, the record keys, or --public, the signer's .pub")
+        raise ServeError(
+            "nothing to check the account with", "give --key, the record keys, or --public, the signer's .pub"
+        )
     walk = _Walk(folder, trust, progress, on_row)
     walk.run()
     return walk.report
@@ -219,7 +221,7 @@ class _Walk:
                 if not line:
                     return
             row = self._chain.take(line, stream)
-            if first != (row["kind"] == record.SEGMENT) or (first and row["body"]["number"] != segment.number):
+            if first != (row["kind"] == record.SEGMENT) or (first and row["body"].get("number") != segment.number):
                 raise self._broken("segment_gap", "the file does not begin with its own segment record", row["seq"])
             first = False
             at += len(line)
@@ -249,19 +251,20 @@ class _Walk:
         report.clock_back += "back_ms" in row
         self._check_anchored(row)
         if kind == record.ACCEPTED:
-            self._open[body["request"]] = None
+            self._open[str(body.get("request"))] = None
         elif kind == record.CLOSED:
-            self._open.pop(body["request"], None)
-            report.interrupted += body["error"] == "interrupted"
+            self._open.pop(str(body.get("request")), None)
+            report.interrupted += body.get("error") == "interrupted"
         elif kind == record.CHECKPOINT:
             report.checkpoints += 1
         elif kind == record.RECOVERED:
-            report.cut_bytes += body.get("cut_bytes", 0)
+            report.cut_bytes += _number(body, "cut_bytes")
             report.outages += "after" in body
-            report.refused += body.get("refused", 0)
-        elif kind == record.EVENT:
-            report.lost += body.get("closed", 0) if body.get("event") == "lost" else 0
-            report.refused += body.get("requests", 0) if body.get("event") == "refused" else 0
+            report.refused += _number(body, "refused")
+        elif kind == record.EVENT and body.get("event") == "lost":
+            report.lost += _number(body, "closed")
+        elif kind == record.EVENT and body.get("event") == "refused":
+            report.refused += _number(body, "requests")
         if self._on_row is not None:
             self._on_row(row)
         if report.records % 10_000 == 0:
@@ -288,14 +291,25 @@ class _Walk:
         report.unanchored = self._chain.seq - max(newest, report.removed)
         began = self._anchored_at or report.last_at
         if began:
-            report.unanchored_s = round((parse_time(report.last_at) - parse_time(began)) / 1e9, 3)
+            try:
+                report.unanchored_s = round((parse_time(report.last_at) - parse_time(began)) / 1e9, 3)
+            except ValueError:  # possible only in a record that nothing at hand could check
+                raise self._broken("edited", "the last record has no time", self._chain.seq) from None
 
     def _broken(self, fault: Fault, message: str, seq: int | None = None) -> Broken:
         return Broken(Problem(self._chain.seq + 1 if seq is None else seq, fault, message))
 
 
+def _number(body: Mapping[str, Any], name: str) -> int:
+    """A count of a body that need not be authentic yet."""
+    value = body.get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
 def read_anchor(path: Path, public: frozenset[str] | None) -> dict[str, dict[int, str]]:
     """The checkpoints of an anchor file (JSON lines), as `Trust.anchored`; every signature is checked.
+
+    A line that is no JSON is left out: a crash tears one, and who can write one could as well delete it.
 
     Raises:
         ServeError: a line is no checkpoint, or not signed as it should be; nothing was anchored.
@@ -304,13 +318,18 @@ def read_anchor(path: Path, public: frozenset[str] | None) -> dict[str, dict[int
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ServeError(f"{path}: the anchor cannot be read: {error.strerror}", "give the file of anchored checkpoints") from None
+        raise ServeError(
+            f"{path}: the anchor cannot be read: {error.strerror}", "give the file of anchored checkpoints"
+        ) from None
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             statement = json.loads(line)
+        except ValueError:
+            continue
+        try:
             checked(statement, CHECKPOINT_KIND, public)
             found.setdefault(statement["instance"], {})[int(statement["seq"])] = str(statement["hash"])
-        except (ValueError, KeyError, AttributeError, SignatureError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, SignatureError) as error:
             raise ServeError(
                 f"{path}:{number}: not a checkpoint of this account: {error}",
                 "give the anchor of this account, and with --public the key that signs it",

@@ -59,9 +59,7 @@ class _Group:
         back_ns = self.wall_ns - stamp.wall_ns
         back_ms = back_ns // 1_000_000 if back_ns >= _BACK_NOTED_NS else 0
         self.seq += 1
-        line = record.encode(
-            self.seq, self.first, stamp, back_ms, kind, self.key_id, self.key, body, self.hash
-        )
+        line = record.encode(self.seq, self.first, stamp, back_ms, kind, self.key_id, self.key, body, self.hash)
         self.hash, self.wall_ns, self.stamp = record.line_hash(line), stamp.wall_ns, stamp
         self.lines.append(line)
         if kind != record.CHECKPOINT and self.seq - self.signed >= self.every:
