@@ -322,7 +322,8 @@ def kills(root: Path, number: int, rng: random.Random) -> bool:
     missing = len(answered - on_record) + len(on_record - ends)
     print(
         f"{number} kills: {torn} torn writes, {failures} logs broken; {len(answered):,} answers given,"
-        f" {len(answered - on_record)} without a record; {len(on_record):,} requests on record, {len(on_record - ends)} without an end"
+        f" {len(answered - on_record)} without a record; {len(on_record):,} requests on record,"
+        f" {len(on_record - ends)} without an end"
     )
     return not failures and not missing and bool(answered)
 

@@ -86,6 +86,12 @@ class Inbox:
             if waits or len(self._entries) in (1, self._group):
                 self._changed.notify()
 
+    def add(self, entry: Entry) -> None:
+        """Queue what the writer itself has to say: there is always room, also at the end."""
+        with self._changed:
+            entry.stamp = Stamp.now()
+            self._entries.append(entry)
+
     def take(self, due_s: float | None) -> list[Entry]:
         """Wait for entries worth a write; none when `due_s` seconds have passed or the inbox is closing."""
         due = None if due_s is None else time.monotonic() + due_s

@@ -23,6 +23,7 @@ from serving.audit.settings import AuditSettings
 from serving.audit.writer import Writer
 from serving.errors import ApiError, ServeError
 from tianjing.errors import EXIT_STAGE_FAILED
+from tianjing.files import flush
 
 _log = logging.getLogger(__name__)
 
@@ -33,12 +34,13 @@ _LONGEST_STOP_S = 30.0
 
 @dataclass(frozen=True)
 class AuditCounts:
-    """What has happened since the start, for metrics. `waiting` is now."""
+    """What has happened since the start, for metrics; `waiting` and `refusing` are now."""
 
     records: int
     groups: int
     failures: int
     waiting: int
+    refusing: bool
     anchored: int
     anchor_failures: int
 
@@ -75,9 +77,9 @@ class AuditLog:
 
     async def close(self) -> None:
         """Write what waits, sign the end, anchor it, and give the log free."""
-        if self._writer is None:
+        writer = self._writer
+        if writer is None or writer.inbox.closing:
             return
-        writer, self._writer = self._writer, None
         writer.inbox.put(Entry(record.EVENT, record.body_bytes({"event": "stopped"})))
         writer.inbox.close()
         await asyncio.to_thread(writer.join, _LONGEST_STOP_S)
@@ -109,7 +111,10 @@ class AuditLog:
             raise _refusal("the disk is too slow") from None
 
     def closed(self, entry: Closed) -> None:
-        """Written with the next group; kept in memory while the disk refuses."""
+        """Written with the next group; kept in memory while the disk refuses.
+
+        One that comes after `close` is not written: the next start records the request as interrupted.
+        """
         self._running().inbox.put(Entry(record.CLOSED, record.body_bytes(entry), entry.request))
 
     async def event(self, kind: str, details: Mapping[str, Any]) -> None:
@@ -132,6 +137,7 @@ class AuditLog:
             writer.groups,
             writer.failures,
             len(writer.inbox),
+            bool(writer.inbox.broken),
             anchor.anchored if anchor else 0,
             anchor.failures if anchor else 0,
         )
@@ -143,9 +149,9 @@ class AuditLog:
             inbox.put(entry)
             async with asyncio.timeout(self._settings.accept_timeout_s):
                 await entry.waiter
+        except TimeoutError:
+            raise
         except (Refused, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise
             raise _refusal(str(error)) from None
 
     def _leave(self, pending: Entry, entry: Accepted, status: int, error: str) -> None:
@@ -162,6 +168,7 @@ class AuditLog:
     def _start(self) -> Tail:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            flush(self.folder.parent)
             self._lock = WriterLock(self.folder)
             self._lock.take()
         except OSError as error:

@@ -164,7 +164,7 @@ class VaultFile:
 
     def customer_digest(self, tenant: str, customer: str) -> str:
         """What the vault knows a customer by."""
-        return hmac.digest(self._index, canonical_json([tenant, customer]).encode(), "sha256").hex()
+        return hmac.digest(self._index, _bound(tenant, customer), "sha256").hex()
 
     def _scrub(self) -> None:
         """Empty the write-ahead log too, where a destroyed key would still stand."""
@@ -212,4 +212,4 @@ def _unseal(key: AESGCM, sealed: bytes, bound: bytes) -> bytes:
 
 
 def _bound(*names: str) -> bytes:
-    return canonical_json(names).encode()
+    return canonical_json(names).encode("utf-8", errors="surrogatepass")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ class Writer(threading.Thread):
         self._adopt(group, entries, ring, len(data))
         tell(entries)
         for orphan in self.inbox.written(entries):
-            self.inbox.put(Entry(record.CLOSED, orphan.orphan, orphan.request))
+            self.inbox.add(Entry(record.CLOSED, orphan.orphan, orphan.request))
         if group.ends:
             self._end_segment()
 
@@ -241,6 +242,8 @@ class Writer(threading.Thread):
         if self._outage is None:
             _log.error("the account cannot be written, requests are refused: %s", reason)
             self._outage = _Outage(reason, record.iso(time.time_ns()))
+        with contextlib.suppress(OSError):  # if it fails too, the next attempt or the next start does it
+            self._stand()
         tell(self.inbox.refuse(entries, reason), error)
 
     def _stand(self) -> None:
@@ -254,7 +257,10 @@ class Writer(threading.Thread):
                 os.close(descriptor)
                 raise
             self._file = descriptor
-        if os.fstat(self._file).st_size != self._tail.size:
+        found = os.fstat(self._file)
+        if found.st_size < self._tail.size or not found.st_nlink:
+            raise OSError(errno.EIO, "the log was cut or removed by another program")
+        if found.st_size > self._tail.size:
             os.ftruncate(self._file, self._tail.size)
             os.fsync(self._file)
 
@@ -288,10 +294,7 @@ class Writer(threading.Thread):
             _log.error("old segments are not removed: %s", error)
             return
         if removed is not None:
-            self._put_event("segments_removed", removed)
-
-    def _put_event(self, kind: str, details: Mapping[str, Any]) -> None:
-        self.inbox.put(Entry(record.EVENT, record.body_bytes({"event": kind, **details})))
+            self.inbox.add(Entry(record.EVENT, record.body_bytes({"event": "segments_removed", **removed})))
 
     def _fresh_ring(self) -> KeyRing:
         """The ring with keys that were added to the file; looked at when a checkpoint is due."""
