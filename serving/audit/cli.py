@@ -288,22 +288,27 @@ def _told(report: Report) -> Iterator[str]:
         yield f"{name}: BROKEN at record {report.problem.seq}{where}: {report.problem.fault}: {report.problem.message}"
         yield f"  good before it: {span}"
     else:
-        yield f"{name}: {span} are as they were written; {report.checkpoints} checkpoints, last record {report.last_at}"
+        checkpoints = f"{report.checkpoints} checkpoint{'' if report.checkpoints == 1 else 's'}"
+        yield f"{name}: {span} are as they were written; {checkpoints}, last record {report.last_at}"
     if report.removed:
         yield f"  records 1 to {report.removed} were removed by retention, stated under signature"
     if report.unproven:
-        yield f"  {report.unproven} records after the newest checkpoint are not proven without --key"
+        yield f"  not proven without --key, because after the newest checkpoint: {_records(report.unproven)}"
     if report.anchored_seq is None:
         yield "  no anchor was given: whether records are missing at the end cannot be seen"
     elif report.problem is None:
         yield (
-            f"  anchored up to record {report.anchored_seq}; the loss of the {report.unanchored} records"
-            f" ({report.unanchored_s:g} s) after it could not be seen"
+            f"  anchored up to record {report.anchored_seq}; after it {_records(report.unanchored)}"
+            f" in {report.unanchored_s:g} s, whose loss could not be seen"
         )
     yield (
         f"  open {report.open}, interrupted {report.interrupted}, refused {report.refused} in {report.outages} outages,"
         f" lost {report.lost}, torn bytes cut {report.cut_bytes}, clock set back {report.clock_back} times"
     )
+
+
+def _records(count: int) -> str:
+    return f"{count} record{'' if count == 1 else 's'}"
 
 
 def _brief(body: dict[str, Any]) -> str:

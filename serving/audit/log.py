@@ -85,7 +85,7 @@ class AuditLog:
         await asyncio.to_thread(writer.join, _LONGEST_STOP_S)
         if self._anchor is not None:
             await asyncio.to_thread(self._anchor.close)
-        if self._lock is not None:
+        if self._lock is not None and not writer.is_alive():  # one that hangs at the disk may still write
             self._lock.release()
 
     def digest(self, *texts: str) -> str:

@@ -59,7 +59,6 @@ class Report:
     records: int = 0
     first_seq: int = 0
     last_seq: int = 0
-    last_hash: str = ""
     last_at: str = ""
     removed: int = 0
     segments: int = 0
@@ -143,8 +142,10 @@ class _Walk:
         self._folder, self._trust, self._progress, self._on_row = folder, trust, progress, on_row
         self._chain = Chain(record.genesis(folder.name), trust.keys, trust.public)
         self._anchored = trust.anchored.get(folder.name, {})
+        self.report.anchored_seq = max(self._anchored, default=0) if trust.anchored else None
         self._open: dict[str, None] = {}
         self._anchored_at = ""
+        self._held: Row | None = None
         self._read = 0
 
     def run(self) -> None:
@@ -166,10 +167,12 @@ class _Walk:
             report.problem = Problem(
                 broken.problem.seq, broken.problem.fault, broken.problem.message, broken.problem.segment or segment
             )
-        report.last_seq, report.last_hash = self._chain.seq, self._chain.hash
+        report.last_seq = min(self._chain.seq, report.problem.seq - 1) if report.problem else self._chain.seq
+        if self._held is not None and self._held["seq"] <= report.last_seq:
+            self._pass_on(None)
         report.open = len(self._open)
         if self._trust.keys is None:
-            report.unproven = report.last_seq - max(self._chain.signed, report.removed)
+            report.unproven = max(0, report.last_seq - max(self._chain.signed + 1, report.removed))
 
     def _after_removed(self) -> int:
         """Stand where retention has cut; the number of the first segment that must be there."""
@@ -265,10 +268,15 @@ class _Walk:
             report.lost += _number(body, "closed")
         elif kind == record.EVENT and body.get("event") == "refused":
             report.refused += _number(body, "requests")
-        if self._on_row is not None:
-            self._on_row(row)
+        self._pass_on(row)
         if report.records % 10_000 == 0:
             self._progress(self._read)
+
+    def _pass_on(self, row: Row | None) -> None:
+        """Tell of a record once the one after it has been checked: without record keys only that one vouches for it."""
+        if self._on_row is not None and self._held is not None:
+            self._on_row(self._held)
+        self._held = row
 
     def _check_anchored(self, row: Row) -> None:
         wanted = self._anchored.get(self._chain.seq)
@@ -281,10 +289,9 @@ class _Walk:
 
     def _against_anchor(self) -> None:
         report = self.report
-        if not self._trust.anchored and not self._anchored:
+        newest = report.anchored_seq
+        if newest is None:
             return
-        newest = max(self._anchored, default=0)
-        report.anchored_seq = newest
         if newest > self._chain.seq:
             message = f"the anchor knows record {newest}, and the log ends at record {self._chain.seq}"
             raise self._broken("tail_lost", message)

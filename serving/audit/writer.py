@@ -149,10 +149,10 @@ class Writer(threading.Thread):
         counts = self.inbox.take_counts()
         try:
             ring = self._fresh_ring()
-            self._stand()
             group = self._group(entries, counts, ring, last)
             if not group.lines:
                 return
+            self._stand()
             data = group.data()
             self._append(data)
         except OSError as error:
@@ -160,9 +160,9 @@ class Writer(threading.Thread):
             self._failed(entries, error)
             return
         self._adopt(group, entries, ring, len(data))
-        tell(entries)
         for orphan in self.inbox.written(entries):
             self.inbox.add(Entry(record.CLOSED, orphan.orphan, orphan.request))
+        tell(entries)
         if group.ends:
             self._end_segment()
 

@@ -104,6 +104,26 @@ def test_an_accepted_record_is_on_disk_when_accepted_returns(tmp_path: Path) -> 
     assert report.ok and report.open == 1
 
 
+def test_accepted_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, begun, free = os.fdatasync, threading.Event(), threading.Event()
+
+    def held(descriptor: int) -> None:
+        begun.set()
+        free.wait(30)
+        real(descriptor)
+
+    async def work(log: AuditLog) -> None:
+        monkeypatch.setattr(os, "fdatasync", held)
+        task = asyncio.create_task(log.accepted(accepted(1)))
+        await soon(begun.is_set)
+        await asyncio.sleep(0.05)
+        assert not task.done()
+        free.set()
+        await task
+
+    with_log(tmp_path, work)
+
+
 def test_nothing_of_the_text_and_no_customer_id_is_in_the_log(tmp_path: Path) -> None:
     async def work(log: AuditLog) -> None:
         await log.accepted(accepted(1, prompt=log.digest("我的手机号是13812345678"), customer=log.digest("C-1029")))
