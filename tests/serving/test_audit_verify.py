@@ -181,6 +181,23 @@ def test_who_has_the_file_but_not_the_key_cannot_write_it_anew(account: Account)
     assert account.fault(public=account.public) in ("edited", "bad_signature")
 
 
+def test_a_true_checkpoint_does_not_vouch_for_another_chain(account: Account) -> None:
+    """Without record keys, the forger keeps the signed statements and writes the rest anew."""
+    forged = []
+    chain_hash = record.genesis(INSTANCE)
+    for seq, line in enumerate(account.lines[0], start=1):
+        row = json.loads(line)
+        body = row["body"] if row["kind"] == "checkpoint" else {**row["body"], "verdict": "allow", "tenant": "nobody"}
+        stamp, data = record.Stamp(1, 1), record.body_bytes(body)
+        made = record.encode(seq, seq, stamp, 0, row["kind"], row["key"], b"\1" * 32, data, chain_hash)
+        chain_hash = record.line_hash(made)
+        forged.append(made + b"\n")
+    account.change(0, lambda lines: forged)
+    report = account.verify(public=account.public)
+    assert report.problem is not None and report.problem.fault == "bad_signature"
+    assert "another record" in report.problem.message
+
+
 def test_a_checkpoint_of_another_signer_is_not_trusted(account: Account) -> None:
     report = account.verify(keys=account.ring.keys, public=frozenset({"ab" * 32}))
     assert report.problem is not None and report.problem.fault == "bad_signature"
