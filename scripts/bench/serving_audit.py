@@ -1,7 +1,8 @@
 """The account of requests: how fast it is, what `verify` finds, and what kills and full disks leave.
 
 --rate     records a second through `accepted` and `closed` of many requests at once, beside one fdatasync for each
-           record; and what `accepted` adds for one request at a time, beside a bare fdatasync in the same run.
+           record and beside the package auditchain where it is installed (it never flushes to the disk); and what
+           `accepted` adds for one request at a time, beside a bare fdatasync in the same run.
 --tamper   every byte of 200 records is changed, removed and doubled; then N random edits, deletions, insertions,
            reorderings and truncations of a 10,000-record log. Verification goes on from the record that was hit, by
            the same code that reads a whole log; one in fifty is written to disk and verified from its first record.
@@ -18,6 +19,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
+import importlib.util
 import os
 import platform
 import random
@@ -119,13 +122,17 @@ async def written(state: Path, requests: int, anchor: Path | None = None) -> Non
 
 
 async def rate(root: Path) -> bool:
-    group = await _grouped(root / "group", 60_000)
+    group, cpu_us = await _grouped(root / "group", 60_000)
     single = _synced_each(root / "single.jsonl", 400)
     added, bare = await _one_at_a_time(root / "latency", 400)
+    peer = await _auditchain(root / "peer.jsonl", 3_000)
+    if peer is not None:
+        print(f"{'auditchain, a record at a time':36}{peer:10,.0f} records/s   (not durable)")
     print(f"{'one fdatasync a record':36}{single:10,.0f} records/s")
     print(
         f"{'group commit, ' + str(TOGETHER) + ' requests at once':36}{group:10,.0f} records/s   ×{group / single:.0f}"
     )
+    print(f"{'of it CPU, callers and writer':36}{cpu_us:10.1f} µs a record")
     for name, values in (("bare fdatasync of such a record", bare), ("accepted(), one at a time", added)):
         p50, p99 = _percentiles(values)
         print(f"{name:36}{p50:10.3f} ms p50 {p99:8.3f} ms p99")
@@ -133,7 +140,8 @@ async def rate(root: Path) -> bool:
     return group >= WANTED_PER_S
 
 
-async def _grouped(state: Path, requests: int) -> float:
+async def _grouped(state: Path, requests: int) -> tuple[float, float]:
+    """Records a second, and microseconds of CPU a record."""
     log = AuditLog(settings(), state)
     await log.open()
 
@@ -141,14 +149,14 @@ async def _grouped(state: Path, requests: int) -> float:
         await log.accepted(accepted(number))
         log.closed(closed(number))
 
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     for first in range(0, requests, TOGETHER):
         await asyncio.gather(*map(one, range(first, first + TOGETHER)))
     await log.close()
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     report = verified(state)
     assert report.ok and report.open == 0, report
-    return report.records / seconds
+    return report.records / seconds, cpu / report.records * 1e6
 
 
 def _synced_each(path: Path, records: int) -> float:
@@ -161,6 +169,19 @@ def _synced_each(path: Path, records: int) -> float:
     seconds = time.perf_counter() - began
     os.close(descriptor)
     return records / seconds
+
+
+async def _auditchain(path: Path, records: int) -> float | None:
+    """Records a second of the peer, under a key as ours; None without the package."""
+    if importlib.util.find_spec("auditchain") is None:
+        return None
+    peer = importlib.import_module("auditchain")
+    body = dataclasses.asdict(accepted(1))
+    async with peer.AuditLog(peer.JsonlBackend(path), seal_key=b"k" * 32) as log:
+        began = time.perf_counter()
+        for number in range(records):
+            await log.append("acme", "accepted", f"{number:024x}", metadata=body)
+        return records / (time.perf_counter() - began)
 
 
 async def _one_at_a_time(state: Path, requests: int) -> tuple[list[float], list[float]]:

@@ -8,12 +8,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from serving.audit.record import Stamp
 
 # Seconds between attempts to write while the disk refuses.
 RETRY_S = 0.5
+_NOT_YET = Stamp(0, 0)
 
 
 class Refused(Exception):
@@ -26,6 +27,7 @@ class Entry:
 
     Attributes:
         request: the request it is about, "" for none.
+        stamp: when it was queued.
         waiter: who is told once it is durable, or cannot be.
         orphan: body of the record that closes the request at once, when its caller left while this was being written.
     """
@@ -33,7 +35,7 @@ class Entry:
     kind: str
     body: bytes
     request: str = ""
-    stamp: Stamp = field(default_factory=Stamp.now)
+    stamp: Stamp = _NOT_YET
     waiter: asyncio.Future[None] | None = None
     orphan: bytes = b""
     durable: bool = False
