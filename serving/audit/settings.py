@@ -57,7 +57,7 @@ class AuditSettings(StrictModel):
     """The account of every request. Paths that are not given lie in the endpoint's state folder."""
 
     mode: Literal["on", "off"] = "on"
-    """`off` accounts for nothing: for trials of an endpoint that no customer reaches."""
+    """`off` accounts for nothing and keeps nothing: for trials of an endpoint that no customer reaches."""
 
     folder: Path | None = None
     """Folder of the account, with one folder for each instance. None: `audit` in the state folder."""

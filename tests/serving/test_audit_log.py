@@ -155,7 +155,8 @@ def test_many_requests_share_a_flush(tmp_path: Path) -> None:
 
 def test_odd_values_are_recorded_and_read_again(tmp_path: Path) -> None:
     async def work(log: AuditLog) -> None:
-        await log.event("odd", {"half": "\ud800", "large": 1 << 80, "path": Path("x"), 3: "three", "nan": float("nan")})
+        odd: dict[Any, Any] = {"half": "\ud800", "large": 1 << 80, "path": Path("x"), 3: "three", "nan": float("nan")}
+        await log.event("odd", odd)
 
     with_log(tmp_path, work)
     assert checked(tmp_path).ok

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from serving.audit.base import NoVault
 from serving.audit.keeper import KEY_FILE, VARIABLE, TextVault
 from serving.audit.keys import load_master
-from serving.audit.settings import VaultSettings
+from serving.audit.parts import account
+from serving.audit.settings import AuditSettings, VaultSettings
 from serving.audit.vault import FILE_NAME, RawText, VaultFile, seconds_ago
 from serving.errors import ServeError
 
@@ -116,6 +118,22 @@ def keeping(
         return vault
 
     return asyncio.run(run()), notes
+
+
+def test_the_settings_decide_what_the_gateway_has(tmp_path: Path) -> None:
+    assert isinstance(account(AuditSettings(mode="off", vault=VaultSettings()), tmp_path)[1], NoVault)
+    log, vault = account(AuditSettings(instance="g", vault=VaultSettings()), tmp_path)
+
+    async def run() -> None:
+        for part in (log, vault):
+            await part.open()
+        vault.store("acme", "C-1029", "r1", {"prompt.0": TEXT})
+        for part in (vault, log):
+            await part.close()
+
+    asyncio.run(run())
+    file = VaultFile(tmp_path / FILE_NAME, load_master(tmp_path / KEY_FILE, VARIABLE))
+    assert file.reveal("r1")[0].text == TEXT
 
 
 def test_what_was_stored_is_there_after_close(tmp_path: Path) -> None:
