@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("training.cli", "Tune a LoRA adapter, or all weights, on a dataset."),
     "eval": ("evals.cli", "Measure base and tuned model, report, and decide on a release."),
     "serve": ("serving.cli", "Serve a released model behind the guarded OpenAI-compatible endpoint."),
+    "audit": ("serving.audit.cli", "The account of every request: verify, show, export, reveal, forget."),
     "privacy": ("tianjing.privacy.cli", "Find and replace personal data; test re-identification."),
     "rules": ("tianjing.rulebook.cli", "Dated, cited rules: list, show, check dialogues, test."),
     "cost": ("tianjing.finance.cli", "What a loan costs: schedules, rates, cost tables, restructuring."),

@@ -94,6 +94,12 @@ class Audit(Protocol):
 class Vault(Protocol):
     """Encrypted raw text, under a key for each customer that can be destroyed."""
 
+    async def open(self) -> None: ...
+
+    async def close(self) -> None:
+        """Write what waits."""
+        ...
+
     def store(self, tenant: str, customer: str, request: str, texts: Mapping[str, str]) -> None:
         """Keep raw texts; never waits and never fails a request."""
         ...
@@ -101,6 +107,12 @@ class Vault(Protocol):
 
 class NoVault:
     """Keeps nothing."""
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
 
     def store(self, tenant: str, customer: str, request: str, texts: Mapping[str, str]) -> None:
         pass
