@@ -15,7 +15,7 @@ from tianjing.finance.debt import Component, Debt, debt_on, unpaid_rows
 from tianjing.finance.errors import FinanceError
 from tianjing.finance.money import Percent, exactly, to_cent
 from tianjing.finance.plan import PlanRow, deferred_rows, reinstalled_rows
-from tianjing.finance.policy import Clause, Policy, WaiverClause
+from tianjing.finance.policy import Clause, Measure, Policy
 from tianjing.finance.rates import DAYS_A_YEAR, MONTHS_A_YEAR, CashFlow, dated_irr, twelve_decimals
 from tianjing.finance.schedule import Row, make_schedule
 from tianjing.finance.terms import MAX_INSTALMENTS, Day, DescribedModel, LoanTerms
@@ -216,15 +216,7 @@ def hold_against(
     applied: list[Clause] = []
     breaches: list[Breach] = []
     for measure, component, values in _asked(request, rows):
-        clauses = [
-            clause
-            for clause in policy.clauses
-            if clause.measure == measure
-            and (not isinstance(clause, WaiverClause) or clause.of == component)
-            and policy.in_force(clause, request.as_of)
-            and (not clause.when.products or terms.product in clause.when.products)
-            and clause.when.overdue_days.holds(debt.overdue_days)
-        ]
+        clauses = policy.applying(measure, terms.product, debt.overdue_days, request.as_of, component)
         applied += clauses
         # A clause that only sets a smallest payment limits new instalments but does not permit them.
         permitting = next(iter(values))
@@ -237,7 +229,9 @@ def hold_against(
     return applied, breaches
 
 
-def _asked(request: Request, rows: tuple[PlanRow, ...]) -> Iterator[tuple[str, Component | None, dict[str, Decimal]]]:
+def _asked(
+    request: Request, rows: tuple[PlanRow, ...]
+) -> Iterator[tuple[Measure, Component | None, dict[str, Decimal]]]:
     """Each measure asked for, with its values by the names of `limits`; the first is the one that needs permission."""
     if request.deferral:
         asked = request.deferral
