@@ -200,7 +200,8 @@ def main() -> None:
 
         @contextlib.contextmanager
         def start(url: str) -> Iterator[Server]:
-            with gateway(url, Path(folder) / "state") as running:
+            room = {"max_in_progress": 2 * given.streams}
+            with gateway(url, Path(folder) / "state", limits=room) as running:
                 yield running
 
         ours, triples = measure(start, disk, given.pairs, given.streams)

@@ -109,7 +109,7 @@ class Mock(asyncio.Protocol):
         self.parser = httptools.HttpRequestParser(self)
         self.body = bytearray()
         self.url = b""
-        self.running: Iterator[bytes] | None = None
+        self.left: list[bytes] = []  # writes of the stream in progress, the next one last
         self.waiting = self.paused = False
         self.random = random.Random(id(self))
 
@@ -117,8 +117,8 @@ class Mock(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.running:
-            self.running = None
+        if self.left:
+            self.left = []
             self.stats.streams -= 1
             self.stats.left += 1
 
@@ -164,7 +164,7 @@ class Mock(asyncio.Protocol):
         usage = bool((asked.get("stream_options") or {}).get("include_usage"))
         self.transport.write(STREAM_HEAD)
         self.stats.streams += 1
-        self.running = iter(writes(self.options, shape, usage))
+        self.left = list(reversed(writes(self.options, shape, usage)))
         self.step()
         return None
 
@@ -182,22 +182,19 @@ class Mock(asyncio.Protocol):
     def step(self) -> None:
         """Send the next write of the stream, and come back for the one after it."""
         self.waiting = False
-        options, running = self.options, self.running
-        while running and not self.paused:
-            try:
-                self.transport.write(next(running))
-            except StopIteration:
-                self.running = running = None
-                self.stats.streams -= 1
-                return
+        options = self.options
+        while self.left and not self.paused:
+            self.transport.write(self.left.pop())
             self.stats.chunks += options.per_write
-            if options.ms:
+            if not self.left:
+                self.stats.streams -= 1
+            elif options.ms:
                 pause = options.ms * options.per_write
                 if options.jitter:
                     pause *= 1 + options.jitter * (2 * self.random.random() - 1)
                 self.waiting = True
-                self.wheel.after(pause, self)
-                return
+                return self.wheel.after(pause, self)
+        return None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httptools
 
 # Every event of a stream with text has this and none without: [DONE], roles, ends and usage do not.
+_TAIL_BYTES = 512  # what is kept to see how a stream ends
 _TEXT, _EMPTY = b'"content":"', b'"content":""'
 
 
@@ -84,7 +85,7 @@ class Caller(asyncio.Protocol):
             seen.events += found
         if self.keep:
             seen.body += data
-        self._tail = (self._tail + data)[-4096:]
+        self._tail = (self._tail + data)[-_TAIL_BYTES:]
 
     def on_message_complete(self) -> None:
         seen = self._seen
