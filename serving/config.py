@@ -18,6 +18,8 @@ class ServeConfig(StrictModel):
     state: Path | None = None
     engine: Literal["managed", "external"] = "managed"
     upstreams: tuple[dict[str, Any], ...] = ()
+    limits: dict[str, Any] = {}
+    edge: dict[str, Any] = {}
     decide: DecideSettings = DecideSettings()
     """The decision service; see docs/serving-decide.md."""
 
