@@ -6,8 +6,9 @@
 
 Written on the bare transport with httptools and uvloop; events are made once, so that of each chunk little more is left
 than the system call that sends it. A stream has vLLM's form: a role, a delta per event, a finish reason, the usage
-where it was asked for, [DONE]. `max_tokens` of a request cuts `--tokens`; `n` up to 8 interleaves choices. Pieces of a
-JSON `--text` file (a list of strings) are the tokens themselves; of any other file, two characters are one.
+where it was asked for, [DONE]. A request with `tools` is answered with a call of the first one. `max_tokens` of a
+request cuts `--tokens`; `n` up to 8 interleaves choices. Pieces of a JSON `--text` file (a list of strings) are the
+tokens themselves; of any other file, two characters are one.
 
 Prints one line of JSON, {"port", "pid"}, when it listens. GET /mock/stats tells requests, chunks sent, streams in
 progress, callers that left early, and its CPU seconds (in the program, and for it in the
@@ -42,6 +43,7 @@ TEXT = (
     "还款日到了之后请在手机应用里确认，有什么不清楚的地方随时可以问我。"
 )
 CHARS_A_TOKEN = 2
+ARGUMENTS = '{"day": "2026-01-05", "amount": "300.00"}'
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
 
@@ -155,7 +157,10 @@ class Mock(asyncio.Protocol):
             return self.send(b'{"error":{"message":"not JSON"}}', 400)
         chat = self.url.endswith(b"/chat/completions")
         count = min(self.options.tokens, asked.get("max_tokens") or self.options.tokens)
-        shape = Shape(chat, count, min(int(asked.get("n") or 1), 8), bool(asked.get("stream")))
+        tools = asked.get("tools") or [{"function": {"name": ""}}]
+        shape = Shape(
+            chat, count, min(int(asked.get("n") or 1), 8), bool(asked.get("stream")), tools[0]["function"]["name"]
+        )
         if not shape.stream:
             if self.options.ms:
                 self.loop.call_later(count * self.options.ms / 1000, self.send, whole(self.options, shape))
@@ -205,6 +210,12 @@ class Shape:
     tokens: int
     choices: int
     stream: bool = True
+    tool: str = ""
+    """Name of the tool that is called, "" for an answer in words."""
+
+    @property
+    def finish(self) -> str:
+        return "tool_calls" if self.tool else "stop"
 
 
 def deltas(options: Options, tokens: int) -> Iterator[tuple[Channel, str]]:
@@ -230,11 +241,20 @@ def _events(options: Options, shape: Shape, usage: bool) -> Iterator[bytes]:
     if shape.chat:
         for index in choices:
             yield _event(shape, [_choice(shape, index, {"role": "assistant", "content": ""})])
-    for channel, text in deltas(options, shape.tokens):
+    if shape.tool:
+        for index in choices:
+            call: dict[str, Any] = {"index": 0, "id": f"call_{index}", "type": "function"}
+            call["function"] = {"name": shape.tool, "arguments": ""}
+            yield _event(shape, [_choice(shape, index, {"tool_calls": [call]})])
+        said: list[tuple[Channel, str]] = [("arguments", ARGUMENTS[at : at + 3]) for at in range(0, len(ARGUMENTS), 3)]
+    else:
+        said = list(deltas(options, shape.tokens))
+    for channel, text in said:
         for index in choices:
             yield _event(shape, [_choice(shape, index, _delta(shape, channel, text))])
     for index in choices:
-        yield _event(shape, [{**_choice(shape, index, {} if shape.chat else {"text": ""}), "finish_reason": "stop"}])
+        last = _choice(shape, index, {} if shape.chat else {"text": ""})
+        yield _event(shape, [{**last, "finish_reason": shape.finish}])
     if usage:
         yield _event(shape, [], {"usage": _usage(shape)})
     yield b"data: [DONE]\n\n"
@@ -272,8 +292,14 @@ def whole(options: Options, shape: Shape) -> bytes:
         said[channel] = said.get(channel, "") + text
     choices = []
     for index in range(shape.choices):
-        message = {"message": {"role": "assistant", **said}} if shape.chat else {"text": said.get("content", "")}
-        choices.append({"index": index, **message, "logprobs": None, "finish_reason": "stop"})
+        message: dict[str, Any] = {"text": said.get("content", "")}
+        if shape.chat:
+            message = {"message": {"role": "assistant", **said}}
+        if shape.tool:
+            call: dict[str, Any] = {"id": f"call_{index}", "type": "function"}
+            call["function"] = {"name": shape.tool, "arguments": ARGUMENTS}
+            message = {"message": {"role": "assistant", "content": None, "tool_calls": [call]}}
+        choices.append({"index": index, **message, "logprobs": None, "finish_reason": shape.finish})
     kind = "chat.completion" if shape.chat else "text_completion"
     value = {"id": "mock-1", "object": kind, "created": 1, "model": "mock", "choices": choices, "usage": _usage(shape)}
     return json.dumps(value, ensure_ascii=False).encode()
