@@ -129,7 +129,10 @@ def gateway_only(config: Annotated[Path, typer.Argument()]) -> None:
     settings = load(ServeConfig, config)
     state = settings.state or config.parent
     endpoint = Endpoint(Path("none"), settings, state, load_or_make(state), "none", state)
-    door = Upstream(settings.upstreams[0]["url"] + "/v1", "none", settings.upstream_timeout_s)
+    import os
+
+    one = settings.upstreams[0]
+    door = Upstream(one["url"] + "/v1", os.environ.get(one.get("key_env", ""), "none"), settings.upstream_timeout_s)
     gateway = compose(endpoint, door, GuardFactory(settings.rule_packs, settings.institution))
     decider = Decider(settings.decide, settings.rule_packs, settings.institution)
     doors = (*case_doors(endpoint.queue), *decide_doors(decider, gateway.audit, gateway.limiter))
