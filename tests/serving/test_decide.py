@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from serving.decide.request import parse_decide
 from serving.decide.service import NO_KNOWLEDGE, NO_POLICY, Decider
 from serving.decide.settings import DecideSettings
+from serving.decide.sources import Source
 from serving.errors import ApiError
 from tests.conftest import REPOSITORY
 from tianjing.errors import TianjingError
@@ -474,6 +475,17 @@ def test_a_changed_policy_is_taken_over_and_a_broken_one_is_not(tmp_path: Path) 
     assert "no such" in decide(body(), decider)["sources"]["policy"]["problem"]
     with pytest.raises(TianjingError):
         Decider(DecideSettings(policy=path))
+
+
+def test_files_that_do_not_change_are_not_read_again(tmp_path: Path) -> None:
+    path, read = tmp_path / "policy.yaml", []
+    path.write_text("first", encoding="utf-8")
+    source = Source("policy", [path], lambda: read.append(path.read_text(encoding="utf-8")), every_s=0)
+    asyncio.run(source.refresh())
+    path.write_text("second", encoding="utf-8")
+    for _ in range(3):
+        asyncio.run(source.refresh())
+    assert read == ["first", "second"]
 
 
 def test_knowledge_changed_by_hand_is_not_suggested_from(tmp_path: Path) -> None:
