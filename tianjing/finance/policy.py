@@ -137,6 +137,7 @@ class WaiverClause(_Clause):
         yield f"percent of {self.of}", self.percent
 
 
+Measure = Literal["deferral", "reinstalment", "waiver"]
 Clause = Annotated[DeferralClause | ReinstalmentClause | WaiverClause, Field(discriminator="measure")]
 
 
@@ -163,6 +164,20 @@ class Policy(StrictModel):
     def in_force(self, clause: Clause, day: date) -> bool:
         start, end = self._span(clause)
         return start <= day and (end is None or day <= end)
+
+    def applying(
+        self, measure: Measure, product: str, overdue_days: int, day: date, of: Component | None = None
+    ) -> list[Clause]:
+        """The clauses on `measure` that apply to a case; `of` is the part of the debt that a waiver forgives."""
+        return [
+            clause
+            for clause in self.clauses
+            if clause.measure == measure
+            and (not isinstance(clause, WaiverClause) or clause.of == of)
+            and self.in_force(clause, day)
+            and (not clause.when.products or product in clause.when.products)
+            and clause.when.overdue_days.holds(overdue_days)
+        ]
 
     def _span(self, clause: Clause) -> tuple[date, date | None]:
         return clause.effective_from or self.effective_from, clause.effective_to or self.effective_to

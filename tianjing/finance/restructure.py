@@ -15,7 +15,7 @@ from tianjing.finance.debt import Component, Debt, debt_on, unpaid_rows
 from tianjing.finance.errors import FinanceError
 from tianjing.finance.money import Percent, exactly, to_cent
 from tianjing.finance.plan import PlanRow, deferred_rows, reinstalled_rows
-from tianjing.finance.policy import Clause, Policy, WaiverClause
+from tianjing.finance.policy import Clause, Measure, Policy
 from tianjing.finance.rates import DAYS_A_YEAR, MONTHS_A_YEAR, CashFlow, dated_irr, twelve_decimals
 from tianjing.finance.schedule import Row, make_schedule
 from tianjing.finance.terms import MAX_INSTALMENTS, Day, DescribedModel, LoanTerms
@@ -120,44 +120,93 @@ class Restructured:
     whole_loan_irr: Decimal
 
 
-def restructure(terms: LoanTerms, request: Request, policy: Policy) -> Restructured:
-    """The new schedule and what it costs.
+class OpenLoan:
+    """A loan on one day, on which plans can be made: what they have in common is computed once.
+
+    Args:
+        paid_instalments: instalments paid on time; the later ones are unpaid.
 
     Raises:
-        FinanceError: the policy does not permit it (each clause and limit is named), or it cannot be scheduled.
+        FinanceError: the loan cannot be scheduled, or nothing of it is left to pay on that day.
     """
-    debt = debt_on(terms, request.paid_instalments, request.as_of)
-    unpaid = unpaid_rows(terms, make_schedule(terms), request.paid_instalments, request.as_of)
-    with exactly():
-        waived: dict[Component, Decimal] = {
-            waiver.of: to_cent(getattr(debt, waiver.of) * waiver.percent / 100) for waiver in request.waivers
-        }
-        if request.reinstalment:
-            asked = request.reinstalment
-            rows = reinstalled_rows(terms, debt, waived, asked.instalments, asked.first_due_on)
-        else:
-            rows = deferred_rows(terms, debt, waived, unpaid, request.deferral.days if request.deferral else 0)
-        applied, breaches = hold_against(policy, terms, request, debt, rows)
-        if breaches:
-            raise FinanceError(
-                "\n".join(f"{policy.name}: {breach}" for breach in breaches),
-                "ask for a plan within the limits, or bring it to whoever may decide beyond this policy",
-            )
-        before = to_cent(debt.penalty + _present_value(terms, debt.as_of, unpaid))
-        after = to_cent(_present_value(terms, debt.as_of, rows))
-        return Restructured(
-            policy=policy.name,
-            clauses=tuple(dict.fromkeys(clause.id for clause in applied)),
-            debt=debt,
-            waived=waived,
-            total_waived=sum(waived.values(), _ZERO),
-            schedule=rows,
-            total_payment=sum((row.payment for row in rows), _ZERO),
-            value_before=before,
-            value_after=after,
-            given_up=before - after,
-            whole_loan_irr=twelve_decimals(_whole_loan_irr(terms, request.paid_instalments, rows)),
+
+    def __init__(self, terms: LoanTerms, paid_instalments: int, as_of: date):
+        rows = make_schedule(terms)
+        self.terms = terms
+        self.debt = debt_on(terms, paid_instalments, as_of)
+        self._paid = paid_instalments
+        self._unpaid = unpaid_rows(terms, rows, paid_instalments, as_of)
+        self._past = cash_flows(terms, rows[:paid_instalments])
+        with exactly():
+            # A month is 365/12 days: the growth of a day, so that a row's discount is a whole power of it.
+            months_a_day = Decimal(MONTHS_A_YEAR) / DAYS_A_YEAR
+            self._growth_of_a_day = (1 + terms.rate.annual / MONTHS_A_YEAR) ** months_a_day
+            self._value = to_cent(self.debt.penalty + self._present_value(self._unpaid))
+
+    def plan(
+        self,
+        policy: Policy,
+        deferral: Deferral | None = None,
+        reinstalment: Reinstalment | None = None,
+        waivers: tuple[Waiver, ...] = (),
+    ) -> Restructured:
+        """The new schedule and what it costs.
+
+        Raises:
+            ValueError: the measures are no plan; see `Request`.
+            FinanceError: the policy does not permit it (each clause and limit is named), or it cannot be scheduled.
+        """
+        day = self.debt.as_of
+        asked = Request(
+            as_of=day, paid_instalments=self._paid, deferral=deferral, reinstalment=reinstalment, waivers=waivers
         )
+        return self.restructured(asked, policy)
+
+    def restructured(self, request: Request, policy: Policy) -> Restructured:
+        """As `plan`, for a request on this loan and day."""
+        terms, debt = self.terms, self.debt
+        with exactly():
+            waived: dict[Component, Decimal] = {
+                waiver.of: to_cent(getattr(debt, waiver.of) * waiver.percent / 100) for waiver in request.waivers
+            }
+            if request.reinstalment:
+                asked = request.reinstalment
+                rows = reinstalled_rows(terms, debt, waived, asked.instalments, asked.first_due_on)
+            else:
+                days = request.deferral.days if request.deferral else 0
+                rows = deferred_rows(terms, debt, waived, self._unpaid, days)
+            applied, breaches = hold_against(policy, terms, request, debt, rows)
+            if breaches:
+                raise FinanceError(
+                    "\n".join(f"{policy.name}: {breach}" for breach in breaches),
+                    "ask for a plan within the limits, or bring it to whoever may decide beyond this policy",
+                )
+            after = to_cent(self._present_value(rows))
+            flows = [CashFlow(day=row.due_on, amount=-row.payment, label="新还款计划") for row in rows]
+            return Restructured(
+                policy=policy.name,
+                clauses=tuple(dict.fromkeys(clause.id for clause in applied)),
+                debt=debt,
+                waived=waived,
+                total_waived=sum(waived.values(), _ZERO),
+                schedule=rows,
+                total_payment=sum((row.payment for row in rows), _ZERO),
+                value_before=self._value,
+                value_after=after,
+                given_up=self._value - after,
+                whole_loan_irr=twelve_decimals(dated_irr([*self._past, *flows])),
+            )
+
+    def _present_value(self, rows: Sequence[Row | PlanRow]) -> Decimal:
+        total = _ZERO
+        for row in rows:
+            total += row.payment / self._growth_of_a_day ** max((row.due_on - self.debt.as_of).days, 0)
+        return total
+
+
+def restructure(terms: LoanTerms, request: Request, policy: Policy) -> Restructured:
+    """The new schedule and what it costs; raises as `OpenLoan` and its `plan`."""
+    return OpenLoan(terms, request.paid_instalments, request.as_of).restructured(request, policy)
 
 
 def hold_against(
@@ -167,15 +216,7 @@ def hold_against(
     applied: list[Clause] = []
     breaches: list[Breach] = []
     for measure, component, values in _asked(request, rows):
-        clauses = [
-            clause
-            for clause in policy.clauses
-            if clause.measure == measure
-            and (not isinstance(clause, WaiverClause) or clause.of == component)
-            and policy.in_force(clause, request.as_of)
-            and (not clause.when.products or terms.product in clause.when.products)
-            and clause.when.overdue_days.holds(debt.overdue_days)
-        ]
+        clauses = policy.applying(measure, terms.product, debt.overdue_days, request.as_of, component)
         applied += clauses
         # A clause that only sets a smallest payment limits new instalments but does not permit them.
         permitting = next(iter(values))
@@ -188,7 +229,9 @@ def hold_against(
     return applied, breaches
 
 
-def _asked(request: Request, rows: tuple[PlanRow, ...]) -> Iterator[tuple[str, Component | None, dict[str, Decimal]]]:
+def _asked(
+    request: Request, rows: tuple[PlanRow, ...]
+) -> Iterator[tuple[Measure, Component | None, dict[str, Decimal]]]:
     """Each measure asked for, with its values by the names of `limits`; the first is the one that needs permission."""
     if request.deferral:
         asked = request.deferral
@@ -208,17 +251,3 @@ def _breaches(clause: Clause, values: dict[str, Decimal]) -> Iterator[Breach]:
     for field, limits in clause.limits():
         if not limits.holds(values[field]):
             yield Breach(clause.id, field, f"{values[field]}", f"{limits}")
-
-
-def _present_value(terms: LoanTerms, as_of: date, rows: Sequence[Row | PlanRow]) -> Decimal:
-    growth = 1 + terms.rate.annual / MONTHS_A_YEAR
-    total = _ZERO
-    for row in rows:
-        months = Decimal(max((row.due_on - as_of).days, 0) * MONTHS_A_YEAR) / DAYS_A_YEAR
-        total += row.payment / growth**months
-    return total
-
-
-def _whole_loan_irr(terms: LoanTerms, paid_instalments: int, rows: tuple[PlanRow, ...]) -> Decimal:
-    past = cash_flows(terms, make_schedule(terms)[:paid_instalments])
-    return dated_irr([*past, *(CashFlow(day=row.due_on, amount=-row.payment, label="新还款计划") for row in rows)])

@@ -47,6 +47,7 @@ from tianjing.records.raw import (
     Schedule,
     Speaker,
     Split,
+    TimeZone,
     Turn,
     Yuan,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "Split",
     "StepOutcome",
     "Support",
+    "TimeZone",
     "Tokens",
     "Turn",
     "Variant",

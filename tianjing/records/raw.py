@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AwareDatetime, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
 
 from tianjing.config import StrictModel
 
@@ -15,6 +15,18 @@ Speaker = Literal["customer", "agent", "system"]
 Split = Literal["train", "validation", "test"]
 Yuan = Annotated[Decimal, Field(ge=0, decimal_places=2)]
 DEFAULT_TIME_ZONE = "Asia/Shanghai"
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("no such time zone; use an IANA name such as Asia/Shanghai") from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+"""IANA name of a time zone."""
 
 
 class Turn(StrictModel):
@@ -123,17 +135,8 @@ class Contact(StrictModel):
     """Unanswered call, answered call, or written message."""
     consent: Literal["none", "given", "night", "revoked"] = "none"
     """What the person has last agreed to: night also permits the quiet hours; revoked permits nothing more."""
-    time_zone: str = DEFAULT_TIME_ZONE
+    time_zone: TimeZone = DEFAULT_TIME_ZONE
     """IANA name of the zone of the person called."""
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("no such time zone; use an IANA name such as Asia/Shanghai") from None
-        return value
 
     @property
     def local(self) -> datetime:
