@@ -13,7 +13,7 @@ from tianjing.rulebook.schema import Institution
 
 
 class ServeConfig(StrictModel):
-    """The `serve` section of a pipeline, and the file of `tianjing serve`. Paths are relative to the working directory."""
+    """The `serve` section of a pipeline, the file of `tianjing serve`. Paths are relative to the working folder."""
 
     model: Path | None = None
     """Folder of the merged model, where the command line names none."""
@@ -25,7 +25,7 @@ class ServeConfig(StrictModel):
     """Public key (.pub) to trust, or a folder of them; none trusts this user's own key."""
 
     state: Path | None = None
-    """Folder of key hash, hand-off queue and engine log; none takes `.serving` beside the model, or beside this file."""
+    """Folder of key hash, hand-off queue and engine log; none takes `.serving` beside the model, or this file."""
 
     engine: Literal["managed", "external"] = "managed"
     """managed: the endpoint starts, watches and stops its engine. external: the engines of `upstreams` run already."""
@@ -49,8 +49,8 @@ class ServeConfig(StrictModel):
     """TCP port of the endpoint; 0 takes a free one."""
 
     reuse_port: bool = False
-    """Let several gateway processes listen on the port, between which the kernel shares out connections. Each counts its
-    own callers unless limits are kept in Redis, and each needs a `state` of its own."""
+    """Let several gateway processes listen on the port, between which the kernel shares out connections. Each counts
+    its own callers unless limits are kept in Redis, and each needs a `state` of its own."""
 
     drain_s: float = Field(default=30, ge=0)
     """Seconds that answers in progress get to end after SIGTERM; those left then end with an error event."""

@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
@@ -138,11 +137,13 @@ def main() -> None:
     finally:
         engine.kill()
         engine.wait()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {socket.gethostname() and sys.version.split()[0]}")
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {os.cpu_count()} cores, Python {platform.python_version()}")
     floor = statistics.median(times["plain"])
     for name, values in times.items():
         middle = statistics.median(values)
-        print(f"{name:8} {middle:6.2f} µs per piece ({min(values):.2f}–{max(values):.2f}), above plain {middle - floor:5.2f}")
+        spread = f"{min(values):.2f}–{max(values):.2f}"
+        print(f"{name:8} {middle:6.2f} µs per piece ({spread}), above plain {middle - floor:5.2f}")
     ratio = (statistics.median(times["aiohttp"]) - floor) / (statistics.median(times["ours"]) - floor)
     print(f"aiohttp / ours above plain: {ratio:.1f}")
 

@@ -20,7 +20,6 @@ from typing import Literal
 from starlette.types import ASGIApp
 
 from serving.app import create_app
-from serving.config import ServeConfig
 from serving.errors import ServeError
 from serving.guard.request import GuardFactory
 from serving.launch.compose import compose
@@ -75,11 +74,11 @@ def running(
         sock = stack.enter_context(reserve_port(config.host, config.port, shared=config.reuse_port))
         fleet: Fleet | None = None
         if endpoint.model is not None:
-            fleet = Fleet(endpoint.model, config, pool, endpoint.log_folder, lambda reason: messages.put(_ended(reason)))
+            fleet = Fleet(
+                endpoint.model, config, pool, endpoint.log_folder, lambda reason: messages.put(_ended(reason))
+            )
             stack.callback(fleet.close)  # after the gateway: its last answers need the engine
-        listener = Listener(
-            create_app(gateway, doors), sock, config.drain_s, lambda: pool.break_off_soon(STOPPING)
-        )
+        listener = Listener(create_app(gateway, doors), sock, config.drain_s, lambda: pool.break_off_soon(STOPPING))
         stack.callback(listener.stop, lambda: _told_to_stop(messages))
         base_url = listener.start()
         if fleet is not None:

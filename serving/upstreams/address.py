@@ -55,7 +55,9 @@ def parse_address(url: str) -> Address:
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("an engine's address is http://host:port, https://host:port or unix:/path")
     if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("an engine's address holds no user, query or fragment; its key is given by key_env or key_file")
+        raise ValueError(
+            "an engine's address holds no user, query or fragment; its key is given by key_env or key_file"
+        )
     prefix = parts.path.rstrip("/").removesuffix("/v1")
     port = parts.port or _PORTS[parts.scheme]
     return Address(parts.scheme, parts.hostname, port, "", prefix, parts.netloc)

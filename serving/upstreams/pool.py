@@ -76,9 +76,9 @@ class Pool:
     ) -> AsyncIterator[EngineReply]:
         """Send a request to an engine of the group; leaving the block early makes it stop generating.
 
-        Another engine is asked when one cannot be reached, is overloaded, or breaks off before its first piece; the last
-        only once, because the request itself may be what broke it. A silent engine is not stood in for: it may be at
-        work, and the caller has waited long enough.
+        Another engine is asked when one cannot be reached, is overloaded, or breaks off before its first piece; after
+        the last only once, because the request itself may be what broke it. A silent engine is not stood in for: it may
+        be at work, and the caller has waited long enough.
 
         Raises:
             ApiError: 400 with the engine's reason; 502, 503 (with `retry_after_s`) or 504.
@@ -172,16 +172,17 @@ class Pool:
 
     async def _begin(self, group: str, path: str, body: bytes, headers: dict[str, str]) -> EngineReply:
         tried: set[str] = set()
-        broke, failure = False, None
+        broke, fresh, failure = False, False, None
         while (engine := self._choose(group, tried)) is not None:
-            tried.add(engine.name)
             try:
-                return await engine.begin(path, body, headers)
+                return await engine.begin(path, body, headers, fresh=fresh)
             except Failed as error:
                 failure = error.error
                 if not error.elsewhere or (error.sent and broke):
                     break
-                broke = broke or error.sent
+                broke, fresh = broke or error.sent, fresh or error.stale
+                if not error.stale:
+                    tried.add(engine.name)
         raise failure or self._none(group)
 
     def _choose(self, group: str, tried: set[str]) -> Upstream | None:
@@ -195,8 +196,8 @@ class Pool:
         engines = [engine for engine in self._of(group) if not engine.draining]
         if any(engine.health.usable() for engine in engines):
             return ApiError(503, "every engine is full; try again", code="engine_overloaded", retry_after_s=1)
-        wait_s = min((engine.health.wait_s() for engine in engines), default=self._settings.eject_s)
-        return ApiError(503, "no engine answers now; try again", code="engine_unreachable", retry_after_s=max(1.0, wait_s))
+        after_s = min((engine.health.wait_s() for engine in engines), default=self._settings.eject_s)
+        return ApiError(503, "no engine answers now; try again", code="engine_unreachable", retry_after_s=after_s)
 
     def _all(self) -> list[Upstream]:
         return [*self._engines.values(), *self._leaving]

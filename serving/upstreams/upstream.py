@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from serving.errors import ApiError, ServeError
 from serving.upstreams.address import parse_address, tls_context
 from serving.upstreams.health import Health, State
-from serving.upstreams.http11 import Connection, Silent, WireError
+from serving.upstreams.http11 import Broken, Connection, Silent, WireError
 from serving.upstreams.reply import EngineReply, reason, whole
 from serving.upstreams.settings import PoolSettings, UpstreamSettings
 
@@ -30,13 +30,19 @@ class Failed(Exception):
         error: what the caller is told when no other engine answers either.
         elsewhere: whether another engine may be asked the same.
         sent: whether the engine had the request: it may be the request that broke it.
+        stale: a connection that had been idle was closed; that tells nothing of the engine.
     """
 
-    def __init__(self, error: ApiError, *, elsewhere: bool = False, sent: bool = True):
+    def __init__(self, error: ApiError, *, elsewhere: bool = False, sent: bool = True, stale: bool = False):
         super().__init__(error.message)
         self.error = error
         self.elsewhere = elsewhere
         self.sent = sent
+        self.stale = stale
+
+
+class _Stale(WireError):
+    """An idle connection was closed just as it was used."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,11 @@ class Upstream:
             self.health.ejections,
         )
 
-    async def begin(self, path: str, body: bytes, headers: dict[str, str]) -> EngineReply:
+    async def begin(self, path: str, body: bytes, headers: dict[str, str], *, fresh: bool) -> EngineReply:
         """Send a request and wait for the first piece of the answer's body.
+
+        Args:
+            fresh: open a connection for it instead of taking an idle one.
 
         Raises:
             Failed: with what the caller is told.
@@ -137,7 +146,7 @@ class Upstream:
         trial = self.health.asked()
         connection: Connection | None = None
         try:
-            connection = await self._sent(message)
+            connection = await self._sent(message, fresh)
             if connection.status != 200:
                 raise await self._refused(connection)
             first = await connection.piece()
@@ -156,12 +165,11 @@ class Upstream:
         with contextlib.suppress(OSError, WireError):
             async with asyncio.timeout(self._pool.health_timeout_s):
                 try:
-                    connection = await self._sent(self._message("GET", "/health", {}, b""))
+                    connection = await self._sent(self._message("GET", "/health", {}, b""), fresh=True)
                     passed = connection.status == 200
-                    while await connection.piece():
-                        pass
                 finally:
-                    self._give_back(connection)
+                    if connection is not None:
+                        connection.abort()
         was_up = self.health.up
         self.health.checked(passed)
         if self.health.up != was_up:
@@ -188,23 +196,20 @@ class Upstream:
         while self._idle:
             self._idle.pop().abort()
 
-    async def _sent(self, message: bytes) -> Connection:
+    async def _sent(self, message: bytes, fresh: bool) -> Connection:
         """A connection on which the engine has begun to answer `message`."""
-        while (connection := self._reused()) is not None:
-            try:
-                await connection.request(message, self._timeout_s)
-                return connection
-            except BaseException as error:
-                connection.abort()
-                # The engine closed it before it saw the request, as a server may at any time: a fresh one, then.
-                if not isinstance(error, WireError) or error.heard or isinstance(error, Silent):
-                    raise
-        async with asyncio.timeout(self._pool.connect_timeout_s):
-            connection = await self._address.connect(Connection(), self._tls)
+        connection = None if fresh else self._reused()
+        reused = connection is not None
+        if connection is None:
+            async with asyncio.timeout(self._pool.connect_timeout_s):
+                connection = await self._address.connect(Connection(), self._tls)
         try:
             await connection.request(message, self._timeout_s)
-        except BaseException:
+        except BaseException as error:
             connection.abort()
+            # A server may close an idle connection at any time, and so just as a request is on its way.
+            if reused and isinstance(error, Broken) and not error.heard:
+                raise _Stale(str(error), False) from None
             raise
         return connection
 
@@ -248,12 +253,15 @@ class Upstream:
         if not isinstance(error, (OSError, WireError)):  # the caller left; TimeoutError is an OSError
             self.health.left(trial)
             return error
+        broken = ApiError(502, "the engine broke off before its answer", code="engine_failed")
+        if isinstance(error, _Stale):
+            self.health.left(trial)
+            return Failed(broken, elsewhere=True, stale=True)
         self._note_failure(trial)
         if isinstance(error, Silent):
             return Failed(ApiError(504, "the engine did not answer in time", code="engine_timeout"))
         if isinstance(error, WireError):
-            message = "the engine broke off before its answer"
-            return Failed(ApiError(502, message, code="engine_failed"), elsewhere=True)
+            return Failed(broken, elsewhere=True)
         told = ApiError(503, "the engine cannot be reached; try again", code="engine_unreachable", retry_after_s=2)
         return Failed(told, elsewhere=True, sent=False)
 

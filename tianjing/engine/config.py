@@ -8,7 +8,6 @@ from pydantic import Field, field_validator
 
 from tianjing.config import StrictModel
 
-
 # A socket's address holds 108 bytes, the final NUL included.
 MAX_SOCKET_PATH_BYTES = 107
 

@@ -15,13 +15,13 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(sock.getsockname()[1])
 
 
-def require_free_port(host: str, port: int, option: str = "--port") -> None:
-    """Check that `port` can be listened on.
+def require_free_port(host: str, port: int, option: str = "--port", *, shared: bool = False) -> None:
+    """Check that `port` can be listened on; `shared` as in `reserve_port`.
 
     Raises:
         EngineError: naming the port and the option that chooses another.
     """
-    reserve_port(host, port, option).close()
+    reserve_port(host, port, option, shared=shared).close()
 
 
 def reserve_port(host: str, port: int, option: str = "--port", *, shared: bool = False) -> socket.socket:

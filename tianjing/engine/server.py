@@ -32,8 +32,8 @@ class Engine:
         api_key: the engine's secret; without one it gets a new one.
 
     Attributes:
-        base_url: OpenAI-compatible root, "http://HOST:PORT/v1", or "unix:PATH" of its socket. It stays the same when the
-            engine is started again, as the secret does.
+        base_url: OpenAI-compatible root, "http://HOST:PORT/v1", or "unix:PATH" of its socket. It stays the same when
+            the engine is started again, as the secret does.
         version: version of vLLM.
         start_seconds: how long the start took.
     """
@@ -111,8 +111,7 @@ class Engine:
         while not self._answers(port):
             if process.poll() is not None:
                 raise EngineError(
-                    f"the engine ended while starting (status {process.returncode}):\n  "
-                    f"{log.failure(self.log_path)}",
+                    f"the engine ended while starting (status {process.returncode}):\n  {log.failure(self.log_path)}",
                     f"the whole log is in {self.log_path}",
                 )
             if time.monotonic() - began > self.config.start_timeout_s:
