@@ -262,6 +262,7 @@ class Upstream:
             return Failed(ApiError(504, "the engine did not answer in time", code="engine_timeout"))
         if isinstance(error, WireError):
             return Failed(broken, elsewhere=True)
+        self.health.checked(False)  # as good as a health check
         told = ApiError(503, "the engine cannot be reached; try again", code="engine_unreachable", retry_after_s=2)
         return Failed(told, elsewhere=True, sent=False)
 
