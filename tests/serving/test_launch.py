@@ -90,13 +90,6 @@ class Process:
     def ready(self) -> bool:
         return httpx.get(f"{self.base_url.removesuffix('/v1')}/ready", headers=HEADERS).status_code == 200
 
-    def engines(self) -> list[int]:
-        """Processes of played engines."""
-        found = children(self.process.pid)
-        return [
-            pid for pid in found if b"\0play\0" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"watchdog.py")[0]
-        ]
-
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Callable[..., Process]]:
@@ -136,15 +129,8 @@ def model(tmp_path: Path) -> Path:
 
 def configured(tmp_path: Path, **settings: Any) -> str:
     path = tmp_path / "serve.yaml"
-    quick = {"health_interval_s": 0.1}
-    base = {
-        "port": 0,
-        "require_release": False,
-        "restart_pause_s": 0.5,
-        "state": str(tmp_path / "state"),
-        "pool": quick,
-    }
-    path.write_text(yaml.safe_dump(base | settings))
+    base = {"port": 0, "require_release": False, "restart_pause_s": 0.5, "state": str(tmp_path / "state")}
+    path.write_text(yaml.safe_dump({**base, "pool": {"health_interval_s": 0.1}, **settings}))
     return str(path)
 
 
