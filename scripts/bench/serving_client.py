@@ -23,7 +23,8 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import uvloop
 
-from serving.upstreams.http11 import Connection
+from serving.upstreams.pool import Pool
+from serving.upstreams.settings import UpstreamSettings
 
 EVENT = b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,'
 EVENT += b'"delta":{"content":"\xe6\x82\xa8\xe5\xa5\xbd"},"logprobs":null,"finish_reason":null}]}\n\n'
@@ -83,12 +84,11 @@ async def plain(port: int) -> int:
 
 
 async def ours(port: int) -> int:
-    connection = Connection()
-    await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", port)
-    await connection.request(GET, 60)
+    pool = Pool([(UpstreamSettings(url=f"http://127.0.0.1:{port}"), "")])
     count = 0
-    while await connection.piece():
-        count += 1
+    async with pool.ask("default", "/v1/chat/completions", {}) as reply:
+        async for _ in reply.pieces():
+            count += 1
     return count
 
 

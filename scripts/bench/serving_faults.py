@@ -72,10 +72,11 @@ async def disk() -> list[str]:
         async def faults() -> None:
             await asyncio.sleep(1)
             before = one.told.statuses.copy()
-            _, hard = resource.prlimit(one.pid, resource.RLIMIT_FSIZE, (min(largest, 4096), resource.RLIM_INFINITY))
+            soft, hard = resource.prlimit(one.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(one.pid, resource.RLIMIT_FSIZE, (min(largest, 4096), hard))
             await asyncio.sleep(3)
             during.update(one.told.statuses - before)
-            resource.prlimit(one.pid, resource.RLIMIT_FSIZE, (hard, hard))
+            resource.prlimit(one.pid, resource.RLIMIT_FSIZE, (soft, hard))
             await asyncio.sleep(3)
 
         await under_load(one, faults)
@@ -210,10 +211,12 @@ async def engine(model: Path | None) -> list[str]:
                     gone, _ = await ask(session, url, "你好")
                     back = await first_answer(session, url)
                     rows.append(
-                        f"killed: streams ended {Counter(ends)} in {told:.1f} s; meanwhile a complaint {handed} "
+                        f"killed: streams ended {dict(Counter(ends))} in {told:.1f} s; meanwhile a complaint {handed} "
                         f"{kind}, a question {gone}; answered again after {back:.0f} s"
                     )
-                    expected = set(ends) == {"error event"} and (handed, kind, gone) == (200, "handoff", 503)
+                    # A random model may have come to its end before it was killed.
+                    right = "error event" in ends and set(ends) <= {"error event", "whole"}
+                    expected = right and (handed, kind, gone) == (200, "handoff", 503)
                     rows += [] if expected else ["WRONG: see the row above"]
             process.send_signal(signal.SIGTERM)
             rows.append(f"SIGTERM: status {process.wait(60)}")

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -104,6 +103,14 @@ class Bench:
         while Path(f"/proc/{self.pid}").exists():
             await asyncio.sleep(0.005)
 
+    async def end(self) -> None:
+        """Kill the gateway and what forks it."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                await self.kill()
+        self.zygote.kill()
+        await self.zygote.wait()
+
     async def clients(self, stop: asyncio.Event) -> None:
         """Ask until `stop`."""
         timeout = aiohttp.ClientTimeout(total=60)
@@ -147,35 +154,24 @@ class Bench:
 async def bench(**sections: Any) -> AsyncIterator[Bench]:
     """A gateway with these sections in its configuration, answering."""
     engine, port = Engine(), free_port()
-    folder = Path(tempfile.mkdtemp(prefix="tianjing-faults-"))
-    (folder / "state").mkdir()
-    zygote = None
-    try:
-        async with await asyncio.start_server(engine.serve, "127.0.0.1", 0) as server:
-            engine.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            settings = {"engine": "external", "port": port, "upstreams": [{"url": engine.url}], "drain_s": 1}
-            (folder / "serve.yaml").write_text(yaml.safe_dump({**settings, **sections}))
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tianjing-faults-")))
+        (folder / "state").mkdir()
+        server = await stack.enter_async_context(await asyncio.start_server(engine.serve, "127.0.0.1", 0))
+        engine.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        settings = {"engine": "external", "port": port, "upstreams": [{"url": engine.url}], "drain_s": 1}
+        (folder / "serve.yaml").write_text(yaml.safe_dump({**settings, **sections}))
+        program = str(Path(__file__).with_name("serving_faults_gateway.py"))
+        command = [sys.executable, program, str(folder / "serve.yaml"), str(folder / "state")]
+        with open(folder / "log", "wb") as log:
             zygote = await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(Path(__file__).with_name("serving_faults_gateway.py")),
-                str(folder / "serve.yaml"),
-                str(folder / "state"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
             )
-            assert zygote.stdout and await zygote.stdout.readline() == b"loaded\n"
-            one = Bench(folder, engine, Told(), zygote, f"http://127.0.0.1:{port}/v1")
-            await one.start()
-            try:
-                yield one
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    await one.kill()
-    finally:
-        if zygote is not None and zygote.returncode is None:
-            zygote.kill()
-            await zygote.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        one = Bench(folder, engine, Told(), zygote, f"http://127.0.0.1:{port}/v1")
+        stack.push_async_callback(one.end)
+        assert zygote.stdout and await zygote.stdout.readline() == b"loaded\n"
+        await one.start()
+        yield one
 
 
 async def under_load(one: Bench, faults: Callable[[], Awaitable[None]]) -> None:
@@ -220,7 +216,8 @@ async def accounted(one: Bench) -> list[str]:
         wrong += [f"{len(lost)} cases were told and are not in the queue"] if lost else []
         rows.append(f"queue: {intact}; cases told {len(one.told.cases)}, missing {len(lost)}")
     rows += _audited(one) if "audit" in COMMANDS else ["audit: not there"]
-    return [*rows, *(f"WRONG: {line}" for line in dict.fromkeys(wrong))]
+    said = (one.work / "log").read_text(errors="replace").splitlines()[-5:] if wrong else []
+    return [*rows, *(f"  log: {line}" for line in said), *(f"WRONG: {line}" for line in dict.fromkeys(wrong))]
 
 
 def _audited(one: Bench) -> list[str]:

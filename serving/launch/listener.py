@@ -72,6 +72,4 @@ class Listener:
             time.sleep(POLL_S)
         if self._thread.is_alive():
             self._at_deadline()
-            self._thread.join(LAST_WORDS_S)
-            self._server.force_exit = True
-        self._thread.join()
+        self._thread.join()  # the server's own time-out cuts what is left, and then closes the gateway's parts

@@ -53,18 +53,21 @@ class Supervisor:
         """Start the engine and, once it answers, watch it.
 
         Raises:
-            EngineError: it does not start.
+            EngineError: it does not start, or was stopped meanwhile.
         """
         self.engine.start()
+        if self._stopping.is_set():
+            self.engine.stop()
+            raise EngineError("the engine was stopped while it started")
         self._thread.start()
 
     def stop(self) -> None:
         """End the engine, also in the middle of a restart."""
         self._stopping.set()
         self.engine.stop()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
-            self.engine.stop()  # what a restart may have begun just then
+        while self._thread.is_alive():
+            self._thread.join(WATCH_INTERVAL_S)
+            self.engine.stop()  # what a restart has begun just now
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_INTERVAL_S):

@@ -144,12 +144,9 @@ class Connection(asyncio.Protocol):
             self.fail(Garbled("the engine's answer is not HTTP", True))
         if not self._begun and self._head_bytes > MAX_HEADER_BYTES:
             self.fail(Garbled(f"the head of the engine's answer has more than {MAX_HEADER_BYTES} bytes", True))
-        waiter = self._waiter
-        if waiter is not None:
-            if self._body or self._over or self._begun:
-                self._waiter = None
-                if not waiter.done():
-                    waiter.set_result(None)
+        if self._waiter is not None:
+            if self._begun:
+                self._wake()
         elif self._held > HIGH_WATER_BYTES and not self._paused and self.open:
             self._paused = True
             cast(asyncio.Transport, self._transport).pause_reading()
@@ -194,18 +191,17 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
 
-    async def _more(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
+        """Done when something has come; raises what ended the exchange."""
         if self._error is not None:
             raise self._error
-        self._waiter = waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():  # it is done when its caller has left
+            waiter.set_result(None)
 
     def _check(self) -> None:
         """One timer for an exchange, moved on when it goes off, instead of one for each piece."""

@@ -285,7 +285,8 @@ class Upstream:
             message = "the engine is overloaded; try again"
             told = ApiError(503, message, code="engine_overloaded", retry_after_s=wait_s)
             return Failed(told, elsewhere=True, sent=False)
-        return Failed(ApiError(502, f"the engine failed with status {status}", code="engine_failed"))
+        told = ApiError(502, f"the engine failed with status {status}", code="engine_failed")
+        return Failed(told, elsewhere=status == 502)  # of a router before engines: one of them broke off
 
     def _message(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
         lines = b"".join(f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in headers.items())
