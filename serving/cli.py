@@ -181,6 +181,8 @@ def _serve(source: Path | None, flags: dict[str, Any], allow_unreleased: bool) -
             )
         require_model(model)
     require_free_port(settings.host, settings.port, shared=settings.reuse_port)
+    for one in settings.upstreams:
+        one.secret()
     digest = _released(settings, allow_unreleased, console)
     beside = model if model is not None else source
     assert beside is not None

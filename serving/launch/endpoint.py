@@ -69,20 +69,25 @@ def running(
     messages: Inbox = inbox or queue.SimpleQueue()
     guards = GuardFactory(config.rule_packs, config.institution)
     pool = pool_type([(one, one.secret()) for one in config.upstreams], config.pool, config.upstream_timeout_s)
-    gateway, doors = compose(endpoint, pool, guards)
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(reserve_port(config.host, config.port, shared=config.reuse_port))
         fleet: Fleet | None = None
         if endpoint.model is not None:
             fleet = Fleet(
-                endpoint.model, config, pool, endpoint.log_folder, lambda reason: messages.put(_ended(reason))
+                endpoint.model,
+                config,
+                pool,
+                endpoint.log_folder,
+                on_progress,
+                on_end=lambda reason: messages.put(_ended(reason)),
             )
             stack.callback(fleet.close)  # after the gateway: its last answers need the engine
+        gateway, doors = compose(endpoint, pool, guards)
         listener = Listener(create_app(gateway, doors), sock, config.drain_s, lambda: pool.break_off_soon(STOPPING))
         stack.callback(listener.stop, lambda: _told_to_stop(messages))
         base_url = listener.start()
         if fleet is not None:
-            fleet.start_first(on_progress)
+            fleet.start_first()
         yield Running(base_url, pool)
 
 

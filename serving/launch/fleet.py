@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from serving.launch.plan import engine_config
 from serving.launch.supervisor import Supervisor
 from serving.upstreams.pool import Pool
 from serving.upstreams.settings import UpstreamSettings
+from tianjing.engine import Engine, free_port
 
 FIRST = "default"
 
@@ -40,25 +42,44 @@ class Fleet:
     Args:
         model: what the first engine serves, and the base of adapters.
         logs: folder of the engines' logs.
+        on_progress: told each phase of the first engine's start.
         on_end: called when the first engine has ended for good, from the thread that watched it.
+
+    Attributes:
+        on_restart: called when the first engine answers again after its end, from the thread that watches it: adapters
+            that were loaded into it are gone.
     """
 
-    def __init__(self, model: Path, config: ServeConfig, pool: Pool, logs: Path, on_end: Callable[[str], None]):
+    def __init__(
+        self,
+        model: Path,
+        config: ServeConfig,
+        pool: Pool,
+        logs: Path,
+        on_progress: Callable[[str], None],
+        on_end: Callable[[str], None],
+    ):
+        self.on_restart: Callable[[], None] = lambda: None
         self._model = model
         self._config = config
         self._pool = pool
         self._logs = logs
-        self._on_end = on_end
         self._engines: dict[str, Supervisor] = {}
-        self._sockets: Path | None = None
+        self._sockets = Path(tempfile.mkdtemp(prefix="tianjing-")) if config.engine_socket else None
+        self._supervisor(FIRST, model, None, on_progress, on_end, lambda: self.on_restart())
 
-    def start_first(self, on_progress: Callable[[str], None]) -> None:
+    @property
+    def first(self) -> Engine:
+        """The engine of `model`; its address and secret are known before it is started."""
+        return self._engines[FIRST].engine
+
+    def start_first(self) -> None:
         """Start the engine of `model` as the group "default"; not to be called in the gateway's thread.
 
         Raises:
             EngineError: it does not start.
         """
-        supervisor = self._supervisor(FIRST, self._model, on_progress=on_progress, on_end=self._on_end)
+        supervisor = self._engines[FIRST]
         supervisor.start()
         self._pool.run(self._pool.add(_upstream(FIRST, supervisor), supervisor.engine.api_key))
 
@@ -102,23 +123,22 @@ class Fleet:
         adapter: Path | None = None,
         on_progress: Callable[[str], None] | None = None,
         on_end: Callable[[str], None] = lambda reason: None,
+        on_restart: Callable[[], None] = lambda: None,
     ) -> Supervisor:
         settings = engine_config(model, self._config, self._socket(group))
+        if settings.uds is None:
+            settings = settings.model_copy(update={"port": free_port()})
         if adapter is not None:
             settings = settings.model_copy(update={"adapter": adapter, "adapter_name": group})
         elif group != FIRST:
             settings = settings.model_copy(update={"served_name": group})
         log = self._logs / ("engine.log" if group == FIRST else f"engine-{group}.log")
-        self._engines[group] = Supervisor(settings, log, self._config, on_progress, on_end)
+        self._engines[group] = Supervisor(settings, log, self._config, on_progress, on_end, on_restart)
         return self._engines[group]
 
     def _socket(self, group: str) -> Path | None:
         """In a folder of this user alone, with a short name: the state folder's may be too long for a socket."""
-        if not self._config.engine_socket:
-            return None
-        if self._sockets is None:
-            self._sockets = Path(tempfile.mkdtemp(prefix="tianjing-"))
-        return self._sockets / f"{len(self._engines)}-{group[:32]}"
+        return self._sockets / f"{secrets.token_hex(4)}-{group[:32]}" if self._sockets else None
 
     def _end(self, group: str) -> None:
         if (supervisor := self._engines.pop(group, None)) is not None:

@@ -28,6 +28,7 @@ class Supervisor:
     Args:
         limits: gives how often and how fast it is started again.
         on_end: called with the reason once it will not be started again.
+        on_restart: called when it answers again; what was loaded into it while it ran is gone.
 
     Attributes:
         restarts: how often it has been started again.
@@ -40,11 +41,13 @@ class Supervisor:
         limits: ServeConfig,
         on_progress: Callable[[str], None] | None = None,
         on_end: Callable[[str], None] = lambda reason: None,
+        on_restart: Callable[[], None] = lambda: None,
     ):
         self.engine = Engine(config, log_path, on_progress)
         self.restarts = 0
         self._limits = limits
         self._on_end = on_end
+        self._on_restart = on_restart
         self._stopping = threading.Event()
         self._recent: deque[float] = deque()
         self._thread = threading.Thread(target=self._watch, name=f"watching {config.served_name}", daemon=True)
@@ -102,4 +105,5 @@ class Supervisor:
             self.engine.log_path.replace(self.engine.log_path.with_suffix(".log.1"))
         self.restarts += 1
         self.engine.start()
+        self._on_restart()
         _log.warning("the engine answers again after %.0f s", self.engine.start_seconds)

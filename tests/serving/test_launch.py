@@ -22,6 +22,7 @@ import httpx2 as httpx
 import pytest
 import yaml
 
+from serving import cli
 from serving.config import ServeConfig
 from serving.launch.fleet import FIRST, Fleet
 from serving.upstreams.pool import Pool
@@ -282,10 +283,12 @@ def test_two_gateways_share_a_port_when_told_to(command: Callable[..., Process],
     ],
 )
 def test_a_configuration_that_cannot_be_served_is_refused(
-    command: Callable[..., Process], tmp_path: Path, settings: dict[str, Any], told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], told: str
 ) -> None:
-    served = command(configured(tmp_path, **settings), ready=False)
-    assert served.process.wait(30) == 2 and told in served.log()
+    monkeypatch.setenv("TIANJING_API_KEY", KEY)
+    with pytest.raises(TianjingError, match=re.escape(told)) as caught:
+        cli.run(Path(configured(tmp_path, **settings)), allow_unreleased=True)
+    assert caught.value.exit_code == 2
 
 
 def test_the_engine_alone_wants_its_secret_and_ends_with_its_process(
@@ -322,10 +325,13 @@ def test_a_second_engine_becomes_a_group_of_its_own_and_leaves_again(
 
     async def main() -> None:
         pool = Pool()
-        fleet = Fleet(model, ServeConfig(), pool, tmp_path, lambda reason: None)
+        fleet = Fleet(model, ServeConfig(restart_pause_s=0.05), pool, tmp_path, lambda phase: None, lambda reason: None)
+        restarted = threading.Event()
+        fleet.on_restart = restarted.set
+        address, secret = fleet.first.base_url, fleet.first.api_key
         await pool.open()
         try:
-            await asyncio.to_thread(fleet.start_first, lambda phase: None)
+            await asyncio.to_thread(fleet.start_first)
             group = await fleet.start(Weights("v2", model))
             assert {state.group: state.state for state in pool.snapshot()} == {FIRST: "up", group: "up"}
             body = {"messages": [{"role": "user", "content": "你好"}]}
@@ -336,6 +342,9 @@ def test_a_second_engine_becomes_a_group_of_its_own_and_leaves_again(
             await fleet.stop(group)
             await fleet.stop(group)
             assert [state.group for state in pool.snapshot()] == [FIRST] and await pool.ready()
+            os.kill(children(children(os.getpid())[0])[0], signal.SIGKILL)
+            assert await asyncio.to_thread(restarted.wait, 30)
+            assert (fleet.first.base_url, fleet.first.api_key) == (address, secret)
         finally:
             await pool.close()
             fleet.close()

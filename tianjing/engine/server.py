@@ -44,7 +44,7 @@ class Engine:
         self.config = config
         self.log_path = Path(log_path)
         self.api_key = api_key or secrets.token_urlsafe(24)
-        self.base_url = f"unix:{config.uds.absolute()}" if config.uds else ""
+        self.base_url = f"unix:{config.uds.absolute()}" if config.uds else _tcp_url(config.host, config.port)
         self.version = ""
         self.start_seconds = 0.0
         self._report = on_progress or (lambda phase: None)
@@ -99,11 +99,11 @@ class Engine:
             self.config.uds.unlink(missing_ok=True)  # of an engine that was killed: vLLM would find it in use
             return 0
         # A second start keeps the address of the first: whoever knows it need not be told.
-        port = self.config.port or int(self.base_url.rpartition(":")[2].removesuffix("/v1") or 0)
+        port = int(self.base_url.rpartition(":")[2].removesuffix("/v1") or 0)
         if port:
             require_free_port(self.config.host, port)
         port = port or free_port(self.config.host)
-        self.base_url = f"http://{self.config.host}:{port}/v1"
+        self.base_url = _tcp_url(self.config.host, port)
         return port
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], port: int, began: float) -> None:
@@ -134,6 +134,11 @@ class Engine:
             connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {self.api_key}"})
             return connection.getresponse().status == 200
         return False
+
+
+def _tcp_url(host: str, port: int) -> str:
+    """ "" while the port is not chosen."""
+    return f"http://{host}:{port}/v1" if port else ""
 
 
 class _UnixConnection(http.client.HTTPConnection):
