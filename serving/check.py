@@ -17,8 +17,9 @@ from serving.config import ServeConfig
 from serving.errors import ServeError
 from serving.handoff.sqlite import CaseQueue
 from serving.identity.bootstrap import key_from
-from serving.launch.endpoint import Endpoint, running
-from serving.upstreams.client import Upstream
+from serving.launch.endpoint import running
+from serving.launch.plan import Endpoint
+from serving.upstreams.pool import Pool
 
 QUESTION = "我这个月工资晚发，可以晚几天还款吗？"
 MOBILE, ID_CARD = "13812345678", "11010519491231002X"
@@ -37,11 +38,11 @@ class Check:
     seconds: float
 
 
-class RecordingUpstream(Upstream):
+class RecordingPool(Pool):
     """Keeps the bytes that were sent to the engine, to see what a model really gets."""
 
-    def __init__(self, base_url: str, api_key: str, timeout_s: float):
-        super().__init__(base_url, api_key, timeout_s)
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
         self.sent: list[bytes] = []
 
     def encode(self, payload: dict[str, Any]) -> bytes:
@@ -61,7 +62,7 @@ class Trial:
     client: Any
     base_url: str
     model: str
-    upstream: RecordingUpstream
+    pool: RecordingPool
     queue: CaseQueue
 
     def ask(self, text: str, **more: Any) -> tuple[Any, str]:
@@ -103,9 +104,9 @@ class Trial:
 
     def pii(self) -> str:
         """Neither the engine nor the answer holds the customer's numbers."""
-        before = len(self.upstream.sent)
+        before = len(self.pool.sent)
         answer, verdict = self.ask(WITH_PII)
-        text, sent = answer.choices[0].message.content, b"".join(self.upstream.sent[before:]).decode()
+        text, sent = answer.choices[0].message.content, b"".join(self.pool.sent[before:]).decode()
         _require(bool(sent), "the engine was not asked")
         for digits in (MOBILE, ID_CARD):
             _require(digits not in sent, "the engine saw the customer's number")
@@ -116,10 +117,10 @@ class Trial:
 
     def handoff(self) -> str:
         """A complaint goes to the queue, not to the model."""
-        before = len(self.upstream.sent)
+        before = len(self.pool.sent)
         answer, verdict = self.ask(COMPLAINT)
         _require(verdict == "handoff", f"verdict {verdict}, expected handoff")
-        _require(len(self.upstream.sent) == before, "the model was asked")
+        _require(len(self.pool.sent) == before, "the model was asked")
         case_id = answer.model_extra["tianjing"]["case_id"]
         _require(case_id in answer.choices[0].message.content, "the answer does not name the case")
         cases = {case.id: case for case in self.queue.cases()}
@@ -180,15 +181,17 @@ def _trial(
         import openai
     except ImportError:
         raise ServeError("the OpenAI client is not installed", "install this project's extra 'cpu' or 'gpu'") from None
-    local = config.model_copy(update={"host": "127.0.0.1", "port": 0})
+    local = config.model_copy(update={"host": "127.0.0.1", "port": 0, "engine": "managed", "upstreams": ()})
     secret = secrets.token_urlsafe(24)
     # The trial's hand-offs are no customers': they go to a queue of its own that ends with it.
     with tempfile.TemporaryDirectory() as folder:
         endpoint = Endpoint(model, local, Path(folder), key_from(secret), release, log_folder)
-        with running(endpoint, on_progress, RecordingUpstream) as (base_url, _, upstream):
-            assert isinstance(upstream, RecordingUpstream)
-            client = openai.OpenAI(base_url=base_url, api_key=secret, max_retries=0, timeout=config.upstream_timeout_s)
-            yield Trial(client, base_url, config.served_name, upstream, endpoint.queue)
+        with running(endpoint, on_progress, RecordingPool) as up:
+            assert isinstance(up.pool, RecordingPool)
+            client = openai.OpenAI(
+                base_url=up.base_url, api_key=secret, max_retries=0, timeout=config.upstream_timeout_s
+            )
+            yield Trial(client, up.base_url, config.served_name, up.pool, endpoint.queue)
 
 
 def write_checks(folder: Path, checks: list[Check]) -> None:

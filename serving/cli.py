@@ -1,19 +1,35 @@
-"""`tianjing serve`: run the endpoint, or check that it answers as it should."""
+"""`tianjing serve`: run the endpoint, or its halves; or check that it answers as it should."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from serving.config import ServeConfig
 
-app = typer.Typer(no_args_is_help=True, help="Serve a released model behind the guarded OpenAI-compatible endpoint.")
+
+class _RunGroup(TyperGroup):
+    """`tianjing serve TARGET` means `tianjing serve run TARGET`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RunGroup,
+    no_args_is_help=True,
+    help="Serve a released model behind the guarded OpenAI-compatible endpoint. `tianjing serve TARGET` runs it.",
+    epilog="Example: tianjing serve examples/serve.yaml",
+)
 
 _Model = Annotated[Path, typer.Argument(help="Folder of the merged model.")]
 _Release = Annotated[Path | None, typer.Option(help="Signed release.json that promotes this model.")]
@@ -22,50 +38,87 @@ _Trusted = Annotated[
 ]
 _Unreleased = Annotated[bool, typer.Option("--allow-unreleased", help="Serve knowingly without a valid release.")]
 _Config = Annotated[Path | None, typer.Option(help="YAML file with fields of ServeConfig.")]
+_Host = Annotated[str | None, typer.Option(help="Address to listen on; overrides the configuration.")]
+_Port = Annotated[int | None, typer.Option(help="TCP port, 0 for a free one; overrides the configuration.")]
+_State = Annotated[
+    Path | None,
+    typer.Option(help="Folder of key hash, hand-off queue and engine log. Default: .serving beside the target."),
+]
 
 
 @app.command(epilog="Example: tianjing serve run demo/merged --release demo/release.json --port 8000")
 def run(
+    target: Annotated[Path, typer.Argument(help="Folder of the merged model, or a YAML file of ServeConfig.")],
+    release: _Release = None,
+    trusted: _Trusted = None,
+    allow_unreleased: _Unreleased = False,
+    config: _Config = None,
+    host: _Host = None,
+    port: _Port = None,
+    state: _State = None,
+) -> None:
+    """Serve in the foreground until Ctrl-C or SIGTERM; answers in progress may end. SIGHUP reads the file again.
+
+    The API key is taken from TIANJING_API_KEY; without it one is made at the first start and shown once.
+    """
+    from serving.errors import ServeError
+
+    source = config
+    flags = {"release": release, "trusted": trusted, "host": host, "port": port, "state": state}
+    if target.is_file():
+        if config is not None:
+            raise ServeError(f"{target} and --config {config}: two configurations", "give one of them")
+        source = target
+    else:
+        flags["model"] = target
+    _serve(source, flags, allow_unreleased)
+
+
+@app.command(epilog="Example: tianjing serve gateway examples/serve-gateway.yaml --port 8000")
+def gateway(
+    config: Annotated[Path, typer.Argument(help="YAML file of ServeConfig with the engines under `upstreams`.")],
+    release: _Release = None,
+    trusted: _Trusted = None,
+    allow_unreleased: _Unreleased = False,
+    host: _Host = None,
+    port: _Port = None,
+    state: _State = None,
+) -> None:
+    """Serve only the gateway, in front of engines that run already."""
+    flags = {"release": release, "trusted": trusted, "host": host, "port": port, "state": state}
+    _serve(config, {**flags, "engine": "external"}, allow_unreleased)
+
+
+@app.command(epilog="Example: tianjing serve engine demo/merged --release demo/release.json --port 9000")
+def engine(
     model: _Model,
     release: _Release = None,
     trusted: _Trusted = None,
     allow_unreleased: _Unreleased = False,
     config: _Config = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; overrides the configuration.")] = None,
-    port: Annotated[int | None, typer.Option(help="TCP port, 0 for a free one; overrides the configuration.")] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(help="Folder of key hash, hand-off queue and engine log. Default: .serving beside the model."),
-    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port, 0 for a free one.")] = 9000,
+    uds: Annotated[Path | None, typer.Option(help="Unix socket to listen on instead.")] = None,
+    log: Annotated[Path, typer.Option(help="File of the engine's log.")] = Path("engine.log"),
 ) -> None:
-    """Serve the model in the foreground until Ctrl-C.
+    """Serve only the engine, for gateways elsewhere; it ends with status 1 when vLLM ends.
 
-    The API key is taken from TIANJING_API_KEY; without it one is made at the first start and shown once.
+    Its secret is taken from TIANJING_ENGINE_KEY. Whoever has it gets unguarded answers: only gateways may.
     """
-    from serving.config import ServeConfig
-    from serving.identity.bootstrap import load_or_make
-    from serving.launch.endpoint import Endpoint, serve
-    from serving.welcome import welcome
-    from tianjing.config import load, parse
-    from tianjing.engine import require_free_port
-    from tianjing.engine.server import require_model
+    from serving.launch.alone import serve_engine
+    from serving.launch.plan import engine_config
 
     console = _console()
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = parse(ServeConfig, load(ServeConfig, config).model_dump() | given, "command line")
-    require_model(model)
-    require_free_port(settings.host, settings.port)
-    digest = _released(model, release, trusted, settings, allow_unreleased, console)
-    folder = state or model.resolve().parent / ".serving"
-    key = load_or_make(folder)
-    endpoint = Endpoint(model, settings, folder, key, digest, log_folder=folder)
+    settings = _settings(config, {"model": model, "release": release, "trusted": trusted})
+    _released(settings, allow_unreleased, console)
+    engine_settings = engine_config(model, settings, uds).model_copy(update={"host": host, "port": port})
     with _progress(console) as report:
 
         def ready(base_url: str) -> None:
             report(None)
-            typer.echo(welcome(base_url, settings.served_name, key))
+            typer.echo(f"the engine answers at {base_url}")
 
-        serve(endpoint, report, ready)
+        serve_engine(engine_settings, log, report, ready)
     console.print("stopped")
 
 
@@ -84,16 +137,14 @@ def check(
     key.
     """
     from serving.check import run_checks, write_checks
-    from serving.config import ServeConfig
-    from tianjing.config import load
     from tianjing.engine.server import require_model
     from tianjing.lineage import artefact
 
     console = _console()
-    settings = load(ServeConfig, config)
+    settings = _settings(config, {"model": model, "release": release, "trusted": trusted})
     require_model(model)
-    digest = _released(model, release, trusted, settings, allow_unreleased, console)
-    inputs = [model, *([release] if release else [])]
+    digest = _released(settings, allow_unreleased, console)
+    inputs = [model, *([settings.release] if settings.release else [])]
     with artefact(out, kind="serving_check", inputs=inputs, parameters=settings.model_dump(mode="json")) as work:
         with _progress(console) as report:
             checks = run_checks(model, settings, digest, out.resolve().parent / ".work" / out.name, report)
@@ -109,54 +160,73 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command(name="gateway")
-def gateway_only(config: Annotated[Path, typer.Argument()]) -> None:
-    import signal
-    import threading
-
-    from serving.app import create_app
-    from serving.config import ServeConfig
-    from serving.decide.doors import doors as decide_doors
-    from serving.decide.service import Decider
-    from serving.guard.request import GuardFactory
-    from serving.handoff.api import doors as case_doors
+def _serve(source: Path | None, flags: dict[str, Any], allow_unreleased: bool) -> None:
+    from serving.errors import ServeError
     from serving.identity.bootstrap import load_or_make
-    from serving.launch.endpoint import Endpoint, compose, listening
-    from serving.upstreams.client import Upstream
-    from tianjing.config import load
-    from tianjing.engine import reserve_port
+    from serving.launch.endpoint import serve
+    from serving.launch.plan import Endpoint
+    from serving.launch.reload import Reloader
+    from serving.upstreams.pool import Pool
+    from serving.welcome import welcome
+    from tianjing.engine import require_free_port
+    from tianjing.engine.server import require_model
 
-    settings = load(ServeConfig, config)
-    state = settings.state or config.parent
-    endpoint = Endpoint(Path("none"), settings, state, load_or_make(state), "none", state)
-    import os
+    console = _console()
+    settings = _settings(source, flags)
+    model = settings.model if settings.engine == "managed" else None
+    if settings.engine == "managed":
+        if model is None:
+            raise ServeError(
+                f"{source}: no 'model' to serve", "name its folder there, or set 'engine: external' with 'upstreams'"
+            )
+        require_model(model)
+    require_free_port(settings.host, settings.port, shared=settings.reuse_port)
+    for one in settings.upstreams:
+        one.secret()
+    digest = _released(settings, allow_unreleased, console)
+    beside = model if model is not None else source
+    assert beside is not None
+    folder = settings.state or beside.resolve().parent / ".serving"
+    key = load_or_make(folder)
+    endpoint = Endpoint(model, settings, folder, key, digest, log_folder=folder)
 
-    one = settings.upstreams[0]
-    door = Upstream(one["url"] + "/v1", os.environ.get(one.get("key_env", ""), "none"), settings.upstream_timeout_s)
-    gateway = compose(endpoint, door, GuardFactory(settings.rule_packs, settings.institution))
-    decider = Decider(settings.decide, settings.rule_packs, settings.institution)
-    doors = (*case_doors(endpoint.queue), *decide_doors(decider, gateway.audit, gateway.limiter))
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
-    import gc
+    def reloader(pool: Pool) -> Reloader:
+        assert source is not None
+        return Reloader(lambda: _settings(source, flags), source, settings, pool)
 
-    gc.collect()
-    gc.freeze()
-    with listening(create_app(gateway, doors), reserve_port(settings.host, settings.port)) as base_url:
-        typer.echo(base_url)
-        over.wait()
+    with _progress(console) as report:
+
+        def ready(base_url: str) -> None:
+            report(None)
+            typer.echo(welcome(base_url, settings.served_name, key))
+
+        serve(endpoint, report, ready, reloader if source else None)
+    console.print("stopped")
 
 
-def _released(
-    model: Path, release: Path | None, trusted: Path | None, settings: ServeConfig, allow: bool, console: Console
-) -> str:
+def _settings(source: Path | None, flags: dict[str, Any]) -> ServeConfig:
+    """The file's settings, with those of the command line over them."""
+    from serving.config import ServeConfig
+    from tianjing.config import load_yaml, parse
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    if source is None:
+        return parse(ServeConfig, given, "command line")
+    # Together, because only together they need to fit; the file's own mistakes are told with their lines.
+    return parse(ServeConfig, load_yaml(source) | given, str(source), source)
+
+
+def _released(settings: ServeConfig, allow: bool, console: Console) -> str:
     """Digest of the released weights, or "none" when the operator serves without a release knowingly."""
     from serving.adapters.release import UNRELEASED, require_release
     from serving.errors import ServeError
+    from serving.launch.alone import require_release_elsewhere
 
     try:
         with console.status("checking the release …"):
-            return require_release(model, release, settings.temperature, trusted)
+            if settings.model is None:
+                return require_release_elsewhere(settings)
+            return require_release(settings.model, settings.release, settings.temperature, settings.trusted)
     except ServeError as error:
         if settings.require_release and not allow:
             raise

@@ -1,137 +1,115 @@
-"""The endpoint as a foreground process: engine on loopback with its own secret, gateway in front of it."""
+"""The endpoint as a foreground process: the gateway, and behind it an engine of its own or engines that run already.
+
+Threads: the main one waits for signals and for the engine's end; the gateway's runs the event loop and everything that
+answers requests; each engine of our own is watched by one more. They share nothing but the pool, which others than the
+gateway's thread enter through `Pool.run` and `Pool.submit` alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import queue
 import signal
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
+from typing import Literal
 
-import uvicorn
 from starlette.types import ASGIApp
 
-from serving.adapters.base import OneModel, Target
 from serving.app import create_app
-from serving.audit.base import NoAudit, NoVault
-from serving.config import ServeConfig
 from serving.errors import ServeError
-from serving.gateway import Gateway
-from serving.guard.base import Guards
-from serving.guard.factory import GuardFactory
-from serving.guard.settings import GuardSettings
-from serving.handoff.api import doors as case_doors
-from serving.handoff.local import LocalDesk
-from serving.handoff.sqlite import FILE_NAME as QUEUE_FILE
-from serving.handoff.sqlite import CaseQueue
-from serving.identity.bootstrap import ApiKey
-from serving.limits.base import Unlimited
-from serving.observe.base import Unobserved
-from serving.upstreams.base import Upstreams
-from serving.upstreams.client import Upstream
-from tianjing.engine import Engine, EngineConfig, reserve_port
+from serving.guard.request import GuardFactory
+from serving.launch.compose import compose
+from serving.launch.fleet import Fleet
+from serving.launch.listener import Listener
+from serving.launch.plan import Endpoint
+from serving.launch.reload import Reloader
+from serving.upstreams.pool import Pool
+from tianjing.engine import reserve_port
 from tianjing.errors import EXIT_STAGE_FAILED
 
-LOG_FILE = "engine.log"
-WATCH_INTERVAL_S = 0.5
-# Answers in progress get this long to end when the endpoint stops.
-DRAIN_S = 5
+TICK_S = 1.0
+STOPPING = "the endpoint is being stopped"
+
+# What the main thread waits for; an error ends the endpoint.
+Message = Literal["stop", "reload"] | ServeError
+# Unlike other queues, it may be put into from a signal handler.
+Inbox = queue.SimpleQueue[Message]
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """What is served, under which release, with which key; where the hand-off queue and the engine's log lie."""
+class Running:
+    """An endpoint that answers."""
 
-    model: Path
-    config: ServeConfig
-    state: Path
-    key: ApiKey
-    release: str
-    log_folder: Path
-
-    @property
-    def queue(self) -> CaseQueue:
-        return CaseQueue(self.state / QUEUE_FILE)
-
-    def engine_config(self) -> EngineConfig:
-        return EngineConfig(
-            model=self.model,
-            served_name=self.config.served_name,
-            max_model_len=self.config.max_model_len,
-            max_num_seqs=self.config.max_num_seqs,
-            kv_cache_gib=self.config.kv_cache_gib,
-            seed=self.config.seed,
-            start_timeout_s=self.config.start_timeout_s,
-        )
+    base_url: str
+    pool: Pool
 
 
 @contextlib.contextmanager
 def running(
-    endpoint: Endpoint, on_progress: Callable[[str], None], upstream: type[Upstream] = Upstream
-) -> Iterator[tuple[str, Engine, Upstream]]:
-    """Base URL of the endpoint, its engine, and the gateway's way to it, while the block lasts.
+    endpoint: Endpoint,
+    on_progress: Callable[[str], None],
+    pool_type: type[Pool] = Pool,
+    inbox: Inbox | None = None,
+) -> Iterator[Running]:
+    """The endpoint while the block lasts. The gateway answers at once, and says 503 until its engine is there.
+
+    Args:
+        inbox: where the end of the engine is told; a "stop" found there while answers end cuts them short.
 
     Raises:
         EngineError: the port is in use (found before the model is loaded), or the engine does not start.
         RulebookError: a rule pack is wrong.
+        ServeError: an engine's secret is missing, or the gateway does not start.
     """
     config = endpoint.config
-    guards = GuardFactory(GuardSettings(rule_packs=config.rule_packs, institution=config.institution))
-    with (
-        reserve_port(endpoint.config.host, endpoint.config.port) as sock,
-        Engine(endpoint.engine_config(), endpoint.log_folder / LOG_FILE, on_progress) as engine,
-    ):
-        door = upstream(engine.base_url, engine.api_key, endpoint.config.upstream_timeout_s)
-        gateway = compose(endpoint, door, guards)
-        with listening(create_app(gateway, case_doors(endpoint.queue)), sock) as base_url:
-            yield base_url, engine, door
-
-
-def compose(endpoint: Endpoint, door: Upstreams, guards: Guards) -> Gateway:
-    """The gateway with all its parts."""
-    config = endpoint.config
-    return Gateway(
-        config=config,
-        identity=endpoint.key,
-        limiter=Unlimited(),
-        router=OneModel(config.served_name, Target(config.served_name, release=endpoint.release)),
-        guards=guards,
-        desk=LocalDesk(endpoint.queue),
-        upstreams=door,
-        audit=NoAudit(),
-        vault=NoVault(),
-        observer=Unobserved(),
-    )
+    messages: Inbox = inbox or queue.SimpleQueue()
+    guards = GuardFactory(config.rule_packs, config.institution)
+    pool = pool_type([(one, one.secret()) for one in config.upstreams], config.pool, config.upstream_timeout_s)
+    with contextlib.ExitStack() as stack:
+        sock = stack.enter_context(reserve_port(config.host, config.port, shared=config.reuse_port))
+        fleet: Fleet | None = None
+        if endpoint.model is not None:
+            fleet = Fleet(
+                endpoint.model,
+                config,
+                pool,
+                endpoint.log_folder,
+                on_progress,
+                on_end=lambda reason: messages.put(_ended(reason)),
+            )
+            stack.callback(fleet.close)  # after the gateway: its last answers need the engine
+        gateway, doors = compose(endpoint, pool, guards)
+        listener = Listener(create_app(gateway, doors), sock, config.drain_s, lambda: pool.break_off_soon(STOPPING))
+        stack.callback(listener.stop, lambda: _told_to_stop(messages))
+        base_url = listener.start()
+        if fleet is not None:
+            fleet.start_first()
+        yield Running(base_url, pool)
 
 
 @contextlib.contextmanager
 def listening(app: ASGIApp, sock: socket.socket) -> Iterator[str]:
-    """Serve `app` on `sock` in a thread of its own; gives the base URL."""
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=DRAIN_S
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, name="gateway", daemon=True)
-    thread.start()
+    """Serve `app` on `sock` while the block lasts; gives the base URL."""
+    listener = Listener(app, sock)
     try:
-        while not server.started:
-            if not thread.is_alive():
-                raise ServeError("the gateway did not start", "see the messages above", exit_code=EXIT_STAGE_FAILED)
-            time.sleep(0.02)
-        host, port = sock.getsockname()[:2]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        yield listener.start()
     finally:
-        server.should_exit = True
-        thread.join()
+        listener.stop()
 
 
-def serve(endpoint: Endpoint, on_progress: Callable[[str], None], on_ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM, then stop gateway and engine.
+def serve(
+    endpoint: Endpoint,
+    on_progress: Callable[[str], None],
+    on_ready: Callable[[str], None],
+    make_reloader: Callable[[Pool], Reloader] | None = None,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; then let answers end, and stop gateway and engine.
+
+    SIGHUP, or a change of its file, has the configuration read again.
 
     Args:
         on_progress: told each phase of the start.
@@ -139,21 +117,52 @@ def serve(endpoint: Endpoint, on_progress: Callable[[str], None], on_ready: Call
 
     Raises:
         EngineError: as `running`.
-        ServeError: the engine ended while serving.
+        ServeError: the engine ended while serving, too often to be started again.
         KeyboardInterrupt: stopped before it was ready.
     """
+    inbox: Inbox = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, _interrupt)
-    with running(endpoint, on_progress) as (base_url, engine, _):
+    with running(endpoint, on_progress, inbox=inbox) as up:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: inbox.put("stop"))
+        signal.signal(signal.SIGHUP, lambda *_: inbox.put("reload"))
+        reloader = make_reloader(up.pool) if make_reloader else None
         # Rules and tables live as long as the process; the garbage collector need not go through them again and again.
         gc.collect()
         gc.freeze()
-        on_ready(base_url)
-        with contextlib.suppress(KeyboardInterrupt):
-            while engine.alive():
-                time.sleep(WATCH_INTERVAL_S)
-            raise ServeError(
-                "the engine ended while serving", f"its log is in {engine.log_path}", exit_code=EXIT_STAGE_FAILED
-            )
+        on_ready(up.base_url)
+        _wait(inbox, reloader)
+
+
+def _wait(inbox: Inbox, reloader: Reloader | None) -> None:
+    """Until it is time to stop; raises the error that ends the endpoint."""
+    while True:
+        try:
+            message = inbox.get(timeout=TICK_S)
+        except queue.Empty:
+            if reloader is not None:
+                reloader.look()
+            continue
+        if isinstance(message, ServeError):
+            raise message
+        if message == "stop":
+            return
+        if reloader is not None:
+            reloader.reload()
+
+
+def _told_to_stop(inbox: Inbox) -> bool:
+    with contextlib.suppress(queue.Empty):
+        return inbox.get_nowait() == "stop"
+    return False
+
+
+def _ended(reason: str) -> ServeError:
+    return ServeError(
+        f"the engine is given up: {reason}",
+        "mend what its log tells; max_restarts and restart_window_s set how often it is started again",
+        exit_code=EXIT_STAGE_FAILED,
+    )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -34,7 +34,8 @@ from serving.launch.endpoint import listening
 from serving.limits.base import Unlimited
 from serving.observe.base import Unobserved
 from serving.upstreams.base import Upstreams
-from serving.upstreams.client import Upstream
+from serving.upstreams.pool import Pool
+from serving.upstreams.settings import UpstreamSettings
 from tianjing.engine import free_port, reserve_port
 
 KEY = "test-key-0123456789"
@@ -167,7 +168,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
             if engine_url is None:
                 engine_url = stack.enter_context(listening(engine.app(), reserve_port("127.0.0.1", 0)))
             queue = CaseQueue(tmp_path_factory.mktemp("state") / "handoffs.sqlite")
-            gateway = make_gateway(config or ServeConfig(), Upstream(engine_url, ENGINE_KEY, 20), queue, guards)
+            pool = Pool([(UpstreamSettings(url=engine_url), ENGINE_KEY)], timeout_s=20)
+            gateway = make_gateway(config or ServeConfig(), pool, queue, guards)
             app = create_app(dataclasses.replace(gateway, **parts), case_doors(queue))
             base_url = stack.enter_context(listening(app, reserve_port("127.0.0.1", 0)))
             client = openai.OpenAI(base_url=base_url, api_key=KEY, max_retries=0, timeout=20)

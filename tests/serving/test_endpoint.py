@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from serving.adapters.release import require_release
 from serving.errors import ServeError
 from serving.identity.bootstrap import VARIABLE, load_or_make
 from serving.welcome import welcome
+from tests.serving.test_launch import children as descendants
 from tianjing.lineage import artefact, artefact_digest, keygen, sign_release
 
 TIANJING = [sys.executable, "-m", "tianjing"]
@@ -154,6 +157,28 @@ def test_the_check_passes_on_real_vllm(tiny_model: Path, tmp_path: Path) -> None
     assert "without a release" in done.stderr
 
 
+def _survives_the_death_of_its_engine(base_url: str, headers: dict[str, str], pid: int) -> None:
+    """In the middle of a stream: the caller gets an error event, and later requests are answered again."""
+    body = {"model": "tianjing", "max_tokens": 400, "stream": True, "messages": [{"role": "user", "content": "你好"}]}
+    seen: list[str] = []
+    with httpx.stream("POST", f"{base_url}/chat/completions", json=body, headers=headers, timeout=60) as answer:
+        for line in answer.iter_lines():
+            seen.append(line)
+            if len(seen) == 5:
+                for engine in descendants(pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(engine, signal.SIGKILL)
+    told = [json.loads(line.removeprefix("data: ")) for line in seen if line.startswith("data: {")]
+    assert told[-1]["error"]["code"] == "engine_failed" and [line for line in seen if line][-1] == "data: [DONE]"
+    body |= {"stream": False, "max_tokens": 4}
+    deadline = time.monotonic() + 240
+    while (
+        again := httpx.post(f"{base_url}/chat/completions", json=body, headers=headers, timeout=60)
+    ).status_code != 200:
+        assert again.status_code == 503 and "retry-after" in again.headers and time.monotonic() < deadline
+        time.sleep(1)
+
+
 @pytest.mark.slow
 def test_the_endpoint_runs_until_ctrl_c_and_takes_its_engine_along(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "serve.yaml").write_text("max_model_len: 512\nkv_cache_gib: 0.1\n")
@@ -173,6 +198,7 @@ def test_the_endpoint_runs_until_ctrl_c_and_takes_its_engine_along(tiny_model: P
         answer = httpx.post(f"{base_url[0]}/chat/completions", json=body, headers=headers, timeout=60)
         assert answer.status_code == 200 and answer.headers["x-tianjing-release"] == "none"
         assert (tmp_path / "state" / "engine.log").exists()
+        _survives_the_death_of_its_engine(base_url[0], headers, process.pid)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         with pytest.raises(httpx.ConnectError):

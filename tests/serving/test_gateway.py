@@ -329,11 +329,11 @@ def test_nobody_is_promised_a_call_that_was_not_recorded(start: Callable[..., Se
     assert answer.status_code == 503 and answer.json()["error"]["code"] == "handoff_failed"
 
 
-def test_a_dead_engine_is_502_in_openai_form(start: Callable[..., Served], dead_url: str) -> None:
+def test_a_dead_engine_is_503_in_openai_form(start: Callable[..., Served], dead_url: str) -> None:
     served = start(engine_url=dead_url)
     for stream in (False, True):
         answer = post(served, body(stream=stream))
-        assert answer.status_code == 502
+        assert answer.status_code == 503 and int(answer.headers["retry-after"]) >= 1
         assert answer.json()["error"]["code"] == "engine_unreachable"
 
 

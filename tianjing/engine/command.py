@@ -82,8 +82,7 @@ def arguments(config: EngineConfig, port: int, is_cpu: bool) -> list[str]:
     options = {
         "model": config.model,
         "served-model-name": config.served_name,
-        "host": config.host,
-        "port": port,
+        **({"uds": config.uds.absolute()} if config.uds else {"host": config.host, "port": port}),
         "max-model-len": config.max_model_len,
         "max-num-seqs": config.max_num_seqs,
         "dtype": precision(on_gpu=not is_cpu),
@@ -105,6 +104,7 @@ def arguments(config: EngineConfig, port: int, is_cpu: bool) -> list[str]:
         options["max-num-batched-tokens"] = max(config.max_model_len, _PREFILL_TOKENS)
     else:
         options["gpu-memory-utilization"] = config.gpu_memory
+        options |= {"tensor-parallel-size": config.tensor_parallel, "data-parallel-size": config.data_parallel}
     ranks = [max_lora_rank(config.adapter)] if config.adapter is not None else []
     if config.runtime_lora:
         ranks.append(config.max_lora_rank)

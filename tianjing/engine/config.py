@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tianjing.config import StrictModel
+
+# A socket's address holds 108 bytes, the final NUL included.
+MAX_SOCKET_PATH_BYTES = 107
 
 
 class EngineConfig(StrictModel):
@@ -46,6 +49,15 @@ class EngineConfig(StrictModel):
     port: int = Field(default=0, ge=0, le=65535)
     """TCP port; 0 takes a free one."""
 
+    uds: Path | None = None
+    """Unix socket to listen on instead of `host` and `port`. Whoever may enter its folder may connect."""
+
+    tensor_parallel: int = Field(default=1, ge=1)
+    """GPUs that share each layer of the model; unused on a CPU."""
+
+    data_parallel: int = Field(default=1, ge=1)
+    """Copies of the model, each on its own `tensor_parallel` GPUs, behind one address; unused on a CPU."""
+
     max_model_len: int = Field(default=2048, ge=16)
     """Tokens of prompt plus answer; longer requests are refused, and memory grows with it."""
 
@@ -72,3 +84,10 @@ class EngineConfig(StrictModel):
         if self.runtime_lora and self.adapter_root is None:
             raise ValueError("runtime_lora needs adapter_root, the folder that adapters may be loaded from")
         return self
+
+    @field_validator("uds")
+    @classmethod
+    def _fits(cls, uds: Path | None) -> Path | None:
+        if uds is not None and len(bytes(uds.absolute())) > MAX_SOCKET_PATH_BYTES:
+            raise ValueError(f"the path of a unix socket has at most {MAX_SOCKET_PATH_BYTES} bytes")
+        return uds

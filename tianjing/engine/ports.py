@@ -15,17 +15,20 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(sock.getsockname()[1])
 
 
-def require_free_port(host: str, port: int, option: str = "--port") -> None:
-    """Check that `port` can be listened on.
+def require_free_port(host: str, port: int, option: str = "--port", *, shared: bool = False) -> None:
+    """Check that `port` can be listened on; `shared` as in `reserve_port`.
 
     Raises:
         EngineError: naming the port and the option that chooses another.
     """
-    reserve_port(host, port, option).close()
+    reserve_port(host, port, option, shared=shared).close()
 
 
-def reserve_port(host: str, port: int, option: str = "--port") -> socket.socket:
+def reserve_port(host: str, port: int, option: str = "--port", *, shared: bool = False) -> socket.socket:
     """A socket that already listens, so that nobody else takes the port while a model loads; 0 takes a free port.
+
+    Args:
+        shared: other processes may listen on the port too, if they say so as well; the kernel shares out connections.
 
     Raises:
         EngineError: as `require_free_port`.
@@ -34,6 +37,8 @@ def reserve_port(host: str, port: int, option: str = "--port") -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
         sock.listen()
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -27,18 +28,23 @@ POLL_S = 0.25
 class Engine:
     """`with Engine(config, log_path) as engine:` serves `config.model` at `engine.base_url` until the block ends.
 
+    Args:
+        api_key: the engine's secret; without one it gets a new one.
+
     Attributes:
-        base_url: OpenAI-compatible root, "http://HOST:PORT/v1".
-        api_key: the secret of this engine, new at every start.
+        base_url: OpenAI-compatible root, "http://HOST:PORT/v1", or "unix:PATH" of its socket. It stays the same when
+            the engine is started again, as the secret does.
         version: version of vLLM.
         start_seconds: how long the start took.
     """
 
-    def __init__(self, config: EngineConfig, log_path: Path, on_progress: Progress | None = None):
+    def __init__(
+        self, config: EngineConfig, log_path: Path, on_progress: Progress | None = None, api_key: str | None = None
+    ):
         self.config = config
         self.log_path = Path(log_path)
-        self.api_key = secrets.token_urlsafe(24)
-        self.base_url = ""
+        self.api_key = api_key or secrets.token_urlsafe(24)
+        self.base_url = f"unix:{config.uds.absolute()}" if config.uds else _tcp_url(config.host, config.port)
         self.version = ""
         self.start_seconds = 0.0
         self._report = on_progress or (lambda phase: None)
@@ -52,7 +58,7 @@ class Engine:
         self.stop()
 
     def start(self) -> None:
-        """Start vLLM and wait until it answers.
+        """Start vLLM and wait until it answers; another thread may call `stop` meanwhile.
 
         Raises:
             EngineError: no such model folder, the port is in use, vLLM is missing, it ended early (with the
@@ -60,18 +66,16 @@ class Engine:
         """
         require_model(self.config.model)
         self.version, is_cpu = vllm_version()
-        if self.config.port:
-            require_free_port(self.config.host, self.config.port)
-        port = self.config.port or free_port(self.config.host)
-        self.base_url = f"http://{self.config.host}:{port}/v1"
+        port = self._take_address()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         with open(self.log_path, "wb") as stream:
-            self._process = spawn(
+            process = spawn(
                 arguments(self.config, port, is_cpu), environment(self.config, self.api_key, is_cpu), stream
             )
+        self._process = process
         try:
-            self._wait_until_ready(port, began)
+            self._wait_until_ready(process, port, began)
         except BaseException:
             self.stop()
             raise
@@ -79,21 +83,35 @@ class Engine:
 
     def stop(self) -> None:
         """End the engine and everything it started; harmless when it is not running."""
-        if self._process is not None:
-            end(self._process)
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            end(process)
+            if self.config.uds:
+                self.config.uds.unlink(missing_ok=True)
 
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        process = self._process
+        return process is not None and process.poll() is None
 
-    def _wait_until_ready(self, port: int, began: float) -> None:
-        assert self._process is not None
+    def _take_address(self) -> int:
+        """The port to listen on, 0 with a unix socket."""
+        if self.config.uds:
+            self.config.uds.unlink(missing_ok=True)  # of an engine that was killed: vLLM would find it in use
+            return 0
+        # A second start keeps the address of the first: whoever knows it need not be told.
+        port = int(self.base_url.rpartition(":")[2].removesuffix("/v1") or 0)
+        if port:
+            require_free_port(self.config.host, port)
+        port = port or free_port(self.config.host)
+        self.base_url = _tcp_url(self.config.host, port)
+        return port
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], port: int, began: float) -> None:
         shown = ""
         while not self._answers(port):
-            if self._process.poll() is not None:
+            if process.poll() is not None:
                 raise EngineError(
-                    f"the engine ended while starting (status {self._process.returncode}):\n  "
-                    f"{log.failure(self.log_path)}",
+                    f"the engine ended while starting (status {process.returncode}):\n  {log.failure(self.log_path)}",
                     f"the whole log is in {self.log_path}",
                 )
             if time.monotonic() - began > self.config.start_timeout_s:
@@ -109,12 +127,29 @@ class Engine:
             time.sleep(POLL_S)
 
     def _answers(self, port: int) -> bool:
-        """Whether it is our engine, knowing our secret, that answers on the port."""
-        connection = http.client.HTTPConnection(self.config.host, port, timeout=5)
+        """Whether it is our engine, knowing our secret, that answers there."""
+        uds = self.config.uds
+        connection = _UnixConnection(uds) if uds else http.client.HTTPConnection(self.config.host, port, timeout=5)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {self.api_key}"})
             return connection.getresponse().status == 200
         return False
+
+
+def _tcp_url(host: str, port: int) -> str:
+    """ "" while the port is not chosen."""
+    return f"http://{host}:{port}/v1" if port else ""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path):
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path.absolute()))
 
 
 def require_model(folder: Path) -> None:
