@@ -25,6 +25,7 @@ from serving.gateway import Gateway
 from serving.identity.attempts import Attempts
 from serving.identity.principal import Principal
 from serving.identity.settings import IdentitySettings
+from serving.labels import aigc as labels
 from serving.protocol.call import Call
 from serving.protocol.chat import ChatBody, parse_chat
 from serving.protocol.completions import CompletionBody, parse_completion
@@ -146,6 +147,7 @@ def _own_doors(gateway: Gateway, every: Sequence[Door]) -> tuple[Door, ...]:
             RELEASE_HEADER: answer.release,
             REQUEST_HEADER: name,
             "cache-control": "no-store",
+            **labels.headers(config.labels, answer.label),
         }
         if answer.events is not None:
             return EventStream(answer.events, headers)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from serving.adapters.base import Router
 from serving.audit.base import Audit, Vault
 from serving.config import ServeConfig
 from serving.errors import ApiError
-from serving.guard.base import REFUSAL, Admission, GuardFailure, Guards
+from serving.guard.base import Admission, GuardFailure, Guards
 from serving.handoff.desk import Desk, Takeover
 from serving.identity.principal import Identity, Principal
+from serving.labels.aigc import Metadata
 from serving.limits.base import Limiter
 from serving.observe.base import Observer
 from serving.protocol.call import Call, ChoiceText
@@ -26,19 +27,32 @@ from serving.upstreams.base import Reply, Upstreams
 _log = logging.getLogger(__name__)
 
 
+class Part(Protocol):
+    """What has connections, files or tasks of its own."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Answer:
-    """What goes back: `body` for a whole answer, `events` for a stream; `verdict` as known when the answer begins."""
+    """What goes back: `body` for a whole answer, `events` for a stream; `verdict` as known when the answer begins.
+
+    Attributes:
+        label: the implicit label of generated content.
+    """
 
     verdict: str
     release: str
+    label: Metadata | None = None
     body: dict[str, Any] | None = None
     events: AsyncGenerator[bytes, None] | None = None
 
 
 @dataclass
 class Gateway:
-    """The parts that every request needs. `policy` is the digest of the guard's rules and settings, for the account."""
+    """The parts that every request needs, and others that are opened and closed with them."""
 
     config: ServeConfig
     identity: Identity
@@ -50,11 +64,11 @@ class Gateway:
     audit: Audit
     vault: Vault
     observer: Observer
-    policy: str = ""
+    others: tuple[Part, ...] = ()
 
     async def open(self) -> None:
         """Open what has connections and files; all or nothing."""
-        opened: list[Any] = []
+        opened: list[Part] = []
         try:
             for part in self._parts():
                 await part.open()
@@ -68,8 +82,8 @@ class Gateway:
         for part in reversed(self._parts()):
             await part.close()
 
-    def _parts(self) -> tuple[Any, ...]:
-        return (self.audit, self.limiter, self.desk, self.upstreams)
+    def _parts(self) -> tuple[Part, ...]:
+        return (self.audit, self.limiter, self.desk, self.upstreams, *self.others)
 
     async def ready(self) -> bool:
         """Whether a request would be answered: engines are there, and callers can be counted."""
@@ -92,7 +106,7 @@ class Gateway:
             admission = self._admit(turn)
             await turn.accept(admission)
             if admission.verdict == "block":
-                return await self._ready_made(turn, REFUSAL)
+                return await self._ready_made(turn, turn.guard.refusal())
             takeover = await self._takeover(turn, admission)
             if takeover is not None:
                 return await self._ready_made(turn, takeover.text, takeover)
@@ -120,7 +134,7 @@ class Gateway:
 
     async def _whole(self, turn: Turn, admission: Admission) -> Answer:
         target = turn.target
-        payload = turn.call.payload(target.model, admission.texts)
+        payload = turn.payload(admission.texts)
         async with self.upstreams.ask(target.group, turn.call.path, payload, turn.headers()) as reply:
             turn.began(reply.upstream)
             answer = await reply.read()
@@ -129,7 +143,7 @@ class Gateway:
         except GuardFailure as error:
             _log.error("guard failed on an answer: %s", error)
             turn.guard.block("guard_error")
-            choices = [ChoiceText(index, REFUSAL, "content_filter") for index in range(turn.call.choices)]
+            choices = [ChoiceText(index, turn.guard.refusal(), "content_filter") for index in range(turn.call.choices)]
         turn.noted(texts_of(choices), [choice.finish_reason or "" for choice in choices], answer.get("usage"))
         takeover = await turn.judge()
         if takeover is not None:
@@ -137,7 +151,7 @@ class Gateway:
         report = turn.report(takeover)
         await turn.end(report)
         body = turn.form.whole(choices, answer.get("usage"), report)
-        return Answer(report["verdict"], target.release, body=body)
+        return Answer(report["verdict"], target.release, turn.label, body=body)
 
     async def _stream(self, turn: Turn, admission: Admission) -> Answer:
         call = turn.call
@@ -149,11 +163,11 @@ class Gateway:
             tools=call.tools,
             prompt_tokens=call.prompt_tokens,
         )
-        events = self._events(turn, filtered, turn.call.payload(turn.target.model, admission.texts))
+        events = self._events(turn, filtered, turn.payload(admission.texts))
         # Awaited here, so that an engine that refuses is answered with an HTTP status instead of an event.
         accepted = await anext(events)
         assert accepted == b""
-        return Answer(turn.guard.report()["verdict"], turn.target.release, events=events)
+        return Answer(turn.guard.report()["verdict"], turn.target.release, turn.label, events=events)
 
     async def _events(
         self, turn: Turn, filtered: GuardedStream, payload: dict[str, Any]

@@ -13,6 +13,8 @@ from serving.errors import ApiError
 from serving.guard.base import Admission
 from serving.handoff.desk import Takeover, Talk
 from serving.identity.principal import Principal
+from serving.labels.aigc import in_report, metadata
+from serving.labels.outlet import labelled
 from serving.limits.base import Permit
 from serving.observe.base import Watched
 from serving.protocol.call import Call, ChoiceText
@@ -33,7 +35,7 @@ class Turn:
         self.request = request
         self.permit: Permit | None = None
         self.target = Target("")
-        self.guard = gateway.guards(call, caller)
+        self.guard = labelled(gateway.guards(call, caller), call, gateway.config.labels)
         self.form: Form = form_of(call.path, {"id": "", "created": int(time.time()), "model": call.model})
         self._gateway = gateway
         self._seen = Watched(
@@ -52,6 +54,7 @@ class Turn:
         self._case = ""
         self._texts: tuple[str, ...] = ()
         self.form.identity["id"] = f"{self.form.prefix}-{request}"
+        self.label = metadata(gateway.config.labels, self.form.identity["id"])
         gateway.observer.began(self._seen)
 
     def choose(self) -> None:
@@ -83,7 +86,7 @@ class Turn:
                 verdict=admission.verdict,
                 reasons=admission.reasons,
                 entities=report["entities"]["input"],
-                policy=self._gateway.policy,
+                policy=self.guard.policy,
                 stream=call.stream,
             )
         )
@@ -101,6 +104,11 @@ class Turn:
         said = [(piece.speaker, text) for piece, text in zip(self.call.pieces, texts, strict=False)]
         words = self.call.last_words
         return Talk(self.caller.tenant, self.request, words, tuple(said), more.session, more.customer, more.task)
+
+    def payload(self, texts: Sequence[str]) -> dict[str, Any]:
+        """The engine's request; tenants share no prefix cache."""
+        body = self.call.payload(self.target.model, texts)
+        return {**body, "cache_salt": self.caller.cache_salt} if self.caller.cache_salt else body
 
     def headers(self) -> dict[str, str]:
         """Headers for the engine."""
@@ -146,7 +154,7 @@ class Turn:
             self._case = takeover.case
             reasons = [*takeover.reasons, *(reason for reason in report["reasons"] if reason not in takeover.reasons)]
             report = {**report, "verdict": "handoff", "reasons": reasons, "case_id": takeover.case}
-        return report
+        return in_report(report, self.label)
 
     async def end(self, report: Mapping[str, Any], error: str = "") -> None:
         """The caller is about to have the whole answer; `error` is why it broke off."""
@@ -154,7 +162,8 @@ class Turn:
 
     async def fail(self, error: ApiError) -> None:
         """The request is answered with an error."""
-        outcome = "engine_error" if error.status in (502, 504) else "refused"
+        engine_failed = error.status in (502, 504) or (error.status == 503 and self._accepted)
+        outcome = "engine_error" if engine_failed else "refused"
         await self._close(error.status, self.guard.report(), outcome, error.code or "")
 
     async def leave(self) -> None:
@@ -208,6 +217,8 @@ def _outcome(outcome: str, report: Mapping[str, Any]) -> Outcome:
     """What the registry learns: whether the guard or the engine failed comes before the verdict."""
     if outcome == "engine_error":
         return "engine_error"
+    if outcome in ("left", "refused"):
+        return "none"
     return "guard_error" if "guard_error" in report["reasons"] else report["verdict"]
 
 

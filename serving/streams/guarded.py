@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from serving.errors import ApiError
-from serving.guard.base import REFUSAL, Guard, GuardFailure
+from serving.guard.base import Guard, GuardFailure
 from serving.protocol.forms import CompletionForm, Form, counted
 from serving.streams.choices import CHANNELS, GuardedChoice, Lane, Unreadable, finish_reason
 from serving.streams.shapes import MAX_SHAPES, Shape, learn
@@ -215,7 +215,7 @@ class GuardedStream:
         if reason and choice.ended is None:
             self._send(choice.finish())
         if choice.ended == "block":  # a rule was broken: what may go out has gone out, the rest is never sent
-            self._end(choice, "content_filter", "" if choice.spoke() else REFUSAL)
+            self._end(choice, "content_filter", "" if choice.spoke() else self._guard.refusal())
             # Nobody is left to write for: the end of this stream stops the engine.
             self.done = self.done or not self._open
         elif choice.ended == "handoff":  # a person goes on with this customer, whatever other choices would say
@@ -245,7 +245,7 @@ class GuardedStream:
         for choice in list(self._open.values()):
             if choice.index not in self._begun:
                 self._out.append(self._form.role(choice.index))
-            self._end(choice, "content_filter", REFUSAL)
+            self._end(choice, "content_filter", self._guard.refusal())
 
     def _learn(self, data: bytes, value: dict[str, Any], delta: Mapping[str, Any], choice: GuardedChoice) -> None:
         """Know the next event like this one by its bytes, if it holds one text and nothing else of interest."""

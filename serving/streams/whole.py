@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from serving.errors import ApiError
-from serving.guard.base import REFUSAL, Guard
+from serving.guard.base import Guard
 from serving.protocol.call import Call, ChoiceText
 from serving.streams.choices import GuardedChoice, Unreadable, finish_reason
 
@@ -37,5 +37,5 @@ def _guarded(guard: Guard, call: Call, item: dict[str, Any], request: str) -> Ch
     if choice.ended is None:
         return choice.whole(reason)
     if not choice.spoke():
-        choice.lane("content").released.append(REFUSAL)
+        choice.lane("content").released.append(guard.refusal())
     return choice.whole("content_filter")
