@@ -281,7 +281,8 @@ def random_damage(log: Log, rng: random.Random) -> Iterator[tuple[str, int, list
         line = lines[at]
         position = rng.randrange(len(line) - 1)
         width = rng.randrange(1, 9)
-        yield "edit", at, split(line[:position] + rng.randbytes(width) + line[position + width :]) + lines[at + 1 :]
+        edited = line[:position] + rng.randbytes(width) + line[position + width :]
+        yield "edit", at, split(edited + lines[at + 1]) + lines[at + 2 :]  # an edit may take the newline
         taken = rng.randrange(1, min(50, count - at))
         yield "deletion", at, lines[at + taken :]
         yield "insertion", at, [lines[rng.randrange(count)], *lines[at:]]
@@ -304,7 +305,7 @@ def tamper(root: Path, number: int, rng: random.Random) -> bool:
         fault = big.fault(first, lines)
         if index % ON_DISK_EVERY == 0 and fault:
             on_disk += 1
-            fault = fault if big.fault_on_disk(lines, first) == fault else ""
+            assert big.fault_on_disk(lines, first) == fault, (kind, first)
         found.setdefault(kind, Counter())[fault] += 1
     print(f"{len(big.lines):,} records; {on_disk} of the cases also from disk and from the first record:")
     for kind, seen in found.items():
