@@ -109,44 +109,6 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command(name="gateway")
-def gateway_only(config: Annotated[Path, typer.Argument()]) -> None:
-    import signal
-    import threading
-
-    from serving.app import create_app
-    from serving.config import ServeConfig
-    from serving.decide.doors import doors as decide_doors
-    from serving.decide.service import Decider
-    from serving.guard.request import GuardFactory
-    from serving.handoff.api import doors as case_doors
-    from serving.identity.bootstrap import load_or_make
-    from serving.launch.endpoint import Endpoint, compose, listening
-    from serving.upstreams.client import Upstream
-    from tianjing.config import load
-    from tianjing.engine import reserve_port
-
-    settings = load(ServeConfig, config)
-    state = settings.state or config.parent
-    endpoint = Endpoint(Path("none"), settings, state, load_or_make(state), "none", state)
-    import os
-
-    one = settings.upstreams[0]
-    door = Upstream(one["url"] + "/v1", os.environ.get(one.get("key_env", ""), "none"), settings.upstream_timeout_s)
-    gateway = compose(endpoint, door, GuardFactory(settings.rule_packs, settings.institution))
-    decider = Decider(settings.decide, settings.rule_packs, settings.institution)
-    doors = (*case_doors(endpoint.queue), *decide_doors(decider, gateway.audit, gateway.limiter))
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
-    import gc
-
-    gc.collect()
-    gc.freeze()
-    with listening(create_app(gateway, doors), reserve_port(settings.host, settings.port)) as base_url:
-        typer.echo(base_url)
-        over.wait()
-
-
 def _released(
     model: Path, release: Path | None, trusted: Path | None, settings: ServeConfig, allow: bool, console: Console
 ) -> str:

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
 from pydantic import Field
 
-from serving.decide.settings import DecideSettings
 from tianjing.config import StrictModel
 from tianjing.rulebook.schema import Institution
 
 
 class ServeConfig(StrictModel):
     """The `serve` section of a pipeline, and the `--config` of `tianjing serve`."""
-
-    state: Path | None = None
-    engine: Literal["managed", "external"] = "managed"
-    upstreams: tuple[dict[str, Any], ...] = ()
-    limits: dict[str, Any] = {}
-    edge: dict[str, Any] = {}
-    decide: DecideSettings = DecideSettings()
-    """The decision service; see docs/serving-decide.md."""
 
     served_name: str = "tianjing"
     """Model id that clients give in their `model` field."""
