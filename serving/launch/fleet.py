@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from serving.config import ServeConfig
+from serving.errors import ServeError
 from serving.launch.plan import engine_config
 from serving.launch.supervisor import Supervisor
 from serving.upstreams.pool import Pool
 from serving.upstreams.settings import UpstreamSettings
 from tianjing.engine import Engine, free_port
+from tianjing.engine.config import MAX_SOCKET_PATH_BYTES
 
 FIRST = "default"
 
@@ -138,7 +140,15 @@ class Fleet:
 
     def _socket(self, group: str) -> Path | None:
         """In a folder of this user alone, with a short name: the state folder's may be too long for a socket."""
-        return self._sockets / f"{secrets.token_hex(4)}-{group[:32]}" if self._sockets else None
+        if self._sockets is None:
+            return None
+        path = self._sockets / f"{secrets.token_hex(4)}-{group[:32]}"
+        if len(bytes(path)) > MAX_SOCKET_PATH_BYTES:
+            raise ServeError(
+                f"{path}: longer than the path of a unix socket may be",
+                "set TMPDIR to a shorter folder, or engine_socket: false",
+            )
+        return path
 
     def _end(self, group: str) -> None:
         if (supervisor := self._engines.pop(group, None)) is not None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ import yaml
 
 from serving import cli
 from serving.config import ServeConfig
+from serving.errors import ServeError
+from serving.launch import fleet as fleets
 from serving.launch.fleet import FIRST, Fleet
 from serving.upstreams.pool import Pool
 from tests.serving import played_vllm
@@ -128,6 +131,13 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short path, as sockets need."""
+    with tempfile.TemporaryDirectory(prefix="t") as name:
+        yield Path(name)
+
+
 def configured(tmp_path: Path, **settings: Any) -> str:
     path = tmp_path / "serve.yaml"
     base = {"port": 0, "require_release": False, "restart_pause_s": 0.5, "state": str(tmp_path / "state")}
@@ -193,9 +203,10 @@ def streamed(served: Process) -> tuple[threading.Thread, list[str]]:
 
 
 def test_sigterm_lets_answers_end_and_takes_nothing_new(
-    command: Callable[..., Process], model: Path, tmp_path: Path
+    command: Callable[..., Process], model: Path, tmp_path: Path, short: Path
 ) -> None:
-    served = command("run", str(model), "--config", configured(tmp_path))
+    served = command("run", str(model), "--config", configured(tmp_path), TMPDIR=str(short))
+    assert list(short.iterdir())
     engine = children(served.process.pid)
     thread, text = streamed(served)
     served.process.send_signal(signal.SIGTERM)
@@ -204,7 +215,7 @@ def test_sigterm_lets_answers_end_and_takes_nothing_new(
     thread.join(20)
     assert "第9句" in "".join(text) and "data: [DONE]" in text and '"error"' not in "".join(text)
     assert served.process.wait(20) == 0 and "stopped" in served.log()
-    assert engine and not any(map(runs, engine))
+    assert engine and not any(map(runs, engine)) and not list(short.iterdir())
 
 
 def test_what_does_not_end_in_time_ends_with_an_error_event(
@@ -351,6 +362,9 @@ def test_a_second_engine_becomes_a_group_of_its_own_and_leaves_again(
 
     asyncio.run(main())
     assert not children(os.getpid())
+    monkeypatch.setattr(fleets.tempfile, "mkdtemp", lambda prefix: str(tmp_path / ("x" * 100)))
+    with pytest.raises(ServeError, match="longer than the path"):
+        Fleet(model, ServeConfig(), Pool(), tmp_path, lambda phase: None, lambda reason: None)
 
 
 def test_the_examples_are_configurations() -> None:
