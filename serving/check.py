@@ -12,13 +12,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from serving.adapters.settings import AdapterSettings
+from serving.adapters.state import Version
 from serving.app import VERDICT_HEADER
+from serving.audit.settings import AuditSettings
 from serving.config import ServeConfig
 from serving.errors import ServeError
-from serving.handoff.sqlite import CaseQueue
+from serving.handoff.sqlite import FILE_NAME, CaseQueue
 from serving.identity.bootstrap import key_from
+from serving.identity.settings import IdentitySettings
 from serving.launch.endpoint import running
 from serving.launch.plan import Endpoint
+from serving.limits.settings import LimitSettings
 from serving.upstreams.pool import Pool
 
 QUESTION = "我这个月工资晚发，可以晚几天还款吗？"
@@ -140,7 +145,12 @@ class Trial:
 
 
 def run_checks(
-    model: Path, config: ServeConfig, release: str, log_folder: Path, on_progress: Callable[[str], None]
+    model: Path,
+    config: ServeConfig,
+    weights: Version | None,
+    release: str,
+    log_folder: Path,
+    on_progress: Callable[[str], None],
 ) -> list[Check]:
     """Start the endpoint on a free port, try everything, stop it.
 
@@ -148,7 +158,7 @@ def run_checks(
         EngineError: the endpoint does not start. ServeError: the OpenAI client is not installed.
     """
     began = time.monotonic()
-    with _trial(model, config, release, log_folder, on_progress) as trial:
+    with _trial(model, config, weights, release, log_folder, on_progress) as trial:
         checks = [Check("start", True, "engine and gateway answer", round(time.monotonic() - began, 2))]
         tries = {
             "models": trial.models,
@@ -175,23 +185,31 @@ def _timed(name: str, attempt: Callable[[], str]) -> Check:
 
 @contextmanager
 def _trial(
-    model: Path, config: ServeConfig, release: str, log_folder: Path, on_progress: Callable[[str], None]
+    model: Path,
+    config: ServeConfig,
+    weights: Version | None,
+    release: str,
+    log_folder: Path,
+    on_progress: Callable[[str], None],
 ) -> Iterator[Trial]:
     try:
         import openai
     except ImportError:
         raise ServeError("the OpenAI client is not installed", "install this project's extra 'cpu' or 'gpu'") from None
-    local = config.model_copy(update={"host": "127.0.0.1", "port": 0, "engine": "managed", "upstreams": ()})
+    own = {"handoff": config.handoff.model_copy(update={"postgres": None}), "adapters": AdapterSettings()}
+    own |= {"identity": IdentitySettings(), "limits": LimitSettings(), "audit": AuditSettings()}
+    here = {"host": "127.0.0.1", "port": 0, "engine": "managed", "upstreams": ()}
+    local = config.model_copy(update={**own, **here})
     secret = secrets.token_urlsafe(24)
-    # The trial's hand-offs are no customers': they go to a queue of its own that ends with it.
+    # The trial's callers are no customers: keys, counts, cases and account are its own and end with it.
     with tempfile.TemporaryDirectory() as folder:
-        endpoint = Endpoint(model, local, Path(folder), key_from(secret), release, log_folder)
+        endpoint = Endpoint(model, local, Path(folder), key_from(secret), weights, release, log_folder)
         with running(endpoint, on_progress, RecordingPool) as up:
             assert isinstance(up.pool, RecordingPool)
             client = openai.OpenAI(
                 base_url=up.base_url, api_key=secret, max_retries=0, timeout=config.upstream_timeout_s
             )
-            yield Trial(client, up.base_url, config.served_name, up.pool, endpoint.queue)
+            yield Trial(client, up.base_url, config.served_name, up.pool, CaseQueue(endpoint.state / FILE_NAME))
 
 
 def write_checks(folder: Path, checks: list[Check]) -> None:

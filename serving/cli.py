@@ -11,7 +11,12 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from serving.adapters.cli import app as adapters_app
+from serving.handoff.cli import app as handoffs_app
+from serving.identity.cli import app as keys_app
+
 if TYPE_CHECKING:
+    from serving.adapters.state import Version
     from serving.config import ServeConfig
 
 
@@ -30,6 +35,10 @@ app = typer.Typer(
     help="Serve a released model behind the guarded OpenAI-compatible endpoint. `tianjing serve TARGET` runs it.",
     epilog="Example: tianjing serve examples/serve.yaml",
 )
+
+app.add_typer(adapters_app, name="adapters")
+app.add_typer(handoffs_app, name="handoffs")
+app.add_typer(keys_app, name="keys")
 
 _Model = Annotated[Path, typer.Argument(help="Folder of the merged model.")]
 _Release = Annotated[Path | None, typer.Option(help="Signed release.json that promotes this model.")]
@@ -143,11 +152,11 @@ def check(
     console = _console()
     settings = _settings(config, {"model": model, "release": release, "trusted": trusted})
     require_model(model)
-    digest = _released(settings, allow_unreleased, console)
+    weights, digest = _released(settings, allow_unreleased, console)
     inputs = [model, *([settings.release] if settings.release else [])]
     with artefact(out, kind="serving_check", inputs=inputs, parameters=settings.model_dump(mode="json")) as work:
         with _progress(console) as report:
-            checks = run_checks(model, settings, digest, out.resolve().parent / ".work" / out.name, report)
+            checks = run_checks(model, settings, weights, digest, out.resolve().parent / ".work" / out.name, report)
         write_checks(work.dir, checks)
         failed = [entry.name for entry in checks if not entry.ok]
         work.count("checks", len(checks))
@@ -166,6 +175,7 @@ def _serve(source: Path | None, flags: dict[str, Any], allow_unreleased: bool) -
     from serving.launch.endpoint import serve
     from serving.launch.plan import Endpoint
     from serving.launch.reload import Reloader
+    from serving.observe.logs import set_up
     from serving.upstreams.pool import Pool
     from serving.welcome import welcome
     from tianjing.engine import require_free_port
@@ -183,17 +193,19 @@ def _serve(source: Path | None, flags: dict[str, Any], allow_unreleased: bool) -
     require_free_port(settings.host, settings.port, shared=settings.reuse_port)
     for one in settings.upstreams:
         one.secret()
-    digest = _released(settings, allow_unreleased, console)
+    weights, digest = _released(settings, allow_unreleased, console)
+    _warn(settings, console)
     beside = model if model is not None else source
     assert beside is not None
     folder = settings.state or beside.resolve().parent / ".serving"
     key = load_or_make(folder)
-    endpoint = Endpoint(model, settings, folder, key, digest, log_folder=folder)
+    endpoint = Endpoint(model, settings, folder, key, weights, digest, log_folder=folder)
 
     def reloader(pool: Pool) -> Reloader:
         assert source is not None
         return Reloader(lambda: _settings(source, flags), source, settings, pool)
 
+    set_up(settings.observe)
     with _progress(console) as report:
 
         def ready(base_url: str) -> None:
@@ -216,22 +228,43 @@ def _settings(source: Path | None, flags: dict[str, Any]) -> ServeConfig:
     return parse(ServeConfig, load_yaml(source) | given, str(source), source)
 
 
-def _released(settings: ServeConfig, allow: bool, console: Console) -> str:
-    """Digest of the released weights, or "none" when the operator serves without a release knowingly."""
-    from serving.adapters.release import UNRELEASED, require_release
+def _released(settings: ServeConfig, allow: bool, console: Console) -> tuple[Version | None, str]:
+    """The weights of `settings.model` and the digest of those released, "none" when served knowingly without."""
+    import time
+
+    from serving.adapters.configured import vouched
+    from serving.adapters.release import UNRELEASED
     from serving.errors import ServeError
     from serving.launch.alone import require_release_elsewhere
 
-    try:
-        with console.status("checking the release …"):
-            if settings.model is None:
-                return require_release_elsewhere(settings)
-            return require_release(settings.model, settings.release, settings.temperature, settings.trusted)
-    except ServeError as error:
-        if settings.require_release and not allow:
-            raise
-        console.print(f"[bold yellow]warning[/] serving without a release: {error.message}", markup=True)
-        return UNRELEASED
+    knowingly = allow or not settings.require_release
+    with console.status("checking the release …"):
+        if settings.model is not None:
+            given = (settings.model, settings.release, settings.temperature, settings.trusted)
+            weights = vouched(*given, knowingly=knowingly, now=time.time())
+            why = weights.override.why if weights.override else ""
+            digest = UNRELEASED if why else weights.digest
+        else:
+            weights, why, digest = None, "", UNRELEASED
+            try:
+                digest = require_release_elsewhere(settings)
+            except ServeError as error:
+                if not knowingly:
+                    raise
+                why = error.message
+    if why:
+        console.print(f"[bold yellow]warning[/] serving without a release: {why}", markup=True)
+    return weights, digest
+
+
+def _warn(settings: ServeConfig, console: Console) -> None:
+    """What an endpoint may do without, and should not do without once customers reach it."""
+    if not settings.labels.producer:
+        console.print("[bold yellow]warning[/] answers are not labelled as AI-generated: set labels.producer")
+    if settings.audit.mode == "off":
+        console.print("[bold yellow]warning[/] requests are not accounted for: audit.mode is off")
+    elif settings.audit.anchor is None:
+        console.print("[bold yellow]warning[/] a cut tail of the audit log would not be found: set audit.anchor")
 
 
 def _console() -> Console:

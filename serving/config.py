@@ -7,9 +7,18 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from serving.adapters.settings import AdapterSettings
+from serving.audit.settings import AuditSettings
+from serving.decide.settings import DecideSettings
+from serving.edge.settings import EdgeSettings
+from serving.guard.settings import GuardSettings
+from serving.handoff.settings import HandoffSettings
+from serving.identity.settings import IdentitySettings
+from serving.labels.settings import LabelSettings
+from serving.limits.settings import LimitSettings
+from serving.observe.settings import ObserveSettings
 from serving.upstreams.settings import PoolSettings, UpstreamSettings
 from tianjing.config import StrictModel
-from tianjing.rulebook.schema import Institution
 
 
 class ServeConfig(StrictModel):
@@ -104,14 +113,47 @@ class ServeConfig(StrictModel):
     seed: int = 0
     """Seed of sampling for requests that bring none."""
 
-    rule_packs: tuple[Path, ...] = ()
-    """Your own rule packs (YAML), after the shipped ones; see docs/rulebook.md."""
-
-    institution: Institution = "consumer_finance"
-    """Who lends: decides which rules apply to what the endpoint says."""
-
     require_release: bool = True
     """Serve only weights with a valid signed release; false serves knowingly without, and says so in a header."""
+
+    runtime_lora: bool = False
+    """Load LoRA adapters into the running engine; needs `data_parallel: 1`. False starts an engine for each."""
+
+    max_loras: int = Field(default=3, ge=1)
+    """Adapters held at once with `runtime_lora`: stable, a canary, and one that is on its way out."""
+
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 64
+    """Largest rank of an adapter loaded at run time; the engine's buffers are sized by it."""
+
+    identity: IdentitySettings = IdentitySettings()
+    """Who may call; see docs/serving-identity.md."""
+
+    limits: LimitSettings = LimitSettings()
+    """How much callers may use, and how much is let in at all; see docs/serving-identity.md."""
+
+    edge: EdgeSettings = EdgeSettings()
+    """What a connection may do, and for how long; see docs/serving-identity.md."""
+
+    guard: GuardSettings = GuardSettings()
+    """What the guard does; see docs/serving-guard.md."""
+
+    handoff: HandoffSettings = HandoffSettings()
+    """When a person takes over, and where cases are kept; see docs/serving-handoff.md."""
+
+    decide: DecideSettings = DecideSettings()
+    """The decision service; see docs/serving-decide.md."""
+
+    adapters: AdapterSettings = AdapterSettings()
+    """Canaries and their rollback; see docs/serving-adapters.md."""
+
+    audit: AuditSettings = AuditSettings()
+    """The account of every request, and the vault; see docs/serving-audit.md."""
+
+    labels: LabelSettings = LabelSettings()
+    """Labels of generated content; see docs/serving-audit.md."""
+
+    observe: ObserveSettings = ObserveSettings()
+    """Traces and logs; see docs/serving-observability.md."""
 
     @model_validator(mode="after")
     def _engines_fit(self) -> ServeConfig:
@@ -119,4 +161,6 @@ class ServeConfig(StrictModel):
             raise ValueError("'upstreams' are engines that run already: they need 'engine: external'")
         if self.engine == "external" and not self.upstreams:
             raise ValueError("'engine: external' needs 'upstreams'")
+        if self.runtime_lora and self.data_parallel > 1:
+            raise ValueError("'runtime_lora' needs 'data_parallel: 1': vLLM loads into one of its API servers only")
         return self

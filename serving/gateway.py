@@ -83,7 +83,7 @@ class Gateway:
             await part.close()
 
     def _parts(self) -> tuple[Part, ...]:
-        return (self.audit, self.limiter, self.desk, self.upstreams, *self.others)
+        return (self.audit, self.vault, self.limiter, self.desk, self.upstreams, *self.others)
 
     async def ready(self) -> bool:
         """Whether a request would be answered: engines are there, and callers can be counted."""

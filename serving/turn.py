@@ -128,7 +128,7 @@ class Turn:
 
     def noted(self, texts: Sequence[str], finish: Sequence[str], usage: Mapping[str, Any] | None) -> None:
         """What was released."""
-        self._answer, self._finish = tuple(texts), tuple(finish)
+        self._answer, self._finish = tuple(filter(None, texts)), tuple(finish)
         self._seen.prompt_tokens = int((usage or {}).get("prompt_tokens") or 0)
         self._seen.completion_tokens = int((usage or {}).get("completion_tokens") or 0)
 
@@ -154,7 +154,7 @@ class Turn:
             self._case = takeover.case
             reasons = [*takeover.reasons, *(reason for reason in report["reasons"] if reason not in takeover.reasons)]
             report = {**report, "verdict": "handoff", "reasons": reasons, "case_id": takeover.case}
-        return in_report(report, self.label)
+        return in_report(report, None if takeover is not None else self.label)
 
     async def end(self, report: Mapping[str, Any], error: str = "") -> None:
         """The caller is about to have the whole answer; `error` is why it broke off."""
@@ -188,7 +188,7 @@ class Turn:
     def _account(self, report: Mapping[str, Any], error: str) -> None:
         seen, audit = self._seen, self._gateway.audit
         assert seen.accepted is not None and seen.ended is not None
-        released = any(self._answer)
+        released = bool(self._answer)
         audit.closed(
             Closed(
                 request=self.request,

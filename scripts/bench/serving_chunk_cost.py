@@ -36,7 +36,7 @@ from serving.app import create_app
 from serving.audit.base import NoAudit, NoVault
 from serving.config import ServeConfig
 from serving.gateway import Gateway
-from serving.guard.request import GuardFactory
+from serving.guard.factory import GuardFactory
 from serving.handoff.local import LocalDesk
 from serving.handoff.sqlite import CaseQueue
 from serving.identity.bootstrap import key_from
@@ -46,7 +46,8 @@ from serving.observe.base import Unobserved
 from serving.protocol.call import Call
 from serving.protocol.forms import form_of
 from serving.streams.guarded import GuardedStream
-from serving.upstreams.client import Upstream
+from serving.upstreams.pool import Pool
+from serving.upstreams.settings import UpstreamSettings
 from tianjing.engine import reserve_port
 
 KEY = "bench-key-0123456789"
@@ -76,7 +77,7 @@ def gateway_to(url: str, folder: Path) -> Gateway:
         router=OneModel(config.served_name, Target(config.served_name)),
         guards=GuardFactory(),
         desk=LocalDesk(CaseQueue(folder / "handoffs.sqlite")),
-        upstreams=Upstream(url, "engine-secret", 60),
+        upstreams=Pool([(UpstreamSettings(url=url), "engine-secret")], timeout_s=60),
         audit=NoAudit(),
         vault=NoVault(),
         observer=Unobserved(),

@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 from serving.config import ServeConfig
-from serving.guard.request import GuardFactory
+from serving.guard.factory import GuardFactory
 from serving.identity.bootstrap import key_from
+from serving.launch import compose as composing
 from serving.launch import endpoint as launch
 from serving.launch.plan import Endpoint
 from tianjing.config import load
@@ -28,7 +29,7 @@ HOUR_S = 3600.0
 
 def main() -> None:
     config, state = load(ServeConfig, Path(sys.argv[1])), Path(sys.argv[2])
-    guards = GuardFactory(config.rule_packs, config.institution)
+    guards = GuardFactory(config.guard)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("loaded", flush=True)
     for _ in sys.stdin:
@@ -52,8 +53,8 @@ def _gateway(config: ServeConfig, state: Path, guards: GuardFactory) -> None:
     time.time = lambda: real() + offset
     signal.signal(signal.SIGUSR1, lambda *_: jump(HOUR_S))
     signal.signal(signal.SIGUSR2, lambda *_: jump(-HOUR_S))
-    launch.GuardFactory = lambda *_: guards  # type: ignore[assignment,misc]
-    plan = Endpoint(None, config, state, key_from(KEY), "none", state)
+    composing.GuardFactory = lambda *_: guards  # type: ignore[assignment,misc]
+    plan = Endpoint(None, config, state, key_from(KEY), None, "none", state)
     with launch.running(plan, lambda phase: None) as up:
         print(os.getpid(), up.base_url, flush=True)
         parent = os.getppid()

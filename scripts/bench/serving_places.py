@@ -23,7 +23,7 @@ from serving.config import ServeConfig
 from serving.edge.server import listening
 from serving.edge.settings import EdgeSettings
 from serving.gateway import Gateway
-from serving.guard.request import GuardFactory
+from serving.guard.factory import GuardFactory
 from serving.handoff.api import doors as case_doors
 from serving.handoff.local import LocalDesk
 from serving.handoff.sqlite import CaseQueue
@@ -34,7 +34,8 @@ from serving.identity.manage import KeyringFile
 from serving.identity.settings import IdentitySettings
 from serving.limits import LimitSettings, limiter_of
 from serving.observe.base import Unobserved
-from serving.upstreams.client import Upstream
+from serving.upstreams.pool import Pool
+from serving.upstreams.settings import UpstreamSettings
 from tianjing.engine import reserve_port
 from tianjing.engine.allow_list import ROUTES, SECRET_VARIABLE, AllowList
 
@@ -125,7 +126,7 @@ def gateway(folder: Path) -> Iterator[Place]:
             router=OneModel(config.served_name, Target(config.served_name, release="0123abcd")),
             guards=GuardFactory(),
             desk=LocalDesk(queue),
-            upstreams=Upstream(engine_url, SECRET, 20),
+            upstreams=Pool([(UpstreamSettings(url=engine_url), SECRET)], timeout_s=20),
             audit=NoAudit(),
             vault=NoVault(),
             observer=Unobserved(),

@@ -53,8 +53,10 @@ class Outlet(Protocol):
 class Guard(Protocol):
     """Guards one request: placeholders are the same in question and answer."""
 
-    policy: str
-    """Digest of the settings and rules that this request is judged by, for the account."""
+    @property
+    def policy(self) -> str:
+        """Digest of the settings and rules that this request is judged by, for the account."""
+        ...
 
     def admit(self, pieces: Sequence[Piece]) -> Admission:
         """Judge what the model would read.

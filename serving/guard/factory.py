@@ -18,6 +18,7 @@ from serving.identity.principal import Principal
 from serving.protocol.call import Call
 from tianjing.errors import TianjingError
 from tianjing.records import DEFAULT_TIME_ZONE
+from tianjing.rulebook import Rulebook
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,11 @@ class GuardFactory:
     def rules(self) -> RuleSet:
         """The rules in force."""
         return self._book.on(self._day())
+
+    @property
+    def spoken(self) -> Rulebook:
+        """The book that holds for what this institution says in a chat."""
+        return self._book.spoken
 
     @property
     def policy(self) -> str:

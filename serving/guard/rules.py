@@ -65,6 +65,11 @@ class Book:
         self._made: dict[tuple[str, ...], RuleSet] = {}
         self._making = threading.Lock()
 
+    @property
+    def spoken(self) -> Rulebook:
+        """What holds for what this institution says in a chat, on any day."""
+        return self._book
+
     def on(self, day: date) -> RuleSet:
         """The rules in force on `day`; days on which the same rules hold share one set."""
         book = self._book.on(day)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from serving.guard.base import Admission, Guard, Outlet
@@ -28,7 +29,7 @@ class LabelledGuard:
     def policy(self) -> str:
         return self._guard.policy
 
-    def admit(self, pieces: tuple[Piece, ...]) -> Admission:
+    def admit(self, pieces: Sequence[Piece]) -> Admission:
         return self._guard.admit(pieces)
 
     def outlet(self, choice: int, channel: Channel = "content") -> Outlet:

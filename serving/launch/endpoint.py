@@ -11,20 +11,17 @@ import contextlib
 import gc
 import queue
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
-from starlette.types import ASGIApp
-
-from serving.app import create_app
+from serving.adapters.compose import adapter_root
+from serving.adapters.registry import Registry
+from serving.edge.server import Listener
 from serving.errors import ServeError
-from serving.guard.request import GuardFactory
 from serving.launch.compose import compose
 from serving.launch.fleet import Fleet
-from serving.launch.listener import Listener
 from serving.launch.plan import Endpoint
 from serving.launch.reload import Reloader
 from serving.upstreams.pool import Pool
@@ -67,7 +64,6 @@ def running(
     """
     config = endpoint.config
     messages: Inbox = inbox or queue.SimpleQueue()
-    guards = GuardFactory(config.rule_packs, config.institution)
     pool = pool_type([(one, one.secret()) for one in config.upstreams], config.pool, config.upstream_timeout_s)
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(reserve_port(config.host, config.port, shared=config.reuse_port))
@@ -80,25 +76,25 @@ def running(
                 endpoint.log_folder,
                 on_progress,
                 on_end=lambda reason: messages.put(_ended(reason)),
+                adapter_root=adapter_root(endpoint.state),
             )
             stack.callback(fleet.close)  # after the gateway: its last answers need the engine
-        gateway, doors = compose(endpoint, pool, guards)
-        listener = Listener(create_app(gateway, doors), sock, config.drain_s, lambda: pool.break_off_soon(STOPPING))
+        composed = compose(endpoint, pool, fleet)
+        listener = Listener(composed.app, sock, config.edge, config.drain_s, lambda: pool.break_off_soon(STOPPING))
         stack.callback(listener.stop, lambda: _told_to_stop(messages))
         base_url = listener.start()
         if fleet is not None:
+            registry = composed.registry
+            assert registry is not None
+            # What was loaded into an engine goes with it.
+            fleet.on_restart = lambda: _reloaded(pool, registry)
             fleet.start_first()
+            _reloaded(pool, registry)
         yield Running(base_url, pool)
 
 
-@contextlib.contextmanager
-def listening(app: ASGIApp, sock: socket.socket) -> Iterator[str]:
-    """Serve `app` on `sock` while the block lasts; gives the base URL."""
-    listener = Listener(app, sock)
-    try:
-        yield listener.start()
-    finally:
-        listener.stop()
+def _reloaded(pool: Pool, registry: Registry) -> None:
+    pool.submit(registry.reload())
 
 
 def serve(

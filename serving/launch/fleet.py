@@ -9,8 +9,8 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Protocol
 
+from serving.adapters.engines import Weights
 from serving.config import ServeConfig
 from serving.errors import ServeError
 from serving.launch.plan import engine_config
@@ -25,19 +25,6 @@ FIRST = "default"
 _log = logging.getLogger(__name__)
 
 
-class Weights(Protocol):
-    """What an engine is to serve: `folder` holds merged weights or an adapter, which requests call `engine_name`."""
-
-    @property
-    def engine_name(self) -> str: ...
-
-    @property
-    def folder(self) -> Path: ...
-
-    @property
-    def kind(self) -> Literal["merged", "adapter"]: ...
-
-
 class Fleet:
     """Starts engines, makes them known to `pool`, and stops them; implements `serving.adapters.engines.Engines`.
 
@@ -46,6 +33,7 @@ class Fleet:
         logs: folder of the engines' logs.
         on_progress: told each phase of the first engine's start.
         on_end: called when the first engine has ended for good, from the thread that watched it.
+        adapter_root: folder that the first engine may load adapters from while it runs.
 
     Attributes:
         on_restart: called when the first engine answers again after its end, from the thread that watches it: adapters
@@ -60,7 +48,9 @@ class Fleet:
         logs: Path,
         on_progress: Callable[[str], None],
         on_end: Callable[[str], None],
+        adapter_root: Path | None = None,
     ):
+        self._adapter_root = adapter_root
         self.on_restart: Callable[[], None] = lambda: None
         self._model = model
         self._config = config
@@ -127,7 +117,8 @@ class Fleet:
         on_end: Callable[[str], None] = lambda reason: None,
         on_restart: Callable[[], None] = lambda: None,
     ) -> Supervisor:
-        settings = engine_config(model, self._config, self._socket(group))
+        root = self._adapter_root if group == FIRST else None
+        settings = engine_config(model, self._config, self._socket(group), root)
         if settings.uds is None:
             settings = settings.model_copy(update={"port": free_port()})
         if adapter is not None:

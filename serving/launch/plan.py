@@ -5,36 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.adapters.state import Version
 from serving.config import ServeConfig
-from serving.handoff.sqlite import FILE_NAME as QUEUE_FILE
-from serving.handoff.sqlite import CaseQueue
 from serving.identity.bootstrap import ApiKey
 from tianjing.engine import EngineConfig
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What is served, under which release, with which key; where the hand-off queue and the engine's log lie.
+    """What is served, under which release, with which key; where everything durable and the engine's log lie.
 
     Attributes:
         model: None where the engines of `config.upstreams` run already.
+        weights: of `model`, and why they may be served; None with it.
+        release: digest of the released weights, "none" without a release.
     """
 
     model: Path | None
     config: ServeConfig
     state: Path
     key: ApiKey
+    weights: Version | None
     release: str
     log_folder: Path
 
-    @property
-    def queue(self) -> CaseQueue:
-        return CaseQueue(self.state / QUEUE_FILE)
 
-
-def engine_config(model: Path, config: ServeConfig, uds: Path | None = None) -> EngineConfig:
-    """The engine's settings out of the endpoint's."""
+def engine_config(
+    model: Path, config: ServeConfig, uds: Path | None = None, adapter_root: Path | None = None
+) -> EngineConfig:
+    """The engine's settings out of the endpoint's; adapters are loaded at run time only from `adapter_root`."""
+    loads = config.runtime_lora and adapter_root is not None
     return EngineConfig(
+        runtime_lora=loads,
+        adapter_root=adapter_root if loads else None,
+        max_loras=config.max_loras,
+        max_lora_rank=config.max_lora_rank,
         model=model,
         served_name=config.served_name,
         uds=uds,

@@ -23,6 +23,7 @@ from serving.adapters.base import OneModel, Target
 from serving.app import create_app
 from serving.audit.base import NoAudit, NoVault
 from serving.config import ServeConfig
+from serving.edge.server import listening
 from serving.gateway import Gateway
 from serving.guard.base import Guards
 from serving.guard.factory import GuardFactory
@@ -30,7 +31,6 @@ from serving.handoff.api import doors as case_doors
 from serving.handoff.local import LocalDesk
 from serving.handoff.sqlite import CaseQueue
 from serving.identity.bootstrap import key_from
-from serving.launch.endpoint import listening
 from serving.limits.base import Unlimited
 from serving.observe.base import Unobserved
 from serving.upstreams.base import Upstreams

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from serving.guard.base import Admission, GuardFailure, Outlet
+from serving.guard.base import REFUSAL, Admission, GuardFailure, Outlet
 from serving.protocol.call import Channel, Piece
 from serving.protocol.forms import form_of
 from serving.streams.guarded import GuardedStream
@@ -49,6 +49,8 @@ class PlainOutlet:
 class PlainGuard:
     """Masks personal data, and does what `more` detectors say."""
 
+    policy = "plain"
+
     def __init__(self, *more: core.Detector | core.Incremental):
         self.session = Session()
         self.blocked: list[str] = []
@@ -62,6 +64,9 @@ class PlainGuard:
 
     def block(self, reason: str) -> None:
         self.blocked.append(reason)
+
+    def refusal(self) -> str:
+        return REFUSAL
 
     def report(self) -> dict[str, Any]:
         return {**REPORT, "verdict": "block" if self.blocked else "allow", "reasons": list(self.blocked)}

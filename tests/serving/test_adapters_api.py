@@ -22,12 +22,13 @@ from serving.adapters.metrics import AdapterCollector
 from serving.adapters.registry import Registry
 from serving.app import create_app
 from serving.config import ServeConfig
+from serving.edge.server import listening
 from serving.errors import ApiError, ServeError
-from serving.guard.request import GuardFactory
+from serving.guard.factory import GuardFactory
 from serving.handoff.sqlite import CaseQueue
 from serving.identity.principal import Principal
-from serving.launch.endpoint import listening
-from serving.upstreams.client import Upstream
+from serving.upstreams.pool import Pool
+from serving.upstreams.settings import UpstreamSettings
 from tests.serving.adapter_material import NAME, Bench
 from tests.serving.conftest import ENGINE_KEY, PlayedEngine, make_gateway
 from tianjing.engine import reserve_port
@@ -73,7 +74,7 @@ def running(tmp_path: Path, guards: GuardFactory) -> Iterator[Running]:
     bench, engine = Bench(tmp_path), PlayedEngine()
     registry = bench.registry()
     with listening(engine.app(), reserve_port("127.0.0.1", 0)) as engine_url:
-        upstream = Upstream(engine_url, ENGINE_KEY, 20)
+        upstream = Pool([(UpstreamSettings(url=engine_url), ENGINE_KEY)], timeout_s=20)
         gateway = make_gateway(ServeConfig(), upstream, CaseQueue(tmp_path / "cases.sqlite"), guards)
         gateway = dataclasses.replace(gateway, router=registry.router, identity=Keys())
         app = create_app(gateway, doors(registry))

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from serving.adapters.loader import Loader
 from serving.adapters.names import load_name
+from serving.edge.server import listening
 from serving.errors import ServeError
-from serving.launch.endpoint import listening
 from tests.serving.adapter_material import write_adapter
 from tianjing.engine import ChatClient, ChatRequest, Engine, EngineConfig, reserve_port
 from tianjing.engine.allow_list import LORA_NAME, ROOT_VARIABLE, SECRET_VARIABLE, AllowList

@@ -24,13 +24,14 @@ from serving.edge.routing import Door, is_plain
 from serving.edge.server import listening
 from serving.edge.settings import EdgeSettings
 from serving.edge.wire import read_body
-from serving.guard.request import GuardFactory
+from serving.guard.factory import GuardFactory
 from serving.handoff.api import doors as case_doors
 from serving.handoff.sqlite import CaseQueue
 from serving.identity.attempts import Attempts
 from serving.identity.principal import Principal
 from serving.identity.settings import IdentitySettings
-from serving.upstreams.client import Upstream
+from serving.upstreams.pool import Pool
+from serving.upstreams.settings import UpstreamSettings
 from tests.serving.conftest import ENGINE_KEY, KEY, PlayedEngine, make_gateway
 from tianjing.engine import reserve_port
 
@@ -87,7 +88,9 @@ def open_edge(tmp_path_factory: pytest.TempPathFactory, guards: GuardFactory) ->
             engine = PlayedEngine()
             engine_url = stack.enter_context(listening(engine.app(), reserve_port("127.0.0.1", 0)))
             queue = CaseQueue(tmp_path_factory.mktemp("edge") / "cases.sqlite")
-            gateway = make_gateway(ServeConfig(), Upstream(engine_url, ENGINE_KEY, 20), queue, guards)
+            gateway = make_gateway(
+                ServeConfig(), Pool([(UpstreamSettings(url=engine_url), ENGINE_KEY)], timeout_s=20), queue, guards
+            )
             app = create_app(gateway, (*case_doors(queue), *doors), Attempts(IdentitySettings(wrong_keys=wrong_keys)))
             sock = reserve_port("127.0.0.1", 0)
             stack.enter_context(listening(app, sock, EdgeSettings(**settings)))
@@ -355,7 +358,7 @@ def test_ready_tells_of_a_keyring_that_cannot_be_read(tmp_path: Path, guards: Gu
         def identify(self, authorization: str | None) -> Principal:
             return Principal("t", "k")
 
-    gateway = make_gateway(ServeConfig(), _Up("http://127.0.0.1:9/v1", "", 1), CaseQueue(tmp_path / "q.sqlite"), guards)
+    gateway = make_gateway(ServeConfig(), _Up(), CaseQueue(tmp_path / "q.sqlite"), guards)
     gateway.identity = Troubled()
     sock = reserve_port("127.0.0.1", 0)
     with listening(create_app(gateway), sock) as url:
@@ -363,7 +366,7 @@ def test_ready_tells_of_a_keyring_that_cannot_be_read(tmp_path: Path, guards: Gu
     assert answer.json() == {"status": "ready", "notes": [Troubled.trouble]}
 
 
-class _Up(Upstream):
+class _Up(Pool):
     async def ready(self) -> bool:
         return True
 

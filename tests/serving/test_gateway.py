@@ -51,7 +51,7 @@ def test_models_chat_and_stream_work_with_the_openai_client(served: Served) -> N
 def test_the_engine_gets_its_own_secret_not_the_callers_key(served: Served) -> None:
     served.ask("你好", user="王建国")
     assert served.engine.keys == [f"Bearer {ENGINE_KEY}"]
-    assert set(served.engine.received[0]) == {"model", "messages", "max_tokens", "temperature"}
+    assert set(served.engine.received[0]) == {"model", "messages", "max_tokens", "temperature", "cache_salt"}
 
 
 @pytest.mark.parametrize("key", [None, "wrong-key-0123456789", KEY[:-1]])
@@ -302,7 +302,7 @@ def test_a_complaint_goes_to_a_person_and_not_to_the_model(served: Served) -> No
     assert case_id in answer.choices[0].message.content
     listed = httpx.get(f"{served.base_url}/handoffs", headers={"authorization": f"Bearer {KEY}"}).json()["data"]
     assert [(row["id"], row["reasons"], row["status"]) for row in listed] == [(case_id, ["complaint"], "open")]
-    assert MOBILE not in listed[0]["text"] and "我要投诉你们" in listed[0]["text"]
+    assert MOBILE not in listed[0]["summary"] and "我要投诉你们" in listed[0]["summary"]
 
 
 def test_a_streamed_complaint_goes_to_a_person_too(served: Served) -> None:

@@ -204,5 +204,11 @@ def test_dashboard_and_alerts_name_only_metrics_that_exist() -> None:
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 
-# Registered where the parts are put together; see serving/launch/compose.py.
-READINGS = ("tianjing_upstream_up", "tianjing_audit_pending", "tianjing_audit_unanchored", "tianjing_cases_open")
+# Registered where the parts are put together: serving/launch/readings.py.
+READINGS = (
+    "tianjing_upstream_up",
+    "tianjing_audit_pending",
+    "tianjing_audit_refusing",
+    "tianjing_audit_anchor_failures",
+    "tianjing_interventions",
+)

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from serving.edge.server import listening
 from serving.errors import ApiError
 from serving.guard.base import REFUSAL
-from serving.launch.endpoint import listening
 from serving.protocol.call import Call
 from serving.protocol.forms import ChatForm, CompletionForm
 from serving.streams.sse import event
