@@ -201,8 +201,9 @@ async def engine(model: Path | None) -> list[str]:
             async with aiohttp.ClientSession(headers=HEADERS) as session:
                 rows.append(f"first answer {await first_answer(session, url):.0f} s after the start")
                 for _ in range(2):
-                    streams = [asyncio.ensure_future(stream(session, url)) for _ in range(4)]
-                    await asyncio.sleep(1)
+                    begun = [asyncio.Event() for _ in range(4)]
+                    streams = [asyncio.ensure_future(stream(session, url, event)) for event in begun]
+                    await asyncio.gather(*(event.wait() for event in begun))
                     killed = time.monotonic()
                     _kill_below(process.pid)
                     ends = await asyncio.gather(*streams)
@@ -245,10 +246,11 @@ async def first_answer(session: aiohttp.ClientSession, url: str) -> float:
     raise TimeoutError("no answer in 300 s")
 
 
-async def stream(session: aiohttp.ClientSession, url: str) -> str:
-    """How a long stream ended."""
+async def stream(session: aiohttp.ClientSession, url: str, begun: asyncio.Event) -> str:
+    """How a long stream ended; `begun` is set when it has begun to answer."""
     body = {"model": "tianjing", "max_tokens": 400, "stream": True, "messages": [{"role": "user", "content": "你好"}]}
     async with session.post(url, json=body) as answer:
+        begun.set()
         try:
             events = (await answer.text()).split("\n\n")
         except aiohttp.ClientError:

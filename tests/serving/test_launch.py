@@ -96,13 +96,20 @@ class Process:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+def short() -> Iterator[Path]:
+    """A folder with a short path, as sockets need."""
+    with tempfile.TemporaryDirectory(prefix="t") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def command(tmp_path: Path, short: Path) -> Iterator[Callable[..., Process]]:
     """Starts the command; whatever happens, nothing of it is left."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, ready: bool = True, **env: str) -> Process:
         errors = tmp_path / f"stderr-{len(started)}"
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TIANJING_API_KEY": KEY, **env}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TIANJING_API_KEY": KEY, "TMPDIR": str(short), **env}
         with open(errors, "w") as stream:
             process = subprocess.Popen(
                 [sys.executable, str(PLAYED), "tianjing", "serve", *arguments],
@@ -129,13 +136,6 @@ def model(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     return folder
-
-
-@pytest.fixture
-def short() -> Iterator[Path]:
-    """A folder with a short path, as sockets need."""
-    with tempfile.TemporaryDirectory(prefix="t") as name:
-        yield Path(name)
 
 
 def configured(tmp_path: Path, **settings: Any) -> str:
@@ -205,7 +205,7 @@ def streamed(served: Process) -> tuple[threading.Thread, list[str]]:
 def test_sigterm_lets_answers_end_and_takes_nothing_new(
     command: Callable[..., Process], model: Path, tmp_path: Path, short: Path
 ) -> None:
-    served = command("run", str(model), "--config", configured(tmp_path), TMPDIR=str(short))
+    served = command("run", str(model), "--config", configured(tmp_path))
     assert list(short.iterdir())
     engine = children(served.process.pid)
     thread, text = streamed(served)
