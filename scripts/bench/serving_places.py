@@ -16,24 +16,15 @@ from typing import Any
 
 import uvicorn
 
-from serving.adapters.base import OneModel, Target
-from serving.app import create_app
-from serving.audit.base import NoAudit, NoVault
+from serving.audit.settings import AuditSettings
 from serving.config import ServeConfig
 from serving.edge.server import listening
 from serving.edge.settings import EdgeSettings
-from serving.gateway import Gateway
-from serving.guard.factory import GuardFactory
-from serving.handoff.api import doors as case_doors
-from serving.handoff.local import LocalDesk
-from serving.handoff.sqlite import CaseQueue
-from serving.identity.attempts import Attempts
 from serving.identity.bootstrap import key_from
-from serving.identity.live import identity_of
 from serving.identity.manage import KeyringFile
 from serving.identity.settings import IdentitySettings
-from serving.limits import LimitSettings, limiter_of
-from serving.observe.base import Unobserved
+from serving.launch.compose import compose
+from serving.launch.plan import Endpoint
 from serving.upstreams.pool import Pool
 from serving.upstreams.settings import UpstreamSettings
 from tianjing.engine import reserve_port
@@ -54,7 +45,8 @@ class PlayedEngine:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
-        self.reached.append(scope["path"])
+        if scope["path"] != "/health":  # the gateway's own checks
+            self.reached.append(scope["path"])
         body = b""
         while (message := await receive())["type"] == "http.request":
             body += message["body"]
@@ -108,7 +100,7 @@ class Place:
 
 @contextmanager
 def gateway(folder: Path) -> Iterator[Place]:
-    """The gateway with its defaults, a keyring, and time limits of seconds."""
+    """The gateway with its defaults, but a keyring, time limits of seconds and no account."""
     now = datetime.now(UTC)
     ring = KeyringFile(folder / "keys.jsonl")
     keys = {role: ring.new("acme", role, now)[1] for role in ("app", "monitor", "agent")}
@@ -116,27 +108,22 @@ def gateway(folder: Path) -> Iterator[Place]:
     entry, keys["revoked"] = ring.new("acme", "operator", now)
     ring.revoke(entry.id, now)
     keys["wrong"], operator = "tj-" + "a" * 43, "operator-key-0123456789"
-    config, queue, engine = ServeConfig(), CaseQueue(folder / "cases.sqlite"), PlayedEngine()
+    engine = PlayedEngine()
     with ExitStack() as stack:
-        engine_url = stack.enter_context(listening(engine, reserve_port("127.0.0.1", 0)))
-        built = Gateway(
-            config=config,
-            identity=identity_of(IdentitySettings(keyring=ring.path), key_from(operator)),
-            limiter=limiter_of(LimitSettings()),
-            router=OneModel(config.served_name, Target(config.served_name, release="0123abcd")),
-            guards=GuardFactory(),
-            desk=LocalDesk(queue),
-            upstreams=Pool([(UpstreamSettings(url=engine_url), SECRET)], timeout_s=20),
-            audit=NoAudit(),
-            vault=NoVault(),
-            observer=Unobserved(),
+        url = stack.enter_context(listening(engine, reserve_port("127.0.0.1", 0)))
+        config = ServeConfig(
+            engine="external",
+            upstreams=(UpstreamSettings(url=url),),
+            edge=EDGE,
+            # Thousands of wrong keys on purpose, from one address.
+            identity=IdentitySettings(keyring=ring.path, wrong_keys=1_000_000),
+            audit=AuditSettings(mode="off"),
         )
-        # Thousands of wrong keys on purpose, from one address.
-        app = create_app(built, case_doors(queue), Attempts(IdentitySettings(wrong_keys=1_000_000)))
+        pool = Pool([(one, SECRET) for one in config.upstreams], config.pool, 20)
+        built = compose(Endpoint(None, config, folder, key_from(operator), None, "0123abcd", folder), pool, None)
         sock = reserve_port("127.0.0.1", 0)
-        stack.enter_context(listening(app, sock, EDGE))
-        paths = tuple(route.path for route in app.routes if hasattr(route, "path"))
-        yield Place(sock.getsockname()[1], engine, keys, paths)
+        stack.enter_context(listening(built.app, sock, EDGE))
+        yield Place(sock.getsockname()[1], engine, keys, tuple(sorted(built.patterns)))
 
 
 @contextmanager

@@ -41,10 +41,16 @@ from tianjing.lineage import artefact_digest
 
 @dataclass(frozen=True)
 class Composed:
-    """The application, and what the endpoint needs of it beside; `registry` is None where engines run elsewhere."""
+    """The application, and what the endpoint needs of it beside.
+
+    Attributes:
+        patterns: of the paths that it answers.
+        registry: None where engines run elsewhere.
+    """
 
     app: ASGIApp
     gateway: Gateway
+    patterns: frozenset[str]
     registry: Registry | None
 
 
@@ -88,7 +94,7 @@ def compose(endpoint: Endpoint, pool: Pool, fleet: Fleet | None) -> Composed:
         watch.metrics.registry.register(AdapterCollector(registry))
     app = create_app(gateway, doors, Attempts(config.identity))
     patterns = frozenset(route.path for route in app.routes if isinstance(route, Route))
-    return Composed(CountedResponses(app, watch.metrics, patterns), gateway, registry)
+    return Composed(CountedResponses(app, watch.metrics, patterns), gateway, patterns, registry)
 
 
 def _registry(endpoint: Endpoint, audit: Audit, fleet: Fleet) -> Registry:

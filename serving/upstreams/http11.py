@@ -82,6 +82,12 @@ class Connection(asyncio.Protocol):
             raise Broken("the connection is closed", False)
         self.status, self.headers, self.reusable = 0, {}, False
         self._head_bytes, self._begun, self._over = 0, False, False
+        # What the last caller left unread is no part of this answer.
+        self._body.clear()
+        self._held = 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
         self._parser = httptools.HttpResponseParser(self)
         self._timeout_s, self._heard_at = timeout_s, self._loop.time()
         self._timer = self._loop.call_later(timeout_s, self._check)

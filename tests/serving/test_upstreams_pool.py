@@ -385,6 +385,22 @@ def test_leaving_closes_the_connection_at_once_and_done_keeps_it() -> None:
     run(main())
 
 
+def test_what_one_caller_left_unread_never_reaches_the_next() -> None:
+    """The engine has sent its whole answer, so its connection is used again; the rest of the answer must not be."""
+
+    async def main() -> None:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        engine = Played(head + b'9\r\n{"said": \r\n')
+        engine.end = b'5\r\n"ok"}\r\n0\r\n\r\n'
+        async with pool_of(engine, settings=QUICK.model_copy(update={"health_interval_s": 60.0})) as pool:
+            async with pool.ask("default", PATH, {}) as reply:
+                await until(lambda: reply.connection.reusable)  # and nothing of the second piece is read
+            await ask(pool)
+        assert engine.connections == 2  # one was the health check's
+
+    run(main())
+
+
 def test_an_idle_connection_that_the_engine_closed_costs_no_request() -> None:
     async def main() -> None:
         engine = Played()
