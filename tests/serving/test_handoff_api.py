@@ -277,6 +277,6 @@ def test_a_wrong_body_is_refused(app: Caller, agent: Caller, path: str, body: by
     agent.refused("POST", f"handoffs/{opened(app)}/{path}", status, content=body)
 
 
-@pytest.mark.parametrize("case_id", ["x", "H1", "%00", "..%2fmodels", "H20260101-2222222222222'--", "h" * 5000])
+@pytest.mark.parametrize("case_id", ["x", "H1", "%00", "..%2fmodels", "H20260101-2222222222222'--", "h" * 500])
 def test_a_wrong_number_is_no_case(agent: Caller, case_id: str) -> None:
     agent.refused("GET", f"handoffs/{case_id}", 404)
