@@ -34,13 +34,15 @@ from serving.handoff.sqlite import CaseQueue
 from serving.handoff.store import CaseStore
 
 WANTED = 0.90
+# What those who label may call a kind.
+ALSO_CALLED = {"wants_person": "human_wanted"}
 
 
 def labelled(path: Path) -> Iterator[tuple[str, frozenset[str]]]:
     """Messages with their kinds; stops at a kind that nobody knows."""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         row = json.loads(line)
-        kinds = frozenset(row["signals"])
+        kinds = frozenset(ALSO_CALLED.get(name, name) for name in row["signals"])
         if unknown := kinds - set(KINDS):
             sys.exit(f"{path}:{number}: unknown kinds {sorted(unknown)}; known are {', '.join(KINDS)}")
         yield row["text"], kinds
