@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from serving.audit.base import Audit
 from serving.decide.request import DecideBody, parse_decide
 from serving.decide.service import Decided, Decider
-from serving.edge.routing import Door
+from serving.edge.routing import Doc, Door
 from serving.edge.wire import read_body
 from serving.identity.principal import Principal
 from serving.limits.base import Limiter
@@ -39,7 +39,8 @@ def doors(decider: Decider, audit: Audit, limiter: Limiter) -> tuple[Door, ...]:
             content, media_type="application/json", headers={"x-request-id": name, "cache-control": "no-store"}
         )
 
-    return (Door("POST", "/v1/decide", "decide", decide),)
+    doc = Doc("Decides who speaks with a customer and what may be offered.", body=DecideBody)
+    return (Door("POST", "/v1/decide", "decide", decide, doc),)
 
 
 def _account(name: str, body: DecideBody, decided: Decided, caller: Principal, audit: Audit) -> dict[str, object]:

@@ -31,7 +31,7 @@ from serving.identity.live import identity_of
 from serving.launch.fleet import FIRST, Fleet
 from serving.launch.plan import Endpoint
 from serving.launch.readings import add_readings
-from serving.limits import limiter_of
+from serving.limits import limiters
 from serving.observe.metrics import doors as metrics_doors
 from serving.observe.responses import CountedResponses
 from serving.observe.watch import Watch
@@ -64,7 +64,7 @@ def compose(endpoint: Endpoint, pool: Pool, fleet: Fleet | None) -> Composed:
     guards = GuardFactory(config.guard)
     audit, vault = account(config.audit, state)
     cases = queue_of(config.handoff, state)
-    limiter = limiter_of(config.limits)
+    limiter, quotas = limiters(config.limits)
     watch = Watch(config.observe)
     registry = _registry(endpoint, audit, fleet) if fleet is not None else None
     router: Router = registry.router if registry is not None else _elsewhere(endpoint)
@@ -85,7 +85,7 @@ def compose(endpoint: Endpoint, pool: Pool, fleet: Fleet | None) -> Composed:
     decider = Decider(config.decide, config.guard.rule_packs, config.guard.institution)
     doors: list[Door] = [
         *case_doors(cases, config.handoff, AgentWords(guards.spoken)),
-        *decide_doors(decider, audit, limiter),
+        *decide_doors(decider, audit, quotas),  # a decision takes no place at an engine
         *(adapter_doors(registry) if registry is not None else ()),
         *metrics_doors(watch.metrics),
     ]

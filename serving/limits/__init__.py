@@ -3,11 +3,13 @@
 from serving.limits.base import Limiter, Permit, Unlimited
 from serving.limits.settings import LimitSettings
 
-__all__ = ["LimitSettings", "Limiter", "Permit", "Unlimited", "limiter_of"]
+__all__ = ["LimitSettings", "Limiter", "Permit", "Unlimited", "limiters"]
 
 
-def limiter_of(settings: LimitSettings) -> Limiter:
-    """The limiter under these settings: quotas in Redis or in this process, behind the gate.
+def limiters(settings: LimitSettings) -> tuple[Limiter, Limiter]:
+    """The limiter of requests that take a place at the engines, and of those that do not; the first opens both.
+
+    Quotas are in Redis or in this process; the first has the gate in front of them.
 
     Raises:
         ServeError: Redis is wanted, but its client or its address is missing or wrong.
@@ -20,4 +22,4 @@ def limiter_of(settings: LimitSettings) -> Limiter:
         from serving.limits.shared import RedisLimiter
 
         quotas = RedisLimiter(settings)
-    return GatedLimiter(quotas, Gate(settings))
+    return GatedLimiter(quotas, Gate(settings)), quotas

@@ -15,7 +15,7 @@ from tianjing.config import StrictModel
 MAX_STOPS = 4
 MAX_STOP_CHARS = 64
 _INT64 = 1 << 63
-_SAMPLING = ("top_p", "frequency_penalty", "presence_penalty", "seed")
+_SAMPLING = ("top_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed")
 
 
 class WireModel(StrictModel):
@@ -41,6 +41,8 @@ class AskBody(WireModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    repetition_penalty: float | None = Field(default=None, gt=0, le=2)
+    """Not of OpenAI; vLLM's own clients spell out its default."""
     max_tokens: int | None = Field(default=None, ge=1, lt=1 << 31)
     n: int = Field(default=1, ge=1, le=128)
     seed: int | None = Field(default=None, ge=-_INT64, lt=_INT64)

@@ -11,7 +11,7 @@ import pytest
 
 from serving.errors import ApiError
 from serving.identity.principal import Principal, Quota
-from serving.limits import LimitSettings, limiter_of
+from serving.limits import LimitSettings, limiters
 from serving.limits.gate import Gate
 
 
@@ -128,7 +128,7 @@ def test_whoever_leaves_at_whatever_moment_no_place_is_lost() -> None:
 
 def test_a_tenant_over_its_quota_waits_in_nobodys_way_and_a_full_gate_costs_no_quota() -> None:
     async def case() -> None:
-        limiter = limiter_of(LimitSettings(max_in_progress=1, max_waiting=0))
+        limiter = limiters(LimitSettings(max_in_progress=1, max_waiting=0))[0]
         one = Principal("a", "k1", "app", quota=Quota(requests_per_minute=2, concurrency=2, tokens_per_minute=100))
         permit = await limiter.admit(one, 50)
         for _ in range(5):

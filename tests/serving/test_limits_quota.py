@@ -12,7 +12,7 @@ from redis import Redis
 
 from serving.errors import ApiError, ServeError
 from serving.identity.principal import Principal, Quota
-from serving.limits import LimitSettings, limiter_of, scripts, shared
+from serving.limits import LimitSettings, limiters, scripts, shared
 from serving.limits.gate import Quotas
 from serving.limits.local import LocalLimiter
 from serving.limits.quota import DAY_S
@@ -337,7 +337,7 @@ def test_without_redis_nobody_is_admitted_and_with_it_everything_goes_on(
     server: RedisServer, redis: Redis, how: str
 ) -> None:
     async def case() -> None:
-        limiter = limiter_of(LimitSettings(redis=server.url, redis_timeout_s=0.3, lease_s=1.5))
+        limiter = limiters(LimitSettings(redis=server.url, redis_timeout_s=0.3, lease_s=1.5))[0]
         await limiter.open()
         who = caller(concurrency=3)
         permits = [await limiter.admit(who, 10) for _ in range(3)]
@@ -372,7 +372,7 @@ def test_without_redis_nobody_is_admitted_and_with_it_everything_goes_on(
 
 def test_a_gateway_may_start_before_its_redis(server: RedisServer) -> None:
     async def case() -> None:
-        limiter = limiter_of(LimitSettings(redis=server.url, redis_timeout_s=5))
+        limiter = limiters(LimitSettings(redis=server.url, redis_timeout_s=5))[0]
         server.kill()
         await limiter.open()
         assert not await limiter.ready() and (await refusal(limiter, caller())).status == 503
@@ -425,4 +425,4 @@ def test_a_caller_who_leaves_while_being_counted_holds_no_place(server: RedisSer
 
 def test_a_wrong_address_is_told_to_the_operator() -> None:
     with pytest.raises(ServeError, match="redis://"):
-        limiter_of(LimitSettings(redis="http://localhost"))
+        limiters(LimitSettings(redis="http://localhost"))[0]
