@@ -36,6 +36,10 @@ class UpstreamSettings(StrictModel):
     ca_file: Path | None = None
     """Certificates (PEM) to verify an https engine against; without it the system's."""
 
+    health_path: str = Field(default="/health", pattern=r"^/[A-Za-z0-9_./-]*$")
+    """Path that answers 200 while requests may come. vllm-router's is /readiness: its /health fails as soon as one of
+    the engines behind it does."""
+
     max_connections: int = Field(default=4096, ge=1)
     """Requests in progress at this engine; over it, another engine or 503. A stream takes one connection (and one file
     descriptor) as long as it lasts."""

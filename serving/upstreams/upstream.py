@@ -159,13 +159,13 @@ class Upstream:
         return reply
 
     async def check(self) -> None:
-        """One health check: GET /health, which asks for no secret."""
+        """One health check: GET `health_path`, which asks for no secret."""
         connection: Connection | None = None
         passed = False
         with contextlib.suppress(OSError, WireError):
             async with asyncio.timeout(self._pool.health_timeout_s):
                 try:
-                    connection = await self._sent(self._message("GET", "/health", {}, b""), fresh=True)
+                    connection = await self._sent(self._message("GET", self.settings.health_path, {}, b""), fresh=True)
                     passed = connection.status == 200
                 finally:
                     if connection is not None:

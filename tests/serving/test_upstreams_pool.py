@@ -41,8 +41,9 @@ def status(code: int, headers: str = "") -> bytes:
 class Played:
     """An engine that answers every POST with `reply` (None breaks off) and counts what it was asked."""
 
-    def __init__(self, reply: bytes | None = OK, healthy: bool = True):
+    def __init__(self, reply: bytes | None = OK, healthy: bool = True, health_path: str = "/health"):
         self.reply = reply
+        self.health_path = health_path
         self.healthy = healthy
         self.silent = False
         self.end = b""
@@ -59,7 +60,7 @@ class Played:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                if head.startswith(b"GET /health "):
+                if head.startswith(f"GET {self.health_path} ".encode()):
                     writer.write(status(200 if self.healthy else 503))
                     continue
                 length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
@@ -236,6 +237,17 @@ def test_health_checks_take_an_engine_out_and_bring_it_back() -> None:
             engine.healthy = True
             await until(pool.ready)
             assert await ask(pool) == "e0"
+
+    run(main())
+
+
+def test_a_router_is_asked_for_the_health_that_it_has() -> None:
+    async def main() -> None:
+        router = Played(health_path="/readiness")
+        async with pool_of(router, health_path="/readiness") as pool:
+            assert await pool.ready()
+            router.healthy = False
+            await until(lambda: pool.snapshot()[0].state == "down")
 
     run(main())
 
