@@ -171,7 +171,7 @@ def check(
 
 def _serve(source: Path | None, flags: dict[str, Any], allow_unreleased: bool) -> None:
     from serving.errors import ServeError
-    from serving.identity.bootstrap import load_or_make
+    from serving.identity.bootstrap import own_key
     from serving.launch.endpoint import serve
     from serving.launch.plan import Endpoint
     from serving.launch.reload import Reloader
@@ -198,7 +198,7 @@ def _serve(source: Path | None, flags: dict[str, Any], allow_unreleased: bool) -
     beside = model if model is not None else source
     assert beside is not None
     folder = settings.state or beside.resolve().parent / ".serving"
-    key = load_or_make(folder)
+    key = own_key(folder, settings.identity.keyring)
     endpoint = Endpoint(model, settings, folder, key, weights, digest, log_folder=folder)
 
     def reloader(pool: Pool) -> Reloader:

@@ -28,13 +28,14 @@ EOF
 """
 
 
-def welcome(base_url: str, model: str, key: ApiKey) -> str:
-    """The text, with the key itself only when it has just been made."""
+def welcome(base_url: str, model: str, key: ApiKey | None) -> str:
+    """The text, with the key itself only when it has just been made; without a key of its own, a keyring has all."""
+    fresh = key.fresh if key is not None else None
     return _TEXT.format(
         base_url=base_url,
         model=model,
-        hint=key.hint,
-        key=f"\n             {key.fresh}" if key.fresh else "",
-        shown=key.fresh or "YOUR-KEY",
+        hint=key.hint if key is not None else "one of the keyring's: tianjing serve keys list",
+        key=f"\n             {fresh}" if fresh else "",
+        shown=fresh or "YOUR-KEY",
         variable=VARIABLE,
     )

@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 import uvloop
@@ -37,6 +37,7 @@ from serving.audit.base import NoAudit, NoVault
 from serving.config import ServeConfig
 from serving.gateway import Gateway
 from serving.guard.factory import GuardFactory
+from serving.guard.settings import GuardSettings, OutputSettings
 from serving.handoff.local import LocalDesk
 from serving.handoff.sqlite import CaseQueue
 from serving.identity.bootstrap import key_from
@@ -67,15 +68,15 @@ SAYINGS = (
 )
 
 
-def gateway_to(url: str, folder: Path) -> Gateway:
-    """The gateway with the default guard, in front of the engine at `url`; its other parts are the plainest."""
+def gateway_to(url: str, folder: Path, guard: GuardSettings | None = None) -> Gateway:
+    """The gateway in front of the engine at `url`; its other parts are the plainest."""
     config = ServeConfig(max_answer_tokens=100_000)
     return Gateway(
         config=config,
         identity=key_from(KEY),
         limiter=Unlimited(),
         router=OneModel(config.served_name, Target(config.served_name)),
-        guards=GuardFactory(),
+        guards=GuardFactory(guard),
         desk=LocalDesk(CaseQueue(folder / "handoffs.sqlite")),
         upstreams=Pool([(UpstreamSettings(url=url), "engine-secret")], timeout_s=60),
         audit=NoAudit(),
@@ -188,9 +189,10 @@ async def engine_role(arguments: argparse.Namespace, together: int) -> None:
     await server.serve_forever()
 
 
-def gateway_role(url: str) -> None:
+def gateway_role(url: str, reasoning: Literal["drop", "guard"]) -> None:
+    guard = GuardSettings(output=OutputSettings(reasoning=reasoning))
     with tempfile.TemporaryDirectory() as folder, reserve_port("127.0.0.1", 0) as sock:
-        app = create_app(gateway_to(url, Path(folder)))
+        app = create_app(gateway_to(url, Path(folder), guard))
         gc.collect()
         gc.freeze()
         print(sock.getsockname()[1], flush=True)
@@ -323,12 +325,13 @@ def main() -> None:
     parser.add_argument("--role", default="", help=argparse.SUPPRESS)
     parser.add_argument("--url", default="", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--reasoning", default="drop", help=argparse.SUPPRESS)
     parser.add_argument("--together", type=int, default=1, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role == "engine":
         uvloop.run(engine_role(arguments, arguments.together))
     elif arguments.role == "gateway":
-        gateway_role(arguments.url)
+        gateway_role(arguments.url, arguments.reasoning)
     elif arguments.role == "floor":
         uvloop.run(floor_role(int(arguments.url.removesuffix("/v1").rpartition(":")[2])))
     elif arguments.role == "client":

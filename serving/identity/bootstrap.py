@@ -54,6 +54,11 @@ def key_from(given: str) -> ApiKey:
     return ApiKey(_digest(given), f"the key in {VARIABLE}")
 
 
+def own_key(state: Path, keyring: Path | None) -> ApiKey | None:
+    """The endpoint's own key: with a keyring only where TIANJING_API_KEY names one, for others are known there."""
+    return None if keyring is not None and not os.environ.get(VARIABLE) else load_or_make(state)
+
+
 def load_or_make(state: Path) -> ApiKey:
     """The key of TIANJING_API_KEY, else the stored one, else a new one whose hash is stored in `state`."""
     given = os.environ.get(VARIABLE)

@@ -80,15 +80,17 @@ class BothKeys:
         return self._own.identify(authorization)
 
 
-def identity_of(settings: IdentitySettings, own: ApiKey) -> Identity:
-    """Who may call under these settings; `own` is the key of the environment or of the first start.
+def identity_of(settings: IdentitySettings, own: ApiKey | None) -> Identity:
+    """Who may call under these settings; `own` is the key of the environment or of the first start, if there is one.
 
     Raises:
         ServeError: the keyring cannot be used.
     """
     if settings.keyring is None:
+        assert own is not None, "without a keyring one key is made"
         return own
-    return BothKeys(LiveKeyring(settings.keyring, pepper_path(settings.keyring, settings.pepper)), own)
+    ring = LiveKeyring(settings.keyring, pepper_path(settings.keyring, settings.pepper))
+    return ring if own is None else BothKeys(ring, own)
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:

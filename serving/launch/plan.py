@@ -17,6 +17,7 @@ class Endpoint:
 
     Attributes:
         model: None where the engines of `config.upstreams` run already.
+        key: the endpoint's own; None where a keyring has all.
         weights: of `model`, and why they may be served; None with it.
         release: digest of the released weights, "none" without a release.
     """
@@ -24,7 +25,7 @@ class Endpoint:
     model: Path | None
     config: ServeConfig
     state: Path
-    key: ApiKey
+    key: ApiKey | None
     weights: Version | None
     release: str
     log_folder: Path
