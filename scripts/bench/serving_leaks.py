@@ -1,11 +1,12 @@
 """Fuzzed streams through the real gateway: what must not go out does not, however it is cut.
 
 The gateway application with the default guard, which here guards reasoning instead of dropping it, runs in a process of
-its own, between an engine and clients that are played here, over loopback sockets and many at a time. A request has one to four choices; each speaks on three channels,
-content, reasoning and the arguments of a tool call, and all of them arrive interleaved. Planted in clean service talk
-are personal data (written, spaced, dashed, full-width and spoken) and sentences that break a rule; each text is cut in
-two at every position in turn, into characters, or at random. Events come in odd framing: CRLF or CR, comments, `data`
-over several lines, a byte-order mark, JSON escapes, bytes cut anywhere.
+its own, between an engine and clients that are played here, over loopback sockets and many at a time. A request has one
+to four choices; each speaks on three channels, content, reasoning and the arguments of a tool call, and all of them
+arrive interleaved. Planted in clean service talk are personal data (written, spaced, dashed, full-width and spoken) and
+sentences that break a rule; each text is cut in two at every position in turn, into characters, or at random. Events
+come in odd framing: CRLF or CR, comments, `data` over several lines, a byte-order mark, JSON escapes, bytes cut
+anywhere.
 
 What must not go out is taken from the detectors run over the whole text, so a released character counts as released
 whatever the gateway reports. Each request is also asked for as a whole answer, which must say the same.
