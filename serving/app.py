@@ -149,8 +149,8 @@ def _own_doors(gateway: Gateway, every: Sequence[Door]) -> tuple[Door, ...]:
             "cache-control": "no-store",
             **labels.headers(config.labels, answer.label),
         }
-        if answer.events is not None:
-            return EventStream(answer.events, headers)
+        if answer.stream is not None:
+            return EventStream(answer.stream, headers)
         return JSONResponse(answer.body, headers=headers)
 
     return (

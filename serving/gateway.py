@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from serving.adapters.base import Router
 from serving.audit.base import Audit, Vault
 from serving.config import ServeConfig
+from serving.edge.wire import Stream, Writer
 from serving.errors import ApiError
 from serving.guard.base import Admission, GuardFailure, Guards
 from serving.handoff.desk import Desk, Takeover
@@ -37,7 +38,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back: `body` for a whole answer, `events` for a stream; `verdict` as known when the answer begins.
+    """What goes back: `body` for a whole answer, or a `stream`; `verdict` as known when the answer begins.
 
     Attributes:
         label: the implicit label of generated content.
@@ -47,7 +48,7 @@ class Answer:
     release: str
     label: Metadata | None = None
     body: dict[str, Any] | None = None
-    events: AsyncGenerator[bytes, None] | None = None
+    stream: Stream | None = None
 
 
 @dataclass
@@ -163,38 +164,14 @@ class Gateway:
             tools=call.tools,
             prompt_tokens=call.prompt_tokens,
         )
-        events = self._events(turn, filtered, turn.payload(admission.texts))
+        asking = contextlib.AsyncExitStack()
         # Awaited here, so that an engine that refuses is answered with an HTTP status instead of an event.
-        accepted = await anext(events)
-        assert accepted == b""
-        return Answer(turn.guard.report()["verdict"], turn.target.release, turn.label, events=events)
-
-    async def _events(
-        self, turn: Turn, filtered: GuardedStream, payload: dict[str, Any]
-    ) -> AsyncGenerator[bytes, None]:
-        """An empty piece once the engine has accepted, then events; closing it early stops the engine's work."""
-        try:
-            async with self.upstreams.ask(turn.target.group, turn.call.path, payload, turn.headers()) as reply:
-                turn.began(reply.upstream)
-                yield b""
-                async for sent in _guarded(reply, filtered):
-                    turn.first()
-                    yield sent
-            turn.noted(filtered.texts(), filtered.finish_reasons(), filtered.usage)
-            try:
-                takeover = await turn.judge(filtered.error)
-            except ApiError as error:
-                takeover = None
-                filtered.break_off(error.message)
-            report = turn.report(takeover)
-            last = filtered.close(report, takeover.text if takeover else "")
-            # Closed before the last event leaves: who has the whole answer finds it accounted for.
-            await turn.end(report, filtered.error)
-            yield last
-        except BaseException:
-            turn.noted(filtered.texts(), filtered.finish_reasons(), filtered.usage)
-            await turn.leave()
-            raise
+        reply = await asking.enter_async_context(
+            self.upstreams.ask(turn.target.group, call.path, turn.payload(admission.texts), turn.headers())
+        )
+        turn.began(reply.upstream)
+        stream = GatewayStream(turn, filtered, reply, asking)
+        return Answer(turn.guard.report()["verdict"], turn.target.release, turn.label, stream=stream)
 
     async def _ready_made(self, turn: Turn, text: str, takeover: Takeover | None = None) -> Answer:
         """An answer that no model gave."""
@@ -204,23 +181,77 @@ class Gateway:
         await turn.end(report)
         if turn.call.stream:
             sent = turn.form.ready_made(text, finish, report, turn.call.include_usage)
-            return Answer(report["verdict"], turn.target.release, events=_once(sent))
+            return Answer(report["verdict"], turn.target.release, stream=ReadyMade(sent))
         body = turn.form.whole([ChoiceText(0, text, finish)], NO_USAGE, report)
         return Answer(report["verdict"], turn.target.release, body=body)
 
 
-async def _guarded(reply: Reply, filtered: GuardedStream) -> AsyncGenerator[bytes, None]:
-    """What may go out, until the stream is over; why it broke off is in `filtered.error`."""
-    try:
-        async for piece in reply.pieces():
-            if sent := filtered.feed(piece):
-                yield sent
-            if filtered.done:
-                return
-        filtered.break_off("the engine ended in the middle of the answer")
-    except ApiError as error:
-        filtered.break_off(error.message)
+class GatewayStream:
+    """A streamed answer on its way from the engine to the caller."""
+
+    def __init__(self, turn: Turn, filtered: GuardedStream, reply: Reply, asking: contextlib.AsyncExitStack):
+        self._turn = turn
+        self._filtered = filtered
+        self._reply = reply
+        self._asking = asking
+        self._over = False
+
+    async def run(self, out: Writer) -> None:
+        """Guard and write what the engine says, then the end."""
+        turn, filtered = self._turn, self._filtered
+        await self._pass_on(out)
+        await self._asking.aclose()  # an engine that is left early stops working
+        turn.noted(filtered.texts(), filtered.finish_reasons(), filtered.usage)
+        try:
+            takeover = await turn.judge(filtered.error)
+        except ApiError as error:
+            takeover = None
+            filtered.break_off(error.message)
+        report = turn.report(takeover)
+        last = filtered.close(report, takeover.text if takeover else "")
+        # Closed before the last event leaves: who has the whole answer finds it accounted for.
+        await turn.end(report, filtered.error)
+        self._over = True
+        out.write(last)
+
+    async def close(self) -> None:
+        """What was released has been released; the caller gets no more."""
+        if not self._over:
+            self._over = True
+            await self._asking.aclose()
+            self._turn.noted(self._filtered.texts(), self._filtered.finish_reasons(), self._filtered.usage)
+            await self._turn.leave()
+
+    async def _pass_on(self, out: Writer) -> None:
+        """Until the stream is over; why it broke off is in `filtered.error`."""
+        turn, filtered = self._turn, self._filtered
+
+        def take(piece: bytes) -> bool:
+            sent = filtered.feed(piece)
+            if not sent:
+                return not filtered.done
+            turn.first()
+            return out.write(sent) and not filtered.done
+
+        try:
+            while not await self._reply.pump(take):
+                if filtered.done:
+                    return
+                await out.drain()
+            if not filtered.done:
+                filtered.break_off("the engine ended in the middle of the answer")
+        except ApiError as error:
+            filtered.break_off(error.message)
 
 
-async def _once(piece: bytes) -> AsyncGenerator[bytes, None]:
-    yield piece
+class ReadyMade:
+    """A stream that is known from the start."""
+
+    def __init__(self, events: bytes):
+        self._events = events
+
+    async def run(self, out: Writer) -> None:
+        out.write(self._events)
+
+    async def close(self) -> None:
+        pass

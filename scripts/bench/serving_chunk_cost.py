@@ -35,6 +35,8 @@ from serving.adapters.base import OneModel, Target
 from serving.app import create_app
 from serving.audit.base import NoAudit, NoVault
 from serving.config import ServeConfig
+from serving.edge.server import EdgeConfig
+from serving.edge.settings import EdgeSettings
 from serving.gateway import Gateway
 from serving.guard.factory import GuardFactory
 from serving.guard.settings import GuardSettings, OutputSettings
@@ -196,8 +198,7 @@ def gateway_role(url: str, reasoning: Literal["drop", "guard"]) -> None:
         gc.collect()
         gc.freeze()
         print(sock.getsockname()[1], flush=True)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, loop="uvloop", http="httptools")
-        uvicorn.Server(config).run(sockets=[sock])
+        uvicorn.Server(EdgeConfig(app, EdgeSettings(), drain_s=1)).run(sockets=[sock])
 
 
 class FloorDown(asyncio.Protocol):

@@ -87,8 +87,13 @@ async def ours(port: int) -> int:
     pool = Pool([(UpstreamSettings(url=f"http://127.0.0.1:{port}"), "")])
     count = 0
     async with pool.ask("default", "/v1/chat/completions", {}) as reply:
-        async for _ in reply.pieces():
+
+        def take(piece: bytes) -> bool:
+            nonlocal count
             count += 1
+            return True
+
+        await reply.pump(take)
     return count
 
 

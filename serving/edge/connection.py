@@ -21,12 +21,36 @@ from serving.errors import ApiError
 if TYPE_CHECKING:
     from serving.edge.server import EdgeConfig
 
+# Name of `Out` among the extensions of an ASGI scope.
+OUT = "tianjing.out"
 BODY_CHECK_S = 1.0
 # After an early answer (413, say) the rest of the body is read and dropped, so that the client gets to see the answer.
 LINGER_S = 2.0
 LINGER_BYTES = 4 << 20
 # Clients that pipeline are few and send few; each waiting request keeps its body's first 64 KiB.
 MAX_PIPELINED = 8
+
+
+class Out:
+    """The body of an answer whose head has gone out, written past the application's layers of coroutines.
+
+    A stream of a thousand pieces would pass each of them a thousand times.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle):
+        self._cycle = cycle
+
+    def write(self, data: bytes) -> bool:
+        """Send a piece; False when the client has left so much unread that `drain` must come first."""
+        cycle = self._cycle
+        if not cycle.disconnected:
+            assert cycle.chunked_encoding and not cycle.response_complete
+            cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return not cycle.flow.write_paused
+
+    async def drain(self) -> None:
+        """Wait until the client has read what was sent."""
+        await self._cycle.flow.drain()
 
 
 class Connection(HttpToolsProtocol):
@@ -153,6 +177,8 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        extensions: dict[str, Any] = {**cycle.scope.get("extensions", {}), OUT: Out(cycle)}
+        cycle.scope["extensions"] = extensions
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
+from serving.edge.connection import OUT
 from serving.errors import ApiError
 
 Result = TypeVar("Result")
@@ -16,30 +17,49 @@ Result = TypeVar("Result")
 JSON = "application/json"
 
 
-class EventStream:
-    """Server-sent events. When the caller leaves, the generator is closed, which ends the engine's work."""
+class Writer(Protocol):
+    """Where a stream goes; see `serving.edge.connection.Out`."""
 
-    def __init__(self, events: AsyncGenerator[bytes, None], headers: dict[str, str]):
-        self._events = events
+    def write(self, data: bytes) -> bool: ...
+
+    async def drain(self) -> None: ...
+
+
+class Stream(Protocol):
+    """An answer in pieces."""
+
+    async def run(self, out: Writer) -> None:
+        """Write everything; when cancelled, because the caller has left, the engine's work ends too."""
+        ...
+
+    async def close(self) -> None:
+        """The end of a stream that may never have run; harmless after it."""
+        ...
+
+
+class EventStream:
+    """Server-sent events. When the caller leaves, the stream is cancelled, which ends the engine's work."""
+
+    def __init__(self, stream: Stream, headers: dict[str, str]):
+        self._stream = stream
         fixed = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no"}
         self._headers = [(name.encode(), value.encode()) for name, value in {**fixed, **headers}.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.ensure_future(self._send(send))
-        leaving = asyncio.ensure_future(_disconnected(receive))
         try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
+            await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+            running = asyncio.ensure_future(self._stream.run(scope["extensions"][OUT]))
+            leaving = asyncio.ensure_future(_disconnected(receive))
+            try:
+                await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if not running.done():
+                    return
+                running.result()
+            finally:
+                await _cancel(running, leaving)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            await _cancel(sending, leaving)
-            await self._events.aclose()  # cancelled while sending, the generator still waits at its yield
-
-    async def _send(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        async for piece in self._events:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._stream.close()
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -21,8 +21,15 @@ class Reply(Protocol):
         """
         ...
 
-    def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it arrives; raises as `read`."""
+    async def pump(self, take: Callable[[bytes], bool]) -> bool:
+        """Give the body to `take` as it arrives, in the event loop's own call, until `take` returns False.
+
+        Returns:
+            Whether the body has ended; False when `take` stopped it, and the same call goes on.
+
+        Raises:
+            ApiError: as `read`. Whatever `take` raises.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ aiohttp does the same with several times the work for each piece; `scripts/bench
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -63,6 +64,8 @@ class Connection(asyncio.Protocol):
         self._over = False
         self._paused = False
         self._error: WireError | None = None
+        self._take: Callable[[bytes], bool] | None = None
+        self._fault: BaseException | None = None
 
     @property
     def open(self) -> bool:
@@ -114,6 +117,28 @@ class Connection(asyncio.Protocol):
             cast(asyncio.Transport, self._transport).resume_reading()
         return data
 
+    async def pump(self, take: Callable[[bytes], bool]) -> bool:
+        """Give what of the body arrives to `take`, in the moment it arrives and without waking a task for it.
+
+        Returns:
+            Whether the body has ended; False once `take` has returned False.
+
+        Raises:
+            WireError: as `piece`. Whatever `take` raises.
+        """
+        if self._body and not take(await self.piece()):
+            return False
+        self._take = take
+        try:
+            while self._take is not None and not self._over:
+                await self._more()
+            fault, self._fault = self._fault, None
+            if fault is not None:
+                raise fault
+            return self._take is not None
+        finally:
+            self._take = None
+
     def abort(self) -> None:
         """Close at once, unread bytes and all: the engine stops working for whoever has left."""
         self.reusable = False
@@ -150,12 +175,28 @@ class Connection(asyncio.Protocol):
             self.fail(Garbled("the engine's answer is not HTTP", True))
         if not self._begun and self._head_bytes > MAX_HEADER_BYTES:
             self.fail(Garbled(f"the head of the engine's answer has more than {MAX_HEADER_BYTES} bytes", True))
-        if self._waiter is not None:
+        if self._take is not None:
+            self._pumped(self._take)
+        elif self._waiter is not None:
             if self._begun:
                 self._wake()
         elif self._held > HIGH_WATER_BYTES and not self._paused and self.open:
             self._paused = True
             cast(asyncio.Transport, self._transport).pause_reading()
+
+    def _pumped(self, take: Callable[[bytes], bool]) -> None:
+        if self._body:
+            data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body.clear()
+            self._held = 0
+            try:
+                goes_on = take(data)
+            except BaseException as error:  # told where the pump is awaited
+                self._fault, goes_on = error, False
+            if not goes_on:
+                self._take = None
+        if self._take is None or self._over:
+            self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.reusable = False

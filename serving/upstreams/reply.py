@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -64,14 +64,18 @@ class EngineReply:
             raise ApiError(502, "the engine's answer cannot be read", code="engine_failed")
         return answer
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it arrives; raises as `read`."""
-        piece, connection = self._first, self.connection
+    async def pump(self, take: Callable[[bytes], bool]) -> bool:
+        """Give the body to `take` as it arrives; see `serving.upstreams.base.Reply.pump`."""
+
+        def noted(piece: bytes) -> bool:
+            self._last = piece
+            return take(piece)
+
+        first, self._first = self._first, b""
+        if first and not noted(first):
+            return False
         try:
-            while piece:
-                self._last = piece
-                yield piece
-                piece = await connection.piece()
+            return await self.connection.pump(noted)
         except WireError as error:
             raise self._told(error) from None
 

@@ -1,14 +1,14 @@
-"""How a stream leaves over ASGI: callers who go, and generators that fail."""
+"""How a stream leaves: callers who go, and streams that fail."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
-from serving.edge.wire import EventStream
+from serving.edge.connection import OUT
+from serving.edge.wire import EventStream, Writer
 
 
 class Caller:
@@ -26,6 +26,20 @@ class Caller:
         self.sent.append(message)
 
 
+class Out:
+    """Where the server lets a stream write."""
+
+    def __init__(self, sent: list[dict[str, Any]]):
+        self._sent = sent
+
+    def write(self, data: bytes) -> bool:
+        self._sent.append({"body": data})
+        return True
+
+    async def drain(self) -> None:
+        pass
+
+
 class Source:
     """Pieces without end, or `pieces`; knows when it has been closed."""
 
@@ -33,22 +47,23 @@ class Source:
         self.closed = False
         self._pieces, self._fails = pieces, fails
 
-    async def events(self) -> AsyncGenerator[bytes, None]:
+    async def run(self, out: Writer) -> None:
         number = 0
-        try:
-            while number != self._pieces:
-                number += 1
-                yield b"data: %d\n\n" % number
-                await asyncio.sleep(0)
-            if self._fails:
-                raise RuntimeError("fault")
-        finally:
-            self.closed = True
+        while number != self._pieces:
+            number += 1
+            out.write(b"data: %d\n\n" % number)
+            await asyncio.sleep(0)
+        if self._fails:
+            raise RuntimeError("fault")
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 async def served(source: Source, caller: Caller) -> None:
-    stream = EventStream(source.events(), {"x-request-id": "7"})
-    await asyncio.wait_for(stream({"type": "http"}, caller.receive, caller.send), 30)
+    stream = EventStream(source, {"x-request-id": "7"})
+    scope = {"type": "http", "extensions": {OUT: Out(caller.sent)}}
+    await asyncio.wait_for(stream(scope, caller.receive, caller.send), 30)
 
 
 def test_pieces_leave_in_order_under_the_given_headers() -> None:
@@ -63,7 +78,7 @@ def test_pieces_leave_in_order_under_the_given_headers() -> None:
     asyncio.run(run())
 
 
-def test_when_the_caller_leaves_the_generator_is_closed() -> None:
+def test_when_the_caller_leaves_the_stream_is_closed() -> None:
     async def run() -> None:
         caller, source = Caller(), Source()
         asyncio.get_running_loop().call_later(0.05, caller.gone.set)
@@ -73,7 +88,7 @@ def test_when_the_caller_leaves_the_generator_is_closed() -> None:
     asyncio.run(run())
 
 
-def test_a_generator_that_fails_is_closed_and_its_failure_known() -> None:
+def test_a_stream_that_fails_is_closed_and_its_failure_known() -> None:
     async def run() -> None:
         source = Source(2, fails=True)
         with pytest.raises(RuntimeError):

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
 from serving.errors import ApiError, ServeError
+from serving.upstreams.base import Reply
 from serving.upstreams.health import Health
 from serving.upstreams.pool import Pool
 from serving.upstreams.settings import PoolSettings, UpstreamSettings
@@ -103,6 +104,18 @@ async def ask(pool: Pool, group: str = "default", **headers: str) -> str:
     async with pool.ask(group, PATH, {"x": "你好"}, headers) as reply:
         assert await reply.read() == {"said": "ok"}
         return reply.upstream
+
+
+async def first(reply: Reply) -> bytes:
+    """The first piece of an answer; the rest is left."""
+    pieces: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        pieces.append(piece)
+        return False
+
+    assert not await reply.pump(take)
+    return pieces[0]
 
 
 async def until(condition: Callable[[], Awaitable[bool] | bool]) -> None:
@@ -340,8 +353,7 @@ def test_draining_lets_answers_end_and_breaks_off_what_stays() -> None:
                     await ask(pool)
                 assert refused.value.status == 503
                 with pytest.raises(ApiError, match="stopped"):
-                    async for _ in reply.pieces():
-                        pass
+                    await reply.pump(lambda piece: True)
             assert await removing is False and pool.snapshot() == ()
         async with pool_of(Played(STREAM)) as pool:
             async with pool.ask("default", PATH, {}):
@@ -381,7 +393,7 @@ def test_leaving_closes_the_connection_at_once_and_done_keeps_it() -> None:
     async def main() -> None:
         async with pool_of(Endless(STREAM)) as pool:
             async with pool.ask("default", PATH, {}) as reply:
-                assert await anext(reply.pieces()) == b"data: "
+                assert await first(reply) == b"data: "
             await asyncio.wait_for(gone.wait(), 5)
         last = b"data: [DONE]\n\n"
         # As vLLM's server does it, the end of the body comes a moment after the last event.
@@ -390,9 +402,40 @@ def test_leaving_closes_the_connection_at_once_and_done_keeps_it() -> None:
         async with pool_of(engine, settings=QUICK.model_copy(update={"health_interval_s": 60.0})) as pool:
             for _ in range(4):
                 async with pool.ask("default", PATH, {}) as reply:
-                    assert await anext(reply.pieces()) == last
+                    assert await first(reply) == last
                 await asyncio.sleep(0.1)
             assert engine.connections == 2  # one was the health check's
+
+    run(main())
+
+
+def test_a_pump_stops_where_it_is_told_goes_on_there_and_passes_faults_on() -> None:
+    pieces: list[bytes] = []
+
+    def two_at_most(piece: bytes) -> bool:
+        pieces.append(piece)
+        return False
+
+    def broken(piece: bytes) -> bool:
+        raise RuntimeError("fault")
+
+    async def main() -> None:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        engine = Played(head + b"1\r\na\r\n")
+        engine.end = b"1\r\nb\r\n0\r\n\r\n"
+        async with pool_of(engine) as pool:
+            async with pool.ask("default", PATH, {}) as reply:
+                assert [await reply.pump(two_at_most) for _ in range(3)] == [False, False, True]
+            assert pieces == [b"a", b"b"]
+            async with pool.ask("default", PATH, {}) as reply:
+                assert not await reply.pump(two_at_most)
+                with pytest.raises(RuntimeError, match="fault"):
+                    await reply.pump(broken)
+            await ask_streamed(pool)
+
+    async def ask_streamed(pool: Pool) -> None:
+        async with pool.ask("default", PATH, {}) as reply:
+            assert await reply.pump(lambda piece: True)
 
     run(main())
 
