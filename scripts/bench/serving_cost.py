@@ -10,7 +10,8 @@
    milliseconds and in characters of the engine. It is the guard's, and does not depend on the machine.
 3. CPU of the gateway for each guarded chunk: user and system time of its process by the chunks that the engine sent, at
    one delta an event and one event a piece; the slope between short and long streams, so without what a request costs,
-   and what a request costs besides. Then the same with 8 events a piece, as an engine or a network that coalesces.
+   and what a request costs besides. Then the same over a unix socket, as an engine of the gateway's own has it, and
+   with 8 events a piece, as an engine or a network that coalesces.
 4. How many chunks a second go through when the engine sends as fast as it can.
 
 With --litellm PYTHON (the interpreter of an environment of its own; see serving_litellm.py) 1, 3 and 4 are measured on
@@ -64,6 +65,7 @@ class Figures:
     direct: list[float]
     cpu: float = 0.0
     coalesced: float = 0.0
+    over_socket: float = 0.0
     request_us: float = 0.0
     rate: float = 0.0
 
@@ -123,8 +125,10 @@ def at_full_speed(engine: Engine, server: Server, streams: int) -> float:
 Start = Callable[[str], contextlib.AbstractContextManager[Server]]
 
 
-def measure(start: Start, disk: Fdatasync, pairs: int, streams: int) -> tuple[Figures, list[Any]]:
-    """1, 3 and 4 on one server; the triples of 1 are given back too."""
+def measure(
+    start: Start, disk: Fdatasync, pairs: int, streams: int, sockets: bool = False
+) -> tuple[Figures, list[Any]]:
+    """1, 3 and 4 on one server, 3 with `sockets` over a unix socket too; the triples of 1 are given back too."""
     block = 2 * FIRST_EVENT_TOKENS
     with (
         started("--tokens", block, "--per-event", FIRST_EVENT_TOKENS, "--ms", 1) as engine,
@@ -134,6 +138,11 @@ def measure(start: Start, disk: Fdatasync, pairs: int, streams: int) -> tuple[Fi
     figures = Figures([b - a for a, b, _ in triples], [a for a, _, _ in triples])
     with started("--tokens", LONG, "--ms", 20) as engine, start(engine.url) as server:
         figures.cpu, figures.request_us = per_chunk(engine, server, streams)
+    if sockets:
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/engine.sock"
+            with started("--tokens", LONG, "--ms", 20, "--uds", path) as engine, start(f"unix:{path}") as server:
+                figures.over_socket, _ = per_chunk(engine, server, streams)
     with started("--tokens", LONG, "--ms", 20, "--per-write", 8) as engine, start(engine.url) as server:
         figures.coalesced, _ = per_chunk(engine, server, streams)
     with started("--tokens", LONG, "--ms", 0) as engine, start(engine.url) as server:
@@ -165,6 +174,7 @@ def report(ours: Figures, triples: list[Any], held: list[float]) -> dict[str, fl
     chars = quantile(held, 0.5) / HOLD_MS * CHARS_A_TOKEN
     print(f"{'':34} p50 {chars:8.1f} characters of the engine's text")
     print(f"CPU a guarded chunk, one event a piece   {ours.cpu:7.1f} µs")
+    print(f"  over a managed engine's unix socket    {ours.over_socket:7.1f} µs")
     print(f"CPU a guarded chunk, 8 events a piece    {ours.coalesced:7.1f} µs")
     print(f"CPU a request besides its chunks         {ours.request_us:7.0f} µs")
     print(f"chunks a second at full speed            {ours.rate:7,.0f}")
@@ -204,7 +214,7 @@ def main() -> None:
             with gateway(url, Path(folder) / "state", limits=room) as running:
                 yield running
 
-        ours, triples = measure(start, disk, given.pairs, given.streams)
+        ours, triples = measure(start, disk, given.pairs, given.streams, sockets=True)
         held = hold_back(start, disk, max(20, given.pairs // 10), quantile(ours.added, 0.5))
         reached = report(ours, triples, held)
         missed = [name for name, value in reached.items() if value > TARGETS[name]]

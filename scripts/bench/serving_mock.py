@@ -1,6 +1,6 @@
 """A played engine for the benchmarks of serving: OpenAI chat and completions, whole and streaming, for little CPU.
 
-    python scripts/bench/serving_mock.py [--port N | --uds PATH] [--tokens 200] [--ms 5] [--per-event 1] [--jitter 0.2]
+    python scripts/bench/serving_mock.py [--port N] [--uds PATH] [--tokens 200] [--ms 5] [--per-event 1] [--jitter 0.2]
                                          [--text FILE] [--channels content,reasoning] [--per-write 1]
     python scripts/bench/serving_mock.py --measure        what one chunk costs this program
 
@@ -319,12 +319,10 @@ async def serve(options: Options, port: int, uds: str | None) -> None:
     stats, wheel = Stats(), Wheel()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
+    server = await loop.create_server(lambda: Mock(options, stats, wheel), "127.0.0.1", port, backlog=4096)
     if uds:
-        server = await loop.create_unix_server(lambda: Mock(options, stats, wheel), uds, backlog=4096)
-    else:
-        server = await loop.create_server(lambda: Mock(options, stats, wheel), "127.0.0.1", port, backlog=4096)
-        port = server.sockets[0].getsockname()[1]
-    print(json.dumps({"port": port, "pid": os.getpid()}), flush=True)
+        await loop.create_unix_server(lambda: Mock(options, stats, wheel), uds, backlog=4096)
+    print(json.dumps({"port": server.sockets[0].getsockname()[1], "pid": os.getpid()}), flush=True)
     await over.wait()
     server.close()
 
@@ -392,7 +390,7 @@ def measure() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--uds", help="listen on a unix socket instead")
+    parser.add_argument("--uds", help="listen on a unix socket too")
     parser.add_argument("--tokens", type=int, default=200, help="tokens of a choice, at most")
     parser.add_argument("--ms", type=float, default=5.0, help="milliseconds between two events")
     parser.add_argument("--jitter", type=float, default=0.0, help="share by which --ms varies")
