@@ -7,6 +7,7 @@ from typing import Final
 
 from serving.handoff.signals.context import customer_words, sentences, taken_back
 from serving.handoff.signals.kinds import KINDS, Kind, Signal
+from serving.handoff.signals.learned import learned
 from serving.handoff.signals.patterns import UNHELPFUL, compiled
 
 # Tasks asked by an inspector, a supervisor or a router at his desk, not by a customer.
@@ -15,21 +16,38 @@ STAFF_TASKS: Final = frozenset(
 )
 
 
-def detect(text: str, task: str | None = None) -> tuple[Signal, ...]:
+def detect(text: str, task: str | None = None, margin: float | None = 0.0) -> tuple[Signal, ...]:
     """Signals in the last user message, most urgent first; empty when the model may answer.
 
     Args:
         task: id of the task the request names; work of the staff about a customer's words is never handed off.
+        margin: logits that a kind must score beyond its learned threshold; None reads by patterns alone.
     """
     if task in STAFF_TASKS:
         return ()
-    said = tuple(sentences(customer_words(text)))
-    found = (_first(kind, said) for kind in KINDS)
-    return tuple(signal for signal in found if signal)
+    words = customer_words(text)
+    found = matched(words)
+    if margin is None:
+        return tuple(found.values())
+    model = learned()
+    counts = model.decide(model.scores(words, found), found, margin)
+    return tuple(found.get(kind) or Signal(kind, words) for kind in KINDS if kind in counts)
+
+
+def matched(words: str) -> dict[Kind, Signal]:
+    """What the patterns find in `customer_words`, in order of urgency."""
+    said = tuple(sentences(words))
+    found = ((kind, _first(kind, said)) for kind in KINDS)
+    return {kind: signal for kind, signal in found if signal}
 
 
 def prepare() -> None:
-    """Compile the patterns, so that no request waits for it."""
+    """Compile the patterns and read the weights, so that no request waits for it.
+
+    Raises:
+        ServeError: the file of weights is missing or broken.
+    """
+    learned()
     for kind in KINDS:
         compiled(kind)
 
