@@ -3,7 +3,7 @@
 `scripts/train_signals.py` fits them (L2 logistic regression, each kind against the rest, and `any`: whether a person
 is needed at all) and writes `weights.json`. A score is a bias plus sum(w) / sqrt(n) over the n different features that
 the model knows: the dot product with the message's binary vector scaled to length one. That a pattern of a kind was
-found is a feature as well, `=kind`. No run holds a space or begins with `=`.
+found is a feature as well, `=kind`, and that it was found but denied, `=not_kind`. No run holds a space or `=`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ def runs(sentence: str) -> set[str]:
     return {text[i : i + n] for n in ends for i in range(len(text) - n + 1)}
 
 
+def hints(matched: Iterable[Kind], withdrawn: Iterable[Kind]) -> set[str]:
+    """The features that tell what patterns found, and what they found but the context takes back."""
+    return {f"={kind}" for kind in matched} | {f"=not_{kind}" for kind in withdrawn}
+
+
 @dataclass(frozen=True)
 class Learned:
     """The fitted models; columns are those of `COLUMNS`.
@@ -65,21 +70,22 @@ class Learned:
     keep: NDArray[np.float32]
     digest: str = ""
 
-    def scores(self, words: str, matched: Iterable[Kind] = ()) -> NDArray[np.float32]:
+    def scores(self, words: str, matched: Iterable[Kind] = (), withdrawn: Iterable[Kind] = ()) -> NDArray[np.float32]:
         """(columns,) logits: the largest of the pieces of up to `MOST_CHARS` characters.
 
         Args:
             words: as `context.customer_words` gives them.
             matched: the kinds that patterns found.
+            withdrawn: those of which every match is denied, asked about or supposed.
         """
-        hints = {f"={kind}" for kind in matched}
+        told = hints(matched, withdrawn)
         pieces = (words[i : i + MOST_CHARS] for i in range(0, max(1, len(words)), MOST_CHARS))
-        return np.max([self._score(runs(piece) | hints) for piece in pieces], axis=0)
+        return np.max([self._score(runs(piece) | told) for piece in pieces], axis=0)
 
     def decide(self, scores: NDArray[np.float32], matched: Iterable[Kind], margin: float = 0.0) -> frozenset[Kind]:
         """The kinds that count, of those matched and those that the scores tell.
 
-        Talk of dying counts on its own, whatever `any` says; words of it are never taken back.
+        Talk of dying counts on its own, whatever `any` and the margin say; words of it are never taken back.
 
         Args:
             margin: logits that a kind must score beyond its threshold when no pattern found it.
@@ -89,11 +95,9 @@ class Learned:
         matched = frozenset(matched)
         stay = {kind for kind in matched if kind not in LEARNED_KINDS or min(kept[kind], kept[ANY]) >= 0}
         stay |= matched & FIRM
-        found = {
-            kind for kind in LEARNED_KINDS if told[kind] >= margin and (told[ANY] >= margin or kind == "self_harm")
-        }
-        if told[ANY] >= margin and not stay | found:
-            found = {max(LEARNED_KINDS, key=lambda kind: told[kind])}
+        found = {kind for kind in LEARNED_KINDS if min(told[kind], told[ANY]) >= margin}
+        if told["self_harm"] >= 0:
+            found.add("self_harm")
         return frozenset(stay | found)
 
     def _score(self, features: set[str]) -> NDArray[np.float32]:
