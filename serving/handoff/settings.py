@@ -50,7 +50,8 @@ class LearnedSettings(StrictModel):
 
     margin: float = Field(default=0, ge=-5, le=5)
     """Logits that a kind must score beyond its threshold when no pattern found it: larger hands off less. The
-    thresholds themselves stand in the file of weights, as they came out of cross-validation. Talk of dying needs none."""
+    thresholds themselves stand in the file of weights, as they came out of cross-validation. Talk of dying needs no
+    margin."""
 
 
 class HandoffSettings(StrictModel):

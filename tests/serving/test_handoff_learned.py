@@ -55,7 +55,7 @@ def test_script_and_dialect_make_no_difference() -> None:
 
 def test_talk_of_dying_within_a_long_story_is_heard() -> None:
     story = "我想问一下这个月账单的明细在哪里看。" * 60
-    assert "self_harm" in [signal.kind for signal in signals.detect(story + "我把遗书压在枕头下面了" + story)]
+    assert "self_harm" in [signal.kind for signal in signals.detect(story + UNFORESEEN[0][1] + story)]
 
 
 def test_no_margin_silences_talk_of_dying() -> None:
