@@ -53,7 +53,7 @@ class LocalDesk:
     async def before(self, talk: Talk) -> Takeover | None:
         if talk.task in signals.STAFF_TASKS:
             return None
-        found = await _detected(talk)
+        found = await self._detected(talk)
         if talk.session:
             try:
                 case_id = await self.queue.with_person(talk.tenant, clean(talk.session))
@@ -69,7 +69,7 @@ class LocalDesk:
         return await self._open(talk, tuple(signal.kind for signal in found), "words", found)
 
     async def escalate(self, talk: Talk, reasons: tuple[str, ...]) -> Takeover:
-        return await self._open(talk, reasons, "guard", await _detected(talk))
+        return await self._open(talk, reasons, "guard", await self._detected(talk))
 
     async def failed(self, talk: Talk, reason: str) -> Takeover | None:
         self._counted["failed"] += 1
@@ -151,19 +151,19 @@ class LocalDesk:
         except StoreUnavailable as error:
             _log.error("failures could not be forgotten: %s", error)
 
+    async def _detected(self, talk: Talk) -> tuple[Signal, ...]:
+        """The signals of the last words: 4 µs a character, so long ones are read beside the event loop."""
+        margin = self._settings.learned.margin if self._settings.learned.enabled else None
+        if len(talk.words) <= _LONG_CHARS:
+            return signals.detect(talk.words, talk.task, margin)
+        return await asyncio.to_thread(signals.detect, talk.words, talk.task, margin)
+
     def _unavailable(self, error: StoreUnavailable) -> ApiError:
         """Nobody may be told that a person will call when no person will know."""
         self._counted["refused"] += 1
         _log.error("a hand-off could not be stored: %s", error)
         message = "the case could not be recorded; try again"
         return ApiError(503, message, code="handoff_failed", retry_after_s=RETRY_AFTER_S)
-
-
-async def _detected(talk: Talk) -> tuple[Signal, ...]:
-    """The signals of the last words: 2 µs a character, so long ones are read beside the event loop."""
-    if len(talk.words) <= _LONG_CHARS:
-        return signals.detect(talk.words, talk.task)
-    return await asyncio.to_thread(signals.detect, talk.words, talk.task)
 
 
 def _said(talk: Talk, found: Sequence[Signal]) -> Said:

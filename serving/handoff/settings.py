@@ -42,6 +42,18 @@ class DueMinutes(StrictModel):
         return int(getattr(self, KINDS[urgency(known)])) if known else _HOUR
 
 
+class LearnedSettings(StrictModel):
+    """The learned part of the signals, beside the patterns."""
+
+    enabled: bool = True
+    """Without it only the patterns are read: they miss a third of what customers say in words of their own."""
+
+    margin: float = Field(default=0, ge=-5, le=5)
+    """Logits that a kind must score beyond its threshold when no pattern found it: larger hands off less. The
+    thresholds themselves stand in the file of weights, as they came out of cross-validation. Talk of dying needs no
+    margin."""
+
+
 class HandoffSettings(StrictModel):
     """The `handoff` section of the endpoint's configuration."""
 
@@ -57,6 +69,9 @@ class HandoffSettings(StrictModel):
 
     due_minutes: DueMinutes = DueMinutes()
     """Deadlines by kind of reason."""
+
+    learned: LearnedSettings = LearnedSettings()
+    """What is told by the learned model where no pattern is found."""
 
     failures: int = Field(default=3, ge=1)
     """Answers of one session blocked or failed, or messages saying that an answer did not help, that bring a person."""

@@ -4,8 +4,20 @@ A wrong hand-off costs a call, a missed one can cost far more; so what is doubtf
 clearly no such case (a question about the rules, a denial, a quotation, a supposition) does not.
 """
 
-from serving.handoff.signals.detection import STAFF_TASKS, detect, prepare, unhelpful
+from serving.handoff.signals.detection import STAFF_TASKS, detect, policy, prepare, unhelpful
 from serving.handoff.signals.kinds import KINDS, Kind, Signal, urgency
 from serving.handoff.signals.replies import SAFETY, reply
 
-__all__ = ["KINDS", "SAFETY", "STAFF_TASKS", "Kind", "Signal", "detect", "prepare", "reply", "unhelpful", "urgency"]
+__all__ = [
+    "KINDS",
+    "SAFETY",
+    "STAFF_TASKS",
+    "Kind",
+    "Signal",
+    "detect",
+    "policy",
+    "prepare",
+    "reply",
+    "unhelpful",
+    "urgency",
+]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from serving.handoff.signals.kinds import Kind
+from serving.handoff.signals.spoken import plain
 
 _NEAR = r"[^，。！？；、,.!?;]"
 _QUOTED = re.compile(
@@ -79,9 +80,10 @@ _STATES: Final[frozenset[Kind]] = frozenset({"hardship", "dispute", "fraud"})
 def customer_words(text: str) -> str:
     """What the customer said: the last labelled line of a task's prompt, else the whole text; quotations cut out.
 
-    Full-width forms are folded, white space is gone, and a new line after a Han character ends a sentence.
+    Full-width forms, traditional characters and dialect words are folded, white space is gone, and a new line after a
+    Han character ends a sentence.
     """
-    folded = unicodedata.normalize("NFKC", text)
+    folded = plain(unicodedata.normalize("NFKC", text))
     labelled = _LABELLED.findall(folded) if _RENDERED.search(folded) else []
     words = labelled[-1] if labelled else folded
     return _QUOTED.sub("", _FILLERS.sub("", _LINES.sub("。", words)))
