@@ -1,11 +1,13 @@
 """Train the learned rail of the guard: writes serving/guard/packs/learned.json, the same bytes for the same input.
 
-Trains on `tests/data/injection.jsonl` and `serving/guard/training/requests.jsonl` (lines of {"text", "label"}), with
-what customers say otherwise as clean examples: `tests/data/handoff_signals.jsonl` and `privacy_sentences.jsonl`, and
-users' turns of CrossWOZ (val.json.zip) where its folder is given. Thresholds are chosen out of fold: five folds of injection.jsonl, everything
-else in the training part of each. A threshold is the least at which model and patterns together refuse at most 1 % of
-the clean lines and at most 0.1 % of the users' turns of CrossWOZ's test.json.zip, which is never trained on.
-Prints the out-of-fold figures. Needs scikit-learn (`pip install tianjing[experience]`).
+Trains on `tests/data/injection.jsonl`, `serving/guard/training/requests.jsonl` (lines of {"text", "label"}) and the
+examples of the unlawful pack, with what customers say otherwise as clean examples: `tests/data/handoff_signals.jsonl`,
+`privacy_sentences.jsonl`, and users' turns of CrossWOZ (val.json.zip) where its folder is given.
+
+Thresholds are chosen out of fold: five folds of injection.jsonl, everything else in the training part of each. A
+threshold is the least at which model and patterns together refuse at most 1 % of the clean lines, and at most 0.1 % of
+the users' turns of CrossWOZ's test.json.zip, which is never trained on. Prints the out-of-fold figures. Needs
+scikit-learn (`pip install tianjing[experience]`).
 
     python scripts/train_injection.py --crosswoz ../shared/data/crosswoz
 """
@@ -33,6 +35,7 @@ from serving.guard.learned import KINDS, Kind, LearnedFile, Weights
 from serving.guard.settings import InjectionSettings
 from tianjing.rulebook import PhraseMatcher, Rulebook
 from tianjing.rulebook.packs import read_pack
+from tianjing.rulebook.schema import Pack
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "serving/guard/packs/learned.json"
@@ -47,6 +50,9 @@ STRENGTH = 100.0
 TURN_WEIGHT = 0.3
 CLEAN_REFUSED = 0.01
 TURNS_REFUSED = 0.001
+# Some training sentences were written where the labelled set showed a gap, so its folds are judged too kindly: below
+# these no threshold is trusted.
+FLOOR: dict[Kind, float] = {"injection": 0.7, "unlawful": 0.5}
 
 Row = dict[str, str]
 
@@ -61,6 +67,16 @@ def turns(folder: Path, name: str) -> list[Row]:
         dialogues = json.loads(archive.read(name))
     said = {turn["content"] for one in dialogues.values() for turn in one["messages"] if turn["role"] == "usr"}
     return [{"text": text, "label": "clean"} for text in sorted(said)]
+
+
+def examples(pack: Pack) -> list[Row]:
+    """The examples of the pack's rules: a text that breaks one is a request for unlawful help."""
+    return [
+        {"text": text, "label": label}
+        for rule in pack.rules
+        for label, texts in (("unlawful", rule.examples.breach), ("clean", rule.examples.fine))
+        for text in texts
+    ]
 
 
 def readings() -> dict[str, str]:
@@ -110,7 +126,9 @@ def matrix(places: Sequence[features.Places]) -> csr_matrix:
     """Rows of length one over the places."""
     starts = np.cumsum([0, *map(len, places)])
     values = np.concatenate([np.full(len(one), len(one) ** -0.5) for one in places])
-    return csr_matrix((values, np.concatenate(places).astype(np.int32), starts), shape=(len(places), 1 << features.BITS))
+    return csr_matrix(
+        (values, np.concatenate(places).astype(np.int32), starts), shape=(len(places), 1 << features.BITS)
+    )
 
 
 def fitted(kind: Kind, parts: Sequence[tuple[Set, Sequence[int]]]) -> LogisticRegression:
@@ -176,11 +194,12 @@ def main() -> None:
     arguments = parser.parse_args()
     syllables = readings()
     sounds = {ord(char): syllable for syllable, chars in syllables.items() for char in chars}
-    asked = Rulebook.of([(str(PHRASES), read_pack(PHRASES))]).matcher("customer")
+    pack = read_pack(PHRASES)
+    asked = Rulebook.of([(str(PHRASES), pack)]).matcher("customer")
     rows = lines(LABELLED)
     labelled, own = Set(rows, sounds), Set(lines(OWN), sounds)
     said_elsewhere = [{"text": row["text"], "label": "clean"} for path in CUSTOMERS for row in lines(path)]
-    always = [own, Set(said_elsewhere, sounds)]
+    always = [own, Set([*said_elsewhere, *examples(pack)], sounds)]
     unseen = Set([], sounds)
     if arguments.crosswoz:
         always.append(Set(turns(arguments.crosswoz, "val.json"), sounds, TURN_WEIGHT))
@@ -205,11 +224,9 @@ def main() -> None:
     for kind, most in zip(KINDS, (allowed - allowed // 2, allowed // 2), strict=True):
         limit = least([scores[kind][at] for at in free], max(0, most))
         travel = unseen.scores(kind, models[kind], range(len(unseen.rows)))
-        thresholds[kind] = max(limit, least(travel, int(TURNS_REFUSED * len(travel) / 2)))
+        thresholds[kind] = max(FLOOR[kind], limit, least(travel, int(TURNS_REFUSED * len(travel) / 2)))
         print(f"{kind}: threshold {thresholds[kind]}, CrossWOZ test {sum(s >= thresholds[kind] for s in travel)}")
-    said = [
-        judged(patterns[at], {kind: scores[kind][at] for kind in KINDS}, thresholds) for at in range(len(rows))
-    ]
+    said = [judged(patterns[at], {kind: scores[kind][at] for kind in KINDS}, thresholds) for at in range(len(rows))]
     figures("patterns alone", rows, patterns)
     figures(f"patterns and models, out of fold ({FOLDS} folds)", rows, said)
     for at in clean:

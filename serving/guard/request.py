@@ -206,7 +206,11 @@ class RequestGuard:
 
     def _asked_for(self, rule: Rule) -> tuple[str, str]:
         kind = unlawful.family(rule)
-        return (f"unlawful.{kind}", getattr(self._settings.input.unlawful, kind)) if kind else (f"rule:{rule.id}", rule.action)
+        return (
+            (f"unlawful.{kind}", getattr(self._settings.input.unlawful, kind))
+            if kind
+            else (f"rule:{rule.id}", rule.action)
+        )
 
     def _learned(self, rules: RuleSet, kind: Kind, text: str) -> list[tuple[str, str]]:
         """What the model finds where the patterns found nothing."""
