@@ -1,7 +1,7 @@
 """What the learned rail sees of a text: hashed character n-grams, their readings in pinyin, and pairs of concepts.
 
-A long text is seen in windows, so that an order inside a letter weighs as much as one alone. Every step is linear in
-the text. Training and service both use this module; weights name the `DIGEST` of the features they were trained for.
+A long text is seen in windows, so that what it hides is not lost in its length. Every step is linear in the text.
+Training and service both use this module; weights name the `DIGEST` of the features they were trained for.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ _CONCEPTS: Final[dict[str, str]] = {
         "防止 怎么防 识别 听说 有人 对方 短信 收到 自称 什么意思 啥意思 什么是 是什么 是啥 会不会 责任 后果 处罚 "
         "怎么处理 辨真假 分辨 防着 风险 科普 普法 安全吗 入刑 劝 scam"
     ),
+    "victim": "报案 追究 撤销 不知情 不认 怎么办 求助 被冒用 被盗 追回 起诉他",
     "mine": "我的 我自己 本人 我名下 我上个月 我这期 my",
     "error": "报错 弹窗 弹出 页面 app 登录 密码 失败 升级 繁忙 收不到 打不开 订单号 编号 流水号",
     "trouble": "失业 住院 生病 困难 协商 延期 减免 分期 还款 利息 额度 扣款 逾期",
