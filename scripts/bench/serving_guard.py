@@ -32,6 +32,7 @@ from pathlib import Path
 
 from serving.guard import injection, unlawful
 from serving.guard.factory import GuardFactory
+from serving.guard.learned import KINDS
 from serving.identity.principal import Principal
 from serving.protocol.call import Call, Extension, Piece
 from tianjing.finance.statements import Fact, Facts
@@ -181,7 +182,13 @@ def label(factory: GuardFactory, text: str) -> tuple[str, tuple[str, ...]]:
     if found:
         return "injection", tuple(found)
     asked = [unlawful.family(rule) or rule.id for rule in unlawful.requests(factory.rules.asked, text)]
-    return ("unlawful", tuple(asked)) if asked else ("clean", ())
+    if asked:
+        return "unlawful", tuple(asked)
+    limits = factory.settings.input.learned
+    for kind in KINDS:
+        if factory.rules.learned.finds(kind, text, getattr(limits, kind)):
+            return kind, (f"{kind}.learned",)
+    return "clean", ()
 
 
 def score(factory: GuardFactory, rows: Sequence[dict[str, str]]) -> None:

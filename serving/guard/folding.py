@@ -65,13 +65,18 @@ def bare(text: str) -> str:
 
 
 def hidden(text: str) -> Iterator[str]:
-    """What the text may hide: decoded base64, hexadecimal, escapes, entities, rot13, and the text backwards."""
+    """What the text may hide: what is `encoded` in it, rot13, and the text backwards."""
+    yield from encoded(text)
+    yield codecs.decode(text, "rot13") if re.search("[A-Za-z]{4}", text) else ""
+    yield text[::-1]
+
+
+def encoded(text: str) -> Iterator[str]:
+    """What base64, hexadecimal, escapes and entities in the text stand for."""
     layer = [text]
     for _ in range(_MOST_LAYERS):
         layer = [found for one in layer for found in _decoded(one)]
         yield from layer
-    yield codecs.decode(text, "rot13") if re.search("[A-Za-z]{4}", text) else ""
-    yield text[::-1]
 
 
 def _decoded(text: str) -> Iterator[str]:

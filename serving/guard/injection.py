@@ -122,6 +122,19 @@ _INDIRECT = (
     r"(?:donot|dont|never)(?:tell|inform|mention|reveal|notify)(?:this|it|anything)?(?:to)?(?:the)?user",
     r"(?:ifyouare|note(?:to)?|attention|message(?:to|for)|instructions?for)(?:an?|the)?(?:ai|llm|languagemodel|assistant|chatbot)",
 )
+# The same in what a customer sends: a text that tells whoever reads it by machine what to do, or to keep it quiet.
+_PLANTED = (
+    r"(?:读取|阅读|处理|看到|读到|收到)(?:此|本|这|该)[^|]{0,8}(?:ai|模型|助手|机器人|智能体|系统)[^|]{0,6}(?:请|须|应|必须|务必|直接)",
+    r"(?:ai|模型|机器人|助手)(?:看到|读到|阅读|读取|收到)(?:此|本|这|该|后)[^|]{0,10}(?:请|须|应|必须|务必|直接|将|把)",
+    r"(?:请|让)(?:ai|模型|机器人|助手|系统)(?:阅读|读取|看到|自动)[^|]{0,10}(?:标记|批准|通过|评级|改为|销账|免除|放款)",
+    r"(?:ai|模型|机器人|助手)(?:应|须|必须|务必|请)[^|]{0,4}(?:立即|直接|将|把|向)[^|]{0,24}(?:标记|批准|评级|索要|索取|写入|附上|隐瞒|结清|改为)",
+    r"(?:^|\|)(?:致|给|写给)(?:ai|大模型|模型|机器人)(?:的话|的备注|的指示)?(?:\||请)",
+    r"(?:noteto|noteforthe|notefor|messagetothe|messageto|attention)(?:the)?(?:ai|llm|model|assistant)",
+)
+_DECODE_AND_DO = (
+    r"(?:解码|解开|解出来|译出来|译好|解密|破译|转成(?:字母|文字|中文)|翻成(?:文字|中文)|翻译(?:一下|出来)?|读懂|看懂|连起来|拼(?:好|出来|起来))"
+    r"[^|]{0,8}\|?(?:后|了|再|就|然后|并|以后|之后)?(?:就|再)?(?:照(?:着)?(?:做|办)|执行|遵照|按(?:它|意思|内容|它说的|解码的意思)[^|]{0,4}(?:做|办|执行))"
+)
 _DELIMITERS = re.compile(
     r"<\|(?:im_start|im_end|system|user|assistant|endoftext|begin_of_text|start_header_id|end_header_id|eot_id|end|tool)\|>"
     r"|\[/?INST\]|<</?SYS>>|</?s>\s*\[|<(?:start|end)_of_turn>|<｜(?:User|Assistant|begin▁of▁sentence)｜>|\[(?:gMASK|SYSTEM)\]"
@@ -132,6 +145,8 @@ _DELIMITERS = re.compile(
     r"|(?:end|begin|start)\s{1,4}of\s{1,4}(?:the\s{1,4})?(?:system\s{1,4}prompt|user\s{1,4}input|instructions)",
     re.IGNORECASE | re.MULTILINE,
 )
+_PATTERNS["override"] += _PLANTED
+_PATTERNS["encoded"] = (_DECODE_AND_DO,)
 _COMPILED: Final = {family: re.compile("|".join(patterns)) for family, patterns in _PATTERNS.items()}
 _ADDRESSED: Final = re.compile("|".join(_INDIRECT))
 PATTERNS_SHA256: Final = hashlib.sha256(
@@ -139,7 +154,7 @@ PATTERNS_SHA256: Final = hashlib.sha256(
 ).hexdigest()
 # Only texts that hold one of these are worth the patterns.
 _CUE: Final = re.compile(
-    r"指令|指示|提示|设定|预设|人设|限制|约束|规则|规定|规范|要求|命令|训练|审查|过滤|底线|枷锁|准则|模式|越狱|人格|扮演|假装|奶奶|外婆|祖母|姥姥|以上|上面|之前|上述|开头"
+    r"解|译|读懂|看懂|连起来|拼|指令|指示|提示|设定|预设|人设|限制|约束|规则|规定|规范|要求|命令|训练|审查|过滤|底线|枷锁|准则|模式|越狱|人格|扮演|假装|奶奶|外婆|祖母|姥姥|以上|上面|之前|上述|开头"
     r"|其[他它]|别的|所有|全部|数据库|密钥|变量|代码|管理员|开发|root|sudo|主人|创造者|训练师|运维|工程师|ai|助手|模型|llm"
     r"|prompt|instruct|ignore|disregard|forget|override|bypass|system|mode|dan|unrestricted|unfiltered|uncensored|above|without|withno|rules|told|bound|database|customer|user|client|borrower|key|credential|developer|admin|creator"
 )

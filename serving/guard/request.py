@@ -15,13 +15,15 @@ from serving.guard.corrections import Correction
 from serving.guard.disclosures import missing
 from serving.guard.jsontext import Encoder, Restorer
 from serving.guard.leak import LeakDetector
+from serving.guard.learned import Kind
 from serving.guard.outlet import ArgumentsOutlet, Dropped, RequestOutlet
 from serving.guard.personal import Personal
 from serving.guard.rules import RuleSet
-from serving.guard.settings import GuardSettings
+from serving.guard.settings import GuardSettings, InputAction
 from serving.protocol.call import Channel, Extension, Piece
 from tianjing import guard as core
 from tianjing.guard.verdicts import WITHHELD
+from tianjing.rulebook.schema import Rule
 
 _RANK: Mapping[Verdict, int] = {"allow": 0, "mask": 1, "rewrite": 2, "block": 3, "handoff": 4}
 GUARD_ERROR = "guard_error"
@@ -183,19 +185,40 @@ class RequestGuard:
 
     def _faulted(self, piece: Piece) -> list[tuple[str, Verdict]]:
         """Why this piece must not be answered, and what that causes."""
-        found: list[tuple[str, Verdict]] = []
-        for kind in injection.families(piece.text, tool=piece.speaker == "tool"):
-            action = getattr(self._settings.input.injection, kind)
-            found += [] if action == "off" else [(f"injection.{kind}", _verdict(action))]
-        if self._rules is None or piece.speaker != "user":
-            return found
+        families = injection.families(piece.text, tool=piece.speaker == "tool")
+        actions = self._settings.input.injection
+        found = [(f"injection.{name}", getattr(actions, name)) for name in families]
+        judged = [(reason, _verdict(action)) for reason, action in found if action != "off"]
+        if self._rules is None:
+            return judged
+        asked = unlawful.requests(self._rules.asked, piece.text) if piece.speaker == "user" else []
+        found = [self._asked_for(rule) for rule in asked]
+        # Who claims to be somebody has done nothing yet: the model says whether the rest of the text does. Every other
+        # family has an action of its own, which the model does not overrule; a tool's result asks for no help.
+        if not set(families) - {"authority"}:
+            found += self._learned(self._rules, "injection", piece.text)
+        if piece.speaker == "user" and not asked:
+            found += self._learned(self._rules, "unlawful", piece.text)
         is_material = self._extension.task in self._settings.input.staff_tasks
-        for rule in unlawful.requests(self._rules.asked, piece.text):
-            kind_ = unlawful.family(rule)
-            action = getattr(self._settings.input.unlawful, kind_) if kind_ else rule.action
-            reason = f"unlawful.{kind_}" if kind_ else f"rule:{rule.id}"
-            found += [] if action == "off" else [(reason, "allow" if is_material else _verdict(action))]
-        return found
+        return judged + [
+            (reason, "allow" if is_material else _verdict(action)) for reason, action in found if action != "off"
+        ]
+
+    def _asked_for(self, rule: Rule) -> tuple[str, str]:
+        kind = unlawful.family(rule)
+        return (
+            (f"unlawful.{kind}", getattr(self._settings.input.unlawful, kind))
+            if kind
+            else (f"rule:{rule.id}", rule.action)
+        )
+
+    def _learned(self, rules: RuleSet, kind: Kind, text: str) -> list[tuple[str, str]]:
+        """What the model finds where the patterns found nothing."""
+        limits = self._settings.input
+        action: InputAction = getattr(limits, kind).learned
+        if action == "off" or not rules.learned.finds(kind, text, getattr(limits.learned, kind)):
+            return []
+        return [(f"{kind}.learned", action)]
 
     def _detectors(self) -> list[core.Detector | core.Incremental]:
         output = self._settings.output

@@ -15,6 +15,7 @@ from typing import Any
 from serving.errors import ServeError
 from serving.guard import injection
 from serving.guard.disclosures import Owed
+from serving.guard.learned import Learned, shipped
 from serving.guard.settings import Disclosure, GuardSettings
 from serving.guard.wordings import DISCLOSURES, REWRITES
 from tianjing.guard import RulebookDetector
@@ -34,12 +35,14 @@ class RuleSet:
         said: what the model must not say.
         asked: what a customer must not be helped with: the shipped families, and the company's own customer rules.
         owed: disclosures, by the ids of their rules.
-        policy: SHA-256 of the settings, the rules and the patterns.
+        learned: the models that find what no pattern foresaw.
+        policy: SHA-256 of the settings, the rules, the patterns and the models' weights.
     """
 
     said: RulebookDetector
     asked: PhraseMatcher
     owed: Mapping[str, Owed]
+    learned: Learned
     policy: str
 
 
@@ -48,11 +51,13 @@ class Book:
 
     Raises:
         RulebookError: a pack is wrong; it names the file, the rule, the field and a remedy.
-        ServeError: the settings give words to a rule that does not exist or has no use for them, or leave one without.
+        ServeError: the settings give words to a rule that does not exist or has no use for them, or leave one without;
+            or the weights of the learned models are broken.
     """
 
     def __init__(self, settings: GuardSettings):
         self._settings = settings
+        self._learned = shipped()
         self._rewrites = {rule: words for rule, words in {**REWRITES, **settings.output.rewrites}.items() if words}
         own = [(str(path), read_pack(path)) for path in settings.rule_packs]
         packs = [*shipped_packs(), (f"shipped:{_OWN_PACK}", _unlawful_pack()), *own]
@@ -88,7 +93,7 @@ class Book:
                 )
         asked = book.only(lambda rule: rule.id in self._asked).matcher("customer")
         owed = {rule.id: self._owed(book, rule.id) for rule, _ in book.having(DisclosureCheck)}
-        return RuleSet(said, asked, owed, self._digest(book))
+        return RuleSet(said, asked, owed, self._learned, self._digest(book))
 
     def _owed(self, book: Rulebook, rule_id: str) -> Owed:
         rule = book.rule(rule_id)
@@ -140,6 +145,7 @@ class Book:
             self._rewrites,
             {rule: wording.model_dump() for rule, wording in self._wordings().items()},
             injection.PATTERNS_SHA256,
+            self._learned.sha256,
         ]
         return hashlib.sha256(json.dumps(held, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 

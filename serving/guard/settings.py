@@ -43,6 +43,10 @@ class InjectionSettings(StrictModel):
     authority: InputAction = "mark"
     """Claiming to be a developer or an administrator: by itself it does nothing, so it is only reported."""
 
+    learned: InputAction = "block"
+    """Found by the learned model and by no pattern. In `staff_tasks` it is only marked: the model was trained on what
+    customers type, not on the staff's material."""
+
 
 class UnlawfulSettings(StrictModel):
     """What each family of requests for unlawful help causes; the phrases stand in `serving/guard/packs`."""
@@ -71,6 +75,19 @@ class UnlawfulSettings(StrictModel):
     evasion: InputAction = "block"
     """Hiding assets, or borrowing without meaning to repay (逃废债, 骗贷)."""
 
+    learned: InputAction = "block"
+    """Found by the learned model and by no phrase."""
+
+
+class LearnedSettings(StrictModel):
+    """From which score (0 to 1) the learned models find a text. Higher refuses less."""
+
+    injection: float | None = Field(default=None, gt=0, le=1)
+    """None: the threshold of the weights, which refused at most 1 % of hard clean texts out of fold."""
+
+    unlawful: float | None = Field(default=None, gt=0, le=1)
+    """As `injection`."""
+
 
 class InputSettings(StrictModel):
     """Rails over what the model would read. Personal data is always masked."""
@@ -96,6 +113,7 @@ class InputSettings(StrictModel):
 
     injection: InjectionSettings = InjectionSettings()
     unlawful: UnlawfulSettings = UnlawfulSettings()
+    learned: LearnedSettings = LearnedSettings()
 
 
 class Canary(StrictModel):
