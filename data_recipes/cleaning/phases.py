@@ -223,8 +223,8 @@ def rest(work: Workspace, index: int, folder: Path) -> None:
     else:
         keys = np.load(work.folder(INGEST, index) / KEYS_OF_ROWS)
         # Events of a dialogue stand with it; outcomes of one that stays pass as they are.
-        gone = np.load(work.folder(JOIN) / ("known.npy" if name == "events" else "gone.npy"))
-        wanted = ~np.isin(keys, gone)
+        gone = np.load(work.folder(JOIN) / ("known.npy" if name == "events" else "gone.npy"), mmap_mode="r")
+        wanted = ~_among(gone, keys)
         counts = Counter({f"read {name}": len(keys)})
     with open(work.folder(INGEST, index) / ROWS, "rb") as rows, open(folder / f"{name}.jsonl", "wb") as written:
         lines = (line for line, passes in zip(rows, wanted.tolist(), strict=False) if passes)
@@ -233,6 +233,14 @@ def rest(work: Workspace, index: int, folder: Path) -> None:
         for batch in batched(lines, _ROWS_AT_ONCE) if name == "events" else ():
             written.writelines(_redacted_alone(batch, plan.config.normalise))
     (folder / COUNTS).write_text(json.dumps(dict(sorted(counts.items()))), encoding="utf-8")
+
+
+def _among(known: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Which `keys` are in the sorted `known`, a map on disk as long as the corpus: looked in, never copied."""
+    if not len(known):
+        return np.zeros(len(keys), dtype=np.bool_)
+    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.asarray(known[places] == keys)
 
 
 def _redacted_alone(events: Sequence[bytes], config: NormaliseConfig) -> Iterator[bytes]:
