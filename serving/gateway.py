@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from serving.adapters.base import Router
@@ -53,7 +54,11 @@ class Answer:
 
 @dataclass
 class Gateway:
-    """The parts that every request needs, and others that are opened and closed with them."""
+    """The parts that every request needs, and others that are opened and closed with them.
+
+    Attributes:
+        configured: what decides at this gateway, by digests; goes on record at the start.
+    """
 
     config: ServeConfig
     identity: Identity
@@ -66,6 +71,7 @@ class Gateway:
     vault: Vault
     observer: Observer
     others: tuple[Part, ...] = ()
+    configured: Mapping[str, str] = field(default_factory=dict)
 
     async def open(self) -> None:
         """Open what has connections and files; all or nothing."""
@@ -74,6 +80,7 @@ class Gateway:
             for part in self._parts():
                 await part.open()
                 opened.append(part)
+            await self.audit.event("configured", self.configured)
         except BaseException:
             for part in reversed(opened):
                 await part.close()

@@ -22,6 +22,7 @@ from serving.decide.service import Decider
 from serving.edge.routing import Door
 from serving.gateway import Gateway
 from serving.guard.factory import GuardFactory
+from serving.handoff import signals
 from serving.handoff.api import doors as case_doors
 from serving.handoff.local import LocalDesk
 from serving.handoff.opening import queue_of
@@ -81,6 +82,7 @@ def compose(endpoint: Endpoint, pool: Pool, fleet: Fleet | None) -> Composed:
         vault=vault,
         observer=watch,
         others=() if registry is None else (registry,),
+        configured={"guard": guards.policy, "handoff": signals.policy(), "release": endpoint.release},
     )
     decider = Decider(config.decide, config.guard.rule_packs, config.guard.institution)
     doors: list[Door] = [
