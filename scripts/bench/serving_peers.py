@@ -275,7 +275,7 @@ def schemathesis(program: Path, examples: int, minutes: float, strict: bool) -> 
         command = [str(program), "run", f"{running.base_url}/openapi.json"]
         command += ["--header", f"Authorization: Bearer {KEY}", "--max-examples", str(examples)]
         command += ["--generation-deterministic", "--continue-on-failure", "--request-timeout", "60", "--workers", "1"]
-        command += ["--max-time", str(60 * minutes), "--no-color"]
+        command += ["--max-time", str(round(60 * minutes)), "--no-color"]
         command += [] if strict else ["--exclude-checks", "positive_data_acceptance"]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from serving.edge.routing import Door
+from serving.edge.routing import Doc, Door
 from serving.identity.principal import Principal
 from serving.observe.base import Watched
 
@@ -144,4 +144,5 @@ def doors(metrics: Metrics) -> tuple[Door, ...]:
     async def shown(request: Request, caller: Principal) -> ASGIApp:
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
-    return (Door("GET", "/metrics", "watch", shown),)
+    doc = Doc("Metrics in Prometheus' format.", answers={200: {"text/plain": {"type": "string"}}})
+    return (Door("GET", "/metrics", "watch", shown, doc),)
