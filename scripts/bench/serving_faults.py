@@ -99,6 +99,10 @@ async def clock() -> list[str]:
         return [*counted(one, "clock jumps"), f"afterwards: {after}", *await accounted(one)]
 
 
+# PostgreSQL refuses to run as root.
+USER = "nobody" if os.geteuid() == 0 else None
+
+
 @dataclass(frozen=True)
 class Service:
     """A server that the gateway leans on; `section` of the configuration points at `address`."""
@@ -109,6 +113,7 @@ class Service:
     address: str
     command: tuple[str, ...]
     prepare: tuple[str, ...] = ()
+    end: signal.Signals = signal.SIGKILL
 
 
 def services(folder: Path) -> list[Service]:
@@ -128,6 +133,7 @@ def services(folder: Path) -> list[Service]:
             f"host={folder} dbname=postgres user=tianjing",
             ("postgres", "-D", str(postgres), "-k", str(folder), "-h", ""),
             ("initdb", "-D", str(postgres), "-U", "tianjing", "--auth=trust"),
+            signal.SIGQUIT,  # at once, with all its processes: what SIGKILL leaves of them would keep it from starting
         ),
     ]
 
@@ -136,6 +142,8 @@ async def outages() -> list[str]:
     """Each service is killed for three seconds and started again."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="tjf-") as name:
+        if USER is not None:
+            shutil.chown(name, USER)
         for service in services(Path(name)):
             field_info = ServeConfig.model_fields.get(service.section)
             known = field_info is not None and service.key in getattr(field_info.annotation, "model_fields", {})
@@ -143,14 +151,14 @@ async def outages() -> list[str]:
                 rows.append(f"{service.name}: not there")
                 continue
             if service.prepare:
-                subprocess.run(service.prepare, check=True, capture_output=True)
+                subprocess.run(service.prepare, check=True, capture_output=True, user=USER, cwd=name)
             rows += await outage(service)
     return rows
 
 
 async def outage(service: Service) -> list[str]:
     def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(service.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(service.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=USER)
 
     process = start()
     await asyncio.sleep(2)
@@ -162,7 +170,7 @@ async def outage(service: Service) -> list[str]:
             async def faults() -> None:
                 nonlocal process, asked
                 await asyncio.sleep(1)
-                process.kill()
+                process.send_signal(service.end)
                 process.wait()
                 await asyncio.sleep(1)  # those admitted before have ended
                 before, asked = one.told.statuses.copy(), -one.engine.seen.total()
