@@ -184,9 +184,10 @@ def label(factory: GuardFactory, text: str) -> tuple[str, tuple[str, ...]]:
     asked = [unlawful.family(rule) or rule.id for rule in unlawful.requests(factory.rules.asked, text)]
     if asked:
         return "unlawful", tuple(asked)
-    limits = factory.settings.input.learned
+    limits, learned = factory.settings.input.learned, factory.rules.learned
+    reading = learned.read(text)
     for kind in KINDS:
-        if factory.rules.learned.finds(kind, text, getattr(limits, kind)):
+        if learned.finds(kind, reading, getattr(limits, kind)):
             return kind, (f"{kind}.learned",)
     return "clean", ()
 

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Final, Literal, get_args
 
@@ -57,6 +57,24 @@ class _Model:
     threshold: float
 
 
+class Reading:
+    """The features of a text, window by window, computed once."""
+
+    def __init__(self, text: str, readings: dict[int, str]):
+        self._text = text
+        self._readings = readings
+
+    @cached_property
+    def plain(self) -> list[features.Places]:
+        """Of the text as it stands."""
+        return features.windows(self._text, self._readings)
+
+    @cached_property
+    def hidden(self) -> list[features.Places]:
+        """Of what is encoded in it."""
+        return [places for text in encoded(self._text) for places in features.windows(text, self._readings)]
+
+
 @dataclass(frozen=True)
 class Learned:
     """The two models, shared by all requests.
@@ -69,21 +87,24 @@ class Learned:
     models: dict[Kind, _Model]
     sha256: str
 
-    def score(self, kind: Kind, text: str) -> float:
-        """Probability (0 to 1) that `text` is of a kind: that of its worst window.
+    def read(self, text: str) -> Reading:
+        """The features of a text, for the models to share."""
+        return Reading(text, self.readings)
+
+    def score(self, kind: Kind, reading: Reading) -> float:
+        """Probability (0 to 1) that a text is of a kind: that of its worst window.
 
         What is encoded in the text is read, too, for injections. A third of the training set were attacks, so this is
         no probability among a company's own requests.
         """
-        texts = [text, *encoded(text)] if kind == "injection" else [text]
         model = self.models[kind]
-        seen = [places for one in texts for places in features.windows(one, self.readings)]
+        seen = [*reading.plain, *reading.hidden] if kind == "injection" else reading.plain
         best = max(float(model.places[places].sum()) / math.sqrt(len(places)) for places in seen) + model.bias
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, best))))
 
-    def finds(self, kind: Kind, text: str, threshold: float | None = None) -> bool:
-        """Whether `text` reaches the threshold; None stands for that of the weights."""
-        return self.score(kind, text) >= (self.models[kind].threshold if threshold is None else threshold)
+    def finds(self, kind: Kind, reading: Reading, threshold: float | None = None) -> bool:
+        """Whether a text reaches the threshold; None stands for that of the weights."""
+        return self.score(kind, reading) >= (self.models[kind].threshold if threshold is None else threshold)
 
 
 @cache

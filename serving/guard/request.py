@@ -15,7 +15,7 @@ from serving.guard.corrections import Correction
 from serving.guard.disclosures import missing
 from serving.guard.jsontext import Encoder, Restorer
 from serving.guard.leak import LeakDetector
-from serving.guard.learned import Kind
+from serving.guard.learned import Kind, Reading
 from serving.guard.outlet import ArgumentsOutlet, Dropped, RequestOutlet
 from serving.guard.personal import Personal
 from serving.guard.rules import RuleSet
@@ -195,10 +195,11 @@ class RequestGuard:
         found = [self._asked_for(rule) for rule in asked]
         # Who claims to be somebody has done nothing yet: the model says whether the rest of the text does. Every other
         # family has an action of its own, which the model does not overrule; a tool's result asks for no help.
+        reading = self._rules.learned.read(piece.text)
         if not set(families) - {"authority"}:
-            found += self._learned(self._rules, "injection", piece.text)
+            found += self._learned(self._rules, "injection", reading)
         if piece.speaker == "user" and not asked:
-            found += self._learned(self._rules, "unlawful", piece.text)
+            found += self._learned(self._rules, "unlawful", reading)
         is_material = self._extension.task in self._settings.input.staff_tasks
         return judged + [
             (reason, "allow" if is_material else _verdict(action)) for reason, action in found if action != "off"
@@ -212,11 +213,11 @@ class RequestGuard:
             else (f"rule:{rule.id}", rule.action)
         )
 
-    def _learned(self, rules: RuleSet, kind: Kind, text: str) -> list[tuple[str, str]]:
+    def _learned(self, rules: RuleSet, kind: Kind, reading: Reading) -> list[tuple[str, str]]:
         """What the model finds where the patterns found nothing."""
         limits = self._settings.input
         action: InputAction = getattr(limits, kind).learned
-        if action == "off" or not rules.learned.finds(kind, text, getattr(limits.learned, kind)):
+        if action == "off" or not rules.learned.finds(kind, reading, getattr(limits.learned, kind)):
             return []
         return [(f"{kind}.learned", action)]
 

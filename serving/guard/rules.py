@@ -68,6 +68,7 @@ class Book:
         theirs = {rule.id for _, pack in own for rule in pack.rules}
         self._asked = frozenset(rule.id for rule in whole if rule.id.startswith(UNLAWFUL) or rule.id in theirs)
         self._made: dict[tuple[str, ...], RuleSet] = {}
+        self._days: dict[date, RuleSet] = {}
         self._making = threading.Lock()
 
     @property
@@ -77,12 +78,15 @@ class Book:
 
     def on(self, day: date) -> RuleSet:
         """The rules in force on `day`; days on which the same rules hold share one set."""
+        if (known := self._days.get(day)) is not None:
+            return known
         book = self._book.on(day)
         key = tuple(rule.id for rule in book)
         if key not in self._made:
             with self._making:  # two who ask at once need it compiled once
                 self._made[key] = self._made.get(key) or self._compiled(book)
-        return self._made[key]
+        self._days = {day: self._made[key]}  # one day is asked for again and again
+        return self._days[day]
 
     def _compiled(self, book: Rulebook) -> RuleSet:
         said = RulebookDetector(book.matcher(), self._rewrites)
