@@ -43,12 +43,14 @@ class Connection(asyncio.Protocol):
         status: HTTP status of the answer.
         headers: of the answer, names in lower case.
         reusable: the last answer is over, and the engine keeps the connection open.
+        last: the piece of the body that was given out last, b"" before the first.
     """
 
     def __init__(self) -> None:
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.reusable = False
+        self.last = b""
         self.idle_since = 0.0
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -88,6 +90,7 @@ class Connection(asyncio.Protocol):
         # What the last caller left unread is no part of this answer.
         self._body.clear()
         self._held = 0
+        self.last = b""
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
@@ -112,6 +115,7 @@ class Connection(asyncio.Protocol):
         data = body[0] if len(body) == 1 else b"".join(body)
         body.clear()
         self._held = 0
+        self.last = data
         if self._paused:
             self._paused = False
             cast(asyncio.Transport, self._transport).resume_reading()
@@ -189,6 +193,7 @@ class Connection(asyncio.Protocol):
             data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._body.clear()
             self._held = 0
+            self.last = data
             try:
                 goes_on = take(data)
             except BaseException as error:  # told where the pump is awaited

@@ -38,7 +38,6 @@ class EngineReply:
         self.connection = connection
         self.failed = False
         self._first = first
-        self._last = first
         self._limit = limit
         self._on_close = on_close
         self._broken = ""
@@ -46,7 +45,7 @@ class EngineReply:
     @property
     def done(self) -> bool:
         """Whether the last event of a stream has come."""
-        return self._last.endswith(DONE)
+        return self.connection.last.endswith(DONE)
 
     async def read(self) -> dict[str, Any]:
         """The whole body.
@@ -66,16 +65,11 @@ class EngineReply:
 
     async def pump(self, take: Callable[[bytes], bool]) -> bool:
         """Give the body to `take` as it arrives; see `serving.upstreams.base.Reply.pump`."""
-
-        def noted(piece: bytes) -> bool:
-            self._last = piece
-            return take(piece)
-
         first, self._first = self._first, b""
-        if first and not noted(first):
+        if first and not take(first):
             return False
         try:
-            return await self.connection.pump(noted)
+            return await self.connection.pump(take)
         except WireError as error:
             raise self._told(error) from None
 
