@@ -27,6 +27,7 @@ class Upkeep:
         self._registry = registry
         self._drains: dict[str, float] = {}
         """By load: when it was first seen to drain, by the steady clock; a jump of the other must not cut answers."""
+        self._draining = asyncio.Lock()  # between the poll and an operator who waits for room
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged, and tried again at the next poll."""
@@ -74,13 +75,14 @@ class Upkeep:
 
     async def drain(self) -> None:
         """Begin to drain what is no longer kept, and take out what no request is on any more."""
-        registry, now = self._registry, self._registry.now()
-        if moves.settled(registry.state, now) is not registry.state:
-            await registry.change(lambda state: moves.settled(state, now))
-        for name, placement in list(registry.state.placements.items()):
-            if placement.status == "draining" and self._drained(name):
-                await self._remove(name, placement)
-                del self._drains[name]
+        async with self._draining:
+            registry, now = self._registry, self._registry.now()
+            if moves.settled(registry.state, now) is not registry.state:
+                await registry.change(lambda state: moves.settled(state, now))
+            for name, placement in list(registry.state.placements.items()):
+                if placement.status == "draining" and self._drained(name):
+                    await self._remove(name, placement)
+                    del self._drains[name]
 
     async def make_room(self, weights: Version) -> None:
         """See that the engine can take one more adapter; what is only kept for a rollback makes place.

@@ -51,6 +51,12 @@ def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
     raise AssertionError("it did not happen")
 
 
+def engines() -> list[int]:
+    """Played engines, and their watchdogs, that this process has started; not what other tests have left running."""
+    below = {pid: Path(f"/proc/{pid}/cmdline") for pid in children(os.getpid())}
+    return [pid for pid, line in below.items() if line.exists() and str(PLAYED) in line.read_text()]
+
+
 def children(pid: int) -> list[int]:
     """Every process below `pid`."""
     found = []
@@ -353,9 +359,7 @@ def test_a_second_engine_becomes_a_group_of_its_own_and_leaves_again(
             await fleet.stop(group)
             await fleet.stop(group)
             assert [state.group for state in pool.snapshot()] == [FIRST] and await pool.ready()
-            others = set(children(os.getpid()))  # of this process, whatever other tests have left running
-            played = [pid for pid in others if str(PLAYED) in Path(f"/proc/{pid}/cmdline").read_text()]
-            os.kill(next(pid for pid in played if not children(pid)), signal.SIGKILL)
+            os.kill(next(pid for pid in engines() if not children(pid)), signal.SIGKILL)
             assert await asyncio.to_thread(restarted.wait, 30)
             assert (fleet.first.base_url, fleet.first.api_key) == (address, secret)
         finally:
@@ -363,7 +367,7 @@ def test_a_second_engine_becomes_a_group_of_its_own_and_leaves_again(
             fleet.close()
 
     asyncio.run(main())
-    assert not children(os.getpid())
+    assert not engines()
     monkeypatch.setattr(fleets.tempfile, "mkdtemp", lambda prefix: str(tmp_path / ("x" * 100)))
     with pytest.raises(ServeError, match="longer than the path"):
         Fleet(model, ServeConfig(), Pool(), tmp_path, lambda phase: None, lambda reason: None)
