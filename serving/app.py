@@ -26,14 +26,16 @@ from serving.identity.attempts import Attempts
 from serving.identity.principal import Principal
 from serving.identity.settings import IdentitySettings
 from serving.labels import aigc as labels
-from serving.protocol.call import Call
 from serving.protocol.chat import ChatBody, parse_chat
 from serving.protocol.completions import CompletionBody, parse_completion
+from serving.protocol.pieces import CheckedCall
 from serving.turn import CLIENT_CLOSED_REQUEST, request_id
 
 VERDICT_HEADER = "x-tianjing-verdict"
 RELEASE_HEADER = "x-tianjing-release"
 REQUEST_HEADER = "x-request-id"
+
+Parse = Callable[[bytes, ServeConfig], CheckedCall]
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +137,9 @@ def _own_doors(gateway: Gateway, every: Sequence[Door]) -> tuple[Door, ...]:
     async def completions(request: Request, caller: Principal) -> ASGIApp:
         return await answered(request, caller, parse_completion)
 
-    async def answered(request: Request, caller: Principal, parse: Callable[[bytes, ServeConfig], Call]) -> ASGIApp:
+    async def answered(
+        request: Request, caller: Principal, parse: Callable[[bytes, ServeConfig], CheckedCall]
+    ) -> ASGIApp:
         call = parse(await read_body(request, config.max_body_bytes), config)
         if call.stream:
             require_streams(request)

@@ -19,8 +19,9 @@ from serving.identity.principal import Identity, Principal
 from serving.labels.aigc import Metadata
 from serving.limits.base import Limiter
 from serving.observe.base import Observer
-from serving.protocol.call import Call, ChoiceText
+from serving.protocol.call import ChoiceText
 from serving.protocol.forms import NO_USAGE
+from serving.protocol.pieces import CheckedCall
 from serving.streams.guarded import GuardedStream
 from serving.streams.whole import guarded_choices
 from serving.turn import Turn, texts_of
@@ -97,7 +98,7 @@ class Gateway:
         """Whether a request would be answered: engines are there, and callers can be counted."""
         return await self.limiter.ready() and await self.upstreams.ready()
 
-    async def answer(self, call: Call, caller: Principal, request: str, traceparent: str = "") -> Answer:
+    async def answer(self, call: CheckedCall, caller: Principal, request: str, traceparent: str = "") -> Answer:
         """Answer a checked request.
 
         Args:

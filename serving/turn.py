@@ -17,8 +17,9 @@ from serving.labels.aigc import in_report, metadata
 from serving.labels.outlet import labelled
 from serving.limits.base import Permit
 from serving.observe.base import Watched
-from serving.protocol.call import Call, ChoiceText
+from serving.protocol.call import ChoiceText
 from serving.protocol.forms import Form, form_of
+from serving.protocol.pieces import CheckedCall
 
 if TYPE_CHECKING:
     from serving.gateway import Gateway
@@ -29,7 +30,7 @@ CLIENT_CLOSED_REQUEST = 499
 class Turn:
     """One request on its way through `gateway`."""
 
-    def __init__(self, gateway: Gateway, call: Call, caller: Principal, request: str, traceparent: str):
+    def __init__(self, gateway: Gateway, call: CheckedCall, caller: Principal, request: str, traceparent: str):
         self.call = call
         self.caller = caller
         self.request = request

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -71,7 +70,7 @@ class ChoiceText:
 
 @dataclass(frozen=True)
 class Call:
-    """A checked request.
+    """What the guard, the limits and the account read of a checked request; `CheckedCall` adds what the engine gets.
 
     Attributes:
         path: the engine's route, "/v1/chat/completions" or "/v1/completions".
@@ -107,7 +106,3 @@ class Call:
     def last_words(self) -> str:
         """What the customer said last, raw; empty where no user speaks."""
         return next((piece.text for piece in reversed(self.pieces) if piece.speaker == "user"), "")
-
-    def payload(self, model: str, texts: Sequence[str]) -> dict[str, Any]:
-        """The engine's request for `model`, with `texts` (one for each piece) in place of the raw ones."""
-        raise NotImplementedError

@@ -16,7 +16,7 @@ from serving.errors import ApiError
 from serving.protocol.fields import AskBody, WireModel, checked, refused, without_nulls
 from serving.protocol.json_body import read_json
 from serving.protocol.messages import MAX_MESSAGES, Messages, WireMessage
-from serving.protocol.pieces import CheckedCall, Pieces
+from serving.protocol.pieces import CheckedCall, Pieces, checked_call
 from serving.protocol.schemas import schema_body
 from serving.protocol.tools import MAX_TOOLS, ToolChoice, WireTool, choice_body, tool_body
 from tianjing.tasks import TASKS
@@ -79,20 +79,13 @@ def parse_chat(raw: bytes, config: ServeConfig) -> CheckedCall:
     task = _task(body)
     messages = [{"role": "system", "content": pieces.slot("system", task)}] if task else []
     messages += Messages(pieces).bodies(body.messages)
-    options = body.options(config)
-    return CheckedCall(
-        path="/v1/chat/completions",
-        model=body.model,
-        pieces=tuple(pieces.all),
-        options=options,
-        stream=body.stream,
-        include_usage=body.include_usage(),
-        choices=body.n,
-        max_tokens=options["max_tokens"],
-        extension=body.tianjing,
+    return checked_call(
+        body,
+        "/v1/chat/completions",
+        pieces,
+        {"messages": messages, **form},
+        config,
         tools=_callable(body),
-        body={"messages": messages, **form},
-        fixed=tuple(pieces.fixed),
         frame_chars=frame_chars,
     )
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from serving.config import ServeConfig
 from serving.protocol.fields import AskBody, checked, without_nulls
 from serving.protocol.json_body import read_json
-from serving.protocol.pieces import CheckedCall, Pieces
+from serving.protocol.pieces import CheckedCall, Pieces, checked_call
 
 
 class CompletionBody(AskBody):
@@ -30,16 +30,4 @@ def parse_completion(raw: bytes, config: ServeConfig) -> CheckedCall:
     body = checked(CompletionBody, value)
     pieces = Pieces()
     prompt = pieces.slot("user", body.prompt if isinstance(body.prompt, str) else body.prompt[0])
-    options = body.options(config)
-    return CheckedCall(
-        path="/v1/completions",
-        model=body.model,
-        pieces=tuple(pieces.all),
-        options=options,
-        stream=body.stream,
-        include_usage=body.include_usage(),
-        choices=body.n,
-        max_tokens=options["max_tokens"],
-        extension=body.tianjing,
-        body={"prompt": prompt},
-    )
+    return checked_call(body, "/v1/completions", pieces, {"prompt": prompt}, config)

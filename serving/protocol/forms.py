@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -62,7 +63,7 @@ class Form(Protocol):
         ...
 
 
-class _Events:
+class _Events(ABC):
     """The events of a stream; routes differ in what stands in a choice."""
 
     object = ""
@@ -96,12 +97,13 @@ class _Events:
         more = {} if report is None else {"tianjing": report}
         return event({**self.identity, "object": self.object, "choices": [choice], **more})
 
+    @abstractmethod
     def _change(self, channel: Channel, text: str, call: int) -> dict[str, Any]:
         """What text of a channel adds to a choice."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _choice(self, index: int, change: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        raise NotImplementedError
+        """A choice of an event."""
 
 
 class ChatForm(_Events):

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.config import ServeConfig
 from serving.errors import ApiError
 from serving.protocol.arguments import masked_object
 from serving.protocol.call import Call, Channel, Piece, Speaker
+from serving.protocol.fields import AskBody
 
 # Nothing personal can be said in a name of these characters with so few digits.
 _PLAIN_NAME = re.compile(r"(?!(?:[^0-9]*[0-9]){6})[A-Za-z0-9_$#/. -]{0,128}")
@@ -101,3 +103,31 @@ class CheckedCall(Call):
         if isinstance(value, list):
             return [self._filled(item, texts) for item in value]
         return value
+
+
+def checked_call(
+    asked: AskBody,
+    path: str,
+    pieces: Pieces,
+    body: dict[str, Any],
+    config: ServeConfig,
+    tools: frozenset[str] = frozenset(),
+    frame_chars: int = 0,
+) -> CheckedCall:
+    """The request of any route, once its own fields stand in `body`; raises ApiError as `AskBody.options`."""
+    options = asked.options(config)
+    return CheckedCall(
+        path=path,
+        model=asked.model,
+        pieces=tuple(pieces.all),
+        options=options,
+        stream=asked.stream,
+        include_usage=asked.include_usage(),
+        choices=asked.n,
+        max_tokens=options["max_tokens"],
+        extension=asked.tianjing,
+        tools=tools,
+        body=body,
+        fixed=tuple(pieces.fixed),
+        frame_chars=frame_chars,
+    )
