@@ -53,7 +53,7 @@ class AskBody(WireModel):
     """Accepted as clients spell out this default; they are never given out, for they would pass around the guard."""
     user: Annotated[str, Field(max_length=512)] | None = None
     """Accepted because clients send it; not passed on: it names a person."""
-    tianjing: Extension = Extension()
+    tianjing: Extension = Field(default_factory=Extension)
 
     def options(self, config: ServeConfig) -> dict[str, Any]:
         """The fields that go to the engine as they are, within the limits of `config`.

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -36,6 +37,7 @@ from serving.observe.base import Unobserved
 from serving.upstreams.base import Upstreams
 from serving.upstreams.pool import Pool
 from serving.upstreams.settings import UpstreamSettings
+from tests.serving.adapter_material import Bench
 from tianjing.engine import free_port, reserve_port
 
 KEY = "test-key-0123456789"
@@ -196,3 +198,9 @@ def served(shared: Served) -> Served:
 def dead_url() -> str:
     """Where nothing listens."""
     return f"http://127.0.0.1:{free_port()}/v1"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A registry of weights with everything around it."""
+    return Bench(tmp_path)
