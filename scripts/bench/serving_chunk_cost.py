@@ -44,8 +44,9 @@ from serving.handoff.local import LocalDesk
 from serving.handoff.sqlite import CaseQueue
 from serving.identity.bootstrap import key_from
 from serving.identity.principal import Principal
-from serving.limits.base import Unlimited
-from serving.observe.base import Unobserved
+from serving.limits.local import LocalLimiter
+from serving.observe.settings import ObserveSettings
+from serving.observe.watch import Watch
 from serving.protocol.call import Call
 from serving.protocol.forms import form_of
 from serving.streams.guarded import GuardedStream
@@ -76,14 +77,14 @@ def gateway_to(url: str, folder: Path, guard: GuardSettings | None = None) -> Ga
     return Gateway(
         config=config,
         identity=key_from(KEY),
-        limiter=Unlimited(),
+        limiter=LocalLimiter(),
         router=OneModel(config.served_name, Target(config.served_name)),
         guards=GuardFactory(guard),
         desk=LocalDesk(CaseQueue(folder / "handoffs.sqlite")),
         upstreams=Pool([(UpstreamSettings(url=url), "engine-secret")], timeout_s=60),
         audit=NoAudit(),
         vault=NoVault(),
-        observer=Unobserved(),
+        observer=Watch(ObserveSettings()),
     )
 
 

@@ -1,9 +1,9 @@
 """How much each caller may use: requests and tokens a minute, requests in progress, a budget."""
 
-from serving.limits.base import Limiter, Permit, Unlimited
+from serving.limits.base import Limiter, Permit
 from serving.limits.settings import LimitSettings
 
-__all__ = ["LimitSettings", "Limiter", "Permit", "Unlimited", "limiters"]
+__all__ = ["LimitSettings", "Limiter", "Permit", "limiters"]
 
 
 def limiters(settings: LimitSettings) -> tuple[Limiter, Limiter]:

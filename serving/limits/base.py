@@ -34,24 +34,3 @@ class Limiter(Protocol):
                 counted: without counting nobody is let in.
         """
         ...
-
-
-class _Free:
-    async def settle(self, tokens: int) -> None:
-        pass
-
-
-class Unlimited:
-    """Counts nothing and admits everyone."""
-
-    async def open(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    async def ready(self) -> bool:
-        return True
-
-    async def admit(self, caller: Principal, tokens: int) -> Permit:
-        return _Free()

@@ -47,13 +47,3 @@ class Observer(Protocol):
     def ended(self, seen: Watched) -> None:
         """It has been answered, refused or left."""
         ...
-
-
-class Unobserved:
-    """Watches nothing."""
-
-    def began(self, seen: Watched) -> None:
-        pass
-
-    def ended(self, seen: Watched) -> None:
-        pass

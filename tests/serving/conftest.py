@@ -32,8 +32,9 @@ from serving.handoff.api import doors as case_doors
 from serving.handoff.local import LocalDesk
 from serving.handoff.sqlite import CaseQueue
 from serving.identity.bootstrap import key_from
-from serving.limits.base import Unlimited
-from serving.observe.base import Unobserved
+from serving.limits.local import LocalLimiter
+from serving.observe.settings import ObserveSettings
+from serving.observe.watch import Watch
 from serving.upstreams.base import Upstreams
 from serving.upstreams.pool import Pool
 from serving.upstreams.settings import UpstreamSettings
@@ -124,14 +125,14 @@ def make_gateway(config: ServeConfig, upstreams: Upstreams, queue: CaseQueue, gu
     return Gateway(
         config=config,
         identity=key_from(KEY),
-        limiter=Unlimited(),
+        limiter=LocalLimiter(),
         router=OneModel(config.served_name, Target(config.served_name, release="0123abcd")),
         guards=guards,
         desk=LocalDesk(queue),
         upstreams=upstreams,
         audit=NoAudit(),
         vault=NoVault(),
-        observer=Unobserved(),
+        observer=Watch(ObserveSettings()),
     )
 
 

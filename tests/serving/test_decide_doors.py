@@ -16,7 +16,6 @@ from serving.decide.service import Decider
 from serving.decide.settings import DecideSettings
 from serving.errors import ApiError
 from serving.identity.principal import Principal
-from serving.limits.base import Unlimited
 from tests.serving.test_decide import ACCOUNTS, POLICY, body
 
 CALLER = Principal("tenant-a", "key-1", "app")
@@ -39,7 +38,7 @@ class Log(NoAudit):
         self.events.append((kind, details))
 
 
-class Counter(Unlimited):
+class Counter:
     """How many requests are in progress."""
 
     in_progress = settled = 0
