@@ -70,6 +70,11 @@ class Connection(asyncio.Protocol):
         self._fault: BaseException | None = None
 
     @property
+    def heard_at(self) -> float:
+        """When a byte came last, or the request was sent; by the event loop's clock."""
+        return self._heard_at
+
+    @property
     def open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 

@@ -161,8 +161,9 @@ class Upstream:
     async def check(self) -> None:
         """One health check: GET `health_path`, which asks for no secret."""
         connection: Connection | None = None
-        passed = False
-        with contextlib.suppress(OSError, WireError):
+        passed = silent = False
+        began = asyncio.get_running_loop().time()
+        try:
             async with asyncio.timeout(self._pool.health_timeout_s):
                 try:
                     connection = await self._sent(self._message("GET", self.settings.health_path, {}, b""), fresh=True)
@@ -170,6 +171,12 @@ class Upstream:
                 finally:
                     if connection is not None:
                         connection.abort()
+        except TimeoutError:
+            silent = True
+        except (OSError, WireError):
+            pass
+        if silent and any(reply.connection.heard_at > began for reply in self.replies):
+            return  # too busy, or we are, to say that it is well in time; but it answers others
         was_up = self.health.up
         self.health.checked(passed)
         if self.health.up != was_up:

@@ -265,6 +265,37 @@ def test_a_router_is_asked_for_the_health_that_it_has() -> None:
     run(main())
 
 
+def test_an_engine_that_answers_others_is_not_down_for_a_slow_health_check() -> None:
+    class Busy(Played):
+        """Streams, and is for two seconds too busy to say that it is well."""
+
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"GET /health ") and self.healthy:
+                writer.write(status(200))
+            elif head.startswith(b"GET /health "):
+                await reader.read()  # until the check is given up
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for _ in range(100):
+                    writer.write(b"1\r\na\r\n")
+                    await asyncio.sleep(0.02)
+                writer.write(b"0\r\n\r\n")
+            writer.close()
+
+    async def main() -> None:
+        quick = QUICK.model_copy(update={"health_timeout_s": 0.1})
+        engine = Busy()
+        async with pool_of(engine, settings=quick) as pool:
+            async with pool.ask("default", PATH, {}) as reply:
+                engine.healthy = False
+                assert await reply.pump(lambda piece: True)
+                assert await pool.ready()
+            await until(lambda: pool.snapshot()[0].state == "down")  # nobody hears of it any more
+
+    run(main())
+
+
 def test_an_engine_whose_answers_fail_is_left_alone_then_tried_by_one_request() -> None:
     async def main() -> None:
         bad, good = Played(None), Played()
