@@ -12,6 +12,8 @@ import sysconfig
 from setuptools import Extension, setup
 
 COMPILED = [
+    *(f"serving/streams/{name}.py" for name in ("choices", "guarded", "shapes", "sse")),
+    "serving/guard/outlet.py",
     *(f"tianjing/rulebook/{name}.py" for name in ("automaton", "folding", "guards", "lexicon", "matcher")),
     *(f"tianjing/guard/{name}.py" for name in ("hearing", "privacy", "rules", "sieve", "stream", "verdicts")),
     *(

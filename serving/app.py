@@ -19,7 +19,7 @@ from serving.config import ServeConfig
 from serving.edge import schemas
 from serving.edge.openapi import describe
 from serving.edge.routing import Doc, Door, is_plain
-from serving.edge.wire import JSON, EventStream, read_body, unless_gone
+from serving.edge.wire import JSON, EventStream, Leaving, read_body
 from serving.errors import ApiError
 from serving.gateway import Gateway
 from serving.identity.attempts import Attempts
@@ -145,7 +145,12 @@ def _own_doors(gateway: Gateway, every: Sequence[Door]) -> tuple[Door, ...]:
             require_streams(request)
         name = request_id()
         trace = request.headers.get("traceparent", "")
-        answer = await unless_gone(request, gateway.answer(call, caller, name, trace))
+        leaving = Leaving(request.receive)
+        try:
+            answer = await leaving.unless(gateway.answer(call, caller, name, trace))
+        except BaseException:
+            leaving.over()
+            raise
         headers = {
             VERDICT_HEADER: answer.verdict,
             RELEASE_HEADER: answer.release,
@@ -154,7 +159,8 @@ def _own_doors(gateway: Gateway, every: Sequence[Door]) -> tuple[Door, ...]:
             **labels.headers(config.labels, answer.label),
         }
         if answer.stream is not None:
-            return EventStream(answer.stream, headers)
+            return EventStream(answer.stream, headers, leaving)
+        leaving.over()
         return JSONResponse(answer.body, headers=headers)
 
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -37,28 +37,74 @@ class Stream(Protocol):
         ...
 
 
+class Leaving:
+    """Notices that a caller leaves, and then cancels what is being done for him: one watch for a whole request.
+
+    Args:
+        receive: of the ASGI application, with nothing of the body left to be read.
+    """
+
+    def __init__(self, receive: Receive):
+        self._gone = False
+        self._cancelled = False
+        self._doing: asyncio.Task[Any] | None = None
+        self._watch = asyncio.ensure_future(self._watched(receive))
+
+    async def unless(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Await `work` in this task, without one of its own.
+
+        Raises:
+            ClientDisconnect: the caller left first, and the work was cancelled.
+        """
+        if self._gone:
+            work.close()
+            raise ClientDisconnect
+        doing = asyncio.current_task()
+        assert doing is not None
+        others = doing.cancelling()
+        self._doing = doing
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._cancelled and doing.cancelling() == others + 1:
+                raise ClientDisconnect from None
+            raise  # the server stops, too
+        finally:
+            self._doing = None
+            if self._cancelled:
+                doing.uncancel()
+
+    def over(self) -> None:
+        """Nothing is done for the caller any more."""
+        self._watch.cancel()
+
+    async def _watched(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        if self._doing is not None:
+            self._cancelled = True
+            self._doing.cancel()
+
+
 class EventStream:
     """Server-sent events. When the caller leaves, the stream is cancelled, which ends the engine's work."""
 
-    def __init__(self, stream: Stream, headers: dict[str, str]):
+    def __init__(self, stream: Stream, headers: dict[str, str], leaving: Leaving):
         self._stream = stream
+        self._leaving = leaving
         fixed = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no"}
         self._headers = [(name.encode(), value.encode()) for name, value in {**fixed, **headers}.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-            running = asyncio.ensure_future(self._stream.run(scope["extensions"][OUT]))
-            leaving = asyncio.ensure_future(_disconnected(receive))
-            try:
-                await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                if not running.done():
-                    return
-                running.result()
-            finally:
-                await _cancel(running, leaving)
+            await self._leaving.unless(self._stream.run(scope["extensions"][OUT]))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except ClientDisconnect:
+            pass
         finally:
+            self._leaving.over()
             await self._stream.close()
 
 
@@ -85,25 +131,10 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """Await `work`; cancel it, and raise ClientDisconnect, when the caller leaves first."""
-    doing = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(request.receive))
+    leaving = Leaving(request.receive)
     try:
-        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
-            raise ClientDisconnect
-        return doing.result()
+        return await leaving.unless(work)
     finally:
-        await _cancel(doing, leaving)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _cancel(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        leaving.over()

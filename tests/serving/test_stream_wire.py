@@ -6,9 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from serving.edge.connection import OUT
-from serving.edge.wire import EventStream, Writer
+from serving.edge.wire import EventStream, Leaving, Writer
 
 
 class Caller:
@@ -61,7 +62,7 @@ class Source:
 
 
 async def served(source: Source, caller: Caller) -> None:
-    stream = EventStream(source, {"x-request-id": "7"})
+    stream = EventStream(source, {"x-request-id": "7"}, Leaving(caller.receive))
     scope = {"type": "http", "extensions": {OUT: Out(caller.sent)}}
     await asyncio.wait_for(stream(scope, caller.receive, caller.send), 30)
 
@@ -94,5 +95,55 @@ def test_a_stream_that_fails_is_closed_and_its_failure_known() -> None:
         with pytest.raises(RuntimeError):
             await served(source, Caller())
         assert source.closed
+
+    asyncio.run(run())
+
+
+def test_work_for_a_caller_who_leaves_is_cancelled_and_cleans_up_first() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            done.append("cleaned up")
+
+    async def run() -> None:
+        caller = Caller()
+        asyncio.get_running_loop().call_later(0.02, caller.gone.set)
+        with pytest.raises(ClientDisconnect):
+            await Leaving(caller.receive).unless(work())
+        assert done == ["cleaned up"]
+        await asyncio.sleep(0.01)  # the task itself may go on to answer
+
+    asyncio.run(run())
+
+
+def test_nothing_is_begun_for_a_caller_who_has_left_already() -> None:
+    begun: list[bool] = []
+
+    async def work() -> None:
+        begun.append(True)
+
+    async def run() -> None:
+        caller = Caller()
+        caller.gone.set()
+        leaving = Leaving(caller.receive)
+        await asyncio.sleep(0.01)
+        with pytest.raises(ClientDisconnect):
+            await leaving.unless(work())
+        assert not begun
+
+    asyncio.run(run())
+
+
+def test_a_server_that_stops_is_not_taken_for_a_caller_who_leaves() -> None:
+    async def run() -> None:
+        task = asyncio.ensure_future(Leaving(Caller().receive).unless(asyncio.sleep(60)))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     asyncio.run(run())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import ClassVar, Final
 
@@ -30,7 +29,7 @@ class PrivacyDetector:
         self._session = session or Session()
 
     def open(self) -> PrivacyScan:
-        return PrivacyScan(copy.deepcopy(self._session))
+        return PrivacyScan(self._session.trial())
 
 
 class PrivacyScan:

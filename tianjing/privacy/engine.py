@@ -119,7 +119,8 @@ class Session:
             names.setdefault(name[:length], name)
         names.setdefault(name[-2:], name)
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Session:
+    def trial(self) -> Session:
+        """A session that knows what this one knows and keeps to itself what it learns."""
         twin = copy.copy(self)
         twin._numbers, twin._counts, twin._names = dict(self._numbers), dict(self._counts), dict(self._names)
         twin.scanner = self.scanner.trial()
