@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ needs_statutes = pytest.mark.skipif(
 
 def pytest_configure() -> None:
     """Compiled modules (setup.py) must not hide a newer source."""
-    for compiled in (REPOSITORY / "tianjing").glob("*/*.so"):
+    for compiled in chain((REPOSITORY / "tianjing").glob("*/*.so"), (REPOSITORY / "serving").glob("*/*.so")):
         module = compiled.with_name(compiled.name.partition(".")[0])
         source = module.with_suffix(".c") if module.with_suffix(".c").exists() else module.with_suffix(".py")
         if source.stat().st_mtime > compiled.stat().st_mtime:
