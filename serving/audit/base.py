@@ -90,6 +90,10 @@ class Audit(Protocol):
         """An operator's act (a key rotated, an adapter promoted, a release overridden); durable on return."""
         ...
 
+    def note(self, kind: str, details: Mapping[str, Any]) -> None:
+        """An event that nobody waits for: written with the next group; from any thread."""
+        ...
+
 
 class Vault(Protocol):
     """Encrypted raw text, under a key for each customer that can be destroyed."""
@@ -137,4 +141,7 @@ class NoAudit:
         pass
 
     async def event(self, kind: str, details: Mapping[str, Any]) -> None:
+        pass
+
+    def note(self, kind: str, details: Mapping[str, Any]) -> None:
         pass

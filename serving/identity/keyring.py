@@ -113,17 +113,12 @@ class Keyring:
         return known.principal
 
 
-def read_keyring(path: Path, pepper: bytes) -> Keyring:
-    """Read a keyring.
+def read_entries(path: Path) -> list[KeyEntry]:
+    """The lines of a keyring.
 
     Raises:
         ServeError: missing, too open or broken, with file, line and field.
     """
-    return Keyring(read_entries(path), pepper)
-
-
-def read_entries(path: Path) -> list[KeyEntry]:
-    """The lines of a keyring; raises as `read_keyring`."""
     entries: list[KeyEntry] = []
     lines: dict[str, int] = {}
     for number, raw in enumerate(_private_bytes(path, MAX_FILE_BYTES).splitlines(), start=1):

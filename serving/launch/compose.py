@@ -72,7 +72,7 @@ def compose(endpoint: Endpoint, pool: Pool, fleet: Fleet | None) -> Composed:
     desk = LocalDesk(cases, config.handoff)
     gateway = Gateway(
         config=config,
-        identity=identity_of(config.identity, endpoint.key),
+        identity=identity_of(config.identity, endpoint.key, audit.note),
         limiter=limiter,
         router=router,
         guards=guards,
@@ -82,7 +82,12 @@ def compose(endpoint: Endpoint, pool: Pool, fleet: Fleet | None) -> Composed:
         vault=vault,
         observer=watch,
         others=() if registry is None else (registry,),
-        configured={"guard": guards.policy, "handoff": signals.policy(), "release": endpoint.release},
+        configured={
+            "guard": guards.policy,
+            "handoff": signals.policy(),
+            "release": endpoint.release,
+            "keys": artefact_digest(config.identity.keyring) if config.identity.keyring else "",
+        },
     )
     decider = Decider(config.decide, config.guard.rule_packs, config.guard.institution)
     doors: list[Door] = [

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from serving.errors import ApiError, ServeError
 from serving.identity.attempts import Attempts
 from serving.identity.bootstrap import key_from
-from serving.identity.keyring import Keyring, QuotaEntry, read_keyring, read_pepper
+from serving.identity.keyring import Keyring, QuotaEntry, read_entries, read_pepper
 from serving.identity.live import LiveKeyring, identity_of
 from serving.identity.manage import KeyringFile, duration, moment
 from serving.identity.principal import Identity, Principal, Quota
@@ -34,7 +35,7 @@ def ring(tmp_path: Path) -> KeyringFile:
 
 
 def known(ring: KeyringFile) -> Keyring:
-    return read_keyring(ring.path, read_pepper(ring.pepper))
+    return Keyring(read_entries(ring.path), read_pepper(ring.pepper))
 
 
 def who(identity: Keyring, key: str, now: datetime = NOW) -> Principal:
@@ -90,7 +91,7 @@ def test_no_header_whatever_it_holds_is_anything_but_401(header: str) -> None:
 def test_another_pepper_opens_nothing(ring: KeyringFile) -> None:
     _, key = ring.new("acme", "app", NOW)
     with pytest.raises(ApiError):
-        read_keyring(ring.path, b"x" * 64).identify(f"Bearer {key}", NOW.timestamp())
+        Keyring(read_entries(ring.path), b"x" * 64).identify(f"Bearer {key}", NOW.timestamp())
 
 
 def test_the_engines_salt_is_the_tenants_own_and_does_not_name_it(ring: KeyringFile) -> None:
@@ -115,6 +116,26 @@ def test_a_rotated_key_goes_on_with_the_old_ones_quota_and_both_are_valid_for_a_
     assert who(identity, new_key, later + timedelta(days=7))
     with pytest.raises(ServeError, match="expired"):
         ring.rotate(old.id, timedelta(0), later + timedelta(days=8))
+
+
+def test_every_change_of_the_keys_is_told_by_their_ids(ring: KeyringFile) -> None:
+    told: list[tuple[str, Mapping[str, object]]] = []
+    first, key = ring.new("acme", "app", NOW)
+    identity = LiveKeyring(ring.path, ring.pepper, NOW.timestamp, lambda event, details: told.append((event, details)))
+    identity.identify(f"Bearer {key}")
+    assert not told
+    second, _ = ring.new("acme", "operator", NOW)
+    identity.identify(f"Bearer {key}")
+    ring.revoke(first.id, NOW)
+    refused(identity, key)
+    ring.path.write_text("{}\n")
+    refused(identity, key)
+    assert told[:2] == [
+        ("keys_changed", {"added": [second.id], "removed": [], "changed": {}}),
+        ("keys_changed", {"added": [], "removed": [], "changed": {first.id: ["revoked"]}}),
+    ]
+    event, details = told[2]
+    assert event == "keys_refused" and f"{ring.path}:1" in str(details["reason"])
 
 
 def live(ring: KeyringFile) -> LiveKeyring:
