@@ -24,14 +24,20 @@ class Reason:
 
 
 def reasons_for_a_person(
-    body: DecideBody, settings: DecideSettings, book: Rulebook, day: date, fits: bool = True
+    body: DecideBody,
+    settings: DecideSettings,
+    book: Rulebook,
+    day: date,
+    fits: bool = True,
+    margin: float | None = 0.0,
 ) -> tuple[Reason, ...]:
     """Empty when the AI may speak.
 
     Args:
         fits: whether the account's row agrees with its own schedule.
+        margin: of the learned signals, as `serving.handoff.signals.detect` takes it.
     """
-    found = [*_said(body.session.words or "", book, day)]
+    found = [*_said(body.session.words or "", book, day, margin)]
     human = {folded(name) for name in settings.human_situations}
     found += [Reason("situation", name) for name in body.session.situations if folded(name) in human]
     found += [Reason("profile", name) for name in body.profile.flags if folded(name) in human]
@@ -47,10 +53,10 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
-def _said(words: str, book: Rulebook, day: date) -> Iterator[Reason]:
+def _said(words: str, book: Rulebook, day: date, margin: float | None) -> Iterator[Reason]:
     if not words:
         return
-    yield from (Reason("signal", signal.kind) for signal in signals.detect(words))
+    yield from (Reason("signal", signal.kind) for signal in signals.detect(words, margin=margin))
     for rule in {hit.rule.id: hit.rule for hit in book.matcher("customer").find(words)}.values():
         if rule.action == "handoff" and rule.in_force(day):
             yield Reason("rule", rule.id, rule.title)

@@ -43,6 +43,7 @@ class Decider:
 
     Args:
         packs: your own rule packs, after the shipped ones.
+        margin: of the learned signals, as `serving.handoff.signals.detect` takes it.
 
     Raises:
         TianjingError: a rule pack, the policy, the knowledge or the decisions are wrong.
@@ -53,8 +54,10 @@ class Decider:
         settings: DecideSettings,
         packs: Sequence[Path] = (),
         institution: Institution = "consumer_finance",
+        margin: float | None = 0.0,
     ):
         self.settings = settings
+        self._margin = margin
         self._book = Rulebook.load(packs).within(institution)
         self._book.matcher("customer")  # made now, not with the first request
         self._policy: Source[_Policy] | None = None
@@ -78,7 +81,7 @@ class Decider:
         rules = ContactRules(self._book, body.account.customer, body.contacts, session)
         rulings = rules.rulings()
         loan, why = _opened(body)
-        person = reasons_for_a_person(body, self.settings, self._book, day, why is None or why.fits)
+        person = reasons_for_a_person(body, self.settings, self._book, day, why is None or why.fits, self._margin)
         forbidding = tuple(Reason("rule", one.rule.id, one.evidence) for one in rulings if one.forbids)
         decision: Decision = "human" if person else "ai"
         if forbidding and session.contact == "begin":

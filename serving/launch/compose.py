@@ -89,7 +89,9 @@ def compose(endpoint: Endpoint, pool: Pool, fleet: Fleet | None) -> Composed:
             "keys": artefact_digest(config.identity.keyring) if config.identity.keyring else "",
         },
     )
-    decider = Decider(config.decide, config.guard.rule_packs, config.guard.institution)
+    learned = config.handoff.learned
+    margin = learned.margin if learned.enabled else None
+    decider = Decider(config.decide, config.guard.rule_packs, config.guard.institution, margin)
     doors: list[Door] = [
         *case_doors(cases, config.handoff, AgentWords(guards.spoken)),
         *decide_doors(decider, audit, quotas),  # a decision takes no place at an engine

@@ -227,6 +227,14 @@ def test_the_contract_must_be_that_of_the_account() -> None:
     assert "principal" in answer["offers"]["note"]
 
 
+def test_the_margin_of_the_signals_is_that_of_the_desk() -> None:
+    words = "我现在一天只吃一顿饭，奶粉钱都快凑不出来了"
+    said = body(contact="answer", words=words)
+    settings = DecideSettings(policy=POLICY)
+    learned, patterns = (decide(said, Decider(settings, margin=margin)) for margin in (0.0, None))
+    assert learned["decision"] == "human" and patterns["decision"] == "ai"
+
+
 def test_without_settings_the_answer_says_why_nothing_is_offered_or_suggested() -> None:
     answer = decide(body(), Decider(DecideSettings()))
     assert answer["offers"] == {"permitted": [], "refused": [], "note": NO_POLICY}
