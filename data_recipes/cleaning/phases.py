@@ -1,4 +1,8 @@
-"""The phases of the chain, in order: ingest, index, clean, join, finish, rest. See each for what it leaves behind."""
+"""The phases of the chain, in order: ingest, index, clean, join, finish, rest. See each for what it leaves behind.
+
+Two more give back the room of what no later phase reads: at most two and a half times the material is on the disk
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +73,9 @@ def phases(plan: Plan) -> list[Phase]:
         Phase(CLEAN, len(plan.dialogues), clean, light),
         Phase(JOIN, 1, join, light),
         Phase(FINISH, len(plan.dialogues), finish, light),
+        Phase("free-cleaned", 1, free_cleaned, light=True),
         Phase(REST, len(plan.joined), rest, light),
+        Phase("free-rows", 1, free_rows, light=True),
     ]
 
 
@@ -233,6 +239,23 @@ def rest(work: Workspace, index: int, folder: Path) -> None:
         for batch in batched(lines, _ROWS_AT_ONCE) if name == "events" else ():
             written.writelines(_redacted_alone(batch, plan.config.normalise))
     (folder / COUNTS).write_text(json.dumps(dict(sorted(counts.items()))), encoding="utf-8")
+
+
+def free_cleaned(work: Workspace, index: int, folder: Path) -> None:
+    """Once every shard is finished, what the shards left for it goes, and the tables by which rows were found."""
+    plan = Plan.of(work)
+    for number in range(len(plan.dialogues)):
+        for name in (*CLEANED, KEYS):
+            (work.folder(CLEAN, number) / name).unlink(missing_ok=True)
+    for number in range(len(JOINED)):
+        for path in work.folder(INDEX, number).iterdir():
+            path.unlink()
+
+
+def free_rows(work: Workspace, index: int, folder: Path) -> None:
+    """The rows that were joined stand in the result now, where they belong there."""
+    for number in range(len(Plan.of(work).joined)):
+        (work.folder(INGEST, number) / ROWS).unlink(missing_ok=True)
 
 
 def _among(known: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:

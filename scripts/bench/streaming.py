@@ -5,12 +5,13 @@
 The corpus is a simulated one (`tianjing simulate`) over and over, with its logs and outcomes; each time round dialogues
 and customers have other ids. The words repeat, so the time says little of other corpora; memory does not depend on
 words. Memory is the proportional set size (pages that processes share count once) of the command and its workers,
-summed, every half second. Needs about four times the size on the disk of `--folder`.
+summed, every half second; what the command has on the disk at a time is looked up every ten seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -40,7 +41,7 @@ def main() -> None:
         started = time.monotonic()
         with open(work / "errors.txt", "w+", encoding="utf-8") as errors:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
-            peak = watched(process)
+            peak, room = watched(process, work, raw)
             seconds = time.monotonic() - started
             if process.returncode:
                 errors.seek(0)
@@ -48,6 +49,8 @@ def main() -> None:
         counts = json.loads((work / "clean" / "manifest.json").read_text("utf-8"))["counts"]
         read = counts["read dialogues"]
         print(f"{read:,} dialogues in {seconds:,.0f} s, {read / seconds:,.0f} a second")
+        material = size_of(raw)
+        print(f"on the disk beside the material of {material / 1e9:.1f} GB: at most {room / 1e9:.1f} GB")
         print(f"peak memory of all processes: {peak:.2f} GiB (target {LIMIT_GIB})")
         sys.exit(peak > LIMIT_GIB)
     finally:
@@ -85,13 +88,27 @@ def renamed(path: Path, keys: tuple[str, ...], number: int) -> Iterator[str]:
             yield line
 
 
-def watched(process: subprocess.Popen[bytes]) -> float:
-    """Wait for a command; the largest memory, in GiB, that it and its descendants had at a time."""
-    peak = 0
+def watched(process: subprocess.Popen[bytes], work: Path, raw: Path) -> tuple[float, int]:
+    """Wait for a command; the most that it and its descendants had at a time, in GiB of memory and bytes of `work`."""
+    peak = room = looks = 0
+    own = size_of(raw)
     while process.poll() is None:
         peak = max(peak, sum(map(proportional, family(process.pid))))
+        if looks % 20 == 0:
+            room = max(room, size_of(work) - own)
+        looks += 1
         time.sleep(0.5)
-    return peak / 2**20
+    return peak / 2**20, room
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files below a folder; those that go meanwhile do not count."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size
+    return total
 
 
 def family(root: int) -> list[int]:

@@ -266,6 +266,25 @@ def test_the_plan_does_not_depend_on_workers_but_on_the_material(corpus: Path, t
     assert work.open_tasks(phases(changed)[2]) == [0]
 
 
+def test_what_no_later_phase_reads_is_gone_when_the_result_is_gathered(
+    corpus: Path, expected: dict[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    work = workspace(out)
+    plan = prepare(corpus, work, SMALL_SHARDS, IDENTITY, "stop", lambda step: None)
+    every = phases(plan)
+    for number, phase in enumerate(every, start=1):
+        run_phases(work, every[:number], ExecutorConfig(workers=1))
+        if phase.name == "free-cleaned":
+            # Killed while it gives back room, it goes on.
+            os.rmdir(work.folder(phase.name))
+    lines = [path for path in work.root.rglob("*.jsonl") if path.stat().st_size]
+    assert {path.relative_to(work.root).parts[0] for path in lines} <= {"ingest", "join", "finish", "rest"}
+    assert not list(work.root.rglob("rows*"))
+    clean(corpus, out, SMALL_SHARDS, IDENTITY, "stop")
+    assert digests(out) == expected
+
+
 def test_a_full_disk_is_an_error_with_a_remedy_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
