@@ -136,7 +136,7 @@ class Gateway:
             return Admission("block", (), ("guard_error",))
 
     async def _takeover(self, turn: Turn, admission: Admission) -> Takeover | None:
-        talk = turn.talk(admission.texts)
+        talk = turn.talk()
         if admission.verdict == "handoff":
             return await self.desk.escalate(talk, admission.reasons)
         return await self.desk.before(talk)
@@ -207,6 +207,7 @@ class GatewayStream:
     async def run(self, out: Writer) -> None:
         """Guard and write what the engine says, then the end."""
         turn, filtered = self._turn, self._filtered
+        filtered.prepare()
         await self._pass_on(out)
         await self._asking.aclose()  # an engine that is left early stops working
         turn.noted(filtered.texts(), filtered.finish_reasons(), filtered.usage)

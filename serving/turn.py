@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,7 @@ class Turn:
         self._over = False
         self._case = ""
         self._texts: tuple[str, ...] = ()
+        self._talk: Talk | None = None
         self.form.identity["id"] = f"{self.form.prefix}-{request}"
         self.label = metadata(gateway.config.labels, self.form.identity["id"])
         gateway.observer.began(self._seen)
@@ -66,7 +68,11 @@ class Turn:
         self._seen.target = self.target
 
     async def accept(self, admission: Admission) -> None:
-        """Account for the request; durable on return. Raw text goes to the vault alone."""
+        """Account for the request; durable on return. Raw text goes to the vault alone.
+
+        While the disk writes, the desk listens.
+        """
+        self._texts = admission.texts
         call, audit, report = self.call, self._gateway.audit, self.guard.report()
         raw = [piece.text for piece in call.pieces]
         more = call.extension
@@ -89,22 +95,31 @@ class Turn:
                 entities=report["entities"]["input"],
                 policy=self.guard.policy,
                 stream=call.stream,
-            )
+            ),
+            None if admission.verdict == "block" else self._listen,
         )
         self._accepted = True
-        self._texts = admission.texts
         self._seen.accepted = time.perf_counter()
         if more.customer:
             self._gateway.vault.store(
                 self.caller.tenant, more.customer, self.request, {f"prompt.{i}": text for i, text in enumerate(raw)}
             )
 
-    def talk(self, texts: Sequence[str]) -> Talk:
-        """The conversation as the desk sees it; `texts` are those the model may see."""
-        more = self.call.extension
-        said = [(piece.speaker, text) for piece, text in zip(self.call.pieces, texts, strict=False)]
-        words = self.call.last_words
-        return Talk(self.caller.tenant, self.request, words, tuple(said), more.session, more.customer, more.task)
+    def talk(self) -> Talk:
+        """The conversation as the desk sees it, with the texts that the model may see."""
+        if self._talk is None:
+            more = self.call.extension
+            said = [(piece.speaker, text) for piece, text in zip(self.call.pieces, self._texts, strict=False)]
+            words = self.call.last_words
+            self._talk = Talk(
+                self.caller.tenant, self.request, words, tuple(said), more.session, more.customer, more.task
+            )
+        return self._talk
+
+    def _listen(self) -> None:
+        # What fails here fails again where the desk is asked, and is told there.
+        with contextlib.suppress(Exception):
+            self._talk = self._gateway.desk.listen(self.talk())
 
     def payload(self, texts: Sequence[str]) -> dict[str, Any]:
         """The engine's request; tenants share no prefix cache."""
@@ -140,7 +155,7 @@ class Turn:
             failure: what kept the answer from being given, "" when nothing did.
         """
         desk, report = self._gateway.desk, self.guard.report()
-        talk = self.talk(self._texts)
+        talk = self.talk()
         if report["verdict"] == "handoff":
             return await desk.escalate(talk, tuple(report["reasons"]))
         if failure or report["verdict"] == "block":

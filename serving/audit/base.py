@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -74,8 +74,11 @@ class Audit(Protocol):
         """Keyed digest of texts: equal texts are recognised by who has the key, others cannot even guess them."""
         ...
 
-    async def accepted(self, entry: Accepted) -> None:
+    async def accepted(self, entry: Accepted, meanwhile: Callable[[], None] | None = None) -> None:
         """Returns once the record is durable.
+
+        Args:
+            meanwhile: called in the event loop while the disk writes, if it comes to that; must not raise.
 
         Raises:
             ApiError: 503 with `retry_after_s` when it cannot be written: what cannot be accounted for is not answered.
@@ -134,7 +137,7 @@ class NoAudit:
     def digest(self, *texts: str) -> str:
         return ""
 
-    async def accepted(self, entry: Accepted) -> None:
+    async def accepted(self, entry: Accepted, meanwhile: Callable[[], None] | None = None) -> None:
         pass
 
     def closed(self, entry: Closed) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from serving.audit.record import Stamp
@@ -29,6 +29,7 @@ class Entry:
         request: the request it is about, "" for none.
         stamp: when it was queued.
         waiter: who is told once it is durable, or cannot be.
+        meanwhile: what the one who waits does while the disk writes.
         orphan: body of the record that closes the request at once, when its caller left while this was being written.
     """
 
@@ -37,6 +38,7 @@ class Entry:
     request: str = ""
     stamp: Stamp = _NOT_YET
     waiter: asyncio.Future[None] | None = None
+    meanwhile: Callable[[], None] | None = None
     orphan: bytes = b""
     durable: bool = False
 
@@ -176,6 +178,17 @@ class Inbox:
         if self._entries:
             waits.append(self._entries[0].stamp.mono_ns / 1e9 + self._linger_s - now)
         return min(waits) if waits else None
+
+
+def syncing(entries: Iterable[Entry]) -> None:
+    """Tell those who wait that the disk is about to write; from any thread.
+
+    Sooner, they would only take the interpreter from the thread that has to say so to the disk.
+    """
+    for entry in entries:
+        if entry.waiter is not None and entry.meanwhile is not None:
+            with contextlib.suppress(RuntimeError):  # as below
+                entry.waiter.get_loop().call_soon_threadsafe(entry.meanwhile)
 
 
 def tell(entries: Iterable[Entry], error: Exception | None = None) -> None:

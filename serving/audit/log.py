@@ -7,7 +7,7 @@ import hmac
 import logging
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,15 +92,18 @@ class AuditLog:
         """HMAC-SHA256 of the texts, each with its length before it; 64 hexadecimal digits."""
         return text_digest(self._running().key, *texts)
 
-    async def accepted(self, entry: Accepted) -> None:
+    async def accepted(self, entry: Accepted, meanwhile: Callable[[], None] | None = None) -> None:
         """Returns once the record is durable.
+
+        Args:
+            meanwhile: called in the event loop while the disk writes, if it comes to that; must not raise.
 
         Raises:
             ApiError: 503 with `retry_after_s` when it cannot be written.
         """
         if self._anchor is not None and self._anchor.too_late():
             raise _refusal("no checkpoint could be anchored for too long")
-        pending = Entry(record.ACCEPTED, record.body_bytes(entry), entry.request)
+        pending = Entry(record.ACCEPTED, record.body_bytes(entry), entry.request, meanwhile=meanwhile)
         try:
             await self._durable(pending)
         except asyncio.CancelledError:

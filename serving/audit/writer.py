@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from serving.audit import record
 from serving.audit.anchor import Anchor
 from serving.audit.checkpoint import CHECKPOINT_KIND, sign
-from serving.audit.inbox import Entry, Inbox, tell
+from serving.audit.inbox import Entry, Inbox, syncing, tell
 from serving.audit.keys import KeyRing, load_ring
 from serving.audit.record import Stamp
 from serving.audit.recovery import Tail
@@ -154,7 +154,7 @@ class Writer(threading.Thread):
                 return
             self._stand()
             data = group.data()
-            self._append(data)
+            self._append(data, entries)
         except OSError as error:
             self.inbox.give_counts_back(counts)
             self._failed(entries, error)
@@ -264,11 +264,12 @@ class Writer(threading.Thread):
             os.ftruncate(self._file, self._tail.size)
             os.fsync(self._file)
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes, entries: list[Entry]) -> None:
         assert self._file is not None
         left = memoryview(data)
         while left:
             left = left[os.write(self._file, left) :]
+        syncing(entries)
         os.fdatasync(self._file)
 
     def _ended(self, more: int) -> bool:

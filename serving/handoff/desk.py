@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from serving.handoff.signals import Signal
+
 
 @dataclass(frozen=True)
 class Talk:
@@ -14,6 +16,7 @@ class Talk:
     Attributes:
         words: the customer's last words, raw: only read, never stored.
         texts: the conversation as the model may see it, masked, as (speaker, text); the last is the customer's.
+        signals: what `Desk.listen` found in the words; None while nobody has listened.
     """
 
     tenant: str
@@ -23,6 +26,7 @@ class Talk:
     session: str | None = None
     customer: str | None = None
     task: str | None = None
+    signals: tuple[Signal, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,10 @@ class Desk(Protocol):
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...
+
+    def listen(self, talk: Talk) -> Talk:
+        """The talk with its signals, if they are read in no time: the gateway listens while the disk writes."""
+        ...
 
     async def before(self, talk: Talk) -> Takeover | None:
         """A takeover when this session is with a person already or its words ask for one; None: the model may answer.

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from serving.errors import ApiError
@@ -35,6 +36,8 @@ class LocalDesk:
     def __init__(self, queue: CaseStore, settings: HandoffSettings | None = None):
         self.queue = queue
         self._settings = settings or HandoffSettings()
+        learned = self._settings.learned
+        self._margin = learned.margin if learned.enabled else None
         self._failing: dict[tuple[str, str], None] = {}
         self._counted: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -49,6 +52,11 @@ class LocalDesk:
 
     async def close(self) -> None:
         await self.queue.close_store()
+
+    def listen(self, talk: Talk) -> Talk:
+        if len(talk.words) > _LONG_CHARS:
+            return talk
+        return replace(talk, signals=signals.detect(talk.words, talk.task, self._margin))
 
     async def before(self, talk: Talk) -> Takeover | None:
         if talk.task in signals.STAFF_TASKS:
@@ -153,10 +161,9 @@ class LocalDesk:
 
     async def _detected(self, talk: Talk) -> tuple[Signal, ...]:
         """The signals of the last words: 4 µs a character, so long ones are read beside the event loop."""
-        margin = self._settings.learned.margin if self._settings.learned.enabled else None
-        if len(talk.words) <= _LONG_CHARS:
-            return signals.detect(talk.words, talk.task, margin)
-        return await asyncio.to_thread(signals.detect, talk.words, talk.task, margin)
+        if (found := self.listen(talk).signals if talk.signals is None else talk.signals) is not None:
+            return found
+        return await asyncio.to_thread(signals.detect, talk.words, talk.task, self._margin)
 
     def _unavailable(self, error: StoreUnavailable) -> ApiError:
         """Nobody may be told that a person will call when no person will know."""

@@ -69,12 +69,20 @@ class GuardedChoice:
         self._guard = guard
         self._tools = tools
         self._request = request
+        self._ready: Lane | None = None
+
+    def prepare(self) -> None:
+        """Open the way that most answers take, while the engine has not begun to speak."""
+        if self._ready is None and "content" not in self.lanes:
+            self._ready = Lane(self.index, "content", self._guard.outlet(self.index, "content"))
 
     def lane(self, channel: Channel) -> Lane:
         """The lane of a channel."""
         lane = self.lanes.get(channel)
         if lane is None:
-            lane = self.lanes[channel] = Lane(self.index, channel, self._guard.outlet(self.index, channel))
+            ready = self._ready if channel == "content" else None
+            lane = ready or Lane(self.index, channel, self._guard.outlet(self.index, channel))
+            self.lanes[channel] = lane
         return lane
 
     def take(self, delta: Mapping[str, Any], now_ms: float = 0.0) -> Iterator[tuple[Lane, str]]:

@@ -6,6 +6,7 @@ releases. Whatever else an engine may put into a chunk (token ids, log-probabili
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -66,6 +67,12 @@ class GuardedStream:
         self._out: list[bytes] = []
         self._shapes: list[Shape] = []
         self._framed: Shape | None = None  # of the last event that was read alone
+
+    def prepare(self) -> None:
+        """Do what the first text needs, while the engine has not begun to speak."""
+        with contextlib.suppress(Exception):  # what fails here fails again in `feed`, which refuses
+            for choice in self._choices.values():
+                choice.prepare()
 
     def feed(self, data: bytes) -> bytes:
         """Events that may go to the caller now."""
