@@ -154,7 +154,8 @@ class Writer(threading.Thread):
                 return
             self._stand()
             data = group.data()
-            self._append(data, entries)
+            syncing(entries)
+            self._append(data)
         except OSError as error:
             self.inbox.give_counts_back(counts)
             self._failed(entries, error)
@@ -264,12 +265,11 @@ class Writer(threading.Thread):
             os.ftruncate(self._file, self._tail.size)
             os.fsync(self._file)
 
-    def _append(self, data: bytes, entries: list[Entry]) -> None:
+    def _append(self, data: bytes) -> None:
         assert self._file is not None
         left = memoryview(data)
         while left:
             left = left[os.write(self._file, left) :]
-        syncing(entries)
         os.fdatasync(self._file)
 
     def _ended(self, more: int) -> bool:

@@ -322,6 +322,18 @@ def slow_writes(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threa
     return begun, free
 
 
+def test_other_work_is_done_while_the_disk_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(log: AuditLog) -> None:
+        done, (_, free) = asyncio.Event(), slow_writes(monkeypatch)
+        waiting = asyncio.create_task(log.accepted(accepted(1), done.set))
+        await asyncio.wait_for(done.wait(), 30)
+        assert not waiting.done() and not bodies(tmp_path, "accepted")
+        free.set()
+        await waiting
+
+    with_log(tmp_path, work)
+
+
 def test_a_disk_that_is_too_slow_is_refused_in_time_and_accounted_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
