@@ -2,7 +2,7 @@
 
 Which interval for what, by measured coverage (`scripts/bench/evals_metrics.py`):
 - a mean of values with bounds (accuracy, pass^k, agreement): Wilson's form with an effective number of trials, since
-  Wald's t form falls to 85 % where the mean is near a bound;
+  Wald's t form falls to 72 % where the mean is near a bound;
 - a difference: t, which holds as it is;
 - a share of a sum (pass^k / pass^1): Wilson's form on the linearised ratio; the percentile bootstrap falls to 90 %.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evals.stats.clusters import Array, Clusters
-from evals.stats.distributions import clopper_pearson, t_quantile, wilson
+from evals.stats.distributions import clopper_pearson, normal_quantile, t_quantile, wilson
 
 # Below this many clusters the t interval is wide and the normal theory behind it is thin: say so.
 FEW_GROUPS = 20
@@ -61,8 +61,14 @@ def mean_interval(
 ) -> Interval:
     """Mean of values within `bounds`, with Wilson's interval for clustered and graded data.
 
-    The number of trials is the effective one, x̄(1 − x̄) / SE² with the cluster-robust SE (Korn and Graubard 1998; Dean
-    and Pagano 2015), and the quantile is t's. For independent 0/1 values this is Wilson's interval of N − 1 trials.
+    The number of trials is the effective one (Korn and Graubard 1998; Dean and Pagano 2015) with the cluster-robust SE
+    and the design effect cut at 1 (Parker et al. 2017, NCHS data presentation standards): a sample with few errors,
+    no two in one cluster, shows less variance than independent items have.
+    - Values of 0 and 1: N / design effect trials at the quantile z t_d / t_{N−1}, which is Korn and Graubard's n* =
+      n_e (t_{N−1} / t_d)². The mean gives the variance of an item, and degrees of freedom d are lost only to the
+      design effect. For independent items this is Wilson's interval (1927) of N trials.
+    - Others: x̄(1 − x̄) / SE² trials at t_d, since their variance is estimated too.
+
     Where all values are equal the sample shows no variance: then the exact zero-event bound holds (Clopper-Pearson for
     0 of G, the "rule of three"): the share of clusters that differ is at most u = 1 − (α/2)^(1/G), so the mean moves
     by at most u times the range.
@@ -78,9 +84,14 @@ def mean_interval(
     mean = float(x.mean())
     if clusters.count < 2 or math.isnan(mean):
         return Interval(mean, math.nan, math.nan, math.nan, x.size, clusters.count)
-    se = clustered_se(x, clusters)
-    share, spread = (mean - least) / (most - least), se / (most - least)
-    low, high = _share_bounds(share, spread, float(np.ptp(x)) == 0.0, clusters, confidence)
+    se, independent = clustered_se(x, clusters), float(x.std(ddof=1)) / math.sqrt(x.size)
+    share, spread = (mean - least) / (most - least), max(se, independent) / (most - least)
+    trials = math.inf if float(np.ptp(x)) == 0.0 else share * (1 - share) / spread**2
+    reach = t_quantile(0.5 + confidence / 2, clusters.degrees)
+    if bool(np.all(np.minimum(x - least, most - x) <= 1e-9)):
+        trials *= x.size / (x.size - 1)
+        reach *= normal_quantile(0.5 + confidence / 2) / t_quantile(0.5 + confidence / 2, x.size - 1)
+    low, high = _share_bounds(share, trials, reach, clusters, confidence)
     return Interval(mean, least + low * (most - least), least + high * (most - least), se, x.size, clusters.count)
 
 
@@ -150,17 +161,20 @@ def share_of_sum_interval(
     se = _se(residuals, clusters) / total
     # Only clusters with something in the whole say anything about the share.
     telling = Clusters.of(clusters.index[x > 0].tolist())
-    low, high = _share_bounds(ratio, se, bool(np.all(np.abs(residuals) < 1e-12)), telling, confidence)
+    constant = bool(np.all(np.abs(residuals) < 1e-12)) or se == 0
+    trials = math.inf if constant else ratio * (1 - ratio) / se**2
+    low, high = _share_bounds(ratio, trials, t_quantile(0.5 + confidence / 2, telling.degrees), telling, confidence)
     return Interval(ratio, low, high, se, x.size, clusters.count)
 
 
 def _share_bounds(
-    share: float, se: float, constant: bool, clusters: Clusters, confidence: float
+    share: float, trials: float, reach: float, clusters: Clusters, confidence: float
 ) -> tuple[float, float]:
-    if constant or se == 0 or not 0 < share < 1:
+    """Wilson's form, or the exact bound where no cluster differs (infinitely many effective trials)."""
+    if math.isinf(trials) or not 0 < share < 1:
         unseen = _unseen(clusters, confidence)
         return share - unseen * share, share + unseen * (1 - share)
-    return wilson(share, share * (1 - share) / se**2, t_quantile(0.5 + confidence / 2, clusters.degrees))
+    return wilson(share, trials, reach)
 
 
 def _unseen(clusters: Clusters, confidence: float) -> float:

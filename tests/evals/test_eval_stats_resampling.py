@@ -40,13 +40,6 @@ def test_wilson_known_values() -> None:
     assert wilson(1.0, 10, 1.959964) == pytest.approx((0.72247, 1.0), abs=1e-5)
 
 
-def test_the_interval_of_independent_binary_scores_is_wilsons() -> None:
-    values = [1.0] * 27 + [0.0] * 9
-    found = mean_interval(values, range(36))
-    assert (found.low, found.high) == pytest.approx(wilson(0.75, 35, t_quantile(0.975, 35)))
-    assert found.se == pytest.approx(clustered_se(values, range(36)))
-
-
 def test_an_interval_near_a_bound_stays_inside_it_and_is_not_empty() -> None:
     found = mean_interval([1.0] * 49 + [0.0], range(50))
     assert 0.85 < found.low < 0.98 < found.high < 1.0
