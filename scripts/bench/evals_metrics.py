@@ -3,8 +3,10 @@
 Bias: items with known answer distributions are drawn again and again; the mean estimate minus the truth, with its
 Monte-Carlo standard error, beside the estimator that other tools use.
 Coverage: how often a nominal 95 % interval holds the truth, for the sizes that are used, with independent items and
-with clusters of uneven size whose items resemble one another; `*` marks what lies outside 93 to 97 %. Beside it the
-interval that another tool would print for the same data.
+with clusters of uneven size whose items resemble one another. Of independent scores of 0 and 1 every sample is counted
+with its probability; other cells are simulated. `*` marks what lies outside 93 to 97 %, and `°` what lies above and
+cannot be brought down to 97 % (evals_attainable.py says why). Beside it the interval that another tool would print for
+the same data.
 Summary: seconds and memory to turn attempts into summary.json.
 Usage: python scripts/bench/evals_metrics.py [--only bias|coverage|vectors|summary] [--replicates N] [--attempts N]
 """
@@ -16,12 +18,15 @@ import math
 import platform
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from evals_attainable import least_coverage_of_mean, least_coverage_of_no_difference, moment
 
 from evals import stability, stats
 from evals.config import EvalConfig
@@ -166,60 +171,123 @@ def coverage(replicates: int) -> None:
     """Share of nominal 95 % intervals that hold the truth."""
     error = 100 * math.sqrt(0.95 * 0.05 / replicates)
     print(f"\nCoverage in % of nominal 95 % intervals, {replicates:,} evaluations a cell (MC se {error:.2f})")
+    print(f"outside {100 * GOOD[0]:.0f} to {100 * GOOD[1]:.0f} %: *, and ° where that is not attainable")
     sizes = "".join(f"{f'N={n}':>9}" for n in SIZES)
     print(f"{'figure':34} {'items':12}{sizes}   {'peer at each N':29}  the peer's interval")
-    outside = cells = 0
-    for name, draw, interval, peer, label in _quantities():
+    cells, outside, unattainable = 0, 0, 0
+    for row in _quantities():
         for shape, size, rho in SHAPES:
-            ours, others = [], []
+            shown, others = "", []
             for n in SIZES:
-                rng = np.random.default_rng([n, size, len(name)])
                 clusters = _clusters(n, size)
-                hit = miss = 0
-                for _ in range(replicates):
-                    truth, data = draw(rng, clusters, rho)
-                    found, other = interval(data, clusters), peer(data)
-                    hit += found.low <= truth <= found.high
-                    miss += other[0] <= truth <= other[1]
-                ours.append(hit / replicates)
-                others.append(miss / replicates)
-            marks = "".join(f"{100 * one:8.1f}{' ' if GOOD[0] <= one <= GOOD[1] else '*'}" for one in ours)
-            outside += sum(not GOOD[0] <= one <= GOOD[1] for one in ours)
-            cells += len(ours)
+                ours, peer = _covered(row, clusters, rho, replicates, np.random.default_rng([n, size, len(row.name)]))
+                others.append(peer)
+                mark = " "
+                if not GOOD[0] <= ours <= GOOD[1]:
+                    least = row.least(clusters.sizes.astype(int).tolist(), rho) if ours > GOOD[1] and row.least else 0.0
+                    mark = "°" if least > GOOD[1] else "*"
+                shown += f"{100 * ours:8.1f}{mark}"
+                cells, outside, unattainable = cells + 1, outside + (mark != " "), unattainable + (mark == "°")
             peers = " ".join(f"{100 * one:5.1f}" for one in others)
-            print(f"{name:34} {shape:12}{marks}   {peers}  {label}", flush=True)
-    print(f"outside 93 to 97 %: {outside} of {cells} cells")
+            print(f"{row.name:34} {shape:12}{shown}   {peers}  {row.label}", flush=True)
+    print(f"outside: {outside} of {cells} cells; {unattainable} of them not attainable, {outside - unattainable} are")
+
+
+def _covered(
+    row: Quantity, clusters: Clusters, rho: float, replicates: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Coverage of our interval and of the peer's."""
+    hit = miss = 0
+    for _ in range(replicates):
+        truth, data = row.draw(rng, clusters, rho)
+        found, other = row.interval(data, clusters), row.peer(data)
+        hit += found.low <= truth <= found.high
+        miss += other[0] <= truth <= other[1]
+    ours = hit / replicates
+    if row.samples is not None and clusters.count == len(clusters.index):
+        ours = 0.0
+        for chance, data in row.samples(clusters.count):
+            found = row.interval(data, clusters)
+            ours += chance * (found.low <= truth <= found.high)
+    return ours, miss / replicates
 
 
 Draw = Callable[[np.random.Generator, Clusters, float], tuple[float, Any]]
-Row = tuple[str, Draw, Callable[[Any, Clusters], Interval], Callable[[Any], tuple[float, float]], str]
 
 
-def _quantities() -> Iterator[Row]:
+@dataclass(frozen=True)
+class Quantity:
+    """One figure of the coverage table.
+
+    Attributes:
+        draw: one simulated evaluation: the truth, and the data.
+        label: the peer's interval.
+        least: least coverage that is attainable, of cluster sizes and correlation.
+        samples: every sample of N independent items with its probability.
+    """
+
+    name: str
+    draw: Draw
+    interval: Callable[[Any, Clusters], Interval]
+    peer: Callable[[Any], tuple[float, float]]
+    label: str
+    least: Callable[[Sequence[int], float], float] | None = None
+    samples: Callable[[int], Iterator[tuple[float, Any]]] | None = None
+
+
+def _quantities() -> Iterator[Quantity]:
     for mean in (0.5, 0.8, 0.95):
-        yield (
+        yield Quantity(
             f"binary score, mean {mean:g}",
             _scores(mean, 1, None),
             stats.mean_interval,
             _wald,
             "Wald z, items alone",
+            partial(least_coverage_of_mean, mean=mean, runs=1),
+            partial(_every_score, mean=mean),
         )
-    yield "graded score, mean 0.75", _scores(0.75, 4, None), stats.mean_interval, _wald, "Wald z, items alone"
+    least = partial(least_coverage_of_mean, mean=0.75, runs=4)
+    name = "graded score, mean 0.75"
+    yield Quantity(name, _scores(0.75, 4, None), stats.mean_interval, _wald, "Wald z, items alone", least)
     for mean in (0.5, 0.8, 0.95):
         label = "bootstrap SD / √B (lighteval)"
-        yield f"pass^4 of 8 runs, pass^1 {mean:g}", _scores(mean, 8, 4), stats.mean_interval, _shrunk, label
+        least = partial(least_coverage_of_mean, mean=mean, runs=8)
+        name = f"pass^4 of 8 runs, pass^1 {mean:g}"
+        yield Quantity(name, _scores(mean, 8, 4), stats.mean_interval, _shrunk, label, least)
     for discordance, gap in ((0.05, 0.0), (0.1, 0.04), (0.2, 0.05), (0.3, 0.1)):
-        name = f"difference {gap:g}, discordance {discordance:g}"
-        yield name, _pairs(discordance, gap, 1), _paired, _unpaired, "unpaired z (lm-eval)"
-    yield (
-        "difference of graded scores 0.05",
-        _pairs(0.3, 0.05, 4),
-        _paired,
-        _unpaired,
-        "unpaired z (lm-eval)",
-    )
-    yield "difference of pass^4", _pass_pairs, _paired, _unpaired, "unpaired z (lm-eval)"
-    yield "pass^4 / pass^1 of 4 runs", _ratio, _share, _percentile, "percentile bootstrap, items alone"
+        yield Quantity(
+            f"difference {gap:g}, discordance {discordance:g}",
+            _pairs(discordance, gap, 1),
+            _paired,
+            _unpaired,
+            "unpaired z (lm-eval)",
+            None if gap else partial(least_coverage_of_no_difference, discordance=discordance),
+            partial(_every_pair, discordance=discordance, gap=gap),
+        )
+    name = "difference of graded scores 0.05"
+    yield Quantity(name, _pairs(0.3, 0.05, 4), _paired, _unpaired, "unpaired z (lm-eval)")
+    yield Quantity("difference of pass^4", _pass_pairs, _paired, _unpaired, "unpaired z (lm-eval)")
+    yield Quantity("pass^4 / pass^1 of 4 runs", _ratio, _share, _percentile, "percentile bootstrap, items alone")
+
+
+def _every_score(n: int, mean: float) -> Iterator[tuple[float, Array]]:
+    for right in range(n + 1):
+        chance = math.comb(n, right) * mean**right * (1 - mean) ** (n - right)
+        yield chance, (np.arange(n) < right).astype(float)
+
+
+def _every_pair(n: int, discordance: float, gap: float) -> Iterator[tuple[float, Any]]:
+    """Wins, losses and ties, but for outcomes that together have no weight."""
+    up, down = (discordance + gap) / 2, (discordance - gap) / 2
+    for wins in range(n + 1):
+        for losses in range(n + 1 - wins):
+            ties = n - wins - losses
+            ways = math.lgamma(n + 1) - math.lgamma(wins + 1) - math.lgamma(losses + 1) - math.lgamma(ties + 1)
+            chance = math.exp(ways + wins * math.log(up) + losses * math.log(down) + ties * math.log(1 - discordance))
+            if chance > 1e-10:
+                item = np.arange(n)
+                base = ((item >= wins) & (item < wins + losses)).astype(float)
+                yield chance, (base, (item < wins).astype(float))
 
 
 def _clusters(n: int, size: int) -> Clusters:
@@ -244,17 +312,12 @@ def _chances(rng: np.random.Generator, clusters: Clusters, rho: float, mean: flo
 def _scores(mean: float, runs: int, k: int | None) -> Draw:
     """A score of `runs` runs, or pass^k of them."""
     table = np.array([c / runs if k is None else stability.pass_hat_k(c, runs, k) for c in range(runs + 1)])
-    truth = mean if k is None else _moment(mean, k)
+    truth = mean if k is None else moment(mean, k)
 
     def draw(rng: np.random.Generator, clusters: Clusters, rho: float) -> tuple[float, Array]:
         return truth, table[rng.binomial(runs, _chances(rng, clusters, rho, mean))]
 
     return draw
-
-
-def _moment(mean: float, k: int) -> float:
-    """E p^k of Beta(mean, 1 − mean)."""
-    return math.prod((mean + j) / (1 + j) for j in range(k))
 
 
 def _pairs(discordance: float, gap: float, runs: int) -> Draw:
@@ -280,13 +343,13 @@ def _pass_pairs(rng: np.random.Generator, clusters: Clusters, rho: float) -> tup
     p = _chances(rng, clusters, rho, 0.6)
     fresh = _chances(rng, clusters, rho, 0.75)
     other = np.where(rng.random(len(p)) < 0.6, p, fresh)
-    truth = 0.4 * (_moment(0.75, 4) - _moment(0.6, 4))
+    truth = 0.4 * (moment(0.75, 4) - moment(0.6, 4))
     return truth, (table[rng.binomial(8, p)], table[rng.binomial(8, other)])
 
 
 def _ratio(rng: np.random.Generator, clusters: Clusters, rho: float) -> tuple[float, Any]:
     c = rng.binomial(4, _chances(rng, clusters, rho, 0.6))
-    return _moment(0.6, 4) / 0.6, ((c == 4).astype(float), c / 4)
+    return moment(0.6, 4) / 0.6, ((c == 4).astype(float), c / 4)
 
 
 def _paired(data: Any, clusters: Clusters) -> Interval:
