@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from statistics import NormalDist
 from typing import Any
 
@@ -248,8 +248,11 @@ def _unpaired(data: Any) -> tuple[float, float]:
     return gap - half, gap + half
 
 
-def _percentile(data: Any, draws: int = 200) -> tuple[float, float]:
-    n = len(data[0])
-    weights = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), draws)
-    low, high = np.nanquantile(stats.ratio_of_means(np.vstack(data), weights.astype(float)), [0.025, 0.975])
+def _percentile(data: Any) -> tuple[float, float]:
+    low, high = np.nanquantile(stats.ratio_of_means(np.vstack(data), _resamples(len(data[0]))), [0.025, 0.975])
     return float(low), float(high)
+
+
+@cache
+def _resamples(n: int, draws: int = 200) -> Array:
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), draws).astype(float)
