@@ -2,15 +2,16 @@
 
 Every trainer runs in a process of its own, one after another, through its own training loop: same base model, rows,
 order, batch size, rank, targets, learning rate, no dropout; the first step of each warms up and is not counted. Tokens
-are those that carry a loss. LLaMA-Factory computes in the format that the weights have on disk; "our format" gives it a
-copy of them in that. "ceiling" is the adapted decoder alone, forward, backward and optimiser, on the padded
-batches: no head, no loss, no checkpointing, in our format.
+are those that carry a loss. "Our format" is what this project computes in on this machine: float32; or, with bfloat16
+instructions, the frozen weights in bfloat16, the adapter in float32, and bfloat16 autocast. By default TRL keeps
+the weights in float32 under bfloat16 autocast, and LLaMA-Factory computes in the format that they have on disk, without
+autocast. "ceiling" is the adapted decoder alone, forward, backward and optimiser, on the padded batches: no head, no
+loss, no checkpointing, in our format.
 
 Batches are drawn twice: `grouped`, as this project's sampler forms them, rows of one task and of like length together;
-and `random`, rows as they come. `--epoch-rows` adds what grouping is worth by itself: one epoch of the same rows in
-either order, and the loss on held-out rows after it.
+and `random`, rows as they come. `--epoch-rows` adds what grouping is worth by itself (`training_orders.py`).
 Usage: python scripts/bench/training_cpu.py DATASET [--model embedded] [--rows 4] [--steps 3] [--limit 600]
-       [--llamafactory PYTHON] [--batches grouped random] [--epoch-rows 48] [--only NAME …]
+       [--llamafactory PYTHON] [--batches grouped random] [--epoch-rows 96 --seeds 6] [--only NAME …]
 """
 
 from __future__ import annotations
@@ -24,40 +25,41 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from training_cpu_material import QUIET, RANK, Row, read_rows, write_dataset
+
 HERE = Path(__file__).parent
-CEILING, OURS, LLAMAFACTORY = "ceiling", "ours", "LLaMA-Factory"
-# Name as printed: who trains, and the fields in which it departs from the others.
-TRAINERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ceiling: padded decoder, no head": (CEILING, {}),
-    "TRL, defaults": ("TRL", {"bf16": True, "gradient_checkpointing": True}),
-    "TRL, our format": ("TRL", {"bf16": False, "gradient_checkpointing": True}),
-    "TRL, our format, no checkpointing": ("TRL", {"bf16": False, "gradient_checkpointing": False}),
-    "LLaMA-Factory, defaults": (LLAMAFACTORY, {}),
-    "LLaMA-Factory, our format": (LLAMAFACTORY, {"ours": True}),
-    "LLaMA-Factory, our format, no ckpt.": (LLAMAFACTORY, {"ours": True, "disable_gradient_checkpointing": True}),
-    "ours": (OURS, {}),
-    "ours, checkpointing": (OURS, {"checkpointing": "full"}),
-    "ours, upper half of the layers": (OURS, {"lora": {"top_layers": 12}}),
+CEILING, OURS, TRL, LLAMAFACTORY = "ceiling", "ours", "TRL", "LLaMA-Factory"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Who trains, and the fields in which it departs from the others."""
+
+    trainer: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    our_format: bool = True
+    """Weights and autocast as this project has them; else by the trainer's own defaults."""
+
+
+TRAINERS = {
+    "ceiling: padded decoder, no head": Entry(CEILING),
+    "TRL, defaults": Entry(TRL, our_format=False),
+    "TRL, our format": Entry(TRL),
+    "TRL, our format, no checkpointing": Entry(TRL, {"gradient_checkpointing": False}),
+    "LLaMA-Factory, defaults": Entry(LLAMAFACTORY, our_format=False),
+    "LLaMA-Factory, our format": Entry(LLAMAFACTORY),
+    "LLaMA-Factory, our format, no ckpt.": Entry(LLAMAFACTORY, {"disable_gradient_checkpointing": True}),
+    "ours": Entry(OURS),
+    "ours, checkpointing": Entry(OURS, {"checkpointing": "full"}),
+    "ours, upper half of the layers": Entry(OURS, {"lora": {"top_layers": 12}}),
 }
 # They adapt other layers, so that their later losses are others.
 OTHER_LAYERS = "ours, upper half of the layers"
 LEARNING_RATE = 1e-4
-# For all of them: spinning threads make every trainer a multiple slower where anything else runs on the cores.
-QUIET = {"OMP_WAIT_POLICY": "PASSIVE"}
-RANK = 16
-
-
-@dataclass(frozen=True)
-class Row:
-    """A tokenised training row; `example` is its line of the dataset."""
-
-    example: Any
-    input_ids: list[int]
-    labels: list[int]
 
 
 def main() -> None:
@@ -68,8 +70,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="timed steps of each trainer")
     parser.add_argument("--limit", type=float, default=600, help="seconds that a trainer may take; what it did counts")
     parser.add_argument("--llamafactory", metavar="PYTHON", help="interpreter of its environment; left out without it")
-    parser.add_argument("--batches", nargs="+", choices=("grouped", "random"), default=["grouped", "random"])
+    parser.add_argument("--batches", nargs="*", choices=("grouped", "random"), default=["grouped", "random"])
     parser.add_argument("--epoch-rows", type=int, default=0, help="rows of the comparison of orders; 0 leaves it out")
+    parser.add_argument("--seeds", type=int, default=6, help="draws of those rows")
     parser.add_argument("--only", nargs="+", choices=list(TRAINERS), help="these trainers alone")
     arguments = parser.parse_args()
 
@@ -84,21 +87,10 @@ def main() -> None:
         batches = draw(rows, kind, arguments.rows, arguments.steps + 1)
         compare(kind, batches, model, dtype, arguments)
     if arguments.epoch_rows:
+        from training_orders import compare_orders
+
         held_out = read_rows(arguments.dataset / "validation.parquet", model)
-        compare_orders(rows, held_out, model, arguments)
-
-
-def read_rows(file: Path, model: Path) -> list[Row]:
-    """Every row, with a weight of one: the other trainers know no weights."""
-    from transformers import AutoTokenizer
-
-    from tianjing.dataset import read_examples
-    from training.rows import tokenize
-
-    examples = [example.model_copy(update={"weight": 1.0}) for example in read_examples(file)]
-    by_id = {example.id: example for example in examples}
-    tokens = tokenize(examples, AutoTokenizer.from_pretrained(model, local_files_only=True), 768)
-    return [Row(by_id[row.id], row.input_ids, row.labels) for row in tokens.rows]
+        compare_orders(rows, held_out, model, arguments.epoch_rows, arguments.seeds)
 
 
 def draw(rows: Sequence[Row], kind: str, size: int, count: int) -> list[list[Row]]:
@@ -128,9 +120,9 @@ def compare(kind: str, batches: list[list[Row]], model: Path, dtype: str, argume
     )
     found: dict[str, dict[str, Any]] = {}
     for name in arguments.only or TRAINERS:
-        trainer, fields = TRAINERS[name]
-        if trainer != LLAMAFACTORY or arguments.llamafactory:
-            found[name] = run(trainer, fields, batches, model, dtype, arguments)
+        entry = TRAINERS[name]
+        if entry.trainer != LLAMAFACTORY or arguments.llamafactory:
+            found[name] = run(entry, batches, model, dtype, arguments)
     speed = {name: sum(supervised[1 : len(each["seconds"])]) / sum(each["seconds"][1:]) for name, each in found.items()
              if len(each["seconds"]) > 1}  # fmt: skip
     for name, each in found.items():
@@ -150,19 +142,21 @@ def compare(kind: str, batches: list[list[Row]], model: Path, dtype: str, argume
             f"{each['peak'] / (1 << 30):>9.2f}",
             flush=True,
         )
+    print("losses step by step, the first before any update:")
+    for name, each in found.items():
+        if each["losses"]:
+            print(f"{name:<36}" + "".join(f"{loss:>9.4f}" for loss in each["losses"]), flush=True)
 
 
-def run(
-    trainer: str, fields: dict[str, Any], batches: list[list[Row]], model: Path, dtype: str, arguments: Any
-) -> dict[str, Any]:
+def run(entry: Entry, batches: list[list[Row]], model: Path, dtype: str, arguments: Any) -> dict[str, Any]:
     """Train in a process of its own; seconds and losses of its steps, and its peak in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         order = {
-            "trainer": trainer,
-            "fields": fields,
+            "trainer": entry.trainer,
+            "fields": entry.fields,
             "model": str(model),
-            "dtype": dtype,
+            "format": dtype if entry.our_format else None,
             "rank": RANK,
             "learning_rate": LEARNING_RATE,
             "seed": 0,
@@ -171,13 +165,12 @@ def run(
             "place": folder,
             "result": str(place / "result.json"),
         }
-        if trainer == OURS:
+        if entry.trainer == OURS:
             write_dataset(place / "dataset", [row for batch in batches for row in batch])
             order["ids"] = [row.example.id for batch in batches for row in batch]
-        other = trainer == LLAMAFACTORY
-        if fields.get("ours"):
-            order["fields"] = {name: value for name, value in fields.items() if name != "ours"}
-            order["model"] = str(copy_of(model, dtype, place / "base"))
+        other = entry.trainer == LLAMAFACTORY
+        if other and entry.our_format:
+            order["model"] = str(in_format(model, dtype, place / "base"))
         (place / "order.json").write_text(json.dumps(order), encoding="utf-8")
         script = HERE / ("training_llamafactory.py" if other else "training_trainers.py")
         interpreter = arguments.llamafactory if other else sys.executable
@@ -191,7 +184,7 @@ def run(
                 child.wait()
                 status = 0
         if status:
-            raise SystemExit(f"{trainer} ended with status {status}:\n{(place / 'log').read_text()[-3000:]}")
+            raise SystemExit(f"{entry.trainer} ended with status {status}:\n{(place / 'log').read_text()[-3000:]}")
         result = place / "result.json"
         if not result.exists():
             return {"seconds": [], "cpu_seconds": [], "losses": [], "peak": 0}
@@ -199,62 +192,17 @@ def run(
         return made
 
 
-def copy_of(model: Path, dtype: str, folder: Path) -> Path:
-    """The base model with weights of that format on disk."""
+def in_format(model: Path, dtype: str, folder: Path) -> Path:
+    """The base model with weights of that format on disk: itself, or a copy."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    if AutoConfig.from_pretrained(model, local_files_only=True).dtype == getattr(torch, dtype):
+        return model
     base: Any = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype), local_files_only=True)
     base.save_pretrained(folder)
     AutoTokenizer.from_pretrained(model, local_files_only=True).save_pretrained(folder)
     return folder
-
-
-def write_dataset(folder: Path, train: Sequence[Row], validation: Sequence[Row] = ()) -> None:
-    from tianjing.dataset import write_examples
-    from tianjing.lineage import artefact
-
-    with artefact(folder, kind="dataset") as work:
-        write_examples(work.dir / "train.parquet", [row.example for row in train])
-        if validation:
-            write_examples(work.dir / "validation.parquet", [row.example for row in validation])
-
-
-def compare_orders(rows: Sequence[Row], held_out: Sequence[Row], model: Path, arguments: argparse.Namespace) -> None:
-    """One epoch of the same rows, as they come and as the sampler orders them, and the loss it leads to."""
-    draw_rows = random.Random(1)
-    chosen = draw_rows.sample(list(rows), arguments.epoch_rows)
-    validation = draw_rows.sample(list(held_out), min(len(held_out), arguments.epoch_rows))
-    supervised = sum(label != -100 for row in chosen for label in row.labels)
-    print(f"\none epoch of {len(chosen)} rows, ours, {len(validation)} held-out rows")
-    print(f"{'order':<36}{'tokens/s':>9}{'seconds':>9}{'held-out loss':>15}", flush=True)
-    for name in ("random", "grouped"):
-        with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder)
-            write_dataset(place / "dataset", chosen, validation)
-            order = {
-                "trainer": OURS,
-                "fields": {},
-                "model": str(model),
-                "rank": RANK,
-                "learning_rate": LEARNING_RATE,
-                "seed": 0,
-                "rows": arguments.rows,
-                "place": folder,
-                "result": str(place / "result.json"),
-                "held_out": len(validation),
-                "ids": [row.example.id for row in chosen] if name == "random" else None,
-            }
-            (place / "order.json").write_text(json.dumps(order), encoding="utf-8")
-            script = str(HERE / "training_trainers.py")
-            child = subprocess.run(
-                [sys.executable, script, str(place / "order.json")], stderr=subprocess.PIPE, text=True
-            )
-            if child.returncode:
-                raise SystemExit(child.stderr[-3000:])
-            made = json.loads((place / "result.json").read_text())
-        seconds = sum(made["seconds"])
-        print(f"{name:<36}{supervised / seconds:>9.2f}{seconds:>9.0f}{made['held_out_loss']:>15.4f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,9 @@ def main(order: dict[str, Any]) -> None:
         "use_cpu": True,
         "output_dir": str(place / "out"),
     }
+    if order["format"]:
+        # Autocast; without it the matrices of bfloat16 weights still multiply in bfloat16, but sums and norms do too.
+        settings["bf16"] = order["format"] == "bfloat16"
     run_exp(settings | order["fields"], callbacks=[Clock(Path(order["result"]))])
 
 

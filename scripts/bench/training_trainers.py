@@ -58,8 +58,10 @@ def trl(order: dict[str, Any]) -> None:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     rows = [row for batch in order["batches"] for row in batch]
-    # A model given by name has fp32 weights in TRL; so has this one, also under bf16 autocast.
-    model = AutoModelForCausalLM.from_pretrained(order["model"], dtype=torch.float32, local_files_only=True)
+    given = order["format"]
+    # By default: a model given by name has fp32 weights in TRL, also under bf16 autocast.
+    dtype = getattr(torch, given or "float32")
+    model = AutoModelForCausalLM.from_pretrained(order["model"], dtype=dtype, local_files_only=True)
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
@@ -75,11 +77,12 @@ def trl(order: dict[str, Any]) -> None:
             save_strategy="no",
             report_to="none",
             dataset_kwargs={"skip_prepare_dataset": True},
+            bf16=given == "bfloat16" if given else None,
             **order["fields"],
         ),
         train_dataset=Dataset.from_list(rows),
         processing_class=AutoTokenizer.from_pretrained(order["model"], local_files_only=True),
-        peft_config=_lora(order),
+        peft_config=lora(order),
         callbacks=[Clock(Path(order["result"]))],
     )
     trainer.train()
@@ -94,9 +97,9 @@ def ceiling(order: dict[str, Any]) -> None:
     from transformers import AutoModelForCausalLM
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    dtype = getattr(torch, order["dtype"])
+    dtype = getattr(torch, order["format"])
     model: Any = AutoModelForCausalLM.from_pretrained(order["model"], dtype=dtype, local_files_only=True)
-    adapted: Any = get_peft_model(model, _lora(order))
+    adapted: Any = get_peft_model(model, lora(order))
     decoder = adapted.get_base_model().get_decoder()
     optimiser = torch.optim.AdamW(
         [weight for weight in adapted.parameters() if weight.requires_grad], lr=order["learning_rate"], fused=True
@@ -115,7 +118,7 @@ def ceiling(order: dict[str, Any]) -> None:
         clock.end()
 
 
-def _lora(order: dict[str, Any]) -> Any:
+def lora(order: dict[str, Any]) -> Any:
     from peft import LoraConfig
 
     return LoraConfig(
