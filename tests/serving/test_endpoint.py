@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,9 +181,47 @@ def _survives_the_death_of_its_engine(base_url: str, headers: dict[str, str], pi
         time.sleep(1)
 
 
+def _new_weights_take_over(base_url: str, key: str, weights: Path) -> None:
+    """A second engine is started for merged weights and takes the traffic over, while callers are answered."""
+    env = {**os.environ, "TIANJING_URL": base_url.removesuffix("/v1"), "TIANJING_API_KEY": key}
+
+    def adapters(*arguments: str) -> str:
+        command = [*TIANJING, "serve", "adapters", *arguments]
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=300).stdout
+
+    body = {"model": "tianjing", "max_tokens": 4, "messages": [{"role": "user", "content": "你好"}]}
+    answered: list[int] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            url, headers = f"{base_url}/chat/completions", {"authorization": f"Bearer {key}"}
+            answered.append(httpx.post(url, json=body, headers=headers, timeout=60).status_code)
+
+    caller = threading.Thread(target=ask)
+    caller.start()
+    try:
+        adapters("add", "tianjing", "v2", str(weights), "--override-reason", "trial")
+        adapters("canary", "tianjing", "v2", "--share", "0.5")
+        before = len(answered)
+        deadline = time.monotonic() + 60
+        while len(answered) < before + 20 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert re.search(r"canary 0 of [1-9]", adapters("list"))
+        adapters("promote", "tianjing")
+        assert "stable v2" in adapters("list")
+        time.sleep(1)
+    finally:
+        over.set()
+        caller.join()
+    assert set(answered) == {200} and len(answered) > 20
+
+
 @pytest.mark.slow
-def test_the_endpoint_runs_until_ctrl_c_and_takes_its_engine_along(tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "serve.yaml").write_text("max_model_len: 512\nkv_cache_gib: 0.1\n")
+def test_the_endpoint_outlives_its_engine_and_changes_weights(tiny_model: Path, tmp_path: Path) -> None:
+    settings = f"max_model_len: 512\nkv_cache_gib: 0.1\nadapters: {{roots: [{tmp_path}]}}\n"
+    (tmp_path / "serve.yaml").write_text(settings)
+    shutil.copytree(tiny_model, tmp_path / "new")
     command = [*TIANJING, "serve", "run", str(tiny_model), "--allow-unreleased", "--port", "0"]
     command += ["--config", str(tmp_path / "serve.yaml"), "--state", str(tmp_path / "state")]
     env = {name: value for name, value in os.environ.items() if name != VARIABLE}
@@ -199,6 +239,7 @@ def test_the_endpoint_runs_until_ctrl_c_and_takes_its_engine_along(tiny_model: P
         assert answer.status_code == 200 and answer.headers["x-tianjing-release"] == "none"
         assert (tmp_path / "state" / "engine.log").exists()
         _survives_the_death_of_its_engine(base_url[0], headers, process.pid)
+        _new_weights_take_over(base_url[0], key[0], tmp_path / "new")
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         with pytest.raises(httpx.ConnectError):
