@@ -21,6 +21,7 @@ _NAMES = {
     "support": "支持 support",
     "strata": "分层 strata",
     "exploratory": "探索性 exploratory",
+    "earlier_outcome": "此前结果 earlier outcome",
     "coverage": "覆盖 coverage",
     "variants": "变体 variants",
     "modality": "情态 modality",

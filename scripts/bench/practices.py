@@ -14,12 +14,14 @@ act, and how many 95 % intervals of all tested pairs hold the truth. *Planted*: 
 that does nothing. *Contrast*: the same against what the compared cases were planted to have, which is what a comparison
 of calls measures.
 `null`: the same cases, all effects set to 0, confounding kept: data sets with any finding.
-`hidden`: a confounder that the files do not hold makes an act that does nothing look like a practice.
+`hidden`: a confounder that the files do not hold makes an act that does nothing look like a practice. It is drawn for
+each *call*, so that nothing else in the files goes with it, or for each *customer*, so that it also counts in what
+became of the customer's other calls.
 `numbers`: the same tables by statsmodels' StratifiedTable, where installed, and AIPW with scikit-learn's models.
 
 Peers on the same pairs: Fisher's exact test at p < 0.05, the same with Benjamini-Hochberg, and logistic regression of
 the outcome on the act alone (Wald). Seeds 1 to 10 were used while building, 121 to 140 for the figures of
-docs/benchmarks.md. Needs scikit-learn (`dev`). Exit 1 where a target is missed.
+docs/benchmarks.md, 141 to 160 for those of `hidden`. Needs scikit-learn (`dev`). Exit 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from statistics import fmean
 
 import numpy as np
@@ -128,7 +131,13 @@ def with_outcomes(found: Material, draw: Draw, seed: str) -> list[Case]:
     for case in found.cases:
         kept = draw(found.planted[case.id], rng)
         rows.append(replace(case, kept=None if structural.missing_reason(kept, rng) else kept))
-    return rows
+    return dated(rows, seed)
+
+
+def dated(rows: Sequence[Case], seed: str) -> list[Case]:
+    """The cases with the time at which the outcome was known: 3 to 30 days later, as the simulator writes it."""
+    rng = random.Random(f"{seed}:dates")
+    return [replace(case, known_at=case.dialogue.started_at + timedelta(days=rng.randint(3, 30))) for case in rows]
 
 
 def planted_effect(situation: str, action: str) -> float:
@@ -338,40 +347,56 @@ def null(seeds: Sequence[int], quick: bool) -> bool:
 def hidden(seeds: Sequence[int], quick: bool) -> bool:
     """Spurious practices that a hidden confounder makes: how many are found, and how many of them are flagged."""
     config = PracticesConfig.model_validate({**CONFIG.model_dump(), "actions": ("act",)})
-    print(
-        "| confounder: act with / without it, adds | spurious found | fragile | any doubt | working found | fragile |"
-    )
-    print("|---|---|---|---|---|---|")
+    print("| of the | act with / without it, adds | spurious found | fragile | earlier outcome: confounded", end="")
+    print(" | not seen | cannot tell | any doubt | working found | fragile | confounded | not seen | cannot tell |")
+    print(f"|{'---|' * 13}")
     flagged = True
-    for kind in HIDDEN:
-        spurious: list[Practice] = []
-        working: list[Practice] = []
-        for seed in seeds:
-            practices = mine(_confounded(material(seed, "both", 5000), kind, seed), config)
-            working += _found_working(practices)
-            spurious += [p for p in practices if p.action == PLACEBO and p.q <= MAX_Q and not p.exploratory]
-        fragile = fmean(p.fragile for p in spurious) if spurious else math.nan
-        doubted = fmean(bool(p.doubts) for p in spurious) if spurious else math.nan
-        cells = [f"{kind.name}: {kind.with_it} / {kind.without}, {kind.adds:+}"]
-        cells += [f"{len(spurious)}/{8 * len(seeds)}", f"{fragile:.3f}", f"{doubted:.3f}"]
-        cells += [f"{len(working)}/{8 * len(seeds)}", f"{fmean(p.fragile for p in working):.3f}"]
-        print(f"| {' | '.join(cells)} |")
-        flagged &= kind.name != "modest" or not spurious or fragile >= 0.95
+    for of in ("call", "customer"):
+        for kind in HIDDEN:
+            spurious: list[Practice] = []
+            working: list[Practice] = []
+            for seed in seeds:
+                practices = mine(_confounded(material(seed, "both", 5000), kind, seed, of), config)
+                working += _found_working(practices)
+                spurious += [p for p in practices if p.action == PLACEBO and p.q <= MAX_Q and not p.exploratory]
+            cells = [of, f"{kind.name}: {kind.with_it} / {kind.without}, {kind.adds:+}"]
+            cells += [f"{len(spurious)}/{8 * len(seeds)}", *_doubted(spurious)]
+            cells.append(_share(bool(p.doubts) for p in spurious))
+            cells += [f"{len(working)}/{8 * len(seeds)}", *_doubted(working)]
+            print(f"| {' | '.join(cells)} |", flush=True)
+            flagged &= not spurious or fmean(p.fragile for p in spurious) >= 0.95
     return flagged
 
 
-def _confounded(part: Material, kind: Hidden, seed: int) -> list[Case]:
-    rng = random.Random(f"{seed}:hidden:{kind.name}")
+def _doubted(practices: Sequence[Practice]) -> list[str]:
+    """Shares that are fragile, and of which the earlier outcome says what."""
+    said = [p.earlier_outcome.says for p in practices if p.earlier_outcome]
+    words = ("confounded", "not seen", "cannot tell")
+    return [_share(p.fragile for p in practices), *(_share(one == word for one in said) for word in words)]
+
+
+def _share(which: Iterable[bool]) -> str:
+    found = list(which)
+    return f"{fmean(found):.3f}" if found else "–"
+
+
+def _confounded(part: Material, kind: Hidden, seed: int, of: str) -> list[Case]:
+    """Cases whose hidden trait is drawn once for each call, or once for each customer."""
+    rng = random.Random(f"{seed}:hidden:{kind.name}" + (":customer" if of == "customer" else ""))
+    traits: dict[str, bool] = {}
     rows = []
     for case in part.cases:
         row = part.planted[case.id]
-        there = rng.random() < 0.5
+        bearer = case.id if of == "call" else case.dialogue.customer
+        if bearer not in traits:
+            traits[bearer] = rng.random() < 0.5
+        there = traits[bearer]
         others = tuple(e for e in case.exposures if e.action != PLACEBO)
         taken = rng.random() < (kind.with_it if there else kind.without)
         added = (Exposure("act", PLACEBO, case.reason_turn + 1),) if taken else ()
         kept = rng.random() < row.propensity + kind.adds * (0.5 if there else -0.5)
         rows.append(replace(case, exposures=others + added, kept=kept))
-    return rows
+    return dated(rows, f"{seed}:hidden:{kind.name}")
 
 
 def numbers(seeds: Sequence[int], quick: bool) -> bool:

@@ -88,6 +88,7 @@ def test_page_and_sheet_show_every_unit_with_its_evidence(knowledge: Path, out: 
     rows = {row["key"]: row for row in rows_of(out / SHEET)}
     assert len(rows) == 15 and rows[VETOED]["verdict"] == "vetoed Q01"
     assert float(rows[GOOD]["effect"]) > 0.5 and "treated 35" in rows[GOOD]["evidence"]
+    assert "earlier_outcome says cannot tell" in rows[GOOD]["evidence"]
     page = (out / PAGE).read_text("utf-8")
     assert all(key in page for key in rows) and "您可以申请延期" in page  # the words of an exemplar
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")

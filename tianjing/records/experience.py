@@ -38,6 +38,24 @@ class HoldoutMonth(StrictModel):
     replicated: bool
 
 
+class EarlierOutcome(StrictModel):
+    """What an action seems to have done to the customer's outcome *before* it was taken: anything but 0 is confounding.
+
+    Figures are absent where no two cases could be compared.
+    """
+
+    says: Literal["confounded", "not seen", "cannot tell"]
+    """`confounded`: it goes to customers who did better (harmful actions: worse) before; `not seen`: a difference of
+    half the effect can be excluded; `cannot tell`: too few customers with an earlier outcome."""
+    cases: int = 0
+    """Cases compared, over all situations in which the action was tested."""
+    effect: float | None = None
+    """Risk difference of the earlier outcome, like `Practice.effect`."""
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p: float | None = None
+
+
 class Practice(StrictModel):
     """In `situation`, `action` is associated with a better or worse `outcome`. Associated: no cause is claimed.
 
@@ -81,10 +99,13 @@ class Practice(StrictModel):
     """Risk ratio by which an unmeasured confounder must go with both action and outcome to explain the effect."""
     e_value_limit: float | None = None
     """The same for the confidence limit nearer to no effect; 1 where the interval holds no effect."""
+    earlier_outcome: EarlierOutcome | None = None
+    """Negative control: the same comparison of the outcome of the customer's call before."""
     fragile: bool = False
-    """An unmeasured confounder of modest strength could explain it."""
+    """An unmeasured confounder of modest strength could explain it, or the earlier outcome shows that there is one."""
     doubts: tuple[Doubt, ...] = ()
-    """What it did not pass: inferred situation, E-value, leaving out agents, the last month, the second estimate."""
+    """What it did not pass: inferred situation, hidden confounding, leaving out agents, the last month, the second
+    estimate."""
     exemplars: tuple[str, ...]
     """Dialogues with the action and the outcome it goes with, without a breach in the turn."""
     evidence: tuple[str, ...] = ()

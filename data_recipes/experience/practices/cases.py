@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from data_recipes.config import PracticesConfig
 from data_recipes.errors import DataError
@@ -34,7 +35,7 @@ class Case:
 
     `reason_turn` is the index of the customer turn that tells the situation, `kept` None where the outcome is not
     known; `stratum` holds the customer's fields that the configuration compares within; `probability` and `otherwise`
-    are those of the situation (`Told`).
+    are those of the situation (`Told`). `known_at` is when the outcome was known, None where nobody says.
     """
 
     dialogue: Dialogue
@@ -45,6 +46,7 @@ class Case:
     stratum: tuple[str, ...] = ()
     probability: float = 1.0
     otherwise: str = ""
+    known_at: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -95,7 +97,7 @@ def cases(
             f"practices.situation: {config.situation} needs situations inferred from the text", "use logged"
         )
     logged, logs = _logs(events, config)
-    results = {outcome.case: outcome.value > 0 for outcome in outcomes if outcome.name == config.outcome}
+    results = {outcome.case: outcome for outcome in outcomes if outcome.name == config.outcome}
     found: list[Case] = []
     dropped: dict[str, int] = defaultdict(int)
     for dialogue in dialogues:
@@ -110,6 +112,7 @@ def cases(
         if told is None:
             continue
         customer = customers.get(dialogue.customer)
+        result = results.get(dialogue.id)
         done = exposures(dialogue, told.turn, logs.get(dialogue.id, ()), tagger, config.actions)
         found.append(
             Case(
@@ -117,10 +120,11 @@ def cases(
                 situation=told.situation,
                 reason_turn=told.turn,
                 exposures=done,
-                kept=results.get(dialogue.id),
+                kept=result.value > 0 if result else None,
                 stratum=tuple(str(customer.field(name)) if customer else "" for name in config.strata),
                 probability=told.probability,
                 otherwise=told.otherwise,
+                known_at=result.at if result else None,
             )
         )
     return found, dict(dropped)

@@ -143,11 +143,13 @@ def _result(practices: Sequence[Practice]) -> Conclusion:
     better = sum(practice.effect > 0 for practice in sure)
     fragile = sum(practice.fragile for practice in sure)
     vetoed = sum(practice.verdict == "vetoed" for practice in sure)
+    untold = sum(one.earlier_outcome is not None and one.earlier_outcome.says == "cannot tell" for one in sure)
     return Conclusion(
         code="associations",
         statement=f"{len(practices)} pairs of a situation and an action were tested: {better} are associated with a"
         f" better and {len(sure) - better} with a worse outcome (q at most 0.05). Of these {fragile} are fragile and"
-        f" {vetoed} vetoed. An association is not a cause.",
+        f" {vetoed} vetoed; for {untold} it cannot be told from earlier outcomes whether the action goes to other"
+        " customers. An association is not a cause.",
         remedy="review them before anything is taught",
         cases=len(practices),
     )

@@ -2,8 +2,8 @@
 
 Agents do not choose actions at random (seniors get the harder cases), so treated and untreated cases are compared among
 like ones, and every tested pair counts in the correction for multiple testing. The result is an association, not a
-cause: each carries how it stands without any one agent, in the last month, by another method, and how strong a
-confounder that nobody measured would have to be.
+cause: each carries how it stands without any one agent, in the last month, by another method, how strong a
+confounder that nobody measured would have to be, and whether the customers differed before.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from data_recipes.config import PracticesConfig
 from data_recipes.experience.practices.associations import Association, associations
 from data_recipes.experience.practices.cases import Case
 from data_recipes.experience.practices.doubly_robust import FOLDS, doubly_robust
+from data_recipes.experience.practices.earlier import earlier_outcomes
 from data_recipes.experience.practices.robustness import agent_stability, e_values, last_month
 from data_recipes.experience.practices.verdicts import Breaches, judge
 from data_recipes.experience.statistics import Floats, RiskDifference, mantel_haenszel
-from tianjing.records import Doubt, Estimate, HoldoutMonth, Practice, Support
+from tianjing.records import Doubt, EarlierOutcome, Estimate, HoldoutMonth, Practice, Support
 
 
 def mine(found: Sequence[Case], config: PracticesConfig, breaches: Breaches | None = None) -> list[Practice]:
@@ -29,7 +30,9 @@ def mine(found: Sequence[Case], config: PracticesConfig, breaches: Breaches | No
 
     `breaches` says which agents' turns break which rules: an action whose turns break them is vetoed.
     """
-    practices = [_practice(pair, config, breaches or {}) for pair in associations(found, config)]
+    pairs = associations(found, config)
+    earlier = earlier_outcomes(pairs, found)
+    practices = [_practice(pair, one, config, breaches or {}) for pair, one in zip(pairs, earlier, strict=True)]
     return sorted(practices, key=lambda practice: (practice.situation, -practice.effect, practice.action))
 
 
@@ -53,7 +56,7 @@ def _rank(practice: Practice) -> tuple[int, float]:
     return len(practice.doubts), -practice.effect
 
 
-def _practice(pair: Association, config: PracticesConfig, breaches: Breaches) -> Practice:
+def _practice(pair: Association, earlier: EarlierOutcome, config: PracticesConfig, breaches: Breaches) -> Practice:
     group, effect, treated = pair.group, pair.effect, pair.treated
     action = group.actions[pair.action]
     cell, cells = group.cells(pair.given)
@@ -74,7 +77,8 @@ def _practice(pair: Association, config: PracticesConfig, breaches: Breaches) ->
         for case, turn in acted
         if bool(case.kept) == (effect.difference >= 0) and (case.id, turn) not in breaches
     )[: config.max_exemplars]
-    fragile = _fragile(pair, crude, sensitivity.limit if sensitivity else 1.0, config)
+    modest = _modest(pair, crude, sensitivity.limit if sensitivity else 1.0, config)
+    fragile = modest or earlier.says == "confounded"
     return Practice(
         id=f"{group.situation}/{action}",
         situation=group.situation,
@@ -101,6 +105,7 @@ def _practice(pair: Association, config: PracticesConfig, breaches: Breaches) ->
         else None,
         e_value=round(sensitivity.estimate, 6) if sensitivity else None,
         e_value_limit=round(sensitivity.limit, 6) if sensitivity else None,
+        earlier_outcome=earlier,
         fragile=fragile,
         doubts=tuple(_doubts(pair, fragile, stability, month.replicated if month else None, checked, config)),
         exemplars=tuple(case for case, _ in told),
@@ -112,7 +117,7 @@ def _practice(pair: Association, config: PracticesConfig, breaches: Breaches) ->
     )
 
 
-def _fragile(pair: Association, crude: RiskDifference | None, e_limit: float, config: PracticesConfig) -> bool:
+def _modest(pair: Association, crude: RiskDifference | None, e_limit: float, config: PracticesConfig) -> bool:
     """Whether a confounder of modest strength that nobody measured could explain the association.
 
     It could where the E-value of the confidence limit is below `min_e_value`, or where one that moves the estimate as
