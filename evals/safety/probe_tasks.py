@@ -123,6 +123,7 @@ class ProbeTask:
     """
 
     max_tokens = 128
+    closed = True
 
     def __init__(self, family: str):
         self.id = probe_task(family)

@@ -35,6 +35,8 @@ class SuiteTask(ABC):
     A `Reading` says in `details["final"]` whether it stands even if the output was cut off behind it.
     """
 
+    closed = True
+
     def __init__(self, definition: Definition):
         self.definition = definition
         self.id = definition.id
@@ -191,6 +193,8 @@ class LabelTask(SuiteTask):
 class KeywordsTask(SuiteTask):
     """reference: answer, keywords; right when the output has every keyword."""
 
+    closed = False
+
     def read(self, text: str, fields: Fields) -> Reading:
         items, found = find_items(text)
         return _reading("、".join(items) or None, found, text=text)
@@ -228,6 +232,8 @@ class FieldsTask(SuiteTask):
 
 class TextTask(SuiteTask):
     """reference: answer. Score: character ROUGE-L F1 with it."""
+
+    closed = False
 
     def read(self, text: str, fields: Fields) -> Reading:
         said = compact(text)

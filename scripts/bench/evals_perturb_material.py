@@ -31,7 +31,7 @@ split: {test_fraction: 0.3}
 class Choice:
     """A multiple-choice question as suites hold them: options as shown, and the original letter of each."""
 
-    id, title, max_tokens = "choice", "single choice", 8
+    id, title, max_tokens, closed = "choice", "single choice", 8, True
 
     def system(self) -> str:
         return "请选择正确选项。"
@@ -64,7 +64,7 @@ class Choice:
 class Paper:
     """A document whose lines `name value` are to be written as a JSON object."""
 
-    id, title, max_tokens = "paper", "document fields", 128
+    id, title, max_tokens, closed = "paper", "document fields", 128, True
 
     def system(self) -> str:
         return "请抽取字段，只输出JSON。"

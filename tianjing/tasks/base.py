@@ -39,6 +39,9 @@ class Task(Protocol):
     id: str
     title: str
     max_tokens: int
+    closed: bool
+    """Whether the canonical answer of every row is a label, an id, an option, an act or a number: then two right
+    answers read the same, however they are worded. False where written text is part of it."""
 
     def system(self) -> str:
         """The system prompt."""

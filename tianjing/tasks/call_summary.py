@@ -41,6 +41,7 @@ class CallSummary:
     id = "call_summary"
     title = "通话小结（JSON）"
     max_tokens = 80
+    closed = False
 
     def system(self) -> str:
         form = ",".join(f'"{name}":"{title}"' for name, title in FIELDS.items())

@@ -30,6 +30,7 @@ class ComplaintPrediction:
     id = "complaint_prediction"
     title = "投诉预警"
     max_tokens = 40
+    closed = True
 
     def system(self) -> str:
         return "根据还没结束的通话，预测客户事后会不会投诉。写【会投诉】并引出迹象原话，或写【不会投诉】。"

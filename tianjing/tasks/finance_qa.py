@@ -22,6 +22,7 @@ class FinanceQA:
     id = "finance_qa"
     title = "金融指令"
     max_tokens = 128
+    closed = False
 
     def system(self) -> str:
         return "你是金融领域的助手，请准确、简洁地回答。"

@@ -40,6 +40,7 @@ class HandoffTriage:
     id = "handoff_triage"
     title = "转人工分诊"
     max_tokens = 40
+    closed = True
 
     def system(self) -> str:
         return (

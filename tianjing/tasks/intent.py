@@ -22,6 +22,7 @@ class Intent:
     id = "intent"
     title = "客户意图"
     max_tokens = 16
+    closed = True
 
     def system(self) -> str:
         return "你是消费金融客服。判断客户最后说的属于备选中的哪一种，只写它的名称。"

@@ -60,6 +60,7 @@ class Mediation:
     id = "mediation"
     title = "调解（识人、共情、讲理、普法）"
     max_tokens = 320
+    closed = True
 
     def system(self) -> str:
         form = ",".join(f'"{name}":"{title}"' for name, title in PARTS.items())

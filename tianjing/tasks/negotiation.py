@@ -41,6 +41,7 @@ class Negotiation:
     id = "negotiation"
     title = "还款协商"
     max_tokens = 64
+    closed = True
 
     def system(self) -> str:
         return (

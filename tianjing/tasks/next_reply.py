@@ -33,6 +33,7 @@ class NextReply:
     id = "next_reply"
     title = "贷后下一句（最佳实践）"
     max_tokens = 48
+    closed = True
 
     def system(self) -> str:
         return (

@@ -38,6 +38,7 @@ class PolicyQA:
     id = "policy_qa"
     title = "制度问答（引用条款）"
     max_tokens = 64
+    closed = True
 
     def system(self) -> str:
         return (

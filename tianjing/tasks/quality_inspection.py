@@ -32,6 +32,7 @@ class QualityInspection:
     id = "quality_inspection"
     title = "坐席质检（JSON）"
     max_tokens = 80
+    closed = True
 
     def system(self) -> str:
         return (

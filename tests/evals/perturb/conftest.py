@@ -35,7 +35,7 @@ OTHERS = [
 class Choice:
     """fields: question, options as shown, ids (the original letter of each); reference: answer."""
 
-    id, title, max_tokens = "choice", "choice", 8
+    id, title, max_tokens, closed = "choice", "choice", 8, True
 
     def system(self) -> str:
         return "单项选择。"

@@ -13,7 +13,7 @@ from evals.material import task_table
 from evals.plan import add_control, build_requests, choose_items, choose_shots
 from evals.records import Attempt, Item, RawAttempt
 from evals.scoring import score_attempt
-from evals.suites.definition import Definition
+from evals.suites.definition import MAX_TOKENS, Definition
 from evals.suites.figures import suite_figures
 from evals.suites.load import load_suites, read_suite
 from evals.suites.tasks import task_of
@@ -78,6 +78,13 @@ def test_every_wording_asks_the_same_question_and_there_are_three() -> None:
         fields = {"question": "逾期一天？", "options": ["联系", "失联"], "ids": ["A", "B"], "subject": "催收"}
         shown = [task.render(fields, wording) for wording in range(3)]
         assert len(set(shown)) == 3 and all("逾期一天？" in text for text in shown)
+
+
+def test_kinds_whose_answer_is_written_are_not_closed() -> None:
+    tasks = [
+        task_of(Definition(id=kind, kind=kind, labels=("甲", "乙"), fields={"name": "text"})) for kind in MAX_TOKENS
+    ]
+    assert {task.id for task in tasks if not task.closed} == {"keywords", "text"}
 
 
 def test_a_permutation_is_undone_in_the_answer() -> None:
