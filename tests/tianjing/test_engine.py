@@ -26,6 +26,7 @@ from tianjing.engine.allow_list import SECRET_VARIABLE, AllowList
 from tianjing.engine.command import arguments, environment
 from tianjing.engine.log import failure, phase
 from tianjing.engine.server import end, spawn
+from tianjing.models.precision import precision
 from tianjing.records import Message
 
 # A child that starts a grandchild, writes both ids down, ignores SIGTERM when told to, and sleeps.
@@ -201,6 +202,16 @@ def test_the_secret_is_not_on_the_command_line(model: Path, monkeypatch: pytest.
     assert "s3cret" not in " ".join(command) and env[SECRET_VARIABLE] == "s3cret"
     assert env["VLLM_PLUGINS"] == "" and env["HF_HUB_OFFLINE"] == "1"
     assert str(1 << 29) in command
+
+
+@pytest.mark.parametrize("is_cpu", [True, False])
+def test_an_engine_computes_in_the_format_asked_for_else_in_the_machines_own(model: Path, is_cpu: bool) -> None:
+    def dtype(config: EngineConfig) -> str:
+        command = arguments(config, 1234, is_cpu)
+        return command[command.index("--dtype") + 1]
+
+    assert dtype(EngineConfig(model=model, dtype="float32")) == "float32"
+    assert dtype(EngineConfig(model=model)) == precision(on_gpu=not is_cpu)
 
 
 def test_only_listed_routes_reach_the_engine_and_only_with_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:

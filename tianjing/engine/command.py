@@ -85,7 +85,7 @@ def arguments(config: EngineConfig, port: int, is_cpu: bool) -> list[str]:
         **({"uds": config.uds.absolute()} if config.uds else {"host": config.host, "port": port}),
         "max-model-len": config.max_model_len,
         "max-num-seqs": config.max_num_seqs,
-        "dtype": precision(on_gpu=not is_cpu),
+        "dtype": config.dtype or precision(on_gpu=not is_cpu),
         "seed": config.seed,
         # The model folder's own sampling defaults would make requests mean different things per model.
         "generation-config": "vllm",

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tianjing.config import StrictModel
+from tianjing.models.precision import Precision
 
 # A socket's address holds 108 bytes, the final NUL included.
 MAX_SOCKET_PATH_BYTES = 107
@@ -72,6 +73,11 @@ class EngineConfig(StrictModel):
 
     cpu_threads: int = Field(default=0, ge=0)
     """Compute threads on a CPU; 0 takes every core this process may use."""
+
+    dtype: Precision | None = None
+    """Number format of weights, adapter, activations and cache; None takes the machine's own
+    (`tianjing.models.precision`). float32 where the machine's own is bfloat16 is for checks: it takes twice the memory,
+    and what it answers is not what is served."""
 
     seed: int = 0
     """Seed of sampling for requests that bring none."""
