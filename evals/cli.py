@@ -173,26 +173,33 @@ def parity(
     adapter: Path = typer.Option(..., help="LoRA adapter folder, as training wrote it."),
     merged: Path = typer.Option(..., help="Model folder with the adapter merged in: what would be served."),
     out: Path = typer.Option(..., help="Folder for parity.json, parity.md and every answer."),
+    float32: bool = typer.Option(
+        False, "--float32", help="Ask the engines in float32 too: what differs there is not rounding of theirs."
+    ),
     config: Path | None = CONFIG,
 ) -> None:
     """Check that adapter in transformers, merged weights in vLLM and adapter in vLLM answer alike, alone and loaded.
 
-    Exits 0 when they do and 1 when not, with the reasons. Stopped or killed, the same command goes on.
+    Exits 0 when they do in the number format that is served, and 1 when not, with the reasons. Stopped or killed, the
+    same command goes on.
     """
     from rich.console import Console
 
     from evals.parity.config import ParityConfig
-    from evals.parity.report import console_table
+    from evals.parity.report import console_table, verdicts
     from evals.parity.run import REPORT, check_parity
     from tianjing.config import load
     from tianjing.console import print_table
     from tianjing.models import resolve
 
-    summary = check_parity(dataset, resolve(base).path, adapter, merged, out, load(ParityConfig, config))
+    settings = load(ParityConfig, config)
+    if float32 and "float32" not in settings.formats:
+        settings = settings.model_copy(update={"formats": (*settings.formats, "float32")})
+    summary = check_parity(dataset, resolve(base).path, adapter, merged, out, settings)
     print_table(console_table(summary))
     console = Console(highlight=False, soft_wrap=True)
-    for reason in summary["reasons"]:
-        console.print(reason, markup=False)
+    for line in verdicts(summary):
+        console.print(line, markup=False)
     console.print(f"parity {'[green]met[/]' if summary['met'] else '[red]not met[/]'}; report: {out / REPORT}")
     raise typer.Exit(0 if summary["met"] else 1)
 

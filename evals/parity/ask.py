@@ -11,6 +11,7 @@ from pathlib import Path
 
 from evals.errors import EvalError
 from evals.parity.config import ParityConfig
+from evals.parity.consult import Consulted
 from evals.parity.records import Answer, Cell
 from evals.parity.reference import Reference, ids_digest
 from evals.progress import ArmProgress
@@ -61,33 +62,46 @@ def key(cell: Cell, digest: str, question: Question) -> str:
 
 
 def ask_reference(
-    reference: Reference, cell: Cell, digest: str, questions: Sequence[Question], journal: Journal
+    consulted: Consulted,
+    cell: Cell,
+    digest: str,
+    questions: Sequence[Question],
+    journal: Journal,
+    drafts: Mapping[str, Sequence[Sequence[int]]],
 ) -> None:
-    """The adapter in transformers, `cell.load` rows a batch."""
+    """The adapter in transformers, `cell.load` rows a batch; alone, each answer follows the `drafts` of its item."""
     left = journal.left(cell, digest, questions)
     with _progress(cell, questions, left) as progress:
         for batch in _batches(left, cell.load):
             began = time.monotonic()
-            longest = max(question.request.max_tokens for question in batch)
-            outputs = reference.generate([question.prompt for question in batch], longest)
+            if cell.load == 1:
+                (question,) = batch
+                request = question.request
+                outputs = [consulted.answer(question.prompt, request.max_tokens, drafts[request.item])]
+            else:
+                longest = max(question.request.max_tokens for question in batch)
+                outputs = consulted.reference.generate([question.prompt for question in batch], longest)
             spent_s = round(time.monotonic() - began, 4)
             for question, output in zip(batch, outputs, strict=True):
-                request = question.request
-                tokens = output[: request.max_tokens]
-                ended = reference.ends(tokens)
-                journal.add(
-                    Answer(
-                        key=key(cell, digest, question),
-                        cell=cell.name,
-                        item=request.item,
-                        text=reference.prompts.decode(tokens),
-                        tokens=tokens,
-                        prompt=ids_digest(question.prompt),
-                        finish_reason="stop" if ended else "length",
-                        seconds=spent_s,
-                    )
-                )
+                journal.add(_of_reference(consulted.reference, cell, digest, question, output, spent_s))
                 progress.step(False)
+
+
+def _of_reference(
+    reference: Reference, cell: Cell, digest: str, question: Question, output: Sequence[int], spent_s: float
+) -> Answer:
+    request = question.request
+    tokens = list(output[: request.max_tokens])
+    return Answer(
+        key=key(cell, digest, question),
+        cell=cell.name,
+        item=request.item,
+        text=reference.prompts.decode(tokens),
+        tokens=tokens,
+        prompt=ids_digest(question.prompt),
+        finish_reason="stop" if reference.ends(tokens) else "length",
+        seconds=spent_s,
+    )
 
 
 def ask_engine(
@@ -151,7 +165,7 @@ async def _ask(
         temperature=0.0,
         seed=request.seed,
         # Prompts computed alone must not be found in the cache under load: then the load would compute no prompt.
-        extra={"return_token_ids": True, "logprobs": True, "cache_salt": f"{cell.way}-{cell.load}"},
+        extra={"return_token_ids": True, "logprobs": True, "cache_salt": cell.name},
     )
     blank = Answer(key=key(cell, digest, question), cell=cell.name, item=request.item)
     pause_s = FIRST_PAUSE_S
@@ -188,10 +202,13 @@ def _progress(cell: Cell, questions: Sequence[Question], left: Sequence[Question
     return ArmProgress(f"parity {cell.name}", len(questions), len(questions) - len(left))
 
 
-def cell_totals(answers: Mapping[str, Answer]) -> dict[str, float]:
-    """One cell: items, tokens that it answered, errors, answers cut short, and the mean seconds of an answer."""
+def cell_totals(cell: Cell, answers: Mapping[str, Answer]) -> dict[str, str | float]:
+    """One cell: what it is, items, tokens that it answered, errors, answers cut short, mean seconds of an answer."""
     given = answers.values()
     return {
+        "way": cell.way,
+        "load": cell.load,
+        "dtype": cell.dtype,
         "items": len(answers),
         "tokens": sum(len(answer.tokens) for answer in given),
         "errors": sum(answer.error is not None for answer in given),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
+from evals.parity.config import ParityConfig
 from evals.parity.records import WAYS, Answer, Cell, Distance, Gap, Outcome, Pair, Scored
 from evals.records import Item
 from evals.scoring import strip_thought
+from tianjing.models.precision import Precision
 from tianjing.tasks import Task
 
-# Their canonical answer is written text: two right answers differ in words.
-WRITTEN_TASKS = frozenset(("call_summary", "mediation", "finance_qa"))
 BFLOAT16_BITS = 7  # stored bits of the significand
 
 # Where two answers to an item part: what the models had seen, and the tokens they chose.
@@ -20,14 +20,27 @@ Fork = tuple[str, tuple[int, ...], int, int]
 ENDED = -1
 
 
-def cells(concurrency: int) -> list[Cell]:
-    """Every way, alone and with `concurrency` at a time."""
-    return [Cell(way, load) for way in WAYS for load in (1, concurrency)]
+def cells(concurrency: int, dtypes: Sequence[Precision]) -> list[Cell]:
+    """Every way, alone and with `concurrency` at a time; engines in each of `dtypes`, transformers in float32."""
+    return [
+        Cell(way, load, dtype)
+        for way in WAYS
+        for dtype in (dtypes if way != "peft" else ("float32",))
+        for load in (1, concurrency)
+    ]
 
 
-def decides(a: Cell, b: Cell) -> bool:
-    """Whether the verdict rests on this pair: two ways at the same load. Others show what load alone changes."""
-    return a.way != b.way and a.load == b.load
+def decides(a: Cell, b: Cell) -> Precision | None:
+    """The number format whose verdict rests on this pair: two ways at the same load, engines in the same format."""
+    if a.way == b.way or a.load != b.load:
+        return None
+    formats = {cell.dtype for cell in (a, b) if cell.way != "peft"}
+    return formats.pop() if len(formats) == 1 else None
+
+
+def compared(a: Cell, b: Cell) -> bool:
+    """Whether this pair is looked at: it decides, or shows what load alone or the number format alone changes."""
+    return decides(a, b) is not None or (a.way == b.way and (a.load == b.load) != (a.dtype == b.dtype))
 
 
 def first_divergence(a: Sequence[int], b: Sequence[int]) -> int | None:
@@ -55,25 +68,25 @@ def bfloat16_step(value: float) -> float:
 
 
 def compare_cells(
-    answers: Mapping[str, Mapping[str, Answer]],
+    answers: Mapping[Cell, Mapping[str, Answer]],
     items: Sequence[Item],
     tasks: Mapping[str, Task],
     gaps: Mapping[Fork, Gap],
-    rounding_steps: float,
+    config: ParityConfig,
 ) -> list[Pair]:
-    """Every two cells on every item.
+    """Every two cells that are compared, on every item.
 
     Args:
         answers: by cell and item.
         gaps: for every fork of these answers.
-        rounding_steps: see `ParityConfig`.
     """
     readings = {
         cell: {item.id: _read(given[item.id], item, tasks[item.task]) for item in items}
         for cell, given in answers.items()
     }
     pairs = []
-    for a, b in combinations(answers, 2):
+    for a, b in _together(answers):
+        rounding_steps = max(config.limits(cell.dtype).rounding_steps for cell in (a, b))
         for item in items:
             left, right = answers[a][item.id], answers[b][item.id]
             parted = fork(left, right)
@@ -84,12 +97,13 @@ def compare_cells(
             position = len(parted[1]) if parted is not None else None
             pairs.append(
                 Pair(
-                    a=a,
-                    b=b,
+                    a=a.name,
+                    b=b.name,
                     item=item.id,
                     task=item.task,
                     group=item.group,
-                    closed=item.task not in WRITTEN_TASKS,
+                    decides=decides(a, b),
+                    closed=tasks[item.task].closed,
                     outcome=outcome,
                     # Nothing read equals nothing else, but the same tokens are the same answer, however unreadable.
                     equal=same or (outcome != "error" and read_a is not None and read_a == read_b),
@@ -127,15 +141,19 @@ def distance(answers: Sequence[Answer], scored: Mapping[str, Scored]) -> Distanc
     return Distance(tokens=len(nats), mean_nats=total / len(nats), steps=total / max(math.fsum(steps), 1e-12))
 
 
-def forks(answers: Mapping[str, Mapping[str, Answer]], items: Sequence[Item]) -> list[Fork]:
-    """Every fork between any two cells, each once, in the order of the items."""
+def forks(answers: Mapping[Cell, Mapping[str, Answer]], items: Sequence[Item]) -> list[Fork]:
+    """Every fork between any two cells that are compared, each once, in the order of the items."""
     found = {
         parted: None
         for item in items
-        for a, b in combinations(answers, 2)
+        for a, b in _together(answers)
         if (parted := fork(answers[a][item.id], answers[b][item.id])) is not None
     }
     return list(found)
+
+
+def _together(grid: Iterable[Cell]) -> list[tuple[Cell, Cell]]:
+    return [(a, b) for a, b in combinations(grid, 2) if compared(a, b)]
 
 
 def _outcome(a: Answer, b: Answer, gap: Gap | None, rounding_steps: float) -> Outcome:

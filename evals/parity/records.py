@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tianjing.config import StrictModel
+from tianjing.models.precision import Precision
 
 Way = Literal["peft", "merged", "lora"]
 WAYS: tuple[Way, ...] = ("peft", "merged", "lora")
 TITLES: dict[Way, str] = {
-    "peft": "adapter in transformers, float32",
+    "peft": "adapter in transformers",
     "merged": "merged weights in vLLM",
     "lora": "adapter in vLLM",
 }
@@ -22,15 +23,16 @@ tokens; error: one of them did not answer."""
 
 @dataclass(frozen=True)
 class Cell:
-    """One way to the model at one load."""
+    """One way to the model, computed in one number format, at one load."""
 
     way: Way
     load: int
     """Requests at a time."""
+    dtype: Precision
 
     @property
     def name(self) -> str:
-        return f"{self.way}@{self.load}"
+        return f"{self.way}-{self.dtype}@{self.load}"
 
 
 class Answer(StrictModel):
@@ -74,6 +76,8 @@ class Scored(StrictModel):
 
     logprobs: list[float]
     """Natural log of the probability of each."""
+    best: list[int]
+    """The likeliest token in the place of each, after those before it."""
     steps: list[float]
     """How far each would move if every logit were off by one spacing of bfloat16 at the largest of them: next to
     nothing where the model is sure, since then no other token counts."""
@@ -98,8 +102,10 @@ class Pair(StrictModel):
     item: str
     task: str
     group: str
+    decides: Precision | None
+    """The number format whose verdict rests on this pair; None for one that shows what load or format alone change."""
     closed: bool
-    """Whether the task's answer is a label, an id or an option."""
+    """Whether the task's answers are (`Task.closed`)."""
     outcome: Outcome
     equal: bool
     """Whether the answers are: the same tokens, or the same canonical answer."""

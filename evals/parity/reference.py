@@ -51,7 +51,7 @@ class Reference:
     def __init__(self, base: Path, adapter: Path):
         import torch
         from peft import PeftModel
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, DynamicCache
 
         self._torch = torch
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -65,6 +65,12 @@ class Reference:
         self.model = model.eval().to(self._device)
         self.prompts = Prompts(base)
         self._stops = self._end_tokens()
+        # Layers that keep a window or a state cannot be cut back to where two prompts part.
+        kinds = getattr(self.model.config, "layer_types", None) or ["full_attention"]
+        self._takes_over = set(kinds) == {"full_attention"}
+        self._new_cache = DynamicCache if self._takes_over else lambda: None
+        self._cache: Any = None
+        self._seen: list[int] = []
         # The model folder's own defaults (a repetition penalty, a temperature) are not asked of vLLM either, and
         # transformers would fill them into any setting that is left at its default.
         self.model.generation_config = self._settings(1)
@@ -96,10 +102,7 @@ class Reference:
 
         An answer that ended without an end token counts as the likeliest end token.
         """
-        torch = self._torch
-        ids = torch.tensor([[*prompt, *before]], device=self._device)
-        with torch.inference_mode():
-            logits_V = self.model(input_ids=ids, logits_to_keep=1).logits[0, -1].float()
+        logits_V = self._logits([*prompt, *before], 1)[-1]
         (best, second), (token, _) = logits_V.topk(2)
         ends = max(float(logits_V[stop]) for stop in self._stops)
         least = min(ends if token_id == ENDED else float(logits_V[token_id]) for token_id in chosen)
@@ -113,9 +116,8 @@ class Reference:
     def score(self, prompt: Sequence[int], tokens: Sequence[int]) -> Scored:
         """The log-probability of each of `tokens` after `prompt` and those before it, in one pass."""
         torch = self._torch
-        ids = torch.tensor([[*prompt, *tokens[:-1]]], device=self._device)
+        logits_TV = self._logits([*prompt, *tokens[:-1]], len(tokens))
         with torch.inference_mode():
-            logits_TV = self.model(input_ids=ids, logits_to_keep=len(tokens)).logits[0].float()
             chosen_T = torch.tensor(tokens, device=self._device)
             all_TV = logits_TV.log_softmax(-1)
             logprobs_T = all_TV.gather(1, chosen_T[:, None])[:, 0]
@@ -123,15 +125,36 @@ class Reference:
             # An error e in every logit, independent of one another, moves the chosen token's log-probability by
             # e_chosen − Σ p e: by this much as often as e itself has.
             spread_T = ((1 - chosen_p_T) ** 2 + (all_TV * 2).exp().sum(-1) - chosen_p_T**2).clamp(min=0).sqrt()
-            best_T = logits_TV.max(-1).values
+            best_T, token_T = logits_TV.max(-1)
         steps = [bfloat16_step(best) * spread for best, spread in zip(best_T.tolist(), spread_T.tolist(), strict=True)]
-        return Scored(logprobs=logprobs_T.tolist(), steps=steps)
+        return Scored(logprobs=logprobs_T.tolist(), best=token_T.tolist(), steps=steps)
+
+    def _logits(self, ids: list[int], keep: int) -> Any:
+        """Logits after each of the last `keep` of `ids`.
+
+        Keys and values of what `ids` share with the sequence before are taken over: the prompts of a task begin alike,
+        and the answers to an item share its prompt.
+        """
+        torch = self._torch
+        most = min(len(ids) - keep, len(self._seen)) if self._takes_over else 0
+        shared = next((place for place in range(most) if ids[place] != self._seen[place]), most)
+        with torch.inference_mode():
+            if shared:
+                self._cache.crop(shared - len(self._seen))
+            else:
+                self._cache = self._new_cache()
+            self._seen = ids
+            new_BT = torch.tensor([ids[shared:]], device=self._device)
+            return self.model(
+                input_ids=new_BT, past_key_values=self._cache, use_cache=True, logits_to_keep=keep
+            ).logits[0].float()  # fmt: skip
 
     def close(self) -> None:
         """Give the memory back: an engine is started next."""
         import gc
 
         del self.model
+        self._cache = None
         gc.collect()
         if self._device == "cuda":
             self._torch.cuda.empty_cache()

@@ -21,42 +21,52 @@ def render(summary: Json, pairs: Sequence[Pair], token: Callable[[int], str]) ->
     Args:
         token: the text of one token id.
     """
-    verdict = "met" if summary["met"] else "not met"
-    lines = [f"# Parity: {verdict}", ""]
-    lines += [f"- {reason}" for reason in summary["reasons"]]
+    lines = [f"# Parity: {'met' if summary['met'] else 'not met'}", ""]
+    lines += [f"- {line}" for line in verdicts(summary)]
     config = summary["config"]
     lines += [
         "",
         f"{summary['items']} items, {summary['closed_items']} of closed-form tasks. Wanted: at least "
         f"{percent(config['target'])} equal canonical answers between any two ways at the same load, and no text "
-        f"that parts more than {config['rounding_steps']:g} bfloat16 steps from a tie.",
+        f"that parts more than {config['rounding_steps']:g} bfloat16 steps from a tie "
+        f"({config['float32_rounding_steps']:g} where engines compute in float32).",
         "",
         "## The ways",
         "",
-        "| cell | what answers | requests at a time | tokens | errors | cut short | seconds an answer "
+        "| cell | what answers | computes in | requests at a time | tokens | errors | cut short | seconds an answer "
         "| log-probabilities from float32: steps, nats |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, cell in summary["cells"].items():
-        way, _, load = name.partition("@")
-        lines.append(
-            f"| {name} | {TITLES[way]} | {load} | {cell['tokens']} | {cell['errors']} | {cell['cut_short']} | "
-            f"{cell['mean_seconds']:.2f} | {_far(summary['distances'][name])} |"
-        )
+        counts = " | ".join(str(cell[column]) for column in ("dtype", "load", "tokens", "errors", "cut_short"))
+        far = _far(summary["distances"][name])
+        lines.append(f"| {name} | {TITLES[cell['way']]} | {counts} | {cell['mean_seconds']:.2f} | {far} |")
     lines += ["", "## Two by two", "", _line(_COLUMNS), "|---" * len(_COLUMNS) + "|"]
     lines += [_line(row) for row in _pair_rows(summary["pairs"])]
     lines += [
         "",
         "## Tasks (the least equal deciding pair)",
         "",
-        "| task | answers | items | equal | parted | faults |",
+        "| engines in | task | answers | items | equal | parted | faults |",
     ]
-    lines.append("|---|---|---|---|---|---|")
-    for name, task in summary["tasks"].items():
-        kind = "closed-form" if task["closed"] else "written"
-        lines.append(f"| {name} | {kind} | {task['items']} | {task['equal']} | {task['parted']} | {task['faults']} |")
+    lines.append("|---|---|---|---|---|---|---|")
+    for dtype, tasks in summary["tasks"].items():
+        for name, task in tasks.items():
+            kind = "closed-form" if task["closed"] else "written"
+            counts = " | ".join(str(task[column]) for column in ("items", "equal", "parted", "faults"))
+            lines.append(f"| {dtype} | {name} | {kind} | {counts} |")
     lines += ["", *_differences(summary, pairs, token)]
     return "\n".join(lines) + "\n"
+
+
+def verdicts(summary: Json) -> list[str]:
+    """A line for the format that is served and for each other that was asked in, each before its reasons."""
+    lines = [] if summary["served"] in summary["formats"] else list(summary["reasons"])
+    for dtype, verdict in sorted(summary["formats"].items(), key=lambda entry: not entry[1]["served"]):
+        what = "as served" if verdict["served"] else "apart from rounding: merge, template, adapter and sampling"
+        lines.append(f"engines in {dtype} ({what}): {'met' if verdict['met'] else 'not met'}")
+        lines += summary["reasons"] if verdict["served"] else verdict["reasons"]
+    return lines
 
 
 def console_table(summary: Json) -> Table:
@@ -87,11 +97,11 @@ _COLUMNS = (
 
 def _pair_rows(figures: Sequence[Json]) -> list[list[str]]:
     rows = []
-    for figure in sorted(figures, key=lambda figure: (not figure["decides"], not _same_way(figure))):
+    for figure in sorted(figures, key=lambda figure: (not figure["decides"], _role(figure))):
         closed, outcomes = figure["closed"], figure["outcomes"]
         share = f"{closed['equal']}/{closed['n']}, {share_text(closed)}" if closed["n"] else "none"
         parts, steps = figure["first_divergence"], figure["behind_steps"]
-        role = "decides" if figure["decides"] else "load alone" if _same_way(figure) else "way and load"
+        role = f"decides {figure['decides']}" if figure["decides"] else _role(figure)
         rows.append(
             [
                 f"{figure['a']} and {figure['b']}",
@@ -106,7 +116,7 @@ def _pair_rows(figures: Sequence[Json]) -> list[list[str]]:
 
 
 def _far(distance: Json | None) -> str:
-    return "" if distance is None else "{steps:.2f}, {mean_nats:.4f}".format(**distance)
+    return "" if distance is None else "{steps:.3g}, {mean_nats:.2g}".format(**distance)
 
 
 def _line(columns: Sequence[str]) -> str:
@@ -145,5 +155,5 @@ def _token(given: int | None, token: Callable[[int], str]) -> str:
     return "the end" if given is None else f"`{token(given)!r}`"
 
 
-def _same_way(figure: Json) -> bool:
-    return bool(figure["a"].partition("@")[0] == figure["b"].partition("@")[0])
+def _role(figure: Json) -> str:
+    return "load alone" if figure["a"].partition("@")[0] == figure["b"].partition("@")[0] else "format alone"

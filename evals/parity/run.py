@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +19,28 @@ from evals.errors import EvalError
 from evals.material import read_material
 from evals.measures import Measure
 from evals.parity.ask import Journal, Question, ask_engine, ask_reference, cell_totals
-from evals.parity.compare import WRITTEN_TASKS, Fork, cells, compare_cells, distance, forks
+from evals.parity.compare import Fork, cells, compare_cells, distance, forks
 from evals.parity.config import ParityConfig
+from evals.parity.consult import Consulted
 from evals.parity.records import Answer, Cell, Gap, Pair, Scored, Way
 from evals.parity.reference import Prompts, Reference
 from evals.parity.report import render
 from evals.parity.verdict import judge, measures
 from evals.plan import build_requests, choose_items
 from evals.progress import ArmProgress
-from tianjing.config import StrictModel, parse
+from tianjing.config import parse
 from tianjing.engine import Engine, EngineConfig
 from tianjing.engine.command import vllm_version
-from tianjing.files import atomic_write, canonical_json, read_journal, read_jsonl, sha256_bytes, write_jsonl
+from tianjing.files import atomic_write, read_jsonl, write_jsonl
 from tianjing.lineage import artefact, artefact_digest, is_artefact, read_manifest
 from tianjing.lineage.environment import compute
+from tianjing.models.precision import Precision, precision
 
 KIND = "parity"
 ITEMS, ANSWERS, PAIRS, SUMMARY, REPORT = "items.jsonl", "answers.jsonl", "pairs.jsonl", "parity.json", "parity.md"
+CONSULTED = "reference.jsonl"
 
 Json = dict[str, Any]
-
-
-class Judged(StrictModel):
-    """A line of the reference's journal: a fork with its gap, or an answer with its log-probabilities."""
-
-    key: str
-    gap: Gap | None = None
-    scored: Scored | None = None
 
 
 def check_parity(dataset: Path, base: Path, adapter: Path, merged: Path, out: Path, config: ParityConfig) -> Json:
@@ -54,7 +49,8 @@ def check_parity(dataset: Path, base: Path, adapter: Path, merged: Path, out: Pa
     Answers are kept in `out`'s sibling `.work/` until the artefact is finished: after a kill, the same call goes on.
 
     Returns:
-        The content of parity.json: `met`, `reasons`, and the figures of every two cells.
+        The content of parity.json: `met` and `reasons` for the format that is served, both for each format asked in,
+        and the figures of every two cells.
 
     Raises:
         EvalError: no usable test rows, an adapter that does not fit, or an engine that stopped answering.
@@ -72,23 +68,23 @@ def check_parity(dataset: Path, base: Path, adapter: Path, merged: Path, out: Pa
         ]
         digests = {name: artefact_digest(path) for name, path in
                    (("base", base), ("adapter", adapter), ("merged", merged))}  # fmt: skip
+        vllm, is_cpu = vllm_version()
+        served = precision(on_gpu=not is_cpu)
         scratch = out.parent / ".work" / out.name
-        asking = _Asking(base, adapter, merged, digests, questions, scratch, config)
+        asking = _Asking(base, adapter, merged, digests, questions, scratch, config, served)
         asking.fill()
-        answers = {
-            cell.name: asking.journal.of(cell, asking.models[cell.way], questions) for cell in cells(config.concurrency)
-        }
+        answers = {cell: asking.journal.of(cell, asking.models[cell.way], questions) for cell in asking.cells}
         gaps, scored = asking.consult(forks(answers, items), answers)
-        pairs = compare_cells(answers, items, material.tasks, gaps, config.rounding_steps)
-        distances = {name: distance(list(given.values()), scored) for name, given in answers.items()}
+        pairs = compare_cells(answers, items, material.tasks, gaps, config)
+        distances = {cell: distance(list(given.values()), scored) for cell, given in answers.items()}
         summary: Json = {
-            **judge(pairs, distances, config),
+            **judge(pairs, distances, config, served),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "items": len(items),
-            "closed_items": sum(item.task not in WRITTEN_TASKS for item in items),
-            "cells": {name: cell_totals(given) for name, given in answers.items()},
+            "closed_items": sum(material.tasks[item.task].closed for item in items),
+            "cells": {cell.name: cell_totals(cell, given) for cell, given in answers.items()},
             "digests": {**digests, "dataset": material.digest},
-            "engine": vllm_version()[0],
+            "engine": vllm,
             "machine": compute().model_dump(mode="json"),
             "config": parameters,
         }
@@ -97,6 +93,7 @@ def check_parity(dataset: Path, base: Path, adapter: Path, merged: Path, out: Pa
         write_jsonl(work.dir / ITEMS, (item.model_dump(mode="json") for item in items))
         rows = (answer.model_dump(mode="json") for given in answers.values() for answer in given.values())
         write_jsonl(work.dir / ANSWERS, rows)
+        shutil.copy(scratch / CONSULTED, work.dir / CONSULTED)
         write_jsonl(work.dir / PAIRS, (pair.model_dump(mode="json") for pair in pairs))
         atomic_write(work.dir / SUMMARY, json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
         atomic_write(work.dir / REPORT, render(summary, pairs, lambda token: prompts.decode([token], special=True)))
@@ -110,15 +107,18 @@ def check_parity(dataset: Path, base: Path, adapter: Path, merged: Path, out: Pa
 
 
 def parity_measures(folder: Path) -> list[Measure]:
-    """The figures of a parity artefact for gate, comparison and report, computed anew from its pairs.
+    """The figures of a parity artefact in the format that is served, for gate, comparison and report, from its pairs.
 
     Raises:
-        EvalError: `folder` is no parity check.
+        EvalError: `folder` is no parity check, or one that did not ask in that format.
     """
     if not is_artefact(folder) or read_manifest(folder).kind != KIND:
         raise EvalError(f"{folder}: no parity check", "give the folder that 'tianjing eval parity' wrote")
     config = parse(ParityConfig, read_manifest(folder).parameters, str(folder))
-    return measures(list(read_jsonl(folder / PAIRS, Pair)), config)
+    served = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["served"]
+    if served not in config.dtypes(served):
+        raise EvalError(f"{folder}: did not ask in {served}, which is served", "check it with 'served' in `formats`")
+    return measures([pair for pair in read_jsonl(folder / PAIRS, Pair) if pair.decides == served], config)
 
 
 class _Asking:
@@ -133,68 +133,61 @@ class _Asking:
         questions: Sequence[Question],
         scratch: Path,
         config: ParityConfig,
+        served: Precision,
     ):
         self.base, self.adapter, self.merged = base, adapter, merged
         self.questions, self.scratch, self.config = questions, scratch, config
         tuned = f"{digests['base']}/{digests['adapter']}"
         self.models: dict[Way, str] = {"peft": tuned, "merged": digests["merged"], "lora": tuned}
+        self.cells = cells(config.concurrency, config.dtypes(served))
         self.journal = Journal(scratch / ANSWERS)
+        self.consulted = Consulted(self._load, tuned, scratch / CONSULTED)
 
     def fill(self) -> None:
-        """Ask every cell what it has not answered yet."""
-        for way in self.models:
-            left = [
-                cell
-                for cell in cells(self.config.concurrency)
-                if cell.way == way and self.journal.left(cell, self.models[way], self.questions)
-            ]
-            if left and way == "peft":
-                self._ask_reference(left)
-            elif left:
-                self._ask_engine(way, left)
+        """Ask every cell what it has not answered yet; transformers last, since it follows what engines answered."""
+        left = [
+            cell for cell in self.cells if self.journal.left(cell, self.models[cell.way], self.questions)
+        ]  # fmt: skip
+        for (way, dtype), grid in groupby(left, lambda cell: (cell.way, cell.dtype)):
+            if way != "peft":
+                self._ask_engine(way, dtype, list(grid))
+        drafts = self._drafts()
+        for cell in left:
+            if cell.way == "peft":
+                ask_reference(self.consulted, cell, self.models["peft"], self.questions, self.journal, drafts)
 
     def consult(
-        self, found: Sequence[Fork], answers: Mapping[str, Mapping[str, Answer]]
+        self, found: Sequence[Fork], answers: Mapping[Cell, Mapping[str, Answer]]
     ) -> tuple[dict[Fork, Gap], dict[str, Scored]]:
         """What the adapter in float32 says of every fork, and of every answer that came with log-probabilities."""
-        path = self.scratch / "reference.jsonl"
-        known = {row.key: row for row in read_journal(path, Judged)}
         prompts = {question.request.item: question.prompt for question in self.questions}
         engines = [answer for given in answers.values() for answer in given.values() if answer.logprobs]
-        fork_keys = {fork: self._key(prompts[fork[0]], fork) for fork in found}
-        # Most answers are the same tokens in every cell: each sequence is computed once.
-        answer_keys = {answer.key: self._key(prompts[answer.item], answer.tokens) for answer in engines}
-        work: dict[str, Callable[[Reference], Judged]] = {}
-        for fork, key in fork_keys.items():
-            work[key] = partial(_judge_fork, key, prompts[fork[0]], fork)
-        for answer in engines:
-            key = answer_keys[answer.key]
-            work.setdefault(key, partial(_score_answer, key, prompts[answer.item], answer.tokens))
-        left = [key for key in work if key not in known]
-        if left:
-            _say("loading base and adapter in float32, to judge what the engines answered")
-            reference = Reference(self.base, self.adapter)
-            with open(path, "a", encoding="utf-8") as stream, ArmProgress("parity reference", len(left)) as progress:
-                for key in left:
-                    known[key] = work[key](reference)
-                    stream.write(known[key].model_dump_json() + "\n")
-                    progress.step(False)
-            reference.close()
-        gaps = {fork: gap for fork, key in fork_keys.items() if (gap := known[key].gap) is not None}
-        scored = {name: row for name, key in answer_keys.items() if (row := known[key].scored) is not None}
+        with ArmProgress("parity reference", len(found) + len(engines)) as progress:
+            gaps, scored = {}, {}
+            for fork in found:
+                gaps[fork] = self.consulted.gap(prompts[fork[0]], fork)
+                progress.step(False)
+            for answer in engines:
+                scored[answer.key] = self.consulted.score(prompts[answer.item], answer.tokens)
+                progress.step(False)
+        self.consulted.close()
         return gaps, scored
 
-    def _key(self, prompt: Sequence[int], asked: Any) -> str:
-        return sha256_bytes(canonical_json([self.models["peft"], prompt, asked]).encode())
+    def _drafts(self) -> dict[str, list[list[int]]]:
+        """By item, each answer that an engine gave."""
+        found: dict[str, list[list[int]]] = {question.request.item: [] for question in self.questions}
+        for cell in self.cells:
+            if cell.way != "peft":
+                for item, answer in self.journal.of(cell, self.models[cell.way], self.questions).items():
+                    if answer.tokens and answer.tokens not in found[item]:
+                        found[item].append(answer.tokens)
+        return found
 
-    def _ask_reference(self, grid: Sequence[Cell]) -> None:
+    def _load(self) -> Reference:
         _say("loading base and adapter in transformers, float32")
-        reference = Reference(self.base, self.adapter)
-        for cell in grid:
-            ask_reference(reference, cell, self.models["peft"], self.questions, self.journal)
-        reference.close()
+        return Reference(self.base, self.adapter)
 
-    def _ask_engine(self, way: Way, grid: Sequence[Cell]) -> None:
+    def _ask_engine(self, way: Way, dtype: Precision, grid: Sequence[Cell]) -> None:
         config = self.config
         longest = max(len(question.prompt) + question.request.max_tokens for question in self.questions)
         settings = EngineConfig(
@@ -203,22 +196,14 @@ class _Asking:
             max_model_len=max(longest + 1, 16),
             max_num_seqs=config.concurrency,
             kv_cache_gib=config.kv_cache_gib,
+            dtype=dtype,
             start_timeout_s=config.start_timeout_s,
         )
         name = settings.served_name if way == "merged" else settings.adapter_name
-        log = self.scratch / f"engine-{way}.log"
-        with Engine(settings, log, lambda phase: _say(f"parity {way}: {phase}")) as engine:
+        log = self.scratch / f"engine-{way}-{dtype}.log"
+        with Engine(settings, log, lambda phase: _say(f"parity {way} {dtype}: {phase}")) as engine:
             for cell in grid:
                 ask_engine(engine, name, cell, self.models[way], self.questions, self.journal, config)
-
-
-def _judge_fork(key: str, prompt: Sequence[int], fork: Fork, reference: Reference) -> Judged:
-    _, before, *chosen = fork
-    return Judged(key=key, gap=reference.gap(prompt, before, chosen))
-
-
-def _score_answer(key: str, prompt: Sequence[int], tokens: Sequence[int], reference: Reference) -> Judged:
-    return Judged(key=key, scored=reference.score(prompt, tokens))
 
 
 def _made_from(merged: Path, digests: Mapping[str, str]) -> bool:

@@ -8,59 +8,85 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from evals.measures import Estimate, Measure
-from evals.parity.compare import cells, decides
-from evals.parity.config import ParityConfig
-from evals.parity.records import Distance, Outcome, Pair
+from evals.parity.config import Limits, ParityConfig
+from evals.parity.records import Cell, Distance, Outcome, Pair
 from evals.stats import clopper_pearson
+from tianjing.models.precision import Precision
 
 NAMED = 5
 Json = dict[str, Any]
 
 
-def judge(pairs: Sequence[Pair], distances: Mapping[str, Distance | None], config: ParityConfig) -> Json:
-    """Figures of every two cells, whether parity is met, and why not.
+def judge(
+    pairs: Sequence[Pair], distances: Mapping[Cell, Distance | None], config: ParityConfig, served: Precision
+) -> Json:
+    """Figures of every two cells; for every number format asked in, whether parity is met, and why not.
 
     Met: every two ways at the same load give equal canonical answers on `config.target` of the closed-form items;
     wherever two texts part, in any task, the adapter in float32 is near a tie; and the log-probabilities of the engines
     are the adapter's but for rounding. The last is the sharpest: a model that is sure of its answers gives the same
     ones under a wrong merge too.
+
+    The verdict of the whole is that of `served`, the format that the engines serve in; another stands beside it only.
     """
-    by_name = {cell.name: cell for cell in cells(config.concurrency)}
     together: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
         together.setdefault((pair.a, pair.b), []).append(pair)
-    figures, reasons = [], []
-    for (a, b), rows in together.items():
-        figure = _figures(a, b, rows, config)
-        figure["decides"] = decides(by_name[a], by_name[b])
-        figures.append(figure)
-        if figure["decides"]:
-            reasons += _reasons(figure, rows, config)
+    figures = [_figures(a, b, rows, config) for (a, b), rows in together.items()]
+    formats: Json = {}
+    for dtype in config.dtypes(served):
+        reasons = _format_reasons(dtype, figures, together, distances, config)
+        formats[dtype] = {"served": dtype == served, "met": not reasons, "reasons": reasons}
+    unasked = f"{served}, which is served, was not asked: what holds in {' and '.join(formats)} says nothing of it"
+    verdict = formats.get(served, {"met": False, "reasons": [unasked]})
+    return {
+        "met": verdict["met"],
+        "reasons": list(verdict["reasons"]),
+        "served": served,
+        "formats": formats,
+        "pairs": figures,
+        "distances": {cell.name: far and far.model_dump(mode="json") for cell, far in distances.items()},
+        "tasks": _tasks(pairs),
+    }
+
+
+def _format_reasons(
+    dtype: Precision,
+    figures: Sequence[Json],
+    together: Mapping[tuple[str, str], Sequence[Pair]],
+    distances: Mapping[Cell, Distance | None],
+    config: ParityConfig,
+) -> list[str]:
+    """Why parity is not met with engines that compute in `dtype`; empty when it is."""
+    deciding = [figure for figure in figures if figure["decides"] == dtype]
+    limits = config.limits(dtype)
+    reasons = []
+    for figure in deciding:
+        reasons += _reasons(figure, together[figure["a"], figure["b"]], config, limits)
     reasons += [
-        f"{name}: log-probabilities are {far.steps:.2f} bfloat16 steps ({far.mean_nats:.4f} nats) from the "
-        f"adapter's in float32 on average, allowed {config.distance_steps:g}: it serves another model"
-        for name, far in distances.items()
-        if far is not None and far.steps > config.distance_steps
+        f"{cell.name}: log-probabilities are {far.steps:.2f} bfloat16 steps ({far.mean_nats:.4f} nats) from the "
+        f"adapter's in float32 on average, allowed {limits.distance_steps:g}: it serves another model"
+        for cell, far in distances.items()
+        if far is not None and cell.dtype == dtype and far.steps > limits.distance_steps
     ]
-    deciding = [figure for figure in figures if figure["decides"]]
     if not any(figure["closed"]["n"] for figure in deciding):
         reasons.append("no item of a closed-form task: whether answers are equal was not measured")
     if reasons:
-        reasons += [note for figure in figures if (note := _floor(figure, config)) is not None]
-    return {
-        "met": not reasons,
-        "reasons": reasons,
-        "pairs": figures,
-        "distances": {name: far and far.model_dump(mode="json") for name, far in distances.items()},
-        "tasks": _tasks(pairs, config),
-    }
+        named = {name for figure in deciding for name in (figure["a"], figure["b"])}
+        loads = [figure for figure in figures if {figure["a"], figure["b"]} <= named and not figure["decides"]]
+        reasons += [note for figure in loads if (note := _floor(figure, config)) is not None]
+    return reasons
 
 
 def measures(pairs: Sequence[Pair], config: ParityConfig) -> list[Measure]:
     """`parity` over all closed-form tasks and of each: the deciding pair of cells that agrees least; and
-    `parity_faults`: items that part further from a tie than rounding explains, in any deciding pair."""
+    `parity_faults`: items that part further from a tie than rounding explains, in any deciding pair.
+
+    Args:
+        pairs: those that decide in one number format.
+    """
     found = []
-    closed = [pair for pair in _deciding(pairs, config) if pair.closed]
+    closed = [pair for pair in pairs if pair.closed]
     for task in ("", *sorted({pair.task for pair in closed})):
         rows = [pair for pair in closed if task in ("", pair.task)]
         if not rows:
@@ -79,9 +105,8 @@ def measures(pairs: Sequence[Pair], config: ParityConfig) -> list[Measure]:
                 note=f"least equal pair: {figure['a']} and {figure['b']}",
             )
         )
-    rows = _deciding(pairs, config)
-    items = {pair.item for pair in rows}
-    faults = {pair.item for pair in rows if pair.outcome == "fault"}
+    items = {pair.item for pair in pairs}
+    faults = {pair.item for pair in pairs if pair.outcome == "fault"}
     low, high = clopper_pearson(len(faults), len(items), config.confidence)
     found.append(
         Measure(
@@ -89,10 +114,10 @@ def measures(pairs: Sequence[Pair], config: ParityConfig) -> list[Measure]:
             better="lower",
             arms={"tuned": Estimate(value=len(faults) / len(items), low=low, high=high)},
             n=len(items),
-            groups=len({pair.group for pair in rows}),
+            groups=len({pair.group for pair in pairs}),
             events={"tuned": len(faults)},
             trials={"tuned": len(items)},
-            note=f"texts part more than {config.rounding_steps:g} bfloat16 steps from a tie",
+            note="texts part further from a tie than rounding explains",
         )
     )
     return found
@@ -108,6 +133,7 @@ def _figures(a: str, b: str, rows: Sequence[Pair], config: ParityConfig) -> Json
     return {
         "a": a,
         "b": b,
+        "decides": rows[0].decides,
         "closed": {
             "n": len(closed),
             "equal": equal,
@@ -128,7 +154,7 @@ def _spread(values: Sequence[float]) -> Json | None:
     return {"n": len(values), "least": min(values), "median": statistics.median(values), "most": max(values)}
 
 
-def _reasons(figure: Json, rows: Sequence[Pair], config: ParityConfig) -> list[str]:
+def _reasons(figure: Json, rows: Sequence[Pair], config: ParityConfig, limits: Limits) -> list[str]:
     pair, closed, reasons = f"{figure['a']} and {figure['b']}", figure["closed"], []
     if closed["n"] and closed["share"] < config.target:
         different = [row for row in rows if row.closed and not row.equal]
@@ -145,7 +171,7 @@ def _reasons(figure: Json, rows: Sequence[Pair], config: ParityConfig) -> list[s
         reasons.append(
             f"{pair}: {len(faults)} texts part where rounding does not explain it: {_named([r.item for r in faults])}; "
             f"furthest {worst.item}, token {worst.position}: {worst.gap.behind:.3f} logits behind the best, "
-            f"{worst.gap.steps:.1f} bfloat16 steps, allowed {config.rounding_steps:g}"
+            f"{worst.gap.steps:.1f} bfloat16 steps, allowed {limits.rounding_steps:g}"
         )
     prompts = [row.item for row in rows if row.outcome == "prompt"]
     if prompts:
@@ -169,22 +195,25 @@ def _floor(figure: Json, config: ParityConfig) -> str | None:
     )
 
 
-def _tasks(pairs: Sequence[Pair], config: ParityConfig) -> Json:
-    """Per task, of its least equal deciding pair: items, equal ones, and texts that part in any deciding pair."""
-    found: Json = {}
-    for pair in _deciding(pairs, config):
-        found.setdefault(pair.task, []).append(pair)
+def _tasks(pairs: Sequence[Pair]) -> Json:
+    """Per format and task, of its least equal deciding pair: items, equal ones, and texts that part in any of them."""
+    found: dict[str, dict[str, list[Pair]]] = {}
+    for pair in pairs:
+        if pair.decides is not None:
+            found.setdefault(pair.decides, {}).setdefault(pair.task, []).append(pair)
+    return {dtype: {task: _task(rows) for task, rows in sorted(tasks.items())} for dtype, tasks in found.items()}
+
+
+def _task(rows: Sequence[Pair]) -> Json:
+    equal = dict.fromkeys(((row.a, row.b) for row in rows), 0)
+    for row in rows:
+        equal[row.a, row.b] += row.equal
     return {
-        task: {
-            "closed": rows[0].closed,
-            "items": len({row.item for row in rows}),
-            "equal": min(
-                sum(row.equal for row in rows if (row.a, row.b) == pair) for pair in {(row.a, row.b) for row in rows}
-            ),
-            "parted": len({row.item for row in rows if row.outcome in ("rounding", "fault")}),
-            "faults": len({row.item for row in rows if row.outcome == "fault"}),
-        }
-        for task, rows in sorted(found.items())
+        "closed": rows[0].closed,
+        "items": len({row.item for row in rows}),
+        "equal": min(equal.values()),
+        "parted": len({row.item for row in rows if row.outcome in ("rounding", "fault")}),
+        "faults": len({row.item for row in rows if row.outcome == "fault"}),
     }
 
 
@@ -192,11 +221,6 @@ def _worst(rows: Sequence[Pair], config: ParityConfig) -> Json:
     pairs = dict.fromkeys((row.a, row.b) for row in rows)
     figures = [_figures(a, b, [row for row in rows if (row.a, row.b) == (a, b)], config) for a, b in pairs]
     return min(figures, key=lambda figure: figure["closed"]["equal"])
-
-
-def _deciding(pairs: Sequence[Pair], config: ParityConfig) -> list[Pair]:
-    by_name = {cell.name: cell for cell in cells(config.concurrency)}
-    return [pair for pair in pairs if decides(by_name[pair.a], by_name[pair.b])]
 
 
 def percent(value: float) -> str:

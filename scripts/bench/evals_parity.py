@@ -1,6 +1,7 @@
 """Parity of an adapter with what is served, and which wrong merges the check would catch.
 
-    python scripts/bench/evals_parity.py --runs runs [--model embedded] [--items 24] [--scales 1.1 1.5] [--out DIR]
+    python scripts/bench/evals_parity.py --runs runs [--model embedded] [--items 24] [--formats served float32]
+        [--scales 1.1 1.5] [--out DIR]
 
 `--runs` is what the quickstart wrote: dataset, adapter, merged. The first table is `tianjing eval parity` on it, with
 the seconds and tokens of every cell. Then the adapter is merged again with its scaling times each of `--scales`, which
@@ -20,7 +21,7 @@ from typing import Any
 
 from evals.parity.config import ParityConfig
 from evals.parity.report import console_table
-from evals.parity.run import ANSWERS, REPORT, check_parity
+from evals.parity.run import ANSWERS, CONSULTED, REPORT, check_parity
 from tianjing.console import print_table
 from tianjing.models import resolve
 
@@ -31,13 +32,14 @@ def main() -> None:
     parser.add_argument("--model", default="embedded", help="The base of the adapter.")
     parser.add_argument("--items", type=int, default=24, help="Items per task.")
     parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--formats", nargs="+", default=["served"], choices=["served", "float32"])
     parser.add_argument("--scales", type=float, nargs="*", default=[1.1, 1.5], help="Wrong scalings to merge with.")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-parity"), help="Folder for the artefacts.")
     arguments = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}", flush=True)
     base, runs, out = resolve(arguments.model).path, arguments.runs, arguments.out
-    config = ParityConfig(items=arguments.items, concurrency=arguments.concurrency)
+    config = ParityConfig(items=arguments.items, concurrency=arguments.concurrency, formats=tuple(arguments.formats))
 
     def check(merged: Path, name: str) -> dict[str, Any]:
         return check_parity(runs / "dataset", base, runs / "adapter", merged, out / name, config)
@@ -46,8 +48,8 @@ def main() -> None:
     print_table(console_table(right))
     for name, cell in right["cells"].items():
         distance = right["distances"][name]
-        far = "" if distance is None else "{steps:.2f} steps, {mean_nats:.4f} nats from float32".format(**distance)
-        print(f"{name:10} {cell['tokens']:7,} tokens, {cell['mean_seconds']:7.2f} s an answer  {far}")
+        far = "" if distance is None else "{steps:.3g} steps, {mean_nats:.2g} nats from float32".format(**distance)
+        print(f"{name:19} {cell['tokens']:7,} tokens, {cell['mean_seconds']:7.2f} s an answer  {far}")
     _say("this merge", right)
     print(f"report: {out / 'right' / REPORT}")
     for scale in arguments.scales:
@@ -58,6 +60,7 @@ def main() -> None:
         journal = out / ".work" / name / ANSWERS
         if not journal.exists():
             journal.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(out / "right" / CONSULTED, journal.parent)
             shutil.copy(out / "right" / ANSWERS, journal)
         _say(f"scaling × {scale:g}", check(merged, name))
     sys.exit(not right["met"])
@@ -83,18 +86,19 @@ def merge(base: Path, adapter: Path, scale: float, folder: Path) -> None:
 
 
 def _say(name: str, summary: dict[str, Any]) -> None:
-    """One line of the second table."""
-    deciding = [pair for pair in summary["pairs"] if pair["decides"]]
-    equal = min((pair["closed"]["equal"] for pair in deciding), default=0)
-    faults = max(pair["outcomes"]["fault"] for pair in deciding)
-    far = max(value["steps"] for cell, value in summary["distances"].items() if cell.startswith("merged"))
-    print(
-        f"{name:16} parity {'met' if summary['met'] else 'not met':8} closed-form answers equal {equal} of "
-        f"{summary['closed_items']}, faults {faults}, merged weights {far:.2f} steps from float32",
-        flush=True,
-    )
-    for reason in summary["reasons"]:
-        print(f"    {reason}")
+    """A line of the second table for every number format that the engines computed in."""
+    for dtype, verdict in summary["formats"].items():
+        deciding = [pair for pair in summary["pairs"] if pair["decides"] == dtype]
+        equal = min((pair["closed"]["equal"] for pair in deciding), default=0)
+        faults = max(pair["outcomes"]["fault"] for pair in deciding)
+        far = max(value["steps"] for cell, value in summary["distances"].items() if cell.startswith(f"merged-{dtype}@"))
+        print(
+            f"{name:16} {dtype:8} parity {'met' if verdict['met'] else 'not met':8} closed-form answers equal {equal} "
+            f"of {summary['closed_items']}, faults {faults}, merged weights {far:.3g} steps from float32",
+            flush=True,
+        )
+        for reason in verdict["reasons"]:
+            print(f"    {reason}")
 
 
 if __name__ == "__main__":

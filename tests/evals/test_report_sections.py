@@ -38,12 +38,21 @@ def test_parity_section_shows_pairs_and_differing_items(evidence: dict[str, Any]
         read_annexes(tmp_path, [])
     outcomes = {"identical": 198, "rounding": 1, "fault": 1, "prompt": 0, "error": 0}
     pair = {
-        "a": "peft@1", "b": "merged@1", "decides": True, "outcomes": outcomes, "first_divergence": {"median": 7},
+        "a": "peft-float32@1", "b": "merged-bfloat16@1", "decides": "bfloat16", "outcomes": outcomes,
+        "first_divergence": {"median": 7},
         "closed": {"n": 200, "equal": 198, "share": 0.99, "low": 0.964, "high": 0.999},
     }  # fmt: skip
-    summary = {"met": False, "reasons": ["too few <b>"], "items": 300, "closed_items": 200, "pairs": [pair]}
+    summary = {
+        "met": False, "reasons": ["too few <b>"], "items": 300, "closed_items": 200, "pairs": [pair],
+        "served": "bfloat16",
+        "formats": {
+            "bfloat16": {"served": True, "met": False, "reasons": ["too few <b>"]},
+            "float32": {"served": False, "met": True, "reasons": []},
+        },
+    }  # fmt: skip
     row = {
-        "a": "peft@1", "b": "merged@1", "item": "i1", "task": "policy_qa", "closed": True, "outcome": "fault",
+        "a": "peft-float32@1", "b": "merged-bfloat16@1", "item": "i1", "task": "policy_qa", "closed": True,
+        "outcome": "fault",
         "equal": False, "answer_a": "A", "answer_b": None, "position": 7, "gap": {"behind": 0.51, "step": 0.125},
         "text_a": "答案是甲，理由如下", "text_b": "答案是乙，理由如下",
     }  # fmt: skip
@@ -51,7 +60,9 @@ def test_parity_section_shows_pairs_and_differing_items(evidence: dict[str, Any]
     (tmp_path / "parity.json").write_text(json.dumps(summary))
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (same, row)))
     section = render_report(**evidence, annexes=read_annexes(tmp_path, [])).split('id="parity"')[1].split("<h2")[0]
-    assert "✗ 不一致" in section and "198 / 200" in section and "96.4% – 99.9%" in section
+    assert section.count("✗ 不一致") == 1 and "格式 bfloat16 判定" in section
+    assert section.count("✓ 一致") == 1 and "float32 计算时" in section and "不能代替 bfloat16 的结论" in section
+    assert "198 / 200" in section and "96.4% – 99.9%" in section
     assert "too few &lt;b&gt;" in section and section.count('class="card"') == 1 and "i2" not in section
     assert "答案是<del>甲</del>" in section and "答案是<ins>乙</ins>" in section and "读不出答案" in section
 

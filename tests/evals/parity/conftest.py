@@ -84,17 +84,29 @@ def ways(tmp_path: Path, examples: Callable[[str, int], list[Example]], monkeypa
             self.prompts = prompts
 
         def generate(self, batch: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
-            cell = f"peft@{1 if len(batch) == 1 else state.config.concurrency}"
-            return [token_ids(state.answer(cell, questions[tuple(prompt)])) for prompt in batch]
+            cell = f"peft-float32@{1 if len(batch) == 1 else state.config.concurrency}"
+            return [self.rest(cell, prompt) for prompt in batch]
+
+        def rest(self, cell: str, prompt: Sequence[int]) -> list[int]:
+            """What is left of the answer to a question that is all, or the first part, of `prompt`."""
+            asked = next(asked for asked in questions if tuple(prompt[: len(asked)]) == asked)
+            said = len(prompt) - len(asked)
+            own = token_ids(state.answer(cell, questions[asked]))
+            assert own[:said] == list(prompt[len(asked) :])
+            return own[said:]
 
         def ends(self, tokens: Sequence[int]) -> bool:
-            return tokens[-1] == END
+            return bool(tokens) and tokens[-1] == END
 
         def gap(self, prompt: Any, before: Sequence[int], chosen: Sequence[int]) -> Gap:
             return Gap(best=max(chosen), top2=state.behind, behind=state.behind, step=0.125)
 
-        def score(self, prompt: Any, tokens: Sequence[int]) -> Scored:
-            return Scored(logprobs=[-0.5] * len(tokens), steps=[0.125] * len(tokens))
+        def score(self, prompt: Sequence[int], tokens: Sequence[int]) -> Scored:
+            """Says its own answer for as long as `tokens` are that, and agrees with all that they say after."""
+            own = token_ids(state.answer("peft-float32@1", questions[tuple(prompt)]))
+            parts = next((i for i, (left, right) in enumerate(zip(own, tokens, strict=False)) if left != right), None)
+            best = list(tokens) if parts is None else [*tokens[:parts], own[parts], *tokens[parts + 1 :]]
+            return Scored(logprobs=[-0.5] * len(tokens), best=best, steps=[0.125] * len(tokens))
 
         def close(self) -> None:
             pass
@@ -124,7 +136,7 @@ def ways(tmp_path: Path, examples: Callable[[str, int], list[Example]], monkeypa
 
         async def chat(self, request: ChatRequest) -> Completion:
             assert request.extra is not None and request.extra["return_token_ids"]
-            cell = request.extra["cache_salt"].replace("-", "@")
+            cell = request.extra["cache_salt"]
             assert (request.model == "adapter") == cell.startswith("lora")
             text = state.answer(cell, request.messages[-1].content)
             tokens = token_ids(text)[: request.max_tokens]
@@ -140,6 +152,7 @@ def ways(tmp_path: Path, examples: Callable[[str, int], list[Example]], monkeypa
                 logprobs=(-0.5 + state.nats.get(cell, 0.0),) * len(tokens),
             )
 
+    monkeypatch.setattr("evals.parity.run.precision", lambda on_gpu: "bfloat16")
     monkeypatch.setattr("evals.parity.run.Reference", TableReference)
     monkeypatch.setattr("evals.parity.run.Prompts", CharacterPrompts)
     monkeypatch.setattr("evals.parity.run.Engine", TableEngine)

@@ -47,10 +47,13 @@ def test_equal_answers_of_all_ways_meet_parity_and_the_page_says_so(ways: Ways) 
     summary = run(ways)
     assert summary["met"] and summary["reasons"] == []
     assert summary["items"] == summary["closed_items"] == 24
-    assert {name: cell["items"] for name, cell in summary["cells"].items()} == dict.fromkeys(
-        ("peft@1", "peft@4", "merged@1", "merged@4", "lora@1", "lora@4"), 24
-    )
-    assert len(summary["pairs"]) == 15 and sum(pair["decides"] for pair in summary["pairs"]) == 6
+    engines = (f"{way}-bfloat16@{load}" for way in ("merged", "lora") for load in (1, 4))
+    assert {name: (cell["items"], cell["dtype"]) for name, cell in summary["cells"].items()} == {
+        **dict.fromkeys(("peft-float32@1", "peft-float32@4"), (24, "float32")),
+        **dict.fromkeys(engines, (24, "bfloat16")),
+    }
+    # Two ways at the same load decide; beside them stands what load alone changes.
+    assert [pair["decides"] for pair in summary["pairs"]].count("bfloat16") == 6 and len(summary["pairs"]) == 9
     page = (ways.out / "parity.md").read_text(encoding="utf-8")
     assert page.startswith("# Parity: met") and "No closed-form answer differs" in page
 
@@ -64,58 +67,126 @@ def test_one_other_answer_of_24_is_not_parity_and_is_shown_with_both_texts(ways:
     assert len(told) == 4 and all("quality_inspection-test-005" in reason for reason in told)
     assert all("wanted 99.5 %" in reason and "1 rounding" in reason for reason in told)
     page = (ways.out / "parity.md").read_text(encoding="utf-8")
-    assert "### quality_inspection-test-005: peft@1 and merged@1, rounding" in page
-    assert '> {"rule":"Q01"}' in page and "merged@1 (answer `Q01`)" in page
+    assert "### quality_inspection-test-005: peft-float32@1 and merged-bfloat16@1, rounding" in page
+    assert '> {"rule":"Q01"}' in page and "merged-bfloat16@1 (answer `Q01`)" in page
     by_pair = {(pair["a"], pair["b"]): pair for pair in summary["pairs"]}
-    assert by_pair["merged@1", "merged@4"]["closed"]["equal"] == 24
+    assert by_pair["merged-bfloat16@1", "merged-bfloat16@4"]["closed"]["equal"] == 24
 
 
 def test_texts_that_part_at_a_tie_after_the_same_answer_are_parity_and_past_a_tie_are_not(ways: Ways) -> None:
-    ways.change = lambda cell, question, text: text + "。" if cell == "lora@4" else text
+    ways.change = lambda cell, question, text: text + "。" if cell == "lora-bfloat16@4" else text
     ways.behind = 0.9  # 7.2 steps of 0.125
     summary = run(ways)
     assert summary["met"]
-    pair = next(pair for pair in summary["pairs"] if (pair["a"], pair["b"]) == ("lora@1", "lora@4"))
+    pair = next(pair for pair in summary["pairs"] if (pair["a"], pair["b"]) == ("lora-bfloat16@1", "lora-bfloat16@4"))
     parted = pair["outcomes"]["rounding"]
     assert parted > 12 and parted + pair["outcomes"]["identical"] == pair["closed"]["equal"] == 24
     ways.behind = 1.2
     ways.out = ways.out.with_name("again")
     summary = run(ways)
     assert not summary["met"]
-    assert f"peft@4 and lora@4: {parted} texts part where rounding does not explain it" in summary["reasons"][0]
+    assert (
+        f"peft-float32@4 and lora-bfloat16@4: {parted} texts part where rounding does not explain it"
+        in summary["reasons"][0]
+    )
     assert "1.200 logits behind the best, 9.6 bfloat16 steps, allowed 8" in summary["reasons"][0]
 
 
 def test_other_probabilities_behind_the_same_answers_are_another_model(ways: Ways) -> None:
-    ways.nats = {"merged@1": 0.05, "merged@4": -0.05}
+    ways.nats = {"merged-bfloat16@1": 0.05, "merged-bfloat16@4": -0.05}
     summary = run(ways)
-    assert summary["met"] and summary["distances"]["merged@4"]["steps"] == pytest.approx(0.4)
-    assert summary["distances"]["peft@1"] is None and summary["distances"]["lora@1"]["mean_nats"] == 0
-    ways.nats["merged@4"], ways.out = -0.2, ways.out.with_name("again")
+    assert summary["met"] and summary["distances"]["merged-bfloat16@4"]["steps"] == pytest.approx(0.4)
+    assert summary["distances"]["peft-float32@1"] is None and summary["distances"]["lora-bfloat16@1"]["mean_nats"] == 0
+    ways.nats["merged-bfloat16@4"], ways.out = -0.2, ways.out.with_name("again")
     summary = run(ways)
     assert not summary["met"]
     assert summary["reasons"] == [
-        "merged@4: log-probabilities are 1.60 bfloat16 steps (0.2000 nats) from the adapter's in float32 on average, "
-        "allowed 1.5: it serves another model"
+        "merged-bfloat16@4: log-probabilities are 1.60 bfloat16 steps (0.2000 nats) from the adapter's in float32 on "
+        "average, allowed 1.5: it serves another model"
     ]
+
+
+def test_float32_that_is_met_does_not_stand_for_the_served_bfloat16_that_is_not(ways: Ways) -> None:
+    ways.config = ways.config.model_copy(update={"formats": ("served", "float32")})
+    ways.change = only("lora-bfloat16", "还差5天", '{"rule":"Q01"}')
+    summary = run(ways)
+    assert not summary["met"] and summary["served"] == "bfloat16" and "23 of 24" in summary["reasons"][0]
+    assert {dtype: verdict["met"] for dtype, verdict in summary["formats"].items()} == {
+        "bfloat16": False,
+        "float32": True,
+    }
+    roles = {(pair["a"], pair["b"]): pair["decides"] for pair in summary["pairs"]}
+    assert roles["peft-float32@1", "lora-float32@1"] == "float32" and roles["lora-bfloat16@4", "lora-float32@4"] is None
+    assert ("merged-bfloat16@1", "lora-float32@1") not in roles
+    page = (ways.out / "parity.md").read_text(encoding="utf-8")
+    assert "engines in bfloat16 (as served): not met" in page
+    assert "engines in float32 (apart from rounding: merge, template, adapter and sampling): met" in page
+    assert "| lora-float32@4 | adapter in vLLM | float32 | 4 |" in page
+    assert {m.name: m.events["tuned"] for m in parity_measures(ways.out) if not m.task} == {
+        "parity": 1,
+        "parity_faults": 0,
+    }
+
+
+def test_float32_alone_is_no_parity_of_what_is_served(ways: Ways) -> None:
+    ways.config = ways.config.model_copy(update={"formats": ("float32",)})
+    summary = run(ways)
+    assert summary["formats"] == {"float32": {"served": False, "met": True, "reasons": []}}
+    assert not summary["met"]
+    assert summary["reasons"] == ["bfloat16, which is served, was not asked: what holds in float32 says nothing of it"]
+    assert not any("bfloat16" in cell for cell in summary["cells"])
+    with pytest.raises(EvalError, match="did not ask in bfloat16, which is served"):
+        parity_measures(ways.out)
+
+
+def test_where_engines_serve_in_float32_both_formats_are_one(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evals.parity.run.precision", lambda on_gpu: "float32")
+    ways.config = ways.config.model_copy(update={"formats": ("served", "float32")})
+    summary = run(ways)
+    assert summary["met"] and len(summary["cells"]) == 6
+    assert summary["formats"] == {"float32": {"served": True, "met": True, "reasons": []}}
+
+
+def test_what_bfloat16_may_be_off_by_is_a_fault_in_float32(ways: Ways) -> None:
+    ways.config = ways.config.model_copy(update={"formats": ("served", "float32")})
+    limits = [ways.config.limits(dtype) for dtype in ("float32", "bfloat16")]
+    ways.behind = 0.125 * (limits[0].rounding_steps + limits[1].rounding_steps) / 2
+    ways.change = lambda cell, question, text: text + "。" if cell.startswith("merged") else text
+    nats = 0.125 * (limits[0].distance_steps + limits[1].distance_steps) / 2
+    ways.nats = dict.fromkeys(("lora-float32@1", "lora-bfloat16@1"), nats)
+    summary = run(ways)
+    assert summary["formats"]["bfloat16"]["met"] and not summary["formats"]["float32"]["met"]
+    told = "\n".join(summary["formats"]["float32"]["reasons"])
+    assert "peft-float32@1 and merged-float32@1: 18 texts part where rounding does not explain it" in told
+    assert "lora-float32@1: log-probabilities are" in told and "bfloat16@" not in told
+
+
+def test_transformers_answer_their_own_whatever_the_engines_answered(ways: Ways) -> None:
+    said: dict[str, str] = {"merged": "嗯", "lora": "啊"}
+    ways.change = lambda cell, question, text: said.get(cell.partition("-")[0], text)
+    run(ways)
+    rows = [json.loads(line) for line in (ways.out / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    batched, alone = ({row["item"]: row["text"] for row in rows if row["cell"] == f"peft-float32@{n}"} for n in (4, 1))
+    assert len(alone) == 24 and alone == batched
 
 
 def test_answers_that_nobody_can_read_are_equal_only_as_the_same_tokens(ways: Ways) -> None:
     ways.change = lambda cell, question, text: "嗯" if "还差5天" in question else text
     assert run(ways)["met"]
-    ways.change = lambda cell, question, text: ("嗯" if cell == "peft@1" else "啊") if "还差5天" in question else text
+    said = {"peft-float32@1": "嗯"}
+    ways.change = lambda cell, question, text: said.get(cell, "啊") if "还差5天" in question else text
     ways.out = ways.out.with_name("again")
     summary = run(ways)
-    assert not summary["met"] and "peft@1 and merged@1: 23 of 24" in summary["reasons"][0]
+    assert not summary["met"] and "peft-float32@1 and merged-bfloat16@1: 23 of 24" in summary["reasons"][0]
 
 
 def test_what_load_alone_changes_is_said_beside_the_verdict(ways: Ways) -> None:
-    ways.change = only("merged@4", "还差5天", '{"rule":"Q01"}')
+    ways.change = only("merged-bfloat16@4", "还差5天", '{"rule":"Q01"}')
     summary = run(ways)
     assert not summary["met"]
-    assert any(reason.startswith("note: load alone changes answers: merged@1 and merged@4 agree on 95.8 %")
-               for reason in summary["reasons"])  # fmt: skip
-    assert not any("merged@1: " in reason for reason in summary["reasons"])
+    note = "note: load alone changes answers: merged-bfloat16@1 and merged-bfloat16@4 agree on 95.8 %"
+    assert any(reason.startswith(note) for reason in summary["reasons"])
+    assert not any("merged-bfloat16@1: " in reason for reason in summary["reasons"])
 
 
 def test_a_prompt_of_other_tokens_is_found(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,18 +197,20 @@ def test_a_prompt_of_other_tokens_is_found(ways: Ways, monkeypatch: pytest.Monke
     monkeypatch.setattr(ask, "ids_digest", lambda ids: digest([*ids, 7]) if next(seen) == 0 else digest(ids))
     summary = run(ways)
     assert not summary["met"]
-    assert "peft@1 and merged@1: 1 items were asked in different tokens: " in summary["reasons"][0]
+    assert "peft-float32@1 and merged-bfloat16@1: 1 items were asked in different tokens: " in summary["reasons"][0]
 
 
 def test_an_item_that_was_refused_is_no_parity_and_the_next_call_asks_it_alone(ways: Ways) -> None:
-    ways.change = lambda cell, question, text: refused(400) if cell == "lora@1" and "还差5天" in question else text
+    ways.change = lambda cell, question, text: (
+        refused(400) if cell == "lora-bfloat16@1" and "还差5天" in question else text
+    )
     summary = run(ways)
-    assert not summary["met"] and summary["cells"]["lora@1"]["errors"] == 1
+    assert not summary["met"] and summary["cells"]["lora-bfloat16@1"]["errors"] == 1
     assert any("1 items were not answered: quality_inspection-test-005: HTTP 400" in r for r in summary["reasons"])
     ways.asked.clear()
     ways.change = lambda cell, question, text: text
     assert run(ways)["met"]
-    assert [cell for cell, _ in ways.asked] == ["lora@1"]
+    assert [cell for cell, _ in ways.asked] == ["lora-bfloat16@1"]
 
 
 def test_a_killed_check_goes_on_where_it_stopped(ways: Ways) -> None:
@@ -164,10 +237,12 @@ def test_a_killed_check_goes_on_where_it_stopped(ways: Ways) -> None:
 def test_an_engine_that_is_gone_stops_the_check(ways: Ways) -> None:
     from tianjing.engine import EngineError
 
-    ways.change = lambda cell, question, text: EngineError("refused") if cell == "merged@1" else text
-    with pytest.raises(EvalError, match=r"the engine of merged@1 stopped answering: refused(.|\n)*engine-merged.log"):
+    ways.change = lambda cell, question, text: EngineError("refused") if cell == "merged-bfloat16@1" else text
+    with pytest.raises(
+        EvalError, match=r"the engine of merged-bfloat16@1 stopped answering: refused(.|\n)*engine-merged-bfloat16.log"
+    ):
         run(ways)
-    assert sum(cell == "merged@1" for cell, _ in ways.asked) == 5
+    assert sum(cell == "merged-bfloat16@1" for cell, _ in ways.asked) == 5
 
 
 def test_a_gate_reads_the_least_equal_pair_of_all_tasks_and_of_each(ways: Ways) -> None:
