@@ -165,7 +165,7 @@ async def _ask(
         temperature=0.0,
         seed=request.seed,
         # Prompts computed alone must not be found in the cache under load: then the load would compute no prompt.
-        extra={"return_token_ids": True, "logprobs": True, "cache_salt": cell.name},
+        extra={"return_token_ids": True, "logprobs": True, "cache_salt": cell.name.replace("@", "-")},
     )
     blank = Answer(key=key(cell, digest, question), cell=cell.name, item=request.item)
     pause_s = FIRST_PAUSE_S

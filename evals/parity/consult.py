@@ -33,6 +33,7 @@ class Consulted:
     def __init__(self, load: Callable[[], Reference], digest: str, path: Path):
         self._load, self._digest, self._path = load, digest, path
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # no answer at all is a finding, too
         self._known = {row.key: row for row in read_journal(path, Judged)}
 
     @cached_property

@@ -136,7 +136,9 @@ def ways(tmp_path: Path, examples: Callable[[str, int], list[Example]], monkeypa
 
         async def chat(self, request: ChatRequest) -> Completion:
             assert request.extra is not None and request.extra["return_token_ids"]
-            cell = request.extra["cache_salt"]
+            salt = request.extra["cache_salt"]
+            assert not set(salt) & set("@/"), "vLLM refuses these"
+            cell = "@".join(salt.rsplit("-", 1))
             assert (request.model == "adapter") == cell.startswith("lora")
             text = state.answer(cell, request.messages[-1].content)
             tokens = token_ids(text)[: request.max_tokens]
