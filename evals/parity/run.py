@@ -145,9 +145,7 @@ class _Asking:
 
     def fill(self) -> None:
         """Ask every cell what it has not answered yet; transformers last, since it follows what engines answered."""
-        left = [
-            cell for cell in self.cells if self.journal.left(cell, self.models[cell.way], self.questions)
-        ]  # fmt: skip
+        left = [cell for cell in self.cells if self.journal.left(cell, self.models[cell.way], self.questions)]
         for (way, dtype), grid in groupby(left, lambda cell: (cell.way, cell.dtype)):
             if way != "peft":
                 self._ask_engine(way, dtype, list(grid))

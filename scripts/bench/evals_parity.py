@@ -39,7 +39,13 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}", flush=True)
     base, runs, out = resolve(arguments.model).path, arguments.runs, arguments.out
-    config = ParityConfig(items=arguments.items, concurrency=arguments.concurrency, formats=tuple(arguments.formats))
+    config = ParityConfig(
+        items=arguments.items,
+        concurrency=arguments.concurrency,
+        formats=tuple(arguments.formats),
+        start_timeout_s=3600,  # whatever else the machine is doing
+        request_timeout_s=3600,
+    )
 
     def check(merged: Path, name: str) -> dict[str, Any]:
         return check_parity(runs / "dataset", base, runs / "adapter", merged, out / name, config)
