@@ -83,7 +83,7 @@ def test_peft_merged_and_served_adapter_answer_alike_in_both_formats_and_a_wrong
     adapted(tiny_model).save_pretrained(tmp_path / "adapter")
     config = ParityConfig(items=8, concurrency=4, kv_cache_gib=0.1, formats=("served", "float32"))
 
-    def check(name: str, scale: float, config: ParityConfig = config) -> dict[str, Any]:
+    def check(name: str, scale: float) -> dict[str, Any]:
         folder = merged(tiny_model, tmp_path / f"merged-{name}", scale)
         # What peft and the served adapter answered is known after the first; only other merged weights are asked.
         if (tmp_path / "good").exists():
@@ -106,11 +106,6 @@ def test_peft_merged_and_served_adapter_answer_alike_in_both_formats_and_a_wrong
         reasons = verdict["reasons"]
         blamed = {reason.partition(": log-probabilities")[0] for reason in reasons if ": log-prob" in reason}
         assert blamed == {f"merged-{dtype}@1", f"merged-{dtype}@4"}
-
-    # So slight an error is within what bfloat16 may be off by.
-    slight = check("slight", 1.03, config.model_copy(update={"formats": ("float32",)}))
-    steps = slight["distances"]["merged-float32@1"]["steps"]
-    assert not slight["formats"]["float32"]["met"] and steps < config.distance_steps
 
 
 @pytest.mark.parametrize(
