@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -49,13 +50,42 @@ class Clusters:
     """Pairs of those that reached the Jaccard index."""
 
 
+class KeysOnDisk:
+    """`row_keys` of a shard that `np.save` wrote column by column: memory holds the column that is asked for.
+
+    Of a map of the file it would hold every page: they count as the process's own until another one needs the room.
+
+    Args:
+        wanted: [n] which rows there are.
+    """
+
+    def __init__(self, path: Path, wanted: NDArray[np.bool_]):
+        self._path = path
+        self._wanted = None if wanted.all() else wanted
+        self._rows, self._count = len(wanted), int(wanted.sum())
+        with open(path, "rb") as stream:
+            np.lib.format.read_magic(stream)
+            _, by_columns, self._dtype = np.lib.format.read_array_header_1_0(stream)
+            self._offset = stream.tell()
+        assert by_columns or self._rows < 2
+
+    def __len__(self) -> int:
+        return self._count
+
+    def column(self, number: int) -> Uint64:
+        """[len(self)]: one column of the rows there are."""
+        offset = self._offset + number * self._rows * self._dtype.itemsize
+        values = np.fromfile(self._path, self._dtype, self._rows, offset=offset)
+        return values if self._wanted is None else values[self._wanted]
+
+
 def near_pairs(chunk: PairChunk) -> NDArray[np.bool_]:
     """[P]: which candidates of the chunk reach the Jaccard index."""
     return overlap(gram_sets(chunk.texts), chunk.left, chunk.right) >= chunk.jaccard
 
 
 def clusters(
-    keys: Sequence[Uint64],
+    keys: Sequence[Uint64 | KeysOnDisk],
     texts: Texts,
     config: DuplicatesConfig,
     apply: Callable[[Callable[[PairChunk], NDArray[np.bool_]], Iterable[PairChunk]], Iterable[NDArray[np.bool_]]] = map,
@@ -65,7 +95,7 @@ def clusters(
     A list of texts in one call: `clusters([row_keys(texts)], lambda rows: [texts[row] for row in rows], config)`.
 
     Args:
-        keys: per shard [n, 1 + B]; `np.load(file, mmap_mode="r")` keeps all but a column or two on disk.
+        keys: per shard [n, 1 + B], in memory or on disk.
         texts: reads texts again for the exact check; asked for a few thousand rows at a time.
         apply: `map`, or a process pool's `imap` (which asks for texts from a thread): where `near_pairs` runs. The
             result does not depend on it.
@@ -101,8 +131,9 @@ def clusters(
     return Clusters(exact.roots(), near.roots(), candidates, confirmed)
 
 
-def _column(keys: Sequence[Uint64], column: int) -> Uint64:
-    return np.concatenate([shard[:, column] for shard in keys]) if keys else np.empty(0, np.uint64)
+def _column(keys: Sequence[Uint64 | KeysOnDisk], column: int) -> Uint64:
+    parts = [shard.column(column) if isinstance(shard, KeysOnDisk) else shard[:, column] for shard in keys]
+    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
 
 
 def _equal(values: Uint64) -> tuple[Int64, Int64]:
@@ -111,7 +142,7 @@ def _equal(values: Uint64) -> tuple[Int64, Int64]:
     return order[:-1][same], order[1:][same]
 
 
-def _candidates(keys: Sequence[Uint64], rows: Int64, band: int, roots: Int64) -> tuple[Int64, Int64]:
+def _candidates(keys: Sequence[Uint64 | KeysOnDisk], rows: Int64, band: int, roots: Int64) -> tuple[Int64, Int64]:
     """Pairs of rows of different clusters whose keys agree in the band, ascending."""
     values = _column(keys, band)[rows]
     order = np.argsort(values, kind="stable")
@@ -136,7 +167,7 @@ def _candidates(keys: Sequence[Uint64], rows: Int64, band: int, roots: Int64) ->
 
 
 def _neighbours(
-    keys: Sequence[Uint64], members: Int64, bucket: Int64, band: int, roots: Int64
+    keys: Sequence[Uint64 | KeysOnDisk], members: Int64, bucket: Int64, band: int, roots: Int64
 ) -> list[tuple[Int64, Int64]]:
     """Candidates in large buckets: a row per cluster, near in the order of the next two bands, a second band equal."""
     order = np.lexsort((members, roots[members], bucket))

@@ -108,6 +108,8 @@ def _run_pool(work: Workspace, phase: Phase, pool: _Pool, progress: Progress) ->
     while todo := work.open_tasks(phase):
         progress(f"{phase.name}: {phase.count - len(todo)} of {phase.count} shards done")
         if pool.workers == 1 or len(todo) == 1 or phase.light:
+            if not phase.light:
+                pool.end()  # workers that wait hold on to the memory of what they did
             for index in todo:
                 work.run(phase, index)
                 progress(f"{phase.name}: {index + 1} of {phase.count} shards done")

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic_core import from_json
 
-from data_recipes.cleaning.duplicates import Clusters, Texts, clusters
+from data_recipes.cleaning.duplicates import Clusters, KeysOnDisk, Texts, clusters
 from data_recipes.cleaning.plan import Plan
 from data_recipes.cleaning.workspace import Workspace
 from data_recipes.errors import DataError
@@ -57,14 +57,10 @@ class Candidates:
         parts = [self._load(shard, name) for shard in range(len(self.folders))]
         return np.concatenate(parts) if parts else np.empty(0, np.uint64)
 
-    def keys(self, wanted: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.uint64]]:
+    def keys(self, wanted: npt.NDArray[np.bool_]) -> list[KeysOnDisk]:
         """MinHash keys, shard by shard, of the dialogues wanted."""
-        found = []
-        for shard in range(len(self.folders)):
-            own = wanted[self.starts[shard] : self.starts[shard + 1]]
-            table = self._load(shard, KEYS)
-            found.append(table if own.all() else np.asfortranarray(table[own]))
-        return found
+        bounds = zip(self.folders, self.starts[:-1], self.starts[1:], strict=True)
+        return [KeysOnDisk(folder / KEYS, wanted[start:end]) for folder, start, end in bounds]
 
     def lines(self, rows: Int64, place: int = 0) -> Iterator[bytes]:
         """What the dialogues of these numbers left in a file of `CLEANED`, in that order."""

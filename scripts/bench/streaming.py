@@ -41,7 +41,7 @@ def main() -> None:
         started = time.monotonic()
         with open(work / "errors.txt", "w+", encoding="utf-8") as errors:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
-            peak, room = watched(process, work, raw)
+            peaks, room = watched(process, work, raw)
             seconds = time.monotonic() - started
             if process.returncode:
                 errors.seek(0)
@@ -51,6 +51,8 @@ def main() -> None:
         print(f"{read:,} dialogues in {seconds:,.0f} s, {read / seconds:,.0f} a second")
         material = size_of(raw)
         print(f"on the disk beside the material of {material / 1e9:.1f} GB: at most {room / 1e9:.1f} GB")
+        print("memory of all processes, at most:", ", ".join(f"{name} {gib:.2f}" for name, gib in peaks.items()))
+        peak = max(peaks.values())
         print(f"peak memory of all processes: {peak:.2f} GiB (target {LIMIT_GIB})")
         sys.exit(peak > LIMIT_GIB)
     finally:
@@ -88,17 +90,25 @@ def renamed(path: Path, keys: tuple[str, ...], number: int) -> Iterator[str]:
             yield line
 
 
-def watched(process: subprocess.Popen[bytes], work: Path, raw: Path) -> tuple[float, int]:
-    """Wait for a command; the most that it and its descendants had at a time, in GiB of memory and bytes of `work`."""
-    peak = room = looks = 0
+def watched(process: subprocess.Popen[bytes], work: Path, raw: Path) -> tuple[dict[str, float], int]:
+    """Wait for a command; the most that it and its descendants had: GiB of memory by phase, and bytes of `work`."""
+    peaks: dict[str, float] = {}
+    room = looks = 0
     own = size_of(raw)
     while process.poll() is None:
-        peak = max(peak, sum(map(proportional, family(process.pid))))
+        name = phase_of(work / "errors.txt")
+        peaks[name] = max(peaks.get(name, 0.0), sum(map(proportional, family(process.pid))) / 2**20)
         if looks % 20 == 0:
             room = max(room, size_of(work) - own)
         looks += 1
         time.sleep(0.5)
-    return peak / 2**20, room
+    return peaks, room
+
+
+def phase_of(told: Path) -> str:
+    """The phase that the command told of last."""
+    lines = told.read_bytes()[-300:].decode("utf-8", errors="replace").rstrip().splitlines()
+    return lines[-1].removeprefix("clean: ").split(":")[0] if lines else "start"
 
 
 def size_of(folder: Path) -> int:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_recipes.cleaning.config import DuplicatesConfig
-from data_recipes.cleaning.duplicates import NEIGHBOURS, Clusters, Int64, clusters
+from data_recipes.cleaning.duplicates import NEIGHBOURS, Clusters, Int64, KeysOnDisk, clusters
 from data_recipes.cleaning.minhash import BANDS, ROWS_PER_BAND, jaccard, row_keys
 
 LONG = (
@@ -121,11 +121,16 @@ def test_shards_files_and_workers_change_nothing(tmp_path: Path) -> None:
     whole = _find(texts)
     assert (whole.near != np.arange(len(texts))).sum() >= 110
     assert _find(texts, shards=7).near.tolist() == whole.near.tolist()
-    for number, part in enumerate((texts[:100], texts[100:])):
-        np.save(tmp_path / f"{number}.npy", row_keys(part))
-    mapped = [np.load(tmp_path / f"{number}.npy", mmap_mode="r") for number in range(2)]
+    kept = np.ones(len(texts) + 5, np.bool_)
+    kept[[3, 50, 51, 204, 404]] = False
+    every = np.array(["dropped before it came here"] * len(kept), dtype=object)
+    every[kept] = texts
+    disk = []
+    for number, part in enumerate((slice(0, 100), slice(100, None))):
+        np.save(tmp_path / f"{number}.npy", np.asfortranarray(row_keys(every[part].tolist())))
+        disk.append(KeysOnDisk(tmp_path / f"{number}.npy", kept[part]))
     with ProcessPoolExecutor(2) as pool:
-        apart = clusters(mapped, lambda rows: [texts[row] for row in rows], DuplicatesConfig(), pool.map)
+        apart = clusters(disk, lambda rows: [texts[row] for row in rows], DuplicatesConfig(), pool.map)
     assert apart.near.tolist() == whole.near.tolist() and apart.confirmed == whole.confirmed
 
 
