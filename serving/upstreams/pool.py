@@ -78,7 +78,8 @@ class Pool:
 
         Another engine is asked when one cannot be reached, is overloaded, or breaks off before its first piece; after
         the last only once, because the request itself may be what broke it. A silent engine is not stood in for: it may
-        be at work, and the caller has waited long enough.
+        be at work, and the caller has waited long enough. When an engine that failed is gone with it, as a health check
+        shows, the caller is told to come back: 503.
 
         Raises:
             ApiError: 400 with the engine's reason; 502, 503 (with `retry_after_s`) or 504.
@@ -177,13 +178,18 @@ class Pool:
             try:
                 return await engine.begin(path, body, headers, fresh=fresh)
             except Failed as error:
-                failure = error.error
+                failure, failed = error.error, engine
                 if not error.elsewhere or (error.sent and broke):
                     break
                 broke, fresh = broke or error.sent, fresh or error.stale
                 if not error.stale:
                     tried.add(engine.name)
-        raise failure or self._none(group)
+        if failure is None:
+            raise self._none(group)
+        if failure.status == 502 and not await failed.alive():
+            message = "the engine broke off and is gone; try again"
+            raise ApiError(503, message, code="engine_unreachable", retry_after_s=failed.health.wait_s())
+        raise failure
 
     def _choose(self, group: str, tried: set[str]) -> Upstream | None:
         """The less loaded of two engines, drawn by weight: near the least loaded of all, and no herd runs to one."""

@@ -99,6 +99,7 @@ class Upstream:
         self._timeout_s = timeout_s
         self._others = others
         self._lingering: set[asyncio.Task[None]] = set()
+        self._checking: asyncio.Future[bool] | None = None
         self._address = parse_address(settings.url)
         self._tls = self._tls_context()
         self._idle: list[Connection] = []
@@ -158,8 +159,12 @@ class Upstream:
         self.replies.add(reply)
         return reply
 
-    async def check(self) -> None:
-        """One health check: GET `health_path`, which asks for no secret."""
+    async def check(self) -> bool:
+        """One health check: GET `health_path`, which asks for no secret.
+
+        Returns:
+            Whether the engine is there: it passed, or it says nothing in time, as one at work may.
+        """
         connection: Connection | None = None
         passed = silent = False
         began = asyncio.get_running_loop().time()
@@ -176,11 +181,18 @@ class Upstream:
         except (OSError, WireError):
             pass
         if silent and any(reply.connection.heard_at > began for reply in self.replies):
-            return  # too busy, or we are, to say that it is well in time; but it answers others
+            return True  # too busy, or we are, to say that it is well in time; but it answers others
         was_up = self.health.up
         self.health.checked(passed)
         if self.health.up != was_up:
             _log.warning("engine %s is %s", self.name, "up again" if self.health.up else "down")
+        return passed or silent
+
+    async def alive(self) -> bool:
+        """`check`, one for all who ask at the same time."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.ensure_future(self.check())
+        return await asyncio.shield(self._checking)
 
     def _ended_reply(self, reply: EngineReply) -> None:
         self.replies.discard(reply)

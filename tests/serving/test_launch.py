@@ -177,7 +177,8 @@ def test_an_engine_that_keeps_dying_ends_the_endpoint_with_its_reason(
     settings = configured(tmp_path, model=str(model), max_restarts=2, restart_pause_s=0.05)
     served = command(settings, PLAYED_BROKEN=str(broken))
     broken.touch()
-    assert served.post("请断开连接").status_code == 502
+    died = served.post("请断开连接")
+    assert died.status_code == 503 and "retry-after" in died.headers
     assert served.process.wait(60) == 1
     assert "RuntimeError: broken on purpose" in served.log() and "max_restarts" in served.log()
 

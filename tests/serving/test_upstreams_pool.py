@@ -185,6 +185,20 @@ def test_a_request_that_breaks_engines_breaks_no_more_than_two() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("reply", [None, status(500)])
+def test_an_engine_that_dies_under_a_request_is_503_come_back_later(reply: bytes | None) -> None:
+    async def main() -> None:
+        engine = Played(reply)
+        async with pool_of(engine, settings=QUICK.model_copy(update={"health_interval_s": 60.0})) as pool:
+            engine.healthy = False  # as one whose process is ending, while its socket still takes requests
+            with pytest.raises(ApiError) as caught:
+                await asyncio.gather(*(ask(pool) for _ in range(20)))
+        assert caught.value.status == 503 and caught.value.retry_after_s
+        assert engine.connections <= 1 + 20 + 2  # their health checks are one
+
+    run(main())
+
+
 @pytest.mark.parametrize(("code", "told"), [(400, 400), (401, 502), (404, 502), (500, 502)])
 def test_what_another_engine_would_answer_alike_is_not_asked_again(code: int, told: int) -> None:
     async def main() -> None:
