@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
+from data_recipes.cleaning import lookup
 from data_recipes.cleaning.lookup import Lookup, key_hashes, merge_places, save_places
 from data_recipes.cleaning.workspace import Phase, Workspace
 
@@ -58,9 +60,20 @@ def test_the_same_plan_goes_on_and_another_one_begins_again(tmp_path: Path) -> N
     assert work.open_tasks(Phase("squares", 2, _square)) == [0, 1]
 
 
-@given(rows=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 99)), max_size=30), parts=st.integers(1, 4))
+@given(
+    rows=st.lists(st.tuples(st.sampled_from("abcdfghij"), st.integers(0, 99)), max_size=40),
+    parts=st.integers(1, 4),
+    block=st.integers(1, 5),
+    rows_at_once=st.integers(1, 50),
+    wanted=st.lists(st.sampled_from("abcdefghij"), max_size=12),
+)
 def test_rows_are_found_by_key_in_their_order(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int]], parts: int
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, int]],
+    parts: int,
+    block: int,
+    rows_at_once: int,
+    wanted: list[str],
 ) -> None:
     folder = tmp_path_factory.mktemp("lookup")
     size = -(-len(rows) // parts)
@@ -75,7 +88,8 @@ def test_rows_are_found_by_key_in_their_order(
         folders.append(own)
     table = folder / "table"
     table.mkdir()
-    merge_places(folders, table)
-    lookup = Lookup(table, [own / "rows" for own in folders], "case")
-    for key, lines in zip("abcde", lookup.lines("abcde"), strict=True):
+    with patch.object(lookup, "BLOCK", block):
+        merge_places(folders, table, rows_at_once)
+        found = Lookup(table, [own / "rows" for own in folders], "case").lines(wanted)
+    for key, lines in zip(wanted, found, strict=True):
         assert [json.loads(line)["n"] for line in lines] == [n for other, n in rows if other == key]
