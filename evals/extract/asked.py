@@ -13,6 +13,7 @@ _NEGATIVE = re.compile(
     r"不应|不可以?|"
     r"除外|未)[^。,?]{0,16}?的?(?:是|有|为|包括|一项|选项|说法|表述)[(\s_)。?:]*$|除[^,。]{0,12}外|"
     r"(?:不属于|不包括|不包含|不含|不涉及|不是)[(\s_)。?:]*$|"
+    r"不(?!动产|良|同|仅|但|断|当|定)[一-鿿]{1,14}的(?:是|有|为|包括)[(\s_)。?:]*$|"
     r"不(?:得|能|应|可以?|需要?|包括|包含|属于|符合|适用)[^。,?]{0,10}(?:哪[一几]?[项个种些类]|什么)[^。,?]{0,6}[。?(\s_)]*$|"
     r"哪[一几]?[项个种些类]?[^。,?]{0,8}(?:不是|不属于|不包括|不符合|不正确|错误|不需要?|不得|不能)[^。,]*$"
 )
@@ -38,6 +39,8 @@ def of_the_kind(said: str, question: str) -> bool | None:
     if another_kind(said, question):
         return False
     whole = len(core) >= 3 or core != squeeze(said)
+    if not whole and kind.endswith(core):
+        return None  # 风险 for 结构性理财风险 says too little
     if whole and (kind.endswith(core) or kind.startswith(core)):
         return True
     return core.startswith(kind[:3]) or any(kind[at : at + 4] in core for at in range(len(kind) - 3))
@@ -61,6 +64,12 @@ def shares_words(said: str, question: str) -> bool:
     """Whether two pairs of neighbouring characters of `said` stand in the question."""
     short, asked = squeeze(said), squeeze(question)
     return sum(short[at : at + 2] in asked for at in range(len(short) - 1)) >= 2
+
+
+def lists_the_kind(clause: str, question: str) -> bool:
+    """Whether a squeezed clause lists what is of the kind that the question names: 财政政策工具主要有…."""
+    head = re.match("(.{2,20}?)(?:主要|通常|一般)?(?:有|包括|包含|分为)", clause)
+    return head is not None and bool(_kind(question)) and head[1].endswith(_kind(question))
 
 
 def is_subject(said: str, question: str) -> bool:

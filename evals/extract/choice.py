@@ -11,8 +11,9 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
-from evals.extract.asked import is_negative, shares_words
+from evals.extract.asked import another_kind, is_negative, shares_words
 from evals.extract.cues import (
     IN_BRACKETS,
     LETTERS,
@@ -42,7 +43,7 @@ from evals.extract.found import (
 )
 from evals.extract.normalise import FINAL_MARK, plain, squeeze, strip_thought
 from evals.extract.options import Options, without_echo
-from evals.extract.places import by_letters
+from evals.extract.places import by_circles, by_heads, by_letters, by_ordinals
 from evals.extract.runon import own_answer
 from evals.extract.tables import by_table
 from evals.extract.texts import by_option_text, by_value, whole_text
@@ -85,6 +86,10 @@ _OF_A_THING = re.compile(
     r"(?<=确认|判断|确定|断定|得出|给出)(?![^。;,\n]{0,8}(?:答案|选|哪|[对正][错误]|正确|题|结[果论]|究竟|到底|怎么|如何|是否))"
     r"(?:为|是|属于)?[一-鿿](?<![的了就但也而和是否])[一-鿿]+"
 )
+# 到底选ABCD还是ABCDE呢？ at the end
+_ASKS = re.compile(r"(?:到底|究竟)[^。!\n]{0,30}(?:\?|[呢啊])\s*\??\s*$")
+# So many turns are a loop, not a correction.
+_TURNS = 4
 _RESOLVED = re.compile(r"但|综合|经过|最终|因此|所以|故|综上|(?i:however|but|therefore|so)")
 
 
@@ -113,11 +118,13 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     if answer is None:
         return Found(None, TRUNCATED, final=True)
     asked = plain(question)
-    body = own_answer(plain(answer), options, asked)
+    known = _options(tuple(options), multiple)
+    body = own_answer(plain(by_circles(answer, known, question)), options, asked)
     if not body.strip():
         return Found(None, EMPTY)
     body = _without_question(body, asked)
-    known = _options(tuple(options), multiple)
+    if _ASKS.search(body):
+        return Found(None, HEDGE)
     body = by_letters(body, known, question)
     stripped, listed = without_echo(body, known)
     spelled, stripped = stripped, known.without_own_texts(stripped)
@@ -136,12 +143,16 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         return listed
     if _unsure(stripped, known, question):
         return Found(None, HEDGE)
-    stripped = stripped.replace(IN_BRACKETS, "")
-    for weak in (by_marks, by_verdicts, by_value):
+    stripped = by_ordinals(stripped.replace(IN_BRACKETS, ""), known, question)
+    for weak in (by_marks, _by_verdicts, by_value):
         found = weak(stripped, known, question)
         if found is not None:
             return found
     return by_option_text(spelled, known, question) or Found(None, UNREADABLE)
+
+
+def _by_verdicts(text: str, known: Options, question: str) -> Found | None:
+    return by_verdicts(by_heads(text, known) if known.multiple else text, known, question)
 
 
 def _without_question(text: str, question: str) -> str:
@@ -174,6 +185,8 @@ def _alone(text: str, known: Options, question: str) -> Found | None:
     span = re.fullmatch(r"\s*([A-J])\s*(?:-|~|—|到|至)\s*([A-J])\s*[.。]?\s*", text)
     if span and span[1] < span[2]:
         text = "".join(chr(place) for place in range(ord(span[1]), ord(span[2]) + 1))
+    elif known.multiple and re.fullmatch(r"\s*[a-j](?:[\s、,]+[a-j])+\s*[.。]?\s*", text):
+        text = re.sub(r"[\s、,]+", "", text).upper()
     elif known.multiple and re.fullmatch(r"[A-J]{1,5}(?:[、,;\s]+[A-J]{1,5})+[.。]?", text):
         text = re.sub(r"[、,;\s.。]+", "", text)
     match = _ONLY_LETTERS.fullmatch(text)
@@ -207,6 +220,8 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
             continue
         if claim.rule == "named" and question and _of_others(text, claim, question):
             continue
+        if _withdrawn(text, claim):
+            continue
         found = _letters(
             claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark", "answer", "chosen")
         )
@@ -216,12 +231,17 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
         readable = [(claim, found) for claim, found in readable if claim.strength > MENTIONED]
     if not readable:
         return None
+    if sum(one.answer != other.answer for (_, one), (_, other) in pairwise(readable)) >= _TURNS:
+        return Found(None, CONTRADICTION)
     claim, found = readable[0]
     since = claim.start
     for later, other in readable[1:]:
         if other.answer == found.answer and other.rule == found.rule:
             if claim.hedged or (not later.hedged and later.strength >= claim.strength):
                 claim, found = later, other
+            continue
+        if claim.hedged and later.hedged:
+            claim, found, since = later, other, later.start
             continue
         weightier = later.strength > claim.strength and not (found.answer and _is_announced(text, claim))
         if weightier or turns(text[claim.end : later.start]):
@@ -257,6 +277,15 @@ def _is_announced(text: str, claim: Claim) -> bool:
     return alone is not None and (claim.rule == "leading" or opens is not None)
 
 
+def _withdrawn(text: str, claim: Claim) -> bool:
+    """那是C，…就不能用C: whether one letter is turned down behind, with no word of an answer where it stood."""
+    if claim.rule not in ("chosen", "leading") or len(claim.letters) != 1:
+        return False
+    return (
+        re.search(rf"不(?:能|可以?|应该?|该)(?:用|选|取)\s*{claim.letters}(?![A-Za-z])", text[claim.end :]) is not None
+    )
+
+
 def _described(behind: str, question: str) -> bool:
     """流动比率（B）反映偿债能力: whether what is said of an option has no words that the question has."""
     said = _PREDICATE.match(behind)
@@ -266,7 +295,9 @@ def _described(behind: str, question: str) -> bool:
 def _of_others(text: str, claim: Claim, question: str) -> bool:
     """银行的职能有A、B: whether what the letters are said to be has no words that the question has."""
     said = text[clause_start(text, claim.start) : claim.start].rstrip(" :")
-    if re.search("答案|选项|正确|选", said):
+    if text[: claim.start].rstrip().endswith(":") and another_kind(said, question):
+        return True  # 负债业务：E, beside 中间业务：A
+    if re.search("答案|选项|正确|选|^(?:所以|因此|因而|故|综上)", said):
         return False
     subject = _NO_SUBJECT.sub("", squeeze(said))
     return said.endswith(("有", "是", "为", "包括")) and len(subject) >= 4 and not shares_words(subject, question)

@@ -85,6 +85,18 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (ANSWER, "named", rf"的[^\n。;,:不错非误除未无]{{0,6}}?(?:有|包括|是|为)\s*:?\s*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
     (ANSWER, "named", rf"(?:^|\n)[^\n。;,:不错非误除未无率]{{1,16}}:\s*{LETTERS}(?=\s*[。.]?\s*(?:\n|$))"),
     (ANSWER, "chosen", rf"(?:可得|得出|得到|推出)(?:答案|结论)?(?:为|是|:|\s)*{LETTERS}(?=\s*(?:[。.,;\n]|$))"),
+    (
+        ANSWER,
+        "named",
+        rf"(?:所以|因此|因而|故|综上(?:所述)?)[^\n。;,:不错非误除未无率]{{1,16}}?(?:就|才|应该?)?(?:是|为)\s*{LETTERS}(?=\s*(?:[。.!\n]|$))",
+    ),
+    (
+        ANSWER,
+        "chosen",
+        rf"(?:(?:^|[。;,!?\n])\s*(?:所以|因此|故)|选择?了?)[^\n。;,:()A-Z不错非误除未]{{1,40}}(?=\(\s*(?:选项)?[A-J]\s*\)\s*(?:[。.,;!\n]|$)){LETTERS}",
+    ),
+    (FINAL, "chosen", rf"(?:^|[。;,!\n])\s*(?:那?就|那么就)(?:选|是)?\s*{LETTERS}\s*吧?[。!]?\s*$"),
+    (ANSWER, "is_answer", rf"{LETTERS}[^\n。;A-J]{{0,24}}?(?:—|-|,|:|\s)\s*(?:就是[它这]个?|就它了?|选它|选这个)"),
     (ANSWER, "chosen", rf"(?:不对|不,|错了)[,。\s]*(?:应该?|是|为)*\s*{LETTERS}(?=\s*(?:[。.,!吧]|$))"),
     (
         ANSWER,
@@ -180,6 +192,11 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         rf"\bans(?:wer)?s?|\bchoice)(?:\s*(?i:choice|option|letter)s?)?[\"'\])\s]*"
         rf"(?i:\s*(?:is|are|would be|should be|must be|:|=|->|-|—|be))+\W{{0,3}}(?i:(?:option|"
         rf"choice|letter)s?\s*)?{LETTERS}",
+    ),
+    (
+        ANSWER,
+        "english",
+        rf"(?i:\bi\.?e\.?,?\s*(?:option|choice)?)\s*{LETTERS}(?=\s*(?:[.,)\n]|$))",
     ),
     (
         ANSWER,

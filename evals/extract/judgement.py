@@ -37,7 +37,7 @@ _NEGATION = (
 _NOT = rf"(?P<not>(?:(?:{_NEGATION})(?:任何|什么|是|的|存在|很|太|够|尽|能|\s)*)*)"
 _TAIL = (
     r"(?:的|之处|的地方|说法|表述|观点|陈述|描述|判断|命题|理解|认识|叙述|选项)*"
-    r"(?:啊|呀|啦|哦|噢|呢|了|吧|哈|滴|咯|[~^_]|\s)*"
+    r"(?:亲|嗯|啊|呀|啦|哦|噢|呢|了|吧|哈|滴|咯|[~^_]|\s)*"
 )
 _ICON = r"[✅❌✓✗✔✘√×☑\U0001F300-\U0001FAFF]"
 _LEAD = (
@@ -59,7 +59,8 @@ _LEAD = (
     r"认识|论断|做法|它|中|里|内容|本身|存在|包含|有|为|乃|是|的|属于|与|和|跟|事实|实际|情况|规定|"
     r"(?i:the|this|that|it|statement|claim|sentence|answer|is|was|'s|"
     r"therefore|so|final|my|given|i|we|think|believe|say|would|:)|"
-    r"[\"'“”‘’《》〈〉【】\[\](){}<>:=→\-\s•]|\d{1,3}\s*[.、)]|" + FINAL_MARK
+    r"[\"'“”‘’《》〈〉【】\[\](){}<>:=→\-\s•]|\d{1,3}\s*[.、)]|[一二三四五六七八九十]{1,2}\s*[.、)]|\d{1,3}\s+(?=\S{1,3}$)|题号|序号|"
+    + FINAL_MARK
 )
 _ADVERB = r"(?:完全|基本|十分|非常|绝对|显然|明显|很|是|的|\s)*"
 _FORM = re.compile(
@@ -68,7 +69,7 @@ _FORM = re.compile(
 )
 _ONLY_LEAD = re.compile(rf"(?:哦|啊|噢|呃|嗯)?不对?|错了|(?:{_LEAD})+")
 _BREAK = re.compile(
-    r"[。!?\n;,—]|(?<=\S)(?=[【\[](?:试题|答案|题目)?(?:解析|分析|详解|理由|说明|依据|点评|考点|知识点))|\.{2,}|(?<!\d)\.(?=\s|$)"
+    r"[。!?\n;,—]|(?<=[哦啊呢亲哈呀啦])\s*~+|(?<=\S)(?=[【\[](?:试题|答案|题目)?(?:解析|分析|详解|理由|说明|依据|点评|考点|知识点))|\.{2,}|(?<!\d)\.(?=\s|$)"
 )
 _YES_NO = re.compile(
     r"[\s\"'“‘(\[【{]*(?:(?:答案|判断|答|是否正确)(?:是|为|:|\s)*)?(?P<word>是的?|不|"
@@ -104,6 +105,7 @@ _HEDGED = re.compile(r"不一定|未必|不见得|可能|也许|或许|大概|�
 _UNSURE = re.compile(
     r"(?:无法|难以|不能|没法)(?:准确)?(?:确定|判断|判定|确认|回答|作答|"
     r"给出)|不(?:太)?确定|不知道|不清楚|信息不足|取决于|视情况|"
+    r"也(?:可以|能)说(?:是)?(?:正确|错|对)|两种答案|都说得通|都有道理|见仁见智|"
     r"既(?:对|正确|不).{0,6}(?:又|也)(?:错|不)|部分正确|一半对|对错参半|(?i:cannot|not sure|unable|depends)"
 )
 _CONNECTIVE = re.compile(
@@ -116,13 +118,16 @@ _ECHO = re.compile(
     r"(?:选项)?A\s*[.、:)]\s*(?:正确|对)\s*[;,。\n ]*(?:选项)?B\s*[.、:)]\s*(?:错误|错)\s*[;,。\n]*|"
     r"(?:选项)?A\s*[.、:)]\s*(?:错误|错)\s*[;,。\n ]*(?:选项)?B\s*[.、:)]\s*(?:正确|对)\s*[;,。\n]*"
 )
-_QUOTED = re.compile(r"[“\"「『]([^“”\"」』\n]{5,120})[”\"」』]")
+_QUOTED = re.compile(
+    r"[“\"「『](?:[^“”\"」』\n]{5,120}|(?![^”\"」』\n]*(?:[对错真假是否√×]|正确|属实|成立))[^“”\"」』\n]{2,4})[”\"」』]"
+)
 _REPORTED = re.compile(
     r"(?:有些?|一些|部分|许多|很多)(?:人|说法|观点|学者|同学|考生)(?:会|则|就|也)?(?:认为|觉得|以为|误以为|说)"
 )
 _TOPIC = re.compile(
     r"(?:该|这|此|本|上述|以上|题)[一-鿿]{0,3}?(?:说法|句话|表述|观点|命题|题|判断|结论|陈述|话|描述|题干)"
 )
+_VERDICT_ALONE = re.compile(rf"\s*(?:正确|错误?|不正确|不对)(?:的|哦|啊|\s|{_ICON})*")
 _CUT = re.compile(r"[:(/]|\s+")
 
 
@@ -232,7 +237,8 @@ def _verdicts(text: str) -> Iterator[_Verdict]:
         bare = not form["lead"].strip(" \"'“”‘’《》【】[](){}<>:")
         said_before = clauses[place - 1][1].strip() if place else ""
         led = _ONLY_LEAD.fullmatch(said_before) or (said.lstrip().startswith("是") and _TOPIC.match(said_before))
-        if bare and not led and not (first or (last and len(clauses) <= 2) or text[start - 1] in "\n。?"):
+        ends = last and (len(clauses) <= 2 or (text[start - 1] == "," and _VERDICT_ALONE.fullmatch(said)))
+        if bare and not led and not (first or ends or text[start - 1] in "\n。?"):
             continue
         yield _made(form, start, first, said)
 

@@ -16,7 +16,7 @@ ALL_OF_THEM = re.compile(
     r"allofthe(?:above|m)|all(?:two|three|four|five|six)?arecorrect|all(?:the|two|three|four|five|six)*options|[二三四五六七八](?:项|者)(?:说法)?"
     + _EACH
     + r"(?:是|为)?(?:对|正确|符合|属于)|"
-    r"这?[二三四五六][项个](?:选项)?(?:全|都|均|应|该)*选|全选|都选|(?:以上|上述)(?:全部|所有)(?:选项)?$|"
+    r"这?[二三四五六][项个](?:选项)?(?:全|都|均|应|该)*选|全选|都选|(?:以上|上述|上面|前面)(?:全部|所有)(?:选项|各项)?$|[二三四五六七八](?:大|种|类)[一-鿿]{0,4}(?:全|都|均)(?:包含|包括|属于|是)|"
     r"(?:所有|全部|[二三四五六]个)(?:的)?(?:选项|说法|答案)" + _EACH + r"?(?:是|为)?(?:对|正确|符合|选|可以)|"
     r"(?:以上|上述)[一-鿿]{0,6}?" + _EACH + r"可|(?:以上|上述|前面|前述|这些|所有选项|全部)?(?:选项|说法|各项|"
     r"答案|内容|情况|三项|四项|三者|业务|做法|行为|情形)?"
@@ -122,6 +122,16 @@ class Options:
 
     def mentions(self, phrase: str, question: str) -> bool:
         return any(phrase in fold(text) for text in (*self.texts, question))
+
+    def only_with(self, part: str) -> str:
+        """Letter of the one option whose squeezed text has `part`, at least two characters and a third of it; or ""."""
+        found = [place for place, own in enumerate(self.squeezed) if part in own]
+        exact = [place for place, own in enumerate(self.squeezed) if part == own]
+        place = exact[0] if len(exact) == 1 else found[0] if len(found) == 1 else None
+        if place is None or len(part) < 2 or re.search(r"\d", part) or 3 * len(part) < len(self.squeezed[place]):
+            return ""
+        before = self.squeezed[place].partition(part)[0]
+        return "" if re.search("[不非无未没否]", before) else self.letters[place]
 
     def special(self, pattern: re.Pattern[str]) -> str | None:
         """Letter of the one option that speaks of all others in the way of `pattern`."""

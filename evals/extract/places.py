@@ -1,9 +1,11 @@
-"""Options named by their place or as a span: 前三项, 最后一个选项, 第一、第二、第四项, A-D全部正确."""
+"""Options named without their letters: 前三项, 第一、第二、第四项, A-D全部正确, 选项2, ③④, the head of their text."""
 
 from __future__ import annotations
 
 import re
 
+from evals.extract.normalise import squeeze
+from evals.extract.numbers import quantities
 from evals.extract.options import Options
 
 _WORDS = "一二三四五六七八"
@@ -23,12 +25,72 @@ _SPAN = re.compile(
     r"(?<=[选是为:])\s*([A-J])\s*(?:-|~|到|至)\s*([A-J])(?=\s*(?:[。.,;\n]|$))"
 )
 _ONE = re.compile(rf"前(?P<first>{_N})|倒数第(?P<back>{_N})|最后(?P<tail>[一两二三]?)|后(?P<last>{_N})|(?P<nth>{_N})")
+_OPTION = re.compile(
+    rf"(?:选项\s*|(?i:\b(?:option|choice)\s+))(?:([1-8])(?!\d|\.\d|[%年月个元万号])|"
+    rf"([{_WORDS}])(?=[\s:、,。.;是为正错不都均对可应属符和与及)]|$))"
+)
+_NUMBERS = re.compile(r"\s*(?:答案|选|应选|故选)?(?:是|为|:|\s)*([1-8](?:\s*[、,和\s]\s*[1-8])*)\s*[。.]?\s*")
+_CIRCLES = re.compile(
+    r"[①-⑧](?:\s*[、,，和与及]?\s*[①-⑧])*(?=\s*(?:$|[。.,，;；!！\n]|不|都|均|皆|全|正确|错|对(?![于应])|以外|之外))"
+)
+_CIRCLED = re.compile(r"[①-⑧]|[(（]\d[)）]")
+_ORDINAL = re.compile(rf"第\s*({_N})\s*(?:个选项|个答案|选项|项(?!目)|[个种](?=[不是都才正错属符说表,。;\s]|$))")
+_HEAD = re.compile(
+    r"(?P<lead>\s*(?:但|而|其中|所以|因此|故|像)?)(?P<names>[^。;,!?\n:A-J]{2,40}?)"
+    r"(?=(?:则|也|就|显然|明显|这[一-八][种项个类])*(?:不(?!仅|但|止|断|良|动产|当)|未|没有?|无法|无关|都|均|皆|全(?=[是属为])|是|属于|可以|能|应|"
+    r"要|违|错误?|正确|对(?![于应])|合规|符合|—|:|√|×|✓|✔|✗|✘|✅|❌))"
+)
+
+
+def by_circles(text: str, known: Options, question: str) -> str:
+    """`text` with C、D for ③④, where neither the question nor an option counts statements of its own."""
+    if not re.search("[①-⑧]", text) or _CIRCLED.search(question + "".join(known.texts)):
+        return text
+
+    def lettered(match: re.Match[str]) -> str:
+        places = [ord(mark) - ord("①") for mark in re.findall("[①-⑧]", match[0])]
+        return "、".join(known.letters[place] for place in places) if max(places) < len(known.letters) else match[0]
+
+    return _CIRCLES.sub(lettered, text)
+
+
+def by_ordinals(text: str, known: Options, question: str) -> str:
+    """`text` with C for 第三项, wherever it stands."""
+
+    def lettered(match: re.Match[str]) -> str:
+        place = _number(match[1]) - 1
+        return match[0] if place >= len(known.letters) or known.mentions(match[0], question) else known.letters[place]
+
+    return _ORDINAL.sub(lettered, text)
+
+
+def by_heads(text: str, known: Options) -> str:
+    """`text` with letters for options that open a clause by their text, or by a part of it that no other has.
+
+    考勤管理不是 → D不是, 生猪、柑橘都是 → A、B都是.
+    """
+    parts = re.split(r"([。;,!?\n])", text)
+    for place in range(0, len(parts), 2):
+        head = _HEAD.match(parts[place])
+        if head is None:
+            continue
+        names = [squeeze(name) for name in re.split("[、和与及/]", head["names"])]
+        letters = [known.only_with(name) for name in names]
+        if all(letters) and len(set(letters)) == len(letters):
+            parts[place] = head["lead"] + "、".join(letters) + parts[place][head.end() :]
+    return "".join(parts)
 
 
 def by_letters(text: str, known: Options, question: str) -> str:
     """`text` with the letters of options that it names by place or span; as it is where a place does not exist."""
     if re.search("[-~—–到至]", text):
         text = _SPAN.sub(lambda span: _letters_between(span, known), text)
+    text = _OPTION.sub(lambda match: _letter_of(match, known, question), text)
+    numbers = _NUMBERS.fullmatch(text)
+    if numbers and not any(quantities(option) for option in known.texts):
+        places = [int(digit) - 1 for digit in re.findall(r"\d", numbers[1])]
+        if max(places) < len(known.letters) and (known.multiple or len(places) == 1):
+            return "、".join(known.letters[place] for place in places)
     if "第" not in text and "前" not in text and "后" not in text:
         return text
 
@@ -39,6 +101,12 @@ def by_letters(text: str, known: Options, question: str) -> str:
         return "、".join(letters) if letters else match[0]
 
     return _NAMED.sub(lettered, text)
+
+
+def _letter_of(match: re.Match[str], known: Options, question: str) -> str:
+    """B for 选项2."""
+    place = _number(match[1] or match[2]) - 1
+    return match[0] if place >= len(known.letters) or known.mentions(match[0], question) else known.letters[place]
 
 
 def _letters_between(span: re.Match[str], known: Options) -> str:

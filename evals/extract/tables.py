@@ -12,7 +12,7 @@ from evals.extract.options import Options
 _ROWS = re.compile(r"[\n;。/]|(?<=\))\s*(?=[A-J]\s*\()|[\s,、](?=\s*[A-J]\s*[、.:(=→])|(?=[☑☐])")
 _ROW = re.compile(
     r"\s*[-•]?\s*(?:\(?\d{1,2}\s*[.、)]\s*)?(?P<box>[☑☐])?\s*"
-    r"(?:(?P<letter>[A-J])(?:选项|项)?(?![A-Za-z])|(?P<text>[^:,(=→—☑☐]{2,40}?))\s*(?P<said>[-—:、.,(=→].*)?"
+    r"(?:(?P<letter>[A-J])(?:选项|项)?(?![A-Za-z])|(?P<text>[^:,(=→—☑☐]{2,40}?))\s*(?P<said>(?:[-—:、.,(=→]|(?<=\s)\s).*)?"
 )
 _CLAUSE = re.compile(r"[-—:、.,()=→\s]+")
 _SO = "(?:都|均|应该?|应当|可以?|就|要|须|得)*"

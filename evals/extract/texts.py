@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from evals.extract.asked import another_kind, is_negative, is_subject, of_the_kind, shares_words
+from evals.extract.asked import another_kind, is_negative, is_subject, lists_the_kind, of_the_kind, shares_words
 from evals.extract.cues import NAMED, turns
 from evals.extract.found import HEDGE, SEVERAL, Found
 from evals.extract.normalise import fold, squeeze
@@ -12,6 +12,7 @@ from evals.extract.numbers import quantities
 from evals.extract.options import Options
 from evals.extract.verdicts import OPEN_VERDICT, OTHER_KIND, PREFIX, THE_OTHERS
 
+_ONE_NUMERAL = re.compile("(?<![一-鿿])[一二两三四五六七八九十](?=年|个月|天|日|倍|周|次|期)")
 _SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]*$")
 _REFUSING = re.compile(
     r"但[这它该][一-鿿]{0,3}不是(?:正确)?答案|抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
@@ -27,7 +28,7 @@ _FILLER = re.compile(
 _NOT_BEFORE = re.compile(
     r"不$|(?:不得|不能|不可以?|不应|不会|禁止|严禁)(?!超过|低于|少于|"
     r"高于|晚于|早于|多于|大于|小于)[^。;,\n]{0,4}$|(?:不是|不属于|不包括|"
-    r"并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|"
+    r"切忌|切勿|避免|杜绝|并非|排除|不选|而非|不应|除了?|不为|不会|不能|没有|非|不对的?是|"
     r"错误的?是|而不是)[^。;,\n]{0,6}$"
 )
 _CHAINED_IS_A = re.compile(r"(?:\n|和|与|及|以及)*(?:都|均|皆)?(属于|是|为)([^\n]{2,24})")
@@ -37,7 +38,7 @@ _TEASER = re.compile(
 )
 _TOPIC = re.compile(r"(?:关于|下列)?(.{3,14}?)(?:的|是|应|通常|一般|采用|按照?)")
 _LIST_OF_NOT = re.compile(r"([不非无未](?![仅但只外良动])[一-鿿]{1,10})(?:有|是|为|包括)(?=$|\n)")
-_LETTER = re.compile(rf"(?<![A-Za-z])([A-J])(?![A-Za-z]){NAMED}")
+_LETTER = re.compile(rf"(?<![A-Za-z])(?<!曲线)(?<!点)(?<!沿着)([A-J])(?![A-Za-z]){NAMED}")
 _FILLER_BEFORE = re.compile(r"^(?:主要|通常|一般|具体|以下|下列|它们?|其|答案|正确|选项|应该?|因此|所以|故|综上)+")
 _DEFINED = re.compile(r"[a-j]?(?:是|指|是指|负责|反映|衡量|用于|表示|等于)(?!正确|对的)(.{3,})")
 _CONCLUDED = re.compile(
@@ -49,7 +50,7 @@ _EXCLUDED = re.compile(
     r"(?:不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
 )
 _NOT_AFTER = re.compile(
-    r"^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当)"
+    r"^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当|不在(?:其中|此列|内))"
 )
 
 
@@ -66,6 +67,9 @@ def whole_text(text: str, known: Options, question: str) -> Found | None:
     opening = head.partition("。")[0]
     if turns(head) or sum(squeeze(part) in known.squeezed for part in re.split(r"[。\n]", head) if part) > 1:
         opening = first
+    part = known.only_with(squeeze(_without_frame(head))) if not known.multiple and len(squeeze(head)) >= 4 else ""
+    if part and 2 * len(squeeze(_without_frame(head))) >= len(known.text_of(part)):
+        return Found(part, "option_text")
     lines = (head, first, opening) if not known.multiple and not _other_lines(head, known) else (head,)
     for candidate in (part for line in lines for part in (line, _SUFFIX.sub("", line), _without_frame(line))):
         said = squeeze(candidate)
@@ -140,6 +144,7 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
             or untrue
             or _of_what_is_not(before, asked, negative)
             or (letter in excluded and not negative)
+            or (negative and lists_the_kind(said[max(b for b in breaks if b <= place) : place], question))
         )
         if not negative and not untrue and (is_subject(before, question) or (is_a and of_the_kind(is_a[2], question))):
             affirmed[letter] = max(b for b in breaks if b <= place)
@@ -151,6 +156,8 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     if not known.multiple and len(taken) > 1:
         taken = (
             _one_of(taken, affirmed, places, breaks)
+            or _keyed(text, taken, known, asked)
+            or _last_left(text, taken, known, negative)
             or _in_conclusion(text, known, negative)
             or _of_topic(text, taken, known, question)
             or taken
@@ -180,6 +187,9 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
         return Found(None, HEDGE)
     if not known.multiple:
         return Found(chosen, "option_in_text") if len(chosen) == 1 else Found(None, SEVERAL)
+    concluded = _list_in_conclusion(text, known, negative)
+    if concluded:
+        return Found(concluded, "options_in_text")
     residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]
     return Found(chosen, "options_in_text") if len(residue) <= 8 else None
 
@@ -217,6 +227,21 @@ def _one_of(taken: list[str], affirmed: dict[str, int], places: dict[str, int], 
     return [] if together or letter not in taken else [letter]
 
 
+def _keyed(text: str, taken: list[str], known: Options, asked: str) -> list[str]:
+    """第一支柱：…；第三支柱：市场纪律: the one option that stands behind words of the question and a colon."""
+    rows = [(squeeze(key), squeeze(own)) for key, own in re.findall(r"([^。;,:\n]{2,20}):\s*([^。;,\n]+)", text)]
+    found = [letter for letter in taken for key, own in rows if own == known.text_of(letter) and key in asked]
+    return found if len(found) == 1 and len(rows) >= len(taken) else []
+
+
+def _last_left(text: str, taken: list[str], known: Options, negative: bool) -> list[str]:
+    """…，不征的就只有存款利息了: the option that a closing clause says is the only one of the kind asked for."""
+    last = re.search(r"([^。;,\n]*)(?:只有|只剩下?|就是|当属)([^。;,\n]{2,}?)(?:了|这一?项|而已)?[。!\s]*$", text)
+    if last is None or bool(re.search("[不非无未]", last[1])) != negative or re.search("但|如果|若", last[1]):
+        return []
+    return [letter for letter in taken if known.text_of(letter) == squeeze(last[2])]
+
+
 def _only_one(text: str, known: Options, negative: bool) -> list[str]:
     """只有关注不属于不良贷款: the one option that alone is so, or alone is not so, as the question asks."""
     found = set()
@@ -247,6 +272,20 @@ def _in_conclusion(text: str, known: Options, negative: bool) -> list[str]:
     alone = not any(own and own in before for own in known.squeezed)
     inside_number = before[-1:].isdigit() and known.text_of(longest)[0].isdigit()
     return [longest] if lettered and alone and not inside_number else []
+
+
+_CONCLUDED_LIST = re.compile(
+    r"(?:^|[。;\n])\s*(?:因此|所以|因而|故|综上(?:所述)?|总之)[,:\s]*([^。;,\n]*?)(?:有|包括|包含|是|为|:)+([^。;,:\n]+)[。!\s]*$"
+)
+
+
+def _list_in_conclusion(text: str, known: Options, negative: bool) -> str:
+    """综上，中间业务有代理保险、代发工资: the letters of a closing list of options' texts; "" where there is none."""
+    last = _CONCLUDED_LIST.search(text)
+    if last is None or (re.search("[不非无未]", last[1]) is not None) != negative:
+        return ""
+    letters = [known.only_with(squeeze(name)) for name in re.split("[、和与及]", last[2])]
+    return "".join(sorted(set(letters))) if len(letters) > 1 and all(letters) else ""
 
 
 def _concludes_otherwise(text: str, letter: str, known: Options) -> bool:
@@ -291,6 +330,7 @@ def by_value(text: str, known: Options, question: str) -> Found | None:
     """A bare amount that one option alone has: 20万 for 20万元."""
     result = re.search(r"=\s*([^=\n]{1,20})$", text.strip())
     head = result[1] if result else PREFIX.sub("", text.strip())
+    head = _ONE_NUMERAL.sub(lambda match: str("零一二三四五六七八九十".find(match[0].replace("两", "二"))), head)
     said = quantities(head)
     if (
         len(head) > 16

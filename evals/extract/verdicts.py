@@ -28,7 +28,7 @@ OPEN_VERDICT = re.compile(r"不(?:都|全(?!面)|一定)|并非[都全]|未必|�
 _TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选|保留(?=$|[。,;\s]))")
 _NOT_TAKEN = re.compile(r"剔除|舍去|不当选|不入选|不应?选|不能选|排除|不该选|未选")
 _RIGHT = re.compile(
-    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立(?!与否)|全对|没问题|准确|符合|属于|没错|"
+    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立(?!与否)|全对|没问题|没有(?:什么|任何)?问题|没啥问题|准确|符合|属于|没错|"
     r"没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|"
     r"皆|才|就|也|是)*对(?=$|[。,;\s])|^\s*(?:都|均|皆|全)(?:是|为|属)(?!不)|^[\s:.、]*(?:是|可以|能)\s*(?:$|"
     r"[。,;\n])|(?i:true|yes))"
@@ -36,7 +36,7 @@ _RIGHT = re.compile(
 _WRONG = re.compile(
     r"干扰项|误区|陷阱|×|✗|✘|❌|✖|不(?:完全|太)?(?:正确|成立|准确|符合|属于|对)|错误|有误|"
     r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了在])|并非|不是|不可|"
-    r"不需|不包括|不能|不会(?=$|[。,;\s])|^[\s:.、]*否|(?i:false|\bno\b)"
+    r"无关(?=$|[。,;\s])|不在(?:其中|此列|内)|不需|不包括|不能|不会(?=$|[。,;\s])|^[\s:.、]*否|(?i:false|\bno\b)"
 )
 _IS_A = re.compile(
     r"\s*(?:项|选项)?(?:都|均|皆|全)*(?:是|为|属于?)(?!正确|错|对|不(?!当|良|正当|合理|合规))([^。;,\n]{2,20})"
@@ -49,6 +49,17 @@ _OTHERS = (
 THE_OTHERS = re.compile(
     _OTHERS + r"(不(?:正确|对|符合|属于|选)|错误?|有误|正确|对|符合|属于|当选|入选|全选|都选|选|排除|"
     r"(?:是|保留|答案)(?=[。;,\n]|$)|可以)"
+)
+# 其余三种情形代理都终止, 其他四项是必须记载的: the others are so, in whatever words.
+_OTHERS_DO = re.compile(
+    r"(?:其余|其他|其它|另外|剩下|剩余|余下)(?:的|选项|各项|几项|[一二三四五六两][项个种])?"
+    r"(?:[^。;,\n不非没无未]{0,12}?(?:都|均|皆|全)|(?<=[项个种])(?:则|就)?(?:是|为|可以|能|应|属于|要))(?!是?[不非没无未错误])"
+)
+_NEGATED = re.compile(
+    r"\s*(?:选项|项)?(?:的?(?:说法|表述))?(?:则|也|就|都|均|是|并|显然|明显)*(?:不(?!仅|但|止|断|良|动产|当得|正当)|没(?!有?问题|有?错)|违反|违规)"
+)
+_AFFIRMED = re.compile(
+    r"\s*(?:选项|[一二两三四五六]?[项者个])?(?:的?(?:说法|表述|做法))?\s*(?:都|均|皆|全|则|也|就)*(?:是|为|可以?|能|应当?|属于|符合|合规|有|包括)(?![不非])"
 )
 _MARK, _TICKS = "[✅✓✔√☑❌✗✘×✖]", "✅✓✔√☑"
 _MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
@@ -73,7 +84,7 @@ _EXCEPT = re.compile(
     r",|和|与|及)\s*[A-J])*)(?![A-Za-z])(?:选项|项|两项)?"
     r"(?:以外|之外|外)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|说法|表述|"
     r"各项|[一二三四五六几][项个])?(?:都|均|全|全部)*(?:是|为)?"
-    r"(不?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
+    r"(不?(?:要|应该?|应当|该|能)?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
 )
 _WRONG_ONES = re.compile(
     r"(?:错误|(?<!没)(?<!没有)有问题|说错|错的|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是|不得|不能|不应|不可以?|不需要?)"
@@ -138,7 +149,7 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
         _except(text, known, negative)
         or _all_or_none(text, known, negative)
         or (negative and _named_wrong(text, known))
-        or (None if known.multiple else _left_over(text, known))
+        or (None if known.multiple else _left_over(text, known) or _odd_one(text, known))
         or None
     )
     if told is not None:
@@ -146,6 +157,9 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     verdicts: dict[str, bool] = {}
     taken: dict[str, bool] = {}
     kinds: dict[str, bool] = {}
+    affirmed: set[str] = set()
+    described: set[str] = set()
+    refused: set[str] = set()
     groups, asked = 0, squeeze(question)
     for letters, chunk in _chunks(text, known):
         groups += 1
@@ -153,6 +167,8 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
             return Found(None, HEDGE)
         takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
+        if not (right or wrong or takes or leaves) and known.multiple:
+            wrong = _NEGATED.match(chunk)
         if negative and known.multiple and _YES_NO.fullmatch(chunk):
             return Found(None, SEVERAL)  # whether it is so, or whether it is an answer
         of_another = _IS_NOT_A.match(chunk)
@@ -164,12 +180,18 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
             if kindred is not None:
                 right, wrong = (named, None) if kindred else (None, named)
                 kinds.update(dict.fromkeys(letters, kindred))
+            if kindred is False and not another_kind(named[1], question):
+                described |= set(letters)
+        elif wrong:
+            refused |= set(letters)
         if not (right or wrong) and known.multiple and len(letters) > 1:
             right = _ALL_DO.match(chunk) if shares_words(chunk, question) else None
         for letter in letters:
             if takes or leaves:
                 taken[letter] = not leaves
             if not right and not wrong:
+                if _AFFIRMED.match(chunk):
+                    affirmed |= {letter}
                 continue
             verdict = right is not None and (wrong is None or right.start() < wrong.start())
             if verdicts.setdefault(letter, verdict) != verdict:
@@ -188,6 +210,13 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
                 taken.setdefault(letter, others[1] != "不选" if said is None else said)
             else:
                 verdicts.setdefault(letter, others[1][0] not in "不错有排" and taken.get(letter, True))
+    told_of = taken or verdicts
+    if known.multiple and told_of and not any(told_of.values()) and not negative and not others:
+        left = set(known.letters) - (set(told_of) - described)
+        if left and (left == affirmed | described if refused else not described and _OTHERS_DO.search(text)):
+            return Found("".join(sorted(left)), "all_but")
+        if left and not affirmed | described and _OTHERS_DO.search(text):
+            return Found("".join(sorted(left)), "all_but")
     listed = _listed(text, known, question) if known.multiple and not negative else None
     if listed:
         return listed
@@ -205,6 +234,20 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     ):
         return Found("".join(sorted(verdicts)), "named_wrong")
     return apart
+
+
+def _odd_one(text: str, known: Options) -> Found | None:
+    """A征，B征，C不征，D征: of all options the one of which the opposite is said."""
+    said: dict[str, str] = {}
+    for letters, chunk in _chunks(text, known):
+        said.update(dict.fromkeys(letters, re.sub("[也都均就则]", "", squeeze(chunk))))
+    for letter, own in said.items():
+        others = {each for other, each in said.items() if other != letter}
+        if len(said) == len(known.letters) > 2 and len(others) == 1:
+            plain_one, denied_one = sorted((own, *others), key=len)
+            if plain_one and denied_one in ("不" + plain_one, "未" + plain_one, "非" + plain_one):
+                return Found(letter, "verdicts")
+    return None
 
 
 def _told_apart(verdicts: dict[str, bool], known: Options, negative: bool) -> Found | None:
