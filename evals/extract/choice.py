@@ -41,7 +41,8 @@ from evals.extract.found import (
     UNREADABLE,
     Found,
 )
-from evals.extract.normalise import FINAL_MARK, plain, squeeze, strip_thought
+from evals.extract.groups import by_flags, by_groups, by_predicates, by_text_list
+from evals.extract.normalise import FINAL_MARK, fold, plain, squeeze, strip_thought
 from evals.extract.options import Options, without_echo
 from evals.extract.places import by_circles, by_heads, by_letters, by_ordinals
 from evals.extract.runon import own_answer
@@ -69,7 +70,7 @@ _LEAD_END = re.compile(
     r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
 )
 _LEAD_VERDICT = re.compile(
-    r"\s*(?:选项|项)?\s*[.、:,)(\"'—=→-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
+    r"\s*,[^。;\n]{0,8}不(?:得|能|可|属|应)|\s*\([TF]\)|\s*(?:选项|项)?\s*[.、:,)(\"'—=→-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
     r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|是否|[是否](?=\s*(?:[\n;,。)/]|$))|符合|属于|排除|有误|"
     r"(?i:true|false|yes\b|no\b)|[01](?!\d))"
 )
@@ -77,7 +78,7 @@ _UNSURE = re.compile(
     r"(?:不太|不是很|不能|无法|没法|难以|很难)(?:完全|准确)?(?:确定|"
     r"判断|确认|得出|给出|回答|作答|选择|抉择|断定)|不(?:太)?确定(?!性)|"
     r"拿不准|"
-    r"说不准|不知道|不清楚|(?:信息|条件|题目)不(?:足|全|完整)|没有把握|"
+    r"说不准|不知道|不清楚|(?:信息|条件|题目)不(?:足|全|完整)|两说[皆均都]可|暂不作答|没有把握|"
     r"存在争议|(?:若|如果)(?:一定|必须|非)?要?(?:选|猜)|"
     r"(?i:cannot (?:determine|be determined)|not sure|don't know|unable to|if i (?:had|have) to)"
 )
@@ -87,7 +88,11 @@ _OF_A_THING = re.compile(
     r"(?:为|是|属于)?[一-鿿](?<![的了就但也而和是否])[一-鿿]+"
 )
 # 到底选ABCD还是ABCDE呢？ at the end
-_ASKS = re.compile(r"(?:到底|究竟)[^。!\n]{0,30}(?:\?|[呢啊])\s*\??\s*$")
+_ASKS = re.compile(
+    r"(?:(?:到底|究竟)[^。!\n]{0,30}(?:\?|[呢啊])\s*\??|(?:到底|究竟)[^。!\n]{0,30}还是[^。!\n]{0,24}(?:不了|不知道|无法[^。]*|难以[^。]*|不确定)|"
+    r"请问[您你][^。!\n]*\?|(?:^|[。,;!?\n])\s*不对?[,。]\s*(?:应该?)?(?:答案)?是?)[。\s]*$"
+)
+_OFFER = re.compile(r"(?:需要|要不要|是否需要)我[^。!\n]{2,}$")
 # So many turns are a loop, not a correction.
 _TURNS = 4
 _RESOLVED = re.compile(r"但|综合|经过|最终|因此|所以|故|综上|(?i:however|but|therefore|so)")
@@ -122,7 +127,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     body = own_answer(plain(by_circles(answer, known, question)), options, asked)
     if not body.strip():
         return Found(None, EMPTY)
-    body = _without_question(body, asked)
+    body = _OFFER.sub("", _without_question(body, asked))
     if _ASKS.search(body):
         return Found(None, HEDGE)
     body = by_letters(body, known, question)
@@ -135,8 +140,8 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         if found and found.answer and listed.answer not in (None, found.answer) and not turns(beside):
             return Found(None, CONTRADICTION)
         return found or listed
-    for read in (_alone, _checked, whole_text, _announced):
-        found = read(stripped, known, question)
+    for read in (_alone, _checked, by_flags, whole_text, by_groups, by_text_list, _announced):
+        found = read(spelled if read in (by_groups, by_text_list) else stripped, known, question)
         if found is not None:
             return found
     if listed is not None:
@@ -144,7 +149,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
     if _unsure(stripped, known, question):
         return Found(None, HEDGE)
     stripped = by_ordinals(stripped.replace(IN_BRACKETS, ""), known, question)
-    for weak in (by_marks, _by_verdicts, by_value):
+    for weak in (by_marks, by_predicates, _by_verdicts, by_value):
         found = weak(stripped, known, question)
         if found is not None:
             return found
@@ -182,7 +187,8 @@ def _alone(text: str, known: Options, question: str) -> Found | None:
     complete = not known.multiple or text.rstrip().endswith(("。", "."))
     if known.multiple:
         text = re.sub(r"\(\d{1,2}\)\s*(?=[A-J](?![A-Za-z0-9]))", "", text)
-    span = re.fullmatch(r"\s*([A-J])\s*(?:-|~|—|到|至)\s*([A-J])\s*[.。]?\s*", text)
+        text = re.sub(r"^\s*([A-J]{2,8})(?:\s+\1)+\s*$", r"\1", text)
+    span = re.fullmatch(r"\s*([A-J])\s*(?:-|~|—|到|至)\s*([A-J])\s*(?:[一二三四五六七八]项|全部)?\s*[.。]?\s*", text)
     if span and span[1] < span[2]:
         text = "".join(chr(place) for place in range(ord(span[1]), ord(span[2]) + 1))
     elif known.multiple and re.fullmatch(r"\s*[a-j](?:[\s、,]+[a-j])+\s*[.。]?\s*", text):
@@ -212,7 +218,7 @@ def _checked(text: str, known: Options, question: str) -> Found | None:
 
 def _announced(text: str, known: Options, question: str) -> Found | None:
     readable = []
-    for claim in _joined(text, _longest([*announced(text), *_by_place(text, known)]), known):
+    for claim in _joined(text, _longest([*announced(text), *_by_place(text, known, question)]), known):
         if claim.strength == MENTIONED and question and _described(text[claim.end :], question):
             continue
         of_the_wrong = is_of_the_wrong(text, claim.start) and not is_negative(question)
@@ -220,7 +226,7 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
             continue
         if claim.rule == "named" and question and _of_others(text, claim, question):
             continue
-        if _withdrawn(text, claim):
+        if _withdrawn(text, claim) or re.match(r"\s*[是否√×对错](?=\s*[、,;。])", text[claim.end :]):
             continue
         found = _letters(
             claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark", "answer", "chosen")
@@ -299,6 +305,8 @@ def _of_others(text: str, claim: Claim, question: str) -> bool:
         return True  # 负债业务：E, beside 中间业务：A
     if re.search("答案|选项|正确|选|^(?:所以|因此|因而|故|综上)", said):
         return False
+    if re.search("[一-鿿]", said) and is_negative(question) and not re.search("[不非无未没错除]|题意|符合", said):
+        return True  # 可以做的有C, where what may not be done is asked for
     subject = _NO_SUBJECT.sub("", squeeze(said))
     return said.endswith(("有", "是", "为", "包括")) and len(subject) >= 4 and not shares_words(subject, question)
 
@@ -326,14 +334,14 @@ def _longest(claims: Sequence[Claim]) -> list[Claim]:
     return sorted(best.values(), key=lambda claim: claim.start)
 
 
-def _by_place(text: str, known: Options) -> list[Claim]:
+def _by_place(text: str, known: Options, question: str) -> list[Claim]:
     """Letters that open the answer, and letters that are its last line."""
     claims = []
     marked = re.match(rf"\s*A\s*:\s*{LETTERS}\s*[.。]?\s*$", text)  # A: as short for Answer:
     if marked:
         return [Claim(marked.start("letters"), marked.end("letters"), marked["letters"], 1, "leading")]
     lead = _LEADING.match(text)
-    if lead:
+    if lead and not (len(lead["letters"]) > 1 and lead["letters"] in fold(question)):
         start = lead.start("letters")
         letters = without_refused(text, start, lead.end("letters"), lead["letters"])
         end = start + len(letters)
@@ -361,7 +369,7 @@ def _enumerates(text: str, letters: str, after: str) -> bool:
         return False
     if re.match(r"[.。、,:\s\-—]+[A-J][.。、,:\s\-—]+[A-J]", after):
         return True
-    heads = set(re.findall(r"(?:^|\n)\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)—-]", text))
+    heads = set(re.findall(r"(?:^|[\n;])\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)—-]", text))
     # A walk goes in order: what stands before the first letter of all, with nothing said of it, is chosen.
     out_of_order = after.startswith("\n") and letters.upper() > min(heads, default="J")
     return len(heads) > 1 and not out_of_order

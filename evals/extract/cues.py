@@ -37,7 +37,7 @@ def _listed(letter: str) -> str:
 
 # Nouns that make a letter part of a name: A股, B公司, C类.
 NAMED = (
-    r"(?![ \t]*(?:股|类|级|轮|国|公司|企业|银行|基金|产品|证券|方案|项目|"
+    r"(?![ \t]*(?:股|超|站|类|级|轮|国|公司|企业|银行|基金|产品|证券|方案|项目|"
     r"债|客户|型|区|座|点|工厂|仓|城市|地区|系统|组|班|队|方|"
     r"先生|女士|商|店|部门|账户|表|图|段|线|轴|国))"
 )
@@ -53,7 +53,7 @@ _LINK = (
     r"确实|肯定|必然|只能|只|我?认为|我?觉得|选择的|选择|选出|选|是|"
     r"为|乃|"
     r":|=|→|⇒|-+>|-(?=[A-Z])|-{2,}|[—–~]+|\.{2,}|[\U0001F300-\U0001FAFF✅☑✔★☆☞]|即|只有|包括|包含|组合|"
-    r"有|如下|依次|分别|最合适的|最恰当的|正确的|\s|,(?=\s*(?:选|是)))"
+    r"有|见|取|定|】|余下的|剩下的|如下|一目了然|依次|分别|最合适的|最恰当的|正确的|\s|,(?=\s*(?:选|是)))"
 )
 _LINKED = rf"{_LINK}{{0,8}}?"
 _SURE = (
@@ -69,6 +69,18 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         rf"(?:最终|最后)的?(?:正确)?(?:答案|选项|结论|结果|决定|确定|选定|"
         rf"确认|判断|选择|应选|还是选|选)(?:选项)?{_LINKED}{LETTERS}",
     ),
+    (
+        FINAL,
+        "final_answer",
+        rf"(?:最终|终审|定稿|终稿)(?:作答)?\s*[】\]]?\s*[:→]?\s*{LETTERS}(?=\s*(?:[。.,;!\n]|$))",
+    ),
+    (FINAL, "final_answer", rf"(?i:\bfinal)\s*:\s*{LETTERS}(?=\s*(?:[。.,;!\n]|$))"),
+    (ANSWER, "chosen", rf"(?:维持|坚持|仍选|仍然选)\s*{LETTERS}(?=\s*(?:[。.!\n]|$))"),
+    (ANSWER, "chosen", rf"[”\"]者(?:为|是|,)?\s*{LETTERS}也?(?=\s*(?:[。.!\n]|$))"),
+    (ANSWER, "is_answer", rf"{LETTERS}(?:为|是)(?:正解|唯一)"),
+    (ANSWER, "is_answer", rf"与\s*{LETTERS}(?:的?(?:内容|说法|表述))?(?:一致|相符|吻合)(?=\s*(?:[。.!\n]|$))"),
+    (ANSWER, "only", rf"只有一?[个项]\s*[:,]?\s*(?:就是|即)?\s*{LETTERS}(?=\s*(?:[。.!\n]|$))"),
+    (ANSWER, "chosen", rf"(?:如今|现在)?(?:已经?|便)是\s*{LETTERS}(?=\s*(?:[。.!\n]|$))"),
     (FINAL, "final_answer", rf"(?i:final\s+(?:answer|choice))\W{{0,4}}(?i:\s*(?:is|would be|:))*\W{{0,3}}{LETTERS}"),
     (ANSWER, "answer", rf"答案(?:选项|字母|代码|序号)?{_LINKED}{LETTERS}"),
     (
@@ -135,7 +147,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "chosen",
-        rf"(?:选择|选定|选取|选出|选了|选用|选项为|选项是|选(?!项)|挑|填|"
+        rf"(?:选择|选定|选取|选出|选了|选用|选项为|选项是|选(?!项)(?!\s*\n\s*[A-J]\s*[.、])|挑|填|"
         rf"勾选)(?:的是|的|答案|了)?\s*(?:是|为|:)?\s*{LETTERS}",
     ),
     (ANSWER, "chosen", rf"不是\s*[A-J]\s*,?(?:而|就|应该?)?是\s*{LETTERS}"),
@@ -183,7 +195,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         rf"(?:^|[。;,\n!])\s*(?:我|个人|本人)?(?:认为|觉得|判断|想)?(?:正确的)?(?:应该?|"
         rf"应当|最有可能|最可能|就|显然|还|那么?就?|其实|实际上?|实际|分别|"
         rf"依次|当然|肯定|必然|绝对|一定|实则|但|不过|而|细看|仔细看|事实上|自然|很明显|明显|毫无疑问|无疑|必须)*(?:是|"
-        rf"为)\s*{LETTERS}(?=\s*(?:[。.,!吧呀哦了\n]|$))",
+        rf"为)\s*{LETTERS}(?=\s*(?:[。.,!吧呀哦了喽咯啦嘛呢\n]|$))",
     ),
     (
         ANSWER,
@@ -211,7 +223,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
     (
         ANSWER,
         "json",
-        rf"[\"'](?i:final_answer|final|answers?|choices?|options?|correct|selections?|"
+        rf"[\"'](?i:final_answer|final|answers?|answer_letter|letter|pred|prediction|choices?|options?|correct|selections?|"
         rf"result|selected|selection|response|label|prediction|选项|选择|"
         rf"结果|答案)[\"']\s*:\s*{LETTERS}",
     ),
@@ -224,7 +236,7 @@ _LEFT_LIST = re.compile(r"(?:不选|排除|干扰|其[他它余])的?(?:选项|�
 _EACH_CASE = re.compile(r"(?:没?有|无)[^。;,]{1,8}[,;](?:没?有|无)[^。;,]{1,8}选")
 _CASE = re.compile(r"\s*(?:而|但)?(?:若|如果|假如|按|依)")
 _BY_CASE = re.compile(r"(?:若|如果|假如)[^。\n]{0,30}(?:选|是|为)[^。\n]{0,10}[,;](?:而|但)?(?:若|如果|假如|按|依)")
-_DENIES = re.compile("[不错非误除未无]")
+_DENIES = re.compile("[不错非误除未无]|最初|初步|初稿|起初|第一轮")
 _DELIMITERS = "。!?\n;,:"
 _CLAUSE = re.compile(r"[。!?\n;,]")
 # What makes a mention of an option no choice of it, in the clause before it.
@@ -232,6 +244,7 @@ _NOT_MEANT = re.compile(
     r"(?:不(?:能|应该?|应当|会|可以?|要|宜|建议|是|该|得|再|直接)*|别|"
     r"勿|避免|并非|与其|误|错|为什么|为何|是否|要不要|能否|该不该|"
     r"(?i:not|n't|eliminate|rule out|why)\s?)$|"
+    r"(?:最初|初步|初稿|第一轮|原)[一-鿿]{0,2}$|"
     r"(?:如果|若|原以为|以为|原本|(?<!首)先$|假如|假设|要是|倘若|即使|"
     r"有人|有些人|很多人|许多|不少|考生|同学|容易|往往|一开始|起初|最初|"
     r"初看|乍看|乍一看|初步|"
@@ -240,11 +253,12 @@ _NOT_MEANT = re.compile(
 _REFUSED = re.compile(
     r"[ \t]*(?:选项|项)?[ \t]*(?:(?:都|均|也|就|则|是|为|的话|显然|明显)*(?:不正确|"
     r"错误|错的?(?:[。,;!\n]|$)|不对|不符合|不恰当|不合适|"
-    r"不选|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|(?:以外|之外)|"
+    r"不选(?!\s*[A-J])|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|(?:以外|之外)|"
     r"会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not\s+(?:correct|right|true|the))))"
 )
 _OTHER_SENTENCE = re.compile(
-    r"\s*(?:选项|项)?(?:都|均|则|也|可能|或许)*(?:为|是|属于)(?!正确|对|本题|答案|符合|选)[一-鿿]"
+    r"\s*(?:选项|项)?(?:都|均|则|也|可能|或许)*(?:为|是|属于)(?!正确|对|本题|答案|符合|选)[一-鿿]|"
+    r"(?<=项)[一-鿿]{1,8}属于(?!正确|本题|答案)"
 )
 _ASKED = re.compile(r"[^。!\n;]{0,8}?(?:吗|么|呢|对不对|对吧|是吧)?\s*\?|\s*(?:吗|么|对不对)")
 _OR = re.compile(

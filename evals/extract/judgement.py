@@ -57,7 +57,7 @@ _LEAD = (
     r"题|项|上面|前面|前述|所述|经|会|将|原|句子?|话|一|个|种|条|道|说法|表述|陈述|描述|观点|命题|判断|"
     r"叙述|论述|理解|"
     r"认识|论断|做法|它|中|里|内容|本身|存在|包含|有|为|乃|是|的|属于|与|和|跟|事实|实际|情况|规定|"
-    r"(?i:the|this|that|it|statement|claim|sentence|answer|is|was|'s|"
+    r"(?i:the|this|that|it|statement|claim|sentence|answer|is|was|'s|'d|"
     r"therefore|so|final|my|given|i|we|think|believe|say|would|:)|"
     r"[\"'“”‘’《》〈〉【】\[\](){}<>:=→\-\s•]|\d{1,3}\s*[.、)]|[一二三四五六七八九十]{1,2}\s*[.、)]|\d{1,3}\s+(?=\S{1,3}$)|题号|序号|"
     + FINAL_MARK
@@ -67,7 +67,7 @@ _FORM = re.compile(
     rf"(?P<lead>(?:{_ICON}\s*)*(?:{_LEAD})*?){_NOT}(?P<adverb>{_ADVERB}){_CORE}{_TAIL}(?:{_ICON}"
     rf"|选项|[\"'“”‘’》】\]) ])*"
 )
-_ONLY_LEAD = re.compile(rf"(?:哦|啊|噢|呃|嗯)?不对?|错了|(?:{_LEAD})+")
+_ONLY_LEAD = re.compile(rf"(?:哦|啊|噢|呃|嗯)?不对?|不可以|不能|不行|不会|错了|(?:{_LEAD})+")
 _BREAK = re.compile(
     r"[。!?\n;,—]|(?<=[哦啊呢亲哈呀啦])\s*~+|(?<=\S)(?=[【\[](?:试题|答案|题目)?(?:解析|分析|详解|理由|说明|依据|点评|考点|知识点))|\.{2,}|(?<!\d)\.(?=\s|$)"
 )
@@ -75,10 +75,39 @@ _YES_NO = re.compile(
     r"[\s\"'“‘(\[【{]*(?:(?:答案|判断|答|是否正确)(?:是|为|:|\s)*)?(?P<word>是的?|不|"
     r"否|不是的?|没错|不错|(?i:yes|no)|[yYnN])[\"'”’)\]】}\s]*"
 )
+_KEYS = "answer|答案|判断|result|label|label_name|结果|verdict|judge?ment|judge|is_correct|is_true|correct|正确|pred|prediction"
+_WORDS = "true|false|对|错|正确|错误|是|否|√|×|T|F|yes|no"
 _JSON = re.compile(
-    r"[\"'](?:answer|答案|判断|result|label|结果|verdict|judge?ment|judge|is_correct|correct|正确)[\"']\s*:\s*[\"']?"
-    r"(?P<word>true|false|对|错|正确|错误|是|否|√|×|T|F|yes|no)(?=[\"'\s,}]|$)",
-    re.I,
+    rf"[\"'](?:{_KEYS})[\"']\s*:\s*[\"']?(?P<word>{_WORDS})(?=[\"'\s,}}]|$)|"
+    rf"^\s*(?:verdict|judge?ment|label|result|pred|is_true|is_correct)\s*[:=]\s*[\"']?(?P<bare>{_WORDS})[\"']?\s*,?\s*$|"
+    r"\breturn\s+(?P<returned>true|false)\s*;?\s*$",
+    re.I | re.M,
+)
+# 定稿：正确, 答案：否 on the last line.
+_LAST_LINE = re.compile(
+    r"(?:^|\n)\s*[【\[]?(?:定稿|终审|终稿|最终|[^\n。:]{0,12}为准|(?:运行)?输出|结论|最终答案|答案|判定)[】\]]?\s*:\s*"
+    r"[\"“「]?(?P<word>是|否|对|错|正确|错误|不正确|[NY√×✓✗✔✘])[\"”」]?\s*[。.!]?\s*$"
+)
+# Read only where no clause is a verdict of its own.
+_ABOUT = r"(?:说法|表述|题干|题述|观点|做法|该项|这句话|此说)(?:所述)?[^。;,\n]{0,4}"
+_PHRASES: tuple[tuple[str, str], ...] = (
+    (RIGHT, rf"(?:这个?|该|此|本){_ABOUT}没(?:有)?(?:什么|任何)?(?:问题|毛病)"),
+    (RIGHT, rf"{_ABOUT}与[^。;,\n]{{1,18}}(?:一致|相符|吻合)(?=[。!\n]|$)"),
+    (RIGHT, rf"{_ABOUT}符合《[^》]+》[^。;,\n不]{{0,8}}(?=[。!\n]|$)"),
+    (WRONG, rf"{_ABOUT}(?:站不住脚|不成立|与[^。;,\n]{{1,18}}(?:不符|不一致|相悖|矛盾|相抵触))"),
+    (RIGHT, r"(?:判断?(?:为|定为?)?|更正为|改为|算)[\s:]*[「“\"]?(?:对|正确|√|✔|✓|Y)(?:[」”\"。,!(\s]|$)"),
+    (
+        WRONG,
+        r"(?:判断?(?:为|定为?)?|更正为|改为|算|按)[\s:]*[「“\"]?(?:错误?|×|✘|✗|N)(?:处理|算|论)?(?:[」”\"。,!(\s]|$)",
+    ),
+    (RIGHT, r"(?:^|[。;,:\n])\s*(?:选)?[AB]\s*\(\s*(?:正确|对|√)\s*\)"),
+    (WRONG, r"(?:^|[。;,:\n])\s*(?:选)?[AB]\s*\(\s*(?:错误?|×)\s*\)"),
+    (RIGHT, r"(?:题述|全题|此说|题干|本题)(?:是|为|完全)?(?:正确|对)的?(?=[。,;!\n]|$)"),
+    (WRONG, r"(?:题述|全题|此说|题干|本题)(?:是|为|完全)?(?:错误?|不正确|不对)的?(?=[。,;!\n]|$)"),
+    (WRONG, r"(?:故|选|为)\s*:?\s*N\s*[。.]?\s*$"),
+    (WRONG, r"(?:^|[。!?\n])\s*(?:(?:假的)+|违规|严禁[^。!?\n]{0,16})[!。]"),
+    (WRONG, r"[。;,][^。;,不]{0,8}(?:不合规|违规|不合法|违法)[。!]?\s*$"),
+    (RIGHT, r"(?:^|[。;,])\s*没错[!。]?\s*$"),
 )
 _LETTER = re.compile(
     r"[\x01\s(\[【\"'{]*(?:(?:故|应|我)?(?:正确)?(?:答案|选择?|选项)(?:是|为|"
@@ -104,15 +133,15 @@ _ALTERNATIVES = re.compile(
 _HEDGED = re.compile(r"不一定|未必|不见得|可能|也许|或许|大概|似乎|好像|部分|一半|某种程度|有时|视情况|既")
 _UNSURE = re.compile(
     r"(?:无法|难以|不能|没法)(?:准确)?(?:确定|判断|判定|确认|回答|作答|"
-    r"给出)|不(?:太)?确定|不知道|不清楚|信息不足|取决于|视情况|"
-    r"也(?:可以|能)说(?:是)?(?:正确|错|对)|两种答案|都说得通|都有道理|见仁见智|"
+    r"给出)|不(?:太)?确定|(?<!谁也)(?<!谁都)不知道|不清楚|信息不足|取决于|视情况|"
+    r"也(?:可以|能)[说算](?:是)?(?:正确|错|对)|无法决定|难以决定|决定不了|两种答案|都说得通|都有道理|见仁见智|"
     r"既(?:对|正确|不).{0,6}(?:又|也)(?:错|不)|部分正确|一半对|对错参半|(?i:cannot|not sure|unable|depends)"
 )
 _CONNECTIVE = re.compile(
     r"因此|因而|所以|故|综上|由此|可见|可知|总之|据此|答案|结论|判断|"
     r"判定|(?i:therefore|so|answer)"
 )
-_FINAL = re.compile(rf"最终|最后|{FINAL_MARK}|(?i:final)")
+_FINAL = re.compile(rf"最终|最后|总体|{FINAL_MARK}|(?i:final)")
 _TWO = re.compile(r"([^,、/\s]+)\s*[,、/\s]\s*([^,、/\s。]+)[。.]?")
 _ECHO = re.compile(
     r"(?:选项)?A\s*[.、:)]\s*(?:正确|对)\s*[;,。\n ]*(?:选项)?B\s*[.、:)]\s*(?:错误|错)\s*[;,。\n]*|"
@@ -128,7 +157,11 @@ _TOPIC = re.compile(
     r"(?:该|这|此|本|上述|以上|题)[一-鿿]{0,3}?(?:说法|句话|表述|观点|命题|题|判断|结论|陈述|话|描述|题干)"
 )
 _VERDICT_ALONE = re.compile(rf"\s*(?:正确|错误?|不正确|不对)(?:的|哦|啊|\s|{_ICON})*")
+_LOOP = re.compile(r"(?:(?:正确|[对√])\W{0,8}(?:错误?|×)\W{0,8}){2,}|若[^。;,]{0,16},[对错]\W+若[^。;,]{0,16},[对错]")
 _CUT = re.compile(r"[:(/]|\s+")
+
+
+_COMPILED = tuple((value, re.compile(pattern)) for value, pattern in _PHRASES)
 
 
 @dataclass(frozen=True)
@@ -172,6 +205,10 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
     body = _ECHO.sub("", body).strip() if options else body.strip()
     if not body:
         return Found(None, EMPTY)
+    if _LOOP.search(body):
+        return Found(None, CONTRADICTION)
+    if re.fullmatch(r"([^/\n]{1,8})\s*/\s*不\1[。]?", body):
+        return Found(None, CONTRADICTION)
     two = _TWO.fullmatch(re.sub(r"^(?:(?:最终|正确)?答案|判断|结论)\s*[:是为]\s*", "", body))
     if two and {verdict_of(two[1]), verdict_of(two[2])} == {RIGHT, WRONG}:
         return Found(None, CONTRADICTION)
@@ -184,8 +221,23 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
         return Found(None, MISMATCH)
     verdicts = sorted((*_verdicts(body), *by_letter), key=lambda verdict: (verdict.start, -verdict.strength))
     if not verdicts:
-        return Found(None, HEDGE if _UNSURE.search(body) else UNREADABLE)
+        return Found(None, HEDGE) if _UNSURE.search(body) else _by_phrase(body)
+    last = _LAST_LINE.search(body)
+    if last:
+        value = RIGHT if last["word"] in "是对正确Y√✓✔" else WRONG
+        verdicts.append(_Verdict(last.start("word"), last.start("word"), last.end(), value, 3, "final_verdict"))
     return _decided(body, verdicts)
+
+
+def _by_phrase(body: str) -> Found:
+    """What is said of the statement in other words than a verdict's, where all of it says the same."""
+    last = _LAST_LINE.search(body)
+    if last:
+        return Found(RIGHT if last["word"] in "是对正确Y√✓✔" else WRONG, "final_verdict", True)
+    found = sorted((match.end(), value) for value, pattern in _COMPILED if (match := pattern.search(body)))
+    if len({value for _, value in found}) == 1 or (found and re.search("更正|改判|改为", body)):
+        return Found(found[-1][1], "said")
+    return Found(None, UNREADABLE)
 
 
 def verdict_of(option: str) -> str | None:
@@ -215,8 +267,9 @@ def _decided(body: str, verdicts: Sequence[_Verdict]) -> Found:
 
 def _verdicts(text: str) -> Iterator[_Verdict]:
     for match in _JSON.finditer(text):
-        value = RIGHT if match["word"].lower() in ("true", "对", "正确", "是", "√", "t", "yes") else WRONG
-        yield _Verdict(match.start(), match.start("word"), match.end(), value, 2, "json")
+        word = match["word"] or match["bare"] or match["returned"]
+        value = RIGHT if word.lower() in ("true", "对", "正确", "是", "√", "t", "yes") else WRONG
+        yield _Verdict(match.start(), match.start(), match.end(), value, 2, "json")
     if "{" not in text:  # what is quoted is talked about; its marks break no clause
         text = _QUOTED.sub(lambda quoted: "题" * len(quoted[0]), text)
     clauses = list(_clauses(text))

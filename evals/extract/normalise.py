@@ -53,14 +53,17 @@ _BOXED = re.compile(r"\\?(?:boxed|fbox)\s*\{([^{}]*)\}")
 _STRUCK = re.compile(r"~~[^~\n]+~~|<(del|s)>.*?</\1>", re.I)
 _TAGS = re.compile(r"</?(?:b|i|u|p|br|em|strong|span|div|font|li|ul|ol|h[1-6])(?:\s[^<>]*)?/?>|&nbsp;")
 _ANSWER_TAG = re.compile(
-    r"<(answer|ans|final|final_answer|option|choice|result|response|output|答案)>\s*(.*?)\s*(?:</\1>|$)", re.S | re.I
+    r"<(answer|ans|final|final_answer|option|choice|result|response|output|judge|judgement|verdict|pred|label|答案)>\s*(.*?)\s*(?:</\1>|$)",
+    re.S | re.I,
 )
 _BOX_TOKENS = re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|$)", re.S)
 # \times between numbers multiplies; alone it is a cross.
 _LATEX_CROSS = re.compile(r"(?<![\w)}%])(\s*)\\times(?![A-Za-z])(?!\s*(?:[\w({]|\\[A-Za-z]))")
 _LATEX_TICK = re.compile(r"\\(?:checkmark|surd)(?![A-Za-z])")
 _CHECKED, _UNCHECKED = re.compile(r"\[\s*[xX√✓✔]\s*\]"), re.compile(r"\[\s*\]|□")
-_TURN_START = re.compile(r"^\s*<\|(?:im_start|start_header_id)\|>\s*(?:assistant)?\s*(?:<\|end_header_id\|>)?\s*", re.I)
+_TURN_START = re.compile(
+    r"^\s*<\|(?:im_start|start_header_id|assistant)\|>\s*(?:assistant)?\s*(?:<\|end_header_id\|>)?\s*", re.I
+)
 _SPEAKER = re.compile(r"^\s*(?:AI|助手|助理|[Aa]ssistant|[Bb]ot)\s*[:\n]\s*")
 _FENCE = re.compile(r"```[a-zA-Z]*")
 _DECORATION = re.compile(
@@ -68,7 +71,9 @@ _DECORATION = re.compile(
 )
 _HEADING = re.compile(r"^[ \t]*#{1,6}(?=[ \t]*[^#\s])", re.M)
 _RULED = re.compile(r"^[ \t|:+-]{3,}$", re.M)
-_END_OF_TURN = re.compile(r"<\|(?:im_end|endoftext|eot_id|end|im_start)[^|]*\|>|</s>|<eos>|<end_of_turn>", re.I)
+_END_OF_TURN = re.compile(
+    r"<\|(?:user|system|im_end|endoftext|eot_id|end|im_start)[^|]*\|>|</s>|<eos>|<end_of_turn>", re.I
+)
 FINAL_MARK = "\x01"  # stands where a form marks the final answer by itself: \boxed{}, <answer>, ####
 
 _RANGE = re.compile(r"(?<=\d)\s*(?:至|到|~|—|–|-)\s*(?=\d)")
@@ -95,6 +100,20 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).translate(_TRADITIONAL).translate(_LOOKALIKE)
 
 
+_CANTONESE = {
+    "揀": "选",
+    "唔系": "不是",
+    "唔啱": "不对",
+    "唔正确": "不正确",
+    "唔选": "不选",
+    "拣": "选",
+    "冇错": "没错",
+    "啱": "对",
+}
+_SPOKEN = re.compile("|".join(_CANTONESE))
+_SMALL_LIST = re.compile(r"(?<![A-Za-z])([a-j])((?:\s*,\s*[a-j])*)\s*,?\s+and\s+([a-j])(?![A-Za-z])")
+
+
 def plain(text: str) -> str:
     """Folded text without markdown, with `FINAL_MARK` before what a form marks as the final answer."""
     text = _SPEAKER.sub("", _TURN_START.sub("", fold(text)))
@@ -111,6 +130,9 @@ def plain(text: str) -> str:
         text = _BOXED.sub(rf"{FINAL_MARK}\1 ", text)
     text = _ANSWER_TAG.sub(rf"{FINAL_MARK}\2 ", text)
     text = re.sub(r"^[ \t]*####[ \t]*(?=[A-Za-z、, ]{1,20}$)", FINAL_MARK, text, flags=re.M)
+    text = re.sub(r"(选|答|正)[ \t]+(项|案|确)", r"\1\2", text)
+    text = _SPOKEN.sub(lambda word: _CANTONESE[word[0]], text)
+    text = _SMALL_LIST.sub(lambda match: match[0].replace("and", ",").upper(), text)  # a, c and d
     text = _RULED.sub("", _DECORATION.sub("", _HEADING.sub("", _FENCE.sub("", text))))
     return text.replace("|", " ").strip()
 

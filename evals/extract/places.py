@@ -10,7 +10,7 @@ from evals.extract.options import Options
 
 _WORDS = "一二三四五六七八"
 _N = rf"[{_WORDS}两1-8]"
-_COUNTER = r"(?:个选项|个答案|选项|项(?!目)|个(?![一-鿿])|个(?=[和与及都均是为])|者)"
+_COUNTER = r"(?:个选项|个答案|选项|项(?!目)|个(?![一-鿿])|个(?=[和与及都均是为才])|者)"
 _PLACE = rf"(?:前{_N}|(?<!此)(?<!以)(?<!之)(?<!今)后{_N}|最后[一两二三]?|倒数第{_N}|第\s*{_N})"
 _JOIN = r"\s*(?:、|,|和|与|及|以及)\s*"
 _NAMED = re.compile(
@@ -29,6 +29,10 @@ _OPTION = re.compile(
     rf"(?:选项\s*|(?i:\b(?:option|choice)\s+))(?:([1-8])(?!\d|\.\d|[%年月个元万号])|"
     rf"([{_WORDS}])(?=[\s:、,。.;是为正错不都均对可应属符和与及)]|$))"
 )
+_OPTIONS = re.compile(r"(?i:\b(?:options|choices)\s+)([1-8](?:\s*,\s*[1-8])*\s*,?\s*(?:and|&)\s*[1-8])(?!\d)")
+_ENGLISH = re.compile(r"(?i:\bthe\s+(first|second|third|fourth|fifth|last)\s+(?:option|choice|one)\b)")
+_ENGLISH_PLACES = ("first", "second", "third", "fourth", "fifth")
+_APART = re.compile(r"(?P<lead>只有|仅有|唯有|唯独|除了?)(?P<names>[^。;,!?\n:A-J]{2,20}?)(?=不|以外|之外|外|,)")
 _NUMBERS = re.compile(r"\s*(?:答案|选|应选|故选)?(?:是|为|:|\s)*([1-8](?:\s*[、,和\s]\s*[1-8])*)\s*[。.]?\s*")
 _CIRCLES = re.compile(
     r"[①-⑧](?:\s*[、,，和与及]?\s*[①-⑧])*(?=\s*(?:$|[。.,，;；!！\n]|不|都|均|皆|全|正确|错|对(?![于应])|以外|之外))"
@@ -36,8 +40,8 @@ _CIRCLES = re.compile(
 _CIRCLED = re.compile(r"[①-⑧]|[(（]\d[)）]")
 _ORDINAL = re.compile(rf"第\s*({_N})\s*(?:个选项|个答案|选项|项(?!目)|[个种](?=[不是都才正错属符说表,。;\s]|$))")
 _HEAD = re.compile(
-    r"(?P<lead>\s*(?:但|而|其中|所以|因此|故|像)?)(?P<names>[^。;,!?\n:A-J]{2,40}?)"
-    r"(?=(?:则|也|就|显然|明显|这[一-八][种项个类])*(?:不(?!仅|但|止|断|良|动产|当)|未|没有?|无法|无关|都|均|皆|全(?=[是属为])|是|属于|可以|能|应|"
+    r"(?P<lead>\s*(?:\(?[一二三四五六七八1-8]\s*[.、)]\s*)?(?:但|而|其中|所以|因此|故|像)?)(?P<names>[^。;,!?\n:A-J]{2,40}?)"
+    r"(?=(?:则|也|就|显然|明显|这[一-八][种项个类])*(?:不(?!仅|但|止|断|良|动产|当)|未|没有?|无法|无关|都|均|皆|全(?=[是属为])|才|是|为|属于|可以|能|应|"
     r"要|违|错误?|正确|对(?![于应])|合规|符合|—|:|√|×|✓|✔|✗|✘|✅|❌))"
 )
 
@@ -69,6 +73,7 @@ def by_heads(text: str, known: Options) -> str:
 
     考勤管理不是 → D不是, 生猪、柑橘都是 → A、B都是.
     """
+    text = _APART.sub(lambda match: match["lead"] + (known.only_with(squeeze(match["names"])) or match["names"]), text)
     parts = re.split(r"([。;,!?\n])", text)
     for place in range(0, len(parts), 2):
         head = _HEAD.match(parts[place])
@@ -85,6 +90,8 @@ def by_letters(text: str, known: Options, question: str) -> str:
     """`text` with the letters of options that it names by place or span; as it is where a place does not exist."""
     if re.search("[-~—–到至]", text):
         text = _SPAN.sub(lambda span: _letters_between(span, known), text)
+    text = _OPTIONS.sub(lambda match: _of_numbers(match[1], known) or match[0], text)
+    text = _ENGLISH.sub(lambda match: _of_word(match[1].lower(), known) or match[0], text)
     text = _OPTION.sub(lambda match: _letter_of(match, known, question), text)
     numbers = _NUMBERS.fullmatch(text)
     if numbers and not any(quantities(option) for option in known.texts):
@@ -101,6 +108,17 @@ def by_letters(text: str, known: Options, question: str) -> str:
         return "、".join(letters) if letters else match[0]
 
     return _NAMED.sub(lettered, text)
+
+
+def _of_numbers(listed: str, known: Options) -> str:
+    places = [int(digit) - 1 for digit in re.findall(r"\d", listed)]
+    return "、".join(known.letters[place] for place in places) if max(places) < len(known.letters) else ""
+
+
+def _of_word(word: str, known: Options) -> str:
+    """B for second; "" where there are fewer options."""
+    place = len(known.letters) - 1 if word == "last" else _ENGLISH_PLACES.index(word)
+    return known.letters[place : place + 1]
 
 
 def _letter_of(match: re.Match[str], known: Options, question: str) -> str:

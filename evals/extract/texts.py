@@ -47,7 +47,7 @@ _CONCLUDED = re.compile(
 _ONLY = re.compile(r"(?:只有|仅有|唯有|唯独)([^。;,\n]+)")
 _EXCLUDED = re.compile(
     r"(?<![A-Za-z])([A-J])(?:选项|项)?(?:的?(?:说法|表述))?(?:都|均|就|也|则|是|显然)*"
-    r"(?:不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
+    r"(?:不当选|不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
 )
 _NOT_AFTER = re.compile(
     r"^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当|不在(?:其中|此列|内))"
@@ -169,10 +169,13 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     if not known.multiple and not negative and len(taken) == 1 and _concludes_otherwise(text, taken[0], known):
         return None
     chosen = "".join(sorted(taken))
-    named = set(_LETTER.findall(text)) & set(known.letters)
+    named = set(_LETTER.findall(text)) | set("".join(re.findall("(?<![A-Za-z])[A-J]{2,8}(?![A-Za-z])", text)))
+    named &= set(known.letters)
     fits = named <= set(taken) if known.multiple else bool(named & set(taken)) or _beside_all(said, taken, named, known)
     if taken and named - excluded - set(denied) and not fits:
-        return None  # it speaks of other options by their letters
+        # It speaks of other options by their letters.
+        ended = [] if known.multiple else _in_conclusion(text, known, negative)
+        return Found(ended[0], "option_in_text") if ended else None
     if taken and _says_something_else(masked, breaks, places, taken, known, question):
         return None
     others = THE_OTHERS.search(text)
@@ -190,6 +193,8 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     concluded = _list_in_conclusion(text, known, negative)
     if concluded:
         return Found(concluded, "options_in_text")
+    if len(taken) == len(known.letters) and re.search("[不非没]|至于|[。;\n].*(?:都|均)是", text):
+        return None  # every option is named, and not alike
     residue = [char for char in _FILLER.sub("", masked.replace("\n", "")) if char not in asked]
     return Found(chosen, "options_in_text") if len(residue) <= 8 else None
 

@@ -25,25 +25,29 @@ _HEAD = re.compile(
     r"(?:\s*这?[一两二三四五六几]?个?(?:选项|项(?!目)|者))?(?![A-Za-z])"
 )
 OPEN_VERDICT = re.compile(r"不(?:都|全(?!面)|一定)|并非[都全]|未必|待定|存疑|不确定|也许|(?<!不)可能|或许|不好说")
-_TAKEN = re.compile(r"(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选|保留(?=$|[。,;\s]))")
-_NOT_TAKEN = re.compile(r"剔除|舍去|不当选|不入选|不应?选|不能选|排除|不该选|未选")
+_TAKEN = re.compile(
+    r"^[\s:.、]*选之?(?=$|[。,;\s])|(?:全|都|均|皆)选|(?<!不)(?:当选|入选|应选|要选|选上|该选|符合题意|符合题目要求|保留(?=$|[。,;\s]))"
+)
+_NOT_TAKEN = re.compile(
+    r"不符合?题意|不合题意|不符合题目要求|弃之|剔除|舍去|不当选|不入选|不应?选|不能选|排除|不该选|未选"
+)
 _RIGHT = re.compile(
-    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|成立(?!与否)|全对|没问题|没有(?:什么|任何)?问题|没啥问题|准确|符合|属于|没错|"
-    r"没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;\s])|^(?:都|均|"
-    r"皆|才|就|也|是)*对(?=$|[。,;\s])|^\s*(?:都|均|皆|全)(?:是|为|属)(?!不)|^[\s:.、]*(?:是|可以|能)\s*(?:$|"
+    r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|(?<![一-鿿]{2}同)(?<!合同)成立(?=$|[。,;\s了的])|全对|没问题|没有(?:什么|任何)?问题|没啥问题|准确|符合|属于|没错|"
+    r"没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;:、\s])|^(?:都|均|"
+    r"皆|才|就|也|是)*对(?=$|[。,;:、\s])|^\s*(?:都|均|皆|全)(?:是|为|属)(?!不)|^[\s:.、]*(?:也|都|均)*(?:是|可以|能)\s*(?:$|"
     r"[。,;\n])|(?i:true|yes))"
 )
 _WRONG = re.compile(
     r"干扰项|误区|陷阱|×|✗|✘|❌|✖|不(?:完全|太)?(?:正确|成立|准确|符合|属于|对)|错误|有误|"
-    r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;\s的了在])|并非|不是|不可|"
-    r"无关(?=$|[。,;\s])|不在(?:其中|此列|内)|不需|不包括|不能|不会(?=$|[。,;\s])|^[\s:.、]*否|(?i:false|\bno\b)"
+    r"(?<!没)(?<!没有)(?<!过)(?<!差)错(?=$|[。,;:、\s的了在])|并非|不是|不可|"
+    r"无关(?=$|[。,;\s])|不在(?:其中|此列|内|列|等式)?(?=$|[。,;\s里中])|没有(?=$|[。,;])|不得(?!不)|不需|不包括|不能|不会(?=$|[。,;\s])|^[\s:.、]*否|(?i:false|\bno\b)"
 )
 _IS_A = re.compile(
     r"\s*(?:项|选项)?(?:都|均|皆|全)*(?:是|为|属于?)(?!正确|错|对|不(?!当|良|正当|合理|合规))([^。;,\n]{2,20})"
 )
 _IS_NOT_A = re.compile(r"\s*(?:项|选项)?(?:都|均|并|皆)*不(?:属于|是)([^。;,\n]{2,20})")
 _OTHERS = (
-    r"(?:其余|其他|其它|另外|剩下|剩余|余下)的?(?:选项|各项|几项|[一二三四五六两][项个])?(?:的?(?:说法|表述))?"
+    r"(?:其余|其他|其它|另外|剩下|剩余|余下|除此(?:以外|之外))的?(?:选项|各项|几项|[一二三四五六两][项个])?(?:的?(?:说法|表述))?"
     r"(?:都|均|全部?|皆|则|就|为|是)*"
 )
 THE_OTHERS = re.compile(
@@ -52,14 +56,14 @@ THE_OTHERS = re.compile(
 )
 # 其余三种情形代理都终止, 其他四项是必须记载的: the others are so, in whatever words.
 _OTHERS_DO = re.compile(
-    r"(?:其余|其他|其它|另外|剩下|剩余|余下)(?:的|选项|各项|几项|[一二三四五六两][项个种])?"
+    r"(?:其余|其他|其它|另外|剩下|剩余|余下|除此(?:以外|之外))(?:的|选项|各项|几项|[一二三四五六两][项个种])?"
     r"(?:[^。;,\n不非没无未]{0,12}?(?:都|均|皆|全)|(?<=[项个种])(?:则|就)?(?:是|为|可以|能|应|属于|要))(?!是?[不非没无未错误])"
 )
 _NEGATED = re.compile(
     r"\s*(?:选项|项)?(?:的?(?:说法|表述))?(?:则|也|就|都|均|是|并|显然|明显)*(?:不(?!仅|但|止|断|良|动产|当得|正当)|没(?!有?问题|有?错)|违反|违规)"
 )
 _AFFIRMED = re.compile(
-    r"\s*(?:选项|[一二两三四五六]?[项者个])?(?:的?(?:说法|表述|做法))?\s*(?:都|均|皆|全|则|也|就)*(?:是|为|可以?|能|应当?|属于|符合|合规|有|包括)(?![不非])"
+    r"\s*(?:选项|[一二两三四五六]?[项者个])?(?:的?(?:说法|表述|做法))?\s*(?:都|均|皆|全|则|也|就)*(?:是|为|可以?|能|应当?|属于|符合|合规|有|包括|在(?=$|[。,;列内]))(?![不非])"
 )
 _MARK, _TICKS = "[✅✓✔√☑❌✗✘×✖]", "✅✓✔√☑"
 _MARK_FIRST = re.compile(rf"\s*[-•]?\s*{_MARK}\s*\(?[A-J](?![A-Za-z])")
@@ -69,7 +73,7 @@ _YES_NO = re.compile(r"[\s:.、]*[是否][\s。,;]*")
 _ALL_DO = re.compile(r"\s*(?:都|均|皆)(?:[^不非无未没误错。;]|不(?=良|动产|当))+(?:[。;,]|$)")
 _ITEM = r"[^、,。;:\n()A-J]{0,16}(?:\(\s*[A-J]\s*\)|[A-J](?![A-Za-z]))"
 _LIST = re.compile(
-    rf"(?P<subject>[^。;,:\n]{{2,24}}?)(?:有|包括|包含|是|为|:)+\s*(?P<list>{_ITEM}(?:(?:、|,|和|与|及|以及){_ITEM})+)(?=等?[。.;\n]|$)"
+    rf"(?P<subject>[^。;:\n]{{2,40}}?)(?:有|包括|包含|是|为|:)+\s*(?P<list>{_ITEM}(?:(?:、|,|和|与|及|以及){_ITEM})+)(?=等?[。.;\n]|$)"
 )
 _CONNECTIVE = re.compile(
     r"^\s*(?:因此|所以|故|综上(?:所述)?|可见|总之|即)*,?(?:(?:本题|此题|该题|这题)的?(?:应该?|应当|可以?|答案[是为])?)?"
@@ -80,11 +84,11 @@ _NOT_ALL = re.compile(
 _COUNT = re.compile(r"(?:以上|上述|这)?([二三四五六七八])(?:个|项|者)")
 OTHER_KIND = re.compile(_OTHERS + r"(?<=[是为])(?!正确|错|对)([^。;,\n]{2,20})|" + _OTHERS + r"属于([^。;,\n]{2,20})")
 _EXCEPT = re.compile(
-    r"(?:除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J]{1,8}(?:\s*(?:、|"
+    r"(?:(?<![排去])除了?|只有|仅有?|唯独|唯有)\s*(?:选项)?([A-J]{1,8}(?:\s*(?:、|"
     r",|和|与|及)\s*[A-J])*)(?![A-Za-z])(?:选项|项|两项)?"
     r"(?:以外|之外|外)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|说法|表述|"
     r"各项|[一二三四五六几][项个])?(?:都|均|全|全部)*(?:是|为)?"
-    r"(不?(?:要|应该?|应当|该|能)?(?:正确|对|符合|属于|选|成立|可以|行|是)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
+    r"(不?(?:要|应该?|应当|该|能)?(?:正确|对|符合|属于|选|当选|入选|成立|可以?|行|得|是|均?可)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
 )
 _WRONG_ONES = re.compile(
     r"(?:错误|(?<!没)(?<!没有)有问题|说错|错的|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是|不得|不能|不应|不可以?|不需要?)"
@@ -99,7 +103,7 @@ _CONCLUDED_NOT = re.compile(
 )
 _SOME = r"(?:选项)?[A-J](?:选项|项)?(?:\s*(?:、|,|或者?|和|与|及|以及)\s*(?:选项)?[A-J](?:选项|项)?)*(?![A-Za-z])"
 _DENIALS = re.compile(
-    rf"(?:[\s,。;]*(?:答案|选项)?[既也又更且都而]*(?:不可能是|不会是|不是|不应?选|并非|排除)\s*{_SOME})+[\s。]*"
+    rf"(?:[\s,。;]*(?:答案|选项)?[既也又更且都而]*(?:不可能是|不会是|不是|不应?选|并非|非|排除)\s*{_SOME})+[\s。]*"
 )
 _REST_IS_IT = re.compile(
     r"(?:剩下|剩余|其余|余下)的?[那这]?(?:一?[个项])?(?:选项)?[就便才即]?[是为](?:本题|正确|所求)?的?(?:答案|正确选项)"
@@ -109,8 +113,10 @@ _REST_IS_IT = re.compile(
 def by_marks(text: str, known: Options, question: str) -> Found | None:
     """Ticks and crosses before the letters, or beside the texts, of options: ✅ A 存货, 存货 √."""
     marked = [(letter, mark) for mark, letter in _MARK_BEFORE.findall(text)] if _MARK_FIRST.match(text) else []
-    for line in () if marked else re.split(r"[\n、,;。]", text):
-        marks, own = re.findall(_MARK, line), squeeze(_NUMBERED.sub("", re.sub(_MARK, "", line)))
+    ends = r"[\n、,;。]" if re.match(rf"\s*{_MARK}", text) else rf"[\n、,;。]|(?<={_MARK})(?!\s*\()"
+    for line in () if marked else re.split(ends, text):
+        said = re.sub(rf"{_MARK}|\([^()]*\)", "", line)
+        marks, own = re.findall(_MARK, line), squeeze(_NUMBERED.sub("", said))
         if len(marks) == 1 and own and known.squeezed.count(own) == 1:
             marked.append((known.letters[known.squeezed.index(own)], marks[0]))
     verdicts = {letter: mark in _TICKS for letter, mark in marked if letter in known.letters}
@@ -120,6 +126,8 @@ def by_marks(text: str, known: Options, question: str) -> Found | None:
         return Found(None, SEVERAL)
     right = "".join(sorted(letter for letter, verdict in verdicts.items() if verdict))
     complete = len(verdicts) == len(known.letters)
+    if not known.multiple and not right and len(verdicts) == len(known.letters) - 1 and not is_negative(question):
+        return Found(next(letter for letter in known.letters if letter not in verdicts), "elimination")
     if known.multiple:  # where the question asks for what is wrong, a tick may mean true or chosen
         readable = complete and right and not is_negative(question)
         return Found(right, "verdicts") if readable else Found(None, UNREADABLE)
@@ -143,10 +151,13 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     """Options told apart one by one, by exclusion, or all at once."""
     if re.search(r"吗\s*\??\s*$", text):
         return None
+    text = re.sub(r"说法(?=[A-J](?![A-Za-z]))", "", text)
+    text = re.sub(r"([A-J])\s*\(([TF])\)", lambda flag: f"{flag[1]}{'正确' if flag[2] == 'T' else '错误'};", text)
     negative = is_negative(question)
     text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J]{1,8}(?![A-Za-z]))", ",", text)
     told = (
         _except(text, known, negative)
+        or _only_this(text, known, negative)
         or _all_or_none(text, known, negative)
         or (negative and _named_wrong(text, known))
         or (None if known.multiple else _left_over(text, known) or _odd_one(text, known))
@@ -163,7 +174,8 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
     groups, asked = 0, squeeze(question)
     for letters, chunk in _chunks(text, known):
         groups += 1
-        if any(not known.mentions(open_[0], question) for open_ in OPEN_VERDICT.finditer(chunk)):
+        marked = re.search(f"{_MARK}\\s*$", chunk)
+        if not marked and any(not known.mentions(open_[0], question) for open_ in OPEN_VERDICT.finditer(chunk)):
             return Found(None, HEDGE)
         takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
@@ -210,6 +222,8 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
                 taken.setdefault(letter, others[1] != "不选" if said is None else said)
             else:
                 verdicts.setdefault(letter, others[1][0] not in "不错有排" and taken.get(letter, True))
+    if known.multiple and affirmed == set(known.letters) and not (negative or verdicts or taken):
+        return Found(known.letters, "all_of_them")
     told_of = taken or verdicts
     if known.multiple and told_of and not any(told_of.values()) and not negative and not others:
         left = set(known.letters) - (set(told_of) - described)
@@ -273,7 +287,7 @@ def _chunks(text: str, known: Options) -> Iterator[tuple[str, str]]:
         stop = THE_OTHERS.search(chunk)
         before = text[max(0, head.start() - 6) : head.start()]
         excluded = re.search(r"(?:排除|不选|去掉|除去|去除|剔除)(?:选项)?$", before)
-        if letters and not re.match(r"\s*(?:股|类|公司|企业|银行|级)", chunk):
+        if letters and not re.match(r"\s*(?:股|超|站|类|公司|企业|银行|级)", chunk):
             chunk = chunk[: stop.start() if stop else None]
             if place + 1 < len(heads):  # it belongs to the letters behind it
                 chunk = re.sub(r"(?:排除|不选|去掉|除去|去除)(?:选项)?$", "", chunk)
@@ -289,6 +303,7 @@ def _except(text: str, known: Options, negative: bool) -> Found | None:
         return None
     only = match[0][0] in "只仅唯"
     wrong = match[2][0] in "不错有"
+    negative = negative and "选" not in match[2]  # what is taken is what the question asks for
     apart_right = (not wrong) if only else wrong  # whether what is set apart is right
     if known.multiple:
         if apart_right == negative:
@@ -297,6 +312,35 @@ def _except(text: str, known: Options, negative: bool) -> Found | None:
     if only and match[2] == "不选":
         return None
     return Found(named, "only") if apart_right != negative else None
+
+
+_ONLY_THIS = re.compile(
+    r"(?:^|[。;,\n])\s*(?:而|但)?(?:只有|仅有?|唯有|唯独)\s*([A-J])(?:选项|项)?(?![A-Za-z、,和与])([^。;,\n]{1,14})[。!\s]*$"
+)
+_ALL_BUT = re.compile(
+    r"(?i:\b(?:everything|all|every\s+one)\s+(?:except|but)(?:\s+for)?)\s+(?:option\s+)?([A-J])(?![A-Za-z])"
+)
+_SO_MANY = re.compile(r"(?:正确|符合|属于|对)的有([二三四五六])[个项]")
+_LEAVE_OUT = re.compile(r"排除\s*([A-J](?:\s*[、,和与及]?\s*[A-J])*)[^。;\n]{0,6}选?(?:剩下|其余|余下|剩余)的?")
+
+
+def _only_this(text: str, known: Options, negative: bool) -> Found | None:
+    """A、B都在，只有C不在: the one option of which a closing clause says what the question asks for."""
+    but, many, wrong = _ALL_BUT.search(text), _SO_MANY.search(text), _WRONG_ONES.search(text)
+    if but and known.multiple and but[1] in known.letters:
+        return Found(known.letters.replace(but[1], ""), "all_but")
+    if many and wrong and known.multiple and not negative:
+        left = "".join(letter for letter in known.letters if letter not in wrong[1])
+        return Found(left, "all_but") if len(left) == "一二三四五六".index(many[1]) + 1 else None
+    out = _LEAVE_OUT.search(text)
+    if out and known.multiple:
+        left = "".join(letter for letter in known.letters if letter not in out[1])
+        return Found(left, "all_but") if len(left) > 1 else None
+    only = _ONLY_THIS.search(text)
+    if only is None or known.multiple or only[1] not in known.letters:
+        return None
+    denies = re.match(r"\s*(?:是|为|才|就)*[不非无未没]", only[2]) is not None
+    return Found(only[1], "only") if denies == negative else None
 
 
 def _left_over(text: str, known: Options) -> Found | None:
@@ -324,6 +368,8 @@ def _all_or_none(text: str, known: Options, negative: bool) -> Found | None:
     line = text.strip().partition("\n")[0]
     last = _CONNECTIVE.sub("", re.split(r"[。;,\n]", text.strip().rstrip("。;,"))[-1])
     heads = [head for head in (squeeze(line), squeeze(PREFIX.sub("", line)), squeeze(last)) if len(head) <= 40]
+    if known.multiple and re.fullmatch("(?:以上|这)?(?:[二三四五六七八][项个])?[全都]选", squeeze(last)):
+        return Found(known.letters, "all_of_them")
     for pattern, rule in ((NONE_OF_THEM, "none_of_them"), (ALL_OF_THEM, "all_of_them")):
         if not any(pattern.match(head) for head in heads):
             continue
