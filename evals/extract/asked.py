@@ -13,6 +13,7 @@ _NEGATIVE = re.compile(
     r"不应|不可以?|"
     r"除外|未)[^。,?]{0,16}?的?(?:是|有|为|包括|一项|选项|说法|表述)[(\s_)。?:]*$|除[^,。]{0,12}外|"
     r"(?:不属于|不包括|不包含|不含|不涉及|不是|不得|不能|不可以?|不应该?|禁止|严禁)[(\s_)。?:]*$|"
+    r"哪[些一几项个种类]{1,2}[^。,?]{0,6}不(?!动产|良|同|仅|但|断|当|定)[^。,]{1,14}$|"
     r"不(?!动产|良|同|仅|但|断|当|定)[一-鿿]{1,14}的(?:是|有|为|包括)[(\s_)。?:]*$|"
     r"不(?:得|能|应|可以?|需要?|包括|包含|属于|符合|适用)[^。,?]{0,10}(?:哪[一几]?[项个种些类]|什么)[^。,?]{0,6}[。?(\s_)]*$|"
     r"哪[一几]?[项个种些类]?[^。,?]{0,8}(?:不是|不属于|不包括|不符合|不正确|错误|不需要?|不得|不能)[^。,]*$"
@@ -69,7 +70,8 @@ def shares_words(said: str, question: str) -> bool:
 def lists_the_kind(clause: str, question: str) -> bool:
     """Whether a squeezed clause lists what is of the kind that the question names: 财政政策工具主要有…."""
     head = re.match("(.{2,20}?)(?:主要|通常|一般)?(?:有|包括|包含|分为)", clause)
-    return head is not None and bool(_kind(question)) and head[1].endswith(_kind(question))
+    kind = _kind(question)
+    return head is not None and bool(kind) and (head[1].endswith(kind) or (len(head[1]) > 2 and kind.endswith(head[1])))
 
 
 def is_subject(said: str, question: str) -> bool:

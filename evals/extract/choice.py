@@ -47,7 +47,7 @@ from evals.extract.options import Options, without_echo
 from evals.extract.places import by_circles, by_heads, by_letters, by_ordinals
 from evals.extract.runon import own_answer
 from evals.extract.tables import by_table
-from evals.extract.texts import by_option_text, by_value, whole_text
+from evals.extract.texts import REFERS, by_option_text, by_value, whole_text
 from evals.extract.verdicts import by_marks, by_verdicts
 
 _WORDS = "一二三四五六七八"
@@ -56,8 +56,9 @@ _ONLY_LETTERS = re.compile(rf"[\W_]*{_NUMBER}{LETTERS}[\W_]*")
 _LETTER_LINE = re.compile(rf"[\s\-•·]*{_NUMBER}([A-Ja-j])\s*[.。、,;]?\s*")
 _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}")
 _LAST = re.compile(
-    rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
+    rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!?;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
 )
+_LAST_CLAUSE = re.compile(rf"(?<=[一-鿿]),\s*{LETTERS}\s*[。.]?\s*$")
 _OF_SOMEONE = re.compile("学生|用户|考生|同学|[你他她]的|原答案|原来|最初|初始|初步|起初|一开始|错误|错解|候选")
 _MAPPED = re.compile(r"[^\s→>=]\s*(?:→|⇒|=>|->)\s*[A-J](?![A-Za-z])")
 _PREDICATE = re.compile(rf"{IN_BRACKETS}\s*(?:则|主要|是)*(?:反映|衡量|用于|负责|是|属于|指)([^。;,\n]{{3,}})")
@@ -78,7 +79,7 @@ _UNSURE = re.compile(
     r"(?:不太|不是很|不能|无法|没法|难以|很难)(?:完全|准确)?(?:确定|"
     r"判断|确认|得出|给出|回答|作答|选择|抉择|断定)|不(?:太)?确定(?!性)|"
     r"拿不准|"
-    r"说不准|不知道|不清楚|(?:信息|条件|题目)不(?:足|全|完整)|两说[皆均都]可|暂不作答|没有把握|"
+    r"说不准|不知道|不清楚|(?:信息|条件|题目)不(?:足|全|完整)|两说[皆均都]可|暂不作答|(?:判断|确定|决定|回答)不(?:了|准|清)|没有把握|"
     r"存在争议|(?:若|如果)(?:一定|必须|非)?要?(?:选|猜)|"
     r"(?i:cannot (?:determine|be determined)|not sure|don't know|unable to|if i (?:had|have) to)"
 )
@@ -235,7 +236,7 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
             readable.append((claim, found))
     if any(claim.strength > MENTIONED for claim, _ in readable):
         readable = [(claim, found) for claim, found in readable if claim.strength > MENTIONED]
-    if not readable:
+    if not readable or (readable[-1][0].strength == MENTIONED and REFERS.search(text)):
         return None
     if sum(one.answer != other.answer for (_, one), (_, other) in pairwise(readable)) >= _TURNS:
         return Found(None, CONTRADICTION)
@@ -303,6 +304,8 @@ def _of_others(text: str, claim: Claim, question: str) -> bool:
     said = text[clause_start(text, claim.start) : claim.start].rstrip(" :")
     if text[: claim.start].rstrip().endswith(":") and another_kind(said, question):
         return True  # 负债业务：E, beside 中间业务：A
+    if is_negative(question) and re.search("(?:正确|对|符合)的?(?:说法|表述)?(?:有|是|包括|为)?$", said):
+        return True
     if re.search("答案|选项|正确|选|^(?:所以|因此|因而|故|综上)", said):
         return False
     if re.search("[一-鿿]", said) and is_negative(question) and not re.search("[不非无未没错除]|题意|符合", said):
@@ -354,12 +357,13 @@ def _by_place(text: str, known: Options, question: str) -> list[Claim]:
         other_use = listed or _LEAD_VERDICT.match(after) or re.match(r"[\s,]*\?", after)
         if letters and opens and not other_use:
             claims.append(Claim(start, end, letters, 1, "leading", is_hedged(text, "", end)))
-    last = _LAST.search(text)
+    last = _LAST.search(text) or (None if known.multiple else _LAST_CLAUSE.search(text))
     if last and len(_MAPPED.findall(text)) > 1:  # PPI→A, CPI→B: which goes with which
         last = None
     ended = last and text[: last.start()].rstrip("。!; ")
     if last and ended and (text[last.start() - 1] not in "。!;" or _SENTENCE.search(ended)):
-        claims.append(Claim(last.start("letters"), last.end("letters"), last["letters"], 1, "last_line"))
+        guessed = re.search("随便|瞎|蒙|猜", text[: last.start()]) is not None
+        claims.append(Claim(last.start("letters"), last.end("letters"), last["letters"], 1, "last_line", guessed))
     return claims
 
 
@@ -369,7 +373,7 @@ def _enumerates(text: str, letters: str, after: str) -> bool:
         return False
     if re.match(r"[.。、,:\s\-—]+[A-J][.。、,:\s\-—]+[A-J]", after):
         return True
-    heads = set(re.findall(r"(?:^|[\n;])\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)—-]", text))
+    heads = set(re.findall(r"(?:^|[\n;])\s*[-•]?\s*(?:选项)?\s*\(?([A-J])(?:选项|项)?\s*[.、:,)—-]", text))
     # A walk goes in order: what stands before the first letter of all, with nothing said of it, is chosen.
     out_of_order = after.startswith("\n") and letters.upper() > min(heads, default="J")
     return len(heads) > 1 and not out_of_order

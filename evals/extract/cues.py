@@ -74,6 +74,7 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         "final_answer",
         rf"(?:最终|终审|定稿|终稿)(?:作答)?\s*[】\]]?\s*[:→]?\s*{LETTERS}(?=\s*(?:[。.,;!\n]|$))",
     ),
+    (FINAL, "final_answer", rf"以\s*{LETTERS}\s*为准"),
     (FINAL, "final_answer", rf"(?i:\bfinal)\s*:\s*{LETTERS}(?=\s*(?:[。.,;!\n]|$))"),
     (ANSWER, "chosen", rf"(?:维持|坚持|仍选|仍然选)\s*{LETTERS}(?=\s*(?:[。.!\n]|$))"),
     (ANSWER, "chosen", rf"[”\"]者(?:为|是|,)?\s*{LETTERS}也?(?=\s*(?:[。.!\n]|$))"),
@@ -250,10 +251,11 @@ _NOT_MEANT = re.compile(
     r"初看|乍看|乍一看|初步|"
     r"(?i:\bif\b))[^。!?\n;,]{0,10}$"
 )
+_FORMERLY = re.compile("以前|原来|过去|曾经")
 _REFUSED = re.compile(
     r"[ \t]*(?:选项|项)?[ \t]*(?:(?:都|均|也|就|则|是|为|的话|显然|明显)*(?:不正确|"
     r"错误|错的?(?:[。,;!\n]|$)|不对|不符合|不恰当|不合适|"
-    r"不选(?!\s*[A-J])|不如|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|(?:以外|之外)|"
+    r"不选(?!\s*[A-J])|不如|不算|不当选|被排除|排除|不成立|有误)|的(?:人|考生|同学|学生|朋友)|(?:以外|之外)|"
     r"会(?:误|错)|(?i:\s*is\s+(?:wrong|incorrect|false|not\s+(?:correct|right|true|the))))"
 )
 _OTHER_SENTENCE = re.compile(
@@ -314,6 +316,8 @@ def announced(text: str) -> Iterator[Claim]:
             start, end = match.start("letters"), match.end("letters")
             clause = clause_start(text, begins)
             if _NOT_MEANT.search(text[clause:begins]) and rule != "only":
+                continue
+            if text[begins] in "即也就" and _FORMERLY.search(text, clause_start(text, clause - 1), begins):
                 continue
             if rule == "named" and _DENIES.search(text, clause, start):
                 continue

@@ -1,4 +1,4 @@
-"""Options sorted into groups: 违反：A、C。合规：B、D; A 承保；B 不承保; {"A": true, "B": false}; or listed as the answer."""
+"""Options in groups (违反：A、C。合规：B、D; A 承保；B 不承保; {"A": true, "B": false}) or listed by their texts."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def by_flags(text: str, known: Options, question: str) -> Found | None:
     items = re.findall(r"^\s*-\s*(?:letter|option|choice)\s*:\s*([A-J])\s*$", text, re.M)
     if len(items) > 1 and known.multiple and set(items) <= set(known.letters):
         return Found("".join(sorted(set(items))), "json")
+    marks = re.fullmatch(r"\s*([A-J](?:\s+[A-J])+)\s*\n+\s*([√×✓✗✔✘✅❌](?:\s+[√×✓✗✔✘✅❌])+)\s*", text)
+    if marks:
+        heads, ticks = marks[1].split(), marks[2].split()
+        right = "".join(head for head, tick in zip(heads, ticks, strict=False) if tick in "√✓✔✅")
+        told = "".join(heads) == known.letters and len(heads) == len(ticks) and right
+        return Found(right, "ticked") if told and (known.multiple or len(right) == 1) else Found(None, UNREADABLE)
     start = text.find("{")
     if start < 0:
         return None
@@ -146,12 +152,15 @@ def _rows(text: str, known: Options) -> Iterator[tuple[str, str]]:
 
 
 def by_text_list(text: str, known: Options, question: str) -> Found | None:
-    """【答案】贷款、证券投资: options' texts where the answer is announced; or a first sentence that lists some of them."""
+    """【答案】贷款、证券投资: texts of options behind 答案, or in a first sentence that lists some of them."""
     if not known.multiple:
         return None
     announced = [letters for match in _ANSWER_IS.finditer(text) if (letters := _listed(match["list"], known))]
     if announced:
         return Found(announced[-1], "listed_options")
+    rows = re.findall(r"^\s*\d+\s*[.、)]\s*[^\n()]{2,30}\(([A-J])\)\s*$", text, re.M)
+    if 1 < len(rows) < len(known.letters) and len(set(rows)) == len(rows) and not is_negative(question):
+        return Found("".join(sorted(rows)), "listed_options") if set(rows) <= set(known.letters) else None
     opening = _OPENING.match(text)
     letters = _listed(opening["list"], known) if opening else ""
     if opening is None or len(letters) < 2 or is_negative(question):

@@ -41,7 +41,7 @@ _TAIL = (
 )
 _ICON = r"[✅❌✓✗✔✘√×☑\U0001F300-\U0001FAFF]"
 _LEAD = (
-    r"勾选|给|打个?|画个?|即|括号[内中里]|横线[上处]|的确|一般(?:情况下|来说|而言)?|"
+    r"先说|再说|勾选|给|打个?|画个?|即|括号[内中里]|横线[上处]|的确|一般(?:情况下|来说|而言)?|"
     r"通常|严格(?:来说|地说|地讲)|从[^。;,\n]{2,10}(?:来看|"
     r"上看|角度看|来说)|请|是非|正误|真伪|说[的得]|"
     rf"[(\[【]\s*{_ICON}\s*[)\]】]|"
@@ -75,7 +75,10 @@ _YES_NO = re.compile(
     r"[\s\"'“‘(\[【{]*(?:(?:答案|判断|答|是否正确)(?:是|为|:|\s)*)?(?P<word>是的?|不|"
     r"否|不是的?|没错|不错|(?i:yes|no)|[yYnN])[\"'”’)\]】}\s]*"
 )
-_KEYS = "answer|答案|判断|result|label|label_name|结果|verdict|judge?ment|judge|is_correct|is_true|correct|正确|pred|prediction"
+_KEYS = (
+    "answer|答案|判断|result|label|label_name|结果|verdict|judge?ment|judge|"
+    "is_correct|is_true|correct|正确|pred|prediction"
+)
 _WORDS = "true|false|对|错|正确|错误|是|否|√|×|T|F|yes|no"
 _JSON = re.compile(
     rf"[\"'](?:{_KEYS})[\"']\s*:\s*[\"']?(?P<word>{_WORDS})(?=[\"'\s,}}]|$)|"
@@ -85,7 +88,7 @@ _JSON = re.compile(
 )
 # 定稿：正确, 答案：否 on the last line.
 _LAST_LINE = re.compile(
-    r"(?:^|\n)\s*[【\[]?(?:定稿|终审|终稿|最终|[^\n。:]{0,12}为准|(?:运行)?输出|结论|最终答案|答案|判定)[】\]]?\s*:\s*"
+    r"(?:^|\n)\s*[【\[]?(?:定稿|终审|终稿|最终|(?:我的)?判断|[^\n。:]{0,12}为准|(?:运行)?输出|结论|最终答案|答案|判定)[】\]]?\s*:\s*"
     r"[\"“「]?(?P<word>是|否|对|错|正确|错误|不正确|[NY√×✓✗✔✘])[\"”」]?\s*[。.!]?\s*$"
 )
 # Read only where no clause is a verdict of its own.
@@ -107,6 +110,7 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (WRONG, r"(?:故|选|为)\s*:?\s*N\s*[。.]?\s*$"),
     (WRONG, r"(?:^|[。!?\n])\s*(?:(?:假的)+|违规|严禁[^。!?\n]{0,16})[!。]"),
     (WRONG, r"[。;,][^。;,不]{0,8}(?:不合规|违规|不合法|违法)[。!]?\s*$"),
+    (WRONG, r"错误的(?:正|恰恰)?是这[个种]?(?:说法|表述|句话)"),
     (RIGHT, r"(?:^|[。;,])\s*没错[!。]?\s*$"),
 )
 _LETTER = re.compile(
@@ -134,7 +138,7 @@ _HEDGED = re.compile(r"不一定|未必|不见得|可能|也许|或许|大概|�
 _UNSURE = re.compile(
     r"(?:无法|难以|不能|没法)(?:准确)?(?:确定|判断|判定|确认|回答|作答|"
     r"给出)|不(?:太)?确定|(?<!谁也)(?<!谁都)不知道|不清楚|信息不足|取决于|视情况|"
-    r"也(?:可以|能)[说算](?:是)?(?:正确|错|对)|无法决定|难以决定|决定不了|两种答案|都说得通|都有道理|见仁见智|"
+    r"[说拿]不准|也(?:可以|能)[说算](?:是)?(?:正确|错|对)|无法决定|难以决定|决定不了|两种答案|都说得通|都有道理|见仁见智|"
     r"既(?:对|正确|不).{0,6}(?:又|也)(?:错|不)|部分正确|一半对|对错参半|(?i:cannot|not sure|unable|depends)"
 )
 _CONNECTIVE = re.compile(
@@ -158,6 +162,7 @@ _TOPIC = re.compile(
 )
 _VERDICT_ALONE = re.compile(rf"\s*(?:正确|错误?|不正确|不对)(?:的|哦|啊|\s|{_ICON})*")
 _LOOP = re.compile(r"(?:(?:正确|[对√])\W{0,8}(?:错误?|×)\W{0,8}){2,}|若[^。;,]{0,16},[对错]\W+若[^。;,]{0,16},[对错]")
+_ASKED = re.compile("是不是|是否|对不对|对吗|正确吗")
 _CUT = re.compile(r"[:(/]|\s+")
 
 
@@ -277,7 +282,8 @@ def _verdicts(text: str) -> Iterator[_Verdict]:
         if text[start + len(said) : start + len(said) + 1] == "?" or _REPORTED.search(said):
             continue
         first, last = place == 0, place == len(clauses) - 1
-        words = _YES_NO.fullmatch(said) if first else None
+        asked = place == 1 and text[start - 1] == "?" and _ASKED.search(clauses[0][1])
+        words = _YES_NO.fullmatch(said) if first or asked else None
         if words:
             value = RIGHT if words["word"].lower() in ("是", "是的", "没错", "不错", "yes", "y") else WRONG
             yield _Verdict(start, start, start + len(said), value, 2, "yes_no")
@@ -289,6 +295,8 @@ def _verdicts(text: str) -> Iterator[_Verdict]:
             continue
         bare = not form["lead"].strip(" \"'“”‘’《》【】[](){}<>:")
         said_before = clauses[place - 1][1].strip() if place else ""
+        if said.lstrip().startswith("则") and re.match("如果|若|假如|要是", said_before):
+            continue
         led = _ONLY_LEAD.fullmatch(said_before) or (said.lstrip().startswith("是") and _TOPIC.match(said_before))
         ends = last and (len(clauses) <= 2 or (text[start - 1] == "," and _VERDICT_ALONE.fullmatch(said)))
         if bare and not led and not (first or ends or text[start - 1] in "\n。?"):

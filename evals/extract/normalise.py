@@ -128,7 +128,8 @@ def plain(text: str) -> str:
         text = _LATEX_TICK.sub("√", _LATEX_CROSS.sub(r"\1×", re.sub(r"\\[,;:! ]", " ", text)))
         text = _LATEX_WORD.sub(r"\1", _LATEX_WORD.sub(r"\1", text))
         text = _BOXED.sub(rf"{FINAL_MARK}\1 ", text)
-    text = _ANSWER_TAG.sub(rf"{FINAL_MARK}\2 ", text)
+    for _ in range(2 if "<" in text else 0):  # <result><choice>A</choice></result>
+        text = _ANSWER_TAG.sub(rf"{FINAL_MARK}\2 ", text)
     text = re.sub(r"^[ \t]*####[ \t]*(?=[A-Za-z、, ]{1,20}$)", FINAL_MARK, text, flags=re.M)
     text = re.sub(r"(选|答|正)[ \t]+(项|案|确)", r"\1\2", text)
     text = _SPOKEN.sub(lambda word: _CANTONESE[word[0]], text)

@@ -35,7 +35,7 @@ _ENGLISH_PLACES = ("first", "second", "third", "fourth", "fifth")
 _APART = re.compile(r"(?P<lead>只有|仅有|唯有|唯独|除了?)(?P<names>[^。;,!?\n:A-J]{2,20}?)(?=不|以外|之外|外|,)")
 _NUMBERS = re.compile(r"\s*(?:答案|选|应选|故选)?(?:是|为|:|\s)*([1-8](?:\s*[、,和\s]\s*[1-8])*)\s*[。.]?\s*")
 _CIRCLES = re.compile(
-    r"[①-⑧](?:\s*[、,，和与及]?\s*[①-⑧])*(?=\s*(?:$|[。.,，;；!！\n]|不|都|均|皆|全|正确|错|对(?![于应])|以外|之外))"
+    r"第?[①-⑧](?:[项个](?!目))?(?:\s*[、,，和与及]?\s*第?[①-⑧](?:[项个](?!目))?)*(?=\s*(?:$|[。.,，;；!！\n]|的?说法|不|都|均|皆|全|正确|错|对(?![于应])|以外|之外))"
 )
 _CIRCLED = re.compile(r"[①-⑧]|[(（]\d[)）]")
 _ORDINAL = re.compile(rf"第\s*({_N})\s*(?:个选项|个答案|选项|项(?!目)|[个种](?=[不是都才正错属符说表,。;\s]|$))")
@@ -91,6 +91,7 @@ def by_letters(text: str, known: Options, question: str) -> str:
     if re.search("[-~—–到至]", text):
         text = _SPAN.sub(lambda span: _letters_between(span, known), text)
     text = _OPTIONS.sub(lambda match: _of_numbers(match[1], known) or match[0], text)
+    text = re.sub(rf"([{_WORDS}1-8])号选项", r"选项\1", text)
     text = _ENGLISH.sub(lambda match: _of_word(match[1].lower(), known) or match[0], text)
     text = _OPTION.sub(lambda match: _letter_of(match, known, question), text)
     numbers = _NUMBERS.fullmatch(text)

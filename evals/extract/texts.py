@@ -17,6 +17,8 @@ _SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]
 _REFUSING = re.compile(
     r"但[这它该][一-鿿]{0,3}不是(?:正确)?答案|抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
 )
+# The reader is sent elsewhere: what is mentioned before is no answer.
+REFERS = re.compile(r"(?:请|可|具体)(?:自行|以)?(?:查阅|查询|参阅|咨询|拨打)[^。\n]*[。!]?\s*$")
 _FILLER = re.compile(
     r"(?:因此|所以|故|综上所述|综上|由此可知|正确答案|参考答案|答案|"
     r"正确|选项|应该|应选|应当|应|选择|选|包括|以及|还有|还|和|与|及|"
@@ -50,7 +52,7 @@ _EXCLUDED = re.compile(
     r"(?:不当选|不对|错误|不正确|不符合|不选|排除|有误|错(?=[。;,\n]|$))"
 )
 _NOT_AFTER = re.compile(
-    r"^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当|不在(?:其中|此列|内))"
+    r"^(?:\n|和|与|及|以及)*不(?:能|可|会|得)(?!不)|^(?:\n|和|与|及|以及)*[^\n]{0,8}?(?:不正确|错误|不对|不符合|不属于|有误|排除|不是|不选|不恰当|不在(?:其中|此列|内))"
 )
 
 
@@ -109,7 +111,7 @@ def _more_letters(text: str, letter: str, known: Options) -> bool:
 
 def by_option_text(text: str, known: Options, question: str) -> Found | None:
     """The only options whose texts stand in the output; for multiple choice if little else does."""
-    if _REFUSING.search(text) or text.rstrip().endswith("?"):
+    if _REFUSING.search(text) or REFERS.search(text) or text.rstrip().endswith("?"):
         return None
     text = _TEASER.sub("", text)
     said, breaks = _by_sentence(text)
@@ -169,10 +171,11 @@ def by_option_text(text: str, known: Options, question: str) -> Found | None:
     if not known.multiple and not negative and len(taken) == 1 and _concludes_otherwise(text, taken[0], known):
         return None
     chosen = "".join(sorted(taken))
-    named = set(_LETTER.findall(text)) | set("".join(re.findall("(?<![A-Za-z])[A-J]{2,8}(?![A-Za-z])", text)))
-    named &= set(known.letters)
+    runs = [run for run in re.findall("(?<![A-Za-z])[A-J]{2,8}(?![A-Za-z])", text) if len(set(run)) == len(run)]
+    named = (set(_LETTER.findall(text)) | set("".join(runs)) - set("".join(known.words))) & set(known.letters)
     fits = named <= set(taken) if known.multiple else bool(named & set(taken)) or _beside_all(said, taken, named, known)
-    if taken and named - excluded - set(denied) and not fits:
+    each = not known.multiple and len(known.letters) > 2 and re.search("、".join(known.letters), text) is not None
+    if taken and (each or (named - excluded - set(denied) and not fits)):
         # It speaks of other options by their letters.
         ended = [] if known.multiple else _in_conclusion(text, known, negative)
         return Found(ended[0], "option_in_text") if ended else None

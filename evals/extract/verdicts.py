@@ -33,7 +33,7 @@ _NOT_TAKEN = re.compile(
 )
 _RIGHT = re.compile(
     r"√|✓|✔|✅|☑|(?<!不)(?<!非)(?<!未)(?:正确|(?<![一-鿿]{2}同)(?<!合同)成立(?=$|[。,;\s了的])|全对|没问题|没有(?:什么|任何)?问题|没啥问题|准确|符合|属于|没错|"
-    r"没有错|无误|(?:是|为|的)对的|[:,、\s]对(?=$|[。,;:、\s])|^(?:都|均|"
+    r"没有错|无误|(?:是|为|的)对的|[:,、\s得]对(?=$|[。,;:、\s])|^(?:都|均|"
     r"皆|才|就|也|是)*对(?=$|[。,;:、\s])|^\s*(?:都|均|皆|全)(?:是|为|属)(?!不)|^[\s:.、]*(?:也|都|均)*(?:是|可以|能)\s*(?:$|"
     r"[。,;\n])|(?i:true|yes))"
 )
@@ -71,6 +71,7 @@ _MARK_BEFORE = re.compile(rf"({_MARK})\s*\(?([A-J])(?![A-Za-z])")
 _NUMBERED = re.compile(r"^\s*\(?\d{1,2}\s*[.、)]")
 _YES_NO = re.compile(r"[\s:.、]*[是否][\s。,;]*")
 _ALL_DO = re.compile(r"\s*(?:都|均|皆)(?:[^不非无未没误错。;]|不(?=良|动产|当))+(?:[。;,]|$)")
+_DO = re.compile(r"\s*(?:会|能|可以?|构成|需|应)(?:[^不非无未没误错。;,])+(?:[。;,]|$)")
 _ITEM = r"[^、,。;:\n()A-J]{0,16}(?:\(\s*[A-J]\s*\)|[A-J](?![A-Za-z]))"
 _LIST = re.compile(
     rf"(?P<subject>[^。;:\n]{{2,40}}?)(?:有|包括|包含|是|为|:)+\s*(?P<list>{_ITEM}(?:(?:、|,|和|与|及|以及){_ITEM})+)(?=等?[。.;\n]|$)"
@@ -106,7 +107,7 @@ _DENIALS = re.compile(
     rf"(?:[\s,。;]*(?:答案|选项)?[既也又更且都而]*(?:不可能是|不会是|不是|不应?选|并非|非|排除)\s*{_SOME})+[\s。]*"
 )
 _REST_IS_IT = re.compile(
-    r"(?:剩下|剩余|其余|余下)的?[那这]?(?:一?[个项])?(?:选项)?[就便才即]?[是为](?:本题|正确|所求)?的?(?:答案|正确选项)"
+    r"就?是(?:剩下|剩余|其余|余下)的那?一?[个项]|(?:剩下|剩余|其余|余下)的?[那这]?(?:一?[个项])?(?:选项)?[就便才即]?[是为](?:本题|正确|所求)?的?(?:答案|正确选项)"
 )
 
 
@@ -137,8 +138,10 @@ def by_marks(text: str, known: Options, question: str) -> Found | None:
     return Found(apart, "verdicts") if len(apart) == 1 else Found(None, SEVERAL)
 
 
-def _listed(text: str, known: Options, question: str) -> Found | None:
+def _listed(text: str, known: Options, question: str, negative: bool) -> Found | None:
     """担保方式有保证（A）、抵押（B）: the letters of a list that is said to be what the question asks for."""
+    if negative or not known.multiple:
+        return None
     for match in _LIST.finditer(text):
         if shares_words(match["subject"], question) and not re.search("[不非无未错误除]", match["subject"]):
             letters = "".join(sorted(set(re.findall(r"(?<![A-Za-z])[A-J](?![A-Za-z])", match["list"]))))
@@ -153,9 +156,9 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
         return None
     text = re.sub(r"说法(?=[A-J](?![A-Za-z]))", "", text)
     text = re.sub(r"([A-J])\s*\(([TF])\)", lambda flag: f"{flag[1]}{'正确' if flag[2] == 'T' else '错误'};", text)
-    negative = is_negative(question)
     text = re.sub(r"(?<=[对错误确√×✓✗✅❌])(?=[A-J]{1,8}(?![A-Za-z]))", ",", text)
-    told = (
+    negative = is_negative(question)
+    found = (
         _except(text, known, negative)
         or _only_this(text, known, negative)
         or _all_or_none(text, known, negative)
@@ -163,19 +166,47 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
         or (None if known.multiple else _left_over(text, known) or _odd_one(text, known))
         or None
     )
-    if told is not None:
-        return told
-    verdicts: dict[str, bool] = {}
-    taken: dict[str, bool] = {}
-    kinds: dict[str, bool] = {}
-    affirmed: set[str] = set()
-    described: set[str] = set()
-    refused: set[str] = set()
-    groups, asked = 0, squeeze(question)
+    if found is not None:
+        return found
+    told = _Told(known, question, negative)
     for letters, chunk in _chunks(text, known):
-        groups += 1
+        found = told.hear(letters, chunk)
+        if found is not None:
+            return found
+    others = told.hear_of_others(text)
+    if told.is_of_other_kinds():
+        return None
+    return told.left_over(text, others) or _listed(text, known, question, negative) or told.decided()
+
+
+class _Told:
+    """What is said of each option: whether it is so, whether it is taken, and in which words.
+
+    Args:
+        negative: the question asks for what is not so.
+    """
+
+    def __init__(self, known: Options, question: str, negative: bool):
+        self.known = known
+        self.question = question
+        self.negative = negative
+        self.verdicts: dict[str, bool] = {}
+        self.taken: dict[str, bool] = {}
+        self.kinds: dict[str, bool] = {}
+        """Whether they are called what the question asks for, or something else."""
+        self.affirmed: set[str] = set()
+        """Something is said of them that denies nothing."""
+        self.described: set[str] = set()
+        """They are called something that is no sister of what the question asks for."""
+        self.refused = False
+        self.groups = 0
+
+    def hear(self, letters: str, chunk: str) -> Found | None:
+        """What is said of some options together; a refusal to read where it contradicts or leaves open."""
+        known, negative = self.known, self.negative
+        self.groups += 1
         marked = re.search(f"{_MARK}\\s*$", chunk)
-        if not marked and any(not known.mentions(open_[0], question) for open_ in OPEN_VERDICT.finditer(chunk)):
+        if not marked and any(not known.mentions(open_[0], self.question) for open_ in OPEN_VERDICT.finditer(chunk)):
             return Found(None, HEDGE)
         takes, leaves = _TAKEN.search(chunk), _NOT_TAKEN.search(chunk)
         right, wrong = _RIGHT.search(chunk), _WRONG.search(chunk)
@@ -184,70 +215,82 @@ def by_verdicts(text: str, known: Options, question: str) -> Found | None:
         if negative and known.multiple and _YES_NO.fullmatch(chunk):
             return Found(None, SEVERAL)  # whether it is so, or whether it is an answer
         of_another = _IS_NOT_A.match(chunk)
-        if negative and of_another and another_kind(of_another[1], question):
-            continue  # it may well be of the kind that is asked about
+        if negative and of_another and another_kind(of_another[1], self.question):
+            return None  # it may well be of the kind that is asked about
         named = _IS_A.match(chunk)
-        if named and asked and not wrong:
-            kindred = of_the_kind(named[1], question)
+        if named and self.question and not wrong:
+            kindred = of_the_kind(named[1], self.question)
             if kindred is not None:
                 right, wrong = (named, None) if kindred else (None, named)
-                kinds.update(dict.fromkeys(letters, kindred))
-            if kindred is False and not another_kind(named[1], question):
-                described |= set(letters)
-        elif wrong:
-            refused |= set(letters)
-        if not (right or wrong) and known.multiple and len(letters) > 1:
-            right = _ALL_DO.match(chunk) if shares_words(chunk, question) else None
-        for letter in letters:
-            if takes or leaves:
-                taken[letter] = not leaves
-            if not right and not wrong:
-                if _AFFIRMED.match(chunk):
-                    affirmed |= {letter}
-                continue
-            verdict = right is not None and (wrong is None or right.start() < wrong.start())
-            if verdicts.setdefault(letter, verdict) != verdict:
-                return Found(None, SEVERAL)
-    rest = OTHER_KIND.search(text)
-    if rest and kinds and of_the_kind(rest[1] or rest[2], question):
-        kinds |= {letter: True for letter in known.letters if letter not in verdicts}
-        verdicts = {**kinds, **verdicts}
-    if kinds and not taken and not any(kinds.values()) and all(letter in kinds for letter in verdicts):
-        return None  # sorted into other kinds than the one that is asked for
-    others = THE_OTHERS.search(text)
-    if others and (verdicts or taken):
-        for letter in known.letters:
+                self.kinds.update(dict.fromkeys(letters, kindred))
+            if kindred is False and not another_kind(named[1], self.question):
+                self.described |= set(letters)
+        self.refused |= wrong is not None and wrong is not named
+        if not (right or wrong) and known.multiple and len(letters) > 1 and shares_words(chunk, self.question):
+            right = _ALL_DO.match(chunk) or _DO.match(chunk)
+        if takes or leaves:
+            self.taken.update(dict.fromkeys(letters, not leaves))
+        if not right and not wrong:
+            self.affirmed |= set(letters) if _AFFIRMED.match(chunk) else set()
+            return None
+        verdict = right is not None and (wrong is None or right.start() < wrong.start())
+        if any(self.verdicts.setdefault(letter, verdict) != verdict for letter in letters):
+            return Found(None, SEVERAL)
+        return None
+
+    def hear_of_others(self, text: str) -> bool:
+        """What is said of 其余: whether it is anything that tells them apart."""
+        rest = OTHER_KIND.search(text)
+        if rest and self.kinds and of_the_kind(rest[1] or rest[2], self.question):
+            self.kinds |= {letter: True for letter in self.known.letters if letter not in self.verdicts}
+            self.verdicts = {**self.kinds, **self.verdicts}
+        others = THE_OTHERS.search(text)
+        if not others or not (self.verdicts or self.taken):
+            return others is not None
+        for letter in self.known.letters:
             if "选" in others[1] or others[1] in ("保留", "答案"):
-                said = None if negative else verdicts.get(letter)
-                taken.setdefault(letter, others[1] != "不选" if said is None else said)
+                said = None if self.negative else self.verdicts.get(letter)
+                self.taken.setdefault(letter, others[1] != "不选" if said is None else said)
             else:
-                verdicts.setdefault(letter, others[1][0] not in "不错有排" and taken.get(letter, True))
-    if known.multiple and affirmed == set(known.letters) and not (negative or verdicts or taken):
-        return Found(known.letters, "all_of_them")
-    told_of = taken or verdicts
-    if known.multiple and told_of and not any(told_of.values()) and not negative and not others:
-        left = set(known.letters) - (set(told_of) - described)
-        if left and (left == affirmed | described if refused else not described and _OTHERS_DO.search(text)):
+                self.verdicts.setdefault(letter, others[1][0] not in "不错有排" and self.taken.get(letter, True))
+        return True
+
+    def is_of_other_kinds(self) -> bool:
+        """Whether all are sorted into kinds and none into the one that is asked for."""
+        kinds = self.kinds
+        return bool(kinds) and not self.taken and not any(kinds.values()) and all(one in kinds for one in self.verdicts)
+
+    def left_over(self, text: str, others: bool) -> Found | None:
+        """Of several right ones those of which nothing is denied, where something is said of them too."""
+        known, told = self.known, self.taken or self.verdicts
+        if not known.multiple or self.negative:
+            return None
+        if self.affirmed == set(known.letters) and not told:
+            return Found(known.letters, "all_of_them")
+        if others or not told or any(told.values()):
+            return None
+        left = set(known.letters) - (set(told) - self.described)
+        said = self.affirmed | self.described
+        rest_do = _OTHERS_DO.search(text) is not None
+        if left and ((self.refused and left == said) or (rest_do and not said)):
             return Found("".join(sorted(left)), "all_but")
-        if left and not affirmed | described and _OTHERS_DO.search(text):
-            return Found("".join(sorted(left)), "all_but")
-    listed = _listed(text, known, question) if known.multiple and not negative else None
-    if listed:
-        return listed
-    apart = _told_apart(taken, known, False) or _told_apart(verdicts, known, negative)
-    told_of = taken or verdicts
-    if apart is None and known.multiple and groups == 1 and len(told_of) > 1 and all(told_of.values()):
-        return Found("".join(sorted(told_of)), "verdict") if taken or not negative else None
-    if (
-        apart is None
-        and known.multiple
-        and negative
-        and groups == 1
-        and len(verdicts) > 1
-        and not any(verdicts.values())
-    ):
-        return Found("".join(sorted(verdicts)), "named_wrong")
-    return apart
+        return None
+
+    def decided(self) -> Found | None:
+        """The options that are set apart, or of which alone something is said."""
+        known, verdicts, taken = self.known, self.verdicts, self.taken
+        apart = _told_apart(taken, known, False) or _told_apart(verdicts, known, self.negative)
+        if apart or not known.multiple:
+            return apart
+        if taken and not any(taken.values()) and set(taken) | set(verdicts) == set(known.letters):
+            right = [one for one, verdict in verdicts.items() if verdict != self.negative and one not in taken]
+            return Found("".join(sorted(right)), "verdicts") if right else None
+        told = taken or verdicts
+        if self.groups == 1 and len(told) > 1 and all(told.values()):
+            return Found("".join(sorted(told)), "verdict") if taken or not self.negative else None
+        if self.negative and self.groups == 1 and len(verdicts) > 1 and not any(verdicts.values()):
+            return Found("".join(sorted(verdicts)), "named_wrong")
+        return None
 
 
 def _odd_one(text: str, known: Options) -> Found | None:
@@ -320,6 +363,7 @@ _ONLY_THIS = re.compile(
 _ALL_BUT = re.compile(
     r"(?i:\b(?:everything|all|every\s+one)\s+(?:except|but)(?:\s+for)?)\s+(?:option\s+)?([A-J])(?![A-Za-z])"
 )
+_ANSWER_REST = re.compile(r"答案(?:应该?)?(?:是|为|选)(?:其他|其余|剩下|余下)的?[一二三四五]?[项个]")
 _SO_MANY = re.compile(r"(?:正确|符合|属于|对)的有([二三四五六])[个项]")
 _LEAVE_OUT = re.compile(r"排除\s*([A-J](?:\s*[、,和与及]?\s*[A-J])*)[^。;\n]{0,6}选?(?:剩下|其余|余下|剩余)的?")
 
@@ -332,6 +376,10 @@ def _only_this(text: str, known: Options, negative: bool) -> Found | None:
     if many and wrong and known.multiple and not negative:
         left = "".join(letter for letter in known.letters if letter not in wrong[1])
         return Found(left, "all_but") if len(left) == "一二三四五六".index(many[1]) + 1 else None
+    rest = _ANSWER_REST.search(text)
+    if rest and known.multiple:
+        left = "".join(letter for letter in known.letters if letter not in re.findall(r"(?<![A-Za-z])[A-J]", text))
+        return Found(left, "all_but") if left and len(left) < len(known.letters) else None
     out = _LEAVE_OUT.search(text)
     if out and known.multiple:
         left = "".join(letter for letter in known.letters if letter not in out[1])
@@ -351,9 +399,12 @@ def _left_over(text: str, known: Options) -> Found | None:
     return Found(left.pop(), "elimination") if len(left) == 1 else None
 
 
+_NOT_THIS = re.compile(r"(?:^|[。;,\n])\s*不(?:包括|属于|符合|是)\s*([A-J](?:\s*[、和与及]\s*[A-J])*)\s*[。!]?\s*$")
+
+
 def _named_wrong(text: str, known: Options) -> Found | None:
     """错误的是D, where the question asks for what is wrong."""
-    match = _WRONG_ONES.search(text) or _CONCLUDED_NOT.search(text)
+    match = _WRONG_ONES.search(text) or _NOT_THIS.search(text) or _CONCLUDED_NOT.search(text)
     if not match:
         return None
     named = "".join(sorted(set(re.findall(r"[A-J]", match[1]))))

@@ -8,6 +8,7 @@ import pytest
 from evals.extract import find_choice, read_choice, read_judgement
 
 SHAPES = Path(__file__).with_name("shapes.jsonl")
+DATA = Path(__file__).parents[2] / "data"
 OPTIONS = ["货币市场", "债券市场", "商品市场", "金融衍生品市场"]
 
 
@@ -15,9 +16,10 @@ def read(text: str, multiple: bool = False, finish_reason: str = "stop", options
     return read_choice(text, options, multiple, finish_reason)[0]
 
 
-def test_every_shape_of_the_collection_is_read_as_it_should_be() -> None:
+def misread(path: Path) -> list[tuple[str, str, str, str | None, str]]:
+    """Id, output, gold, answer and rule of each row that is not read as it should be."""
     wrong = []
-    for line in SHAPES.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         if row["kind"] == "judge":
             answer, rule = read_judgement(row["output"], row["finish_reason"], row["options"], row["question"])
@@ -26,7 +28,25 @@ def test_every_shape_of_the_collection_is_read_as_it_should_be() -> None:
             answer, rule = read_choice(row["output"], row["options"], multiple, row["finish_reason"], row["question"])
         if (answer or "INVALID") != row["gold"]:
             wrong.append((row["id"], row["output"], row["gold"], answer, rule))
-    assert not wrong
+    return wrong
+
+
+def test_every_shape_of_the_collection_is_read_as_it_should_be() -> None:
+    assert not misread(SHAPES)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("answer_shapes", 0), ("answer_shapes_b", 0), ("answer_shapes_c", 0), ("answer_shapes_d", 5)],
+)
+def test_the_frozen_sets_are_read_and_nothing_is_read_where_there_is_no_answer(name: str, most: int) -> None:
+    wrong = misread(DATA / f"{name}.jsonl")
+    assert len(wrong) <= most and not [row for row in wrong if row[2] == "INVALID"], wrong
+
+
+def test_of_the_hard_shapes_few_are_refused_and_next_to_none_misread() -> None:
+    wrong = misread(DATA / "answer_shapes_hard.jsonl")
+    assert len(wrong) <= 86 and len([row for row in wrong if row[3]]) <= 3, wrong
 
 
 @pytest.mark.parametrize(
