@@ -74,12 +74,9 @@ class SupervisedTokenTrainer(SFTTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> StratifiedRows:
         """Rows that open alike together, in place of transformers' own grouping by length."""
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        # Of the whole step: each process computes its share of them.
-        micro_batches = self.args.gradient_accumulation_steps * self.args.world_size
         return StratifiedRows(
             list(dataset["input_ids"]),
             self.args.per_device_train_batch_size,
-            micro_batches,
             self.args.seed,
             self.blank_rows,
             [row for rows in self.order for row in rows] if self.order is not None else None,

@@ -100,8 +100,8 @@ def draw(rows: Sequence[Row], kind: str, size: int, count: int) -> list[list[Row
     if kind == "random":
         order = random.Random(0).sample(range(len(rows)), size * count)
     else:
-        # One micro-batch of every stratum, so that `count` of them hold short and long rows.
-        order = list(StratifiedRows([row.input_ids for row in rows], size, count, seed=0))[: size * count]
+        # Kinds of rows are spread evenly, so that `count` micro-batches hold short and long ones.
+        order = list(StratifiedRows([row.input_ids for row in rows], size, seed=0))[: size * count]
     return [[rows[number] for number in order[start : start + size]] for start in range(0, size * count, size)]
 
 

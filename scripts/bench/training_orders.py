@@ -1,8 +1,10 @@
 """What grouping rows by task and length is worth by itself (`training_cpu.py --epoch-rows`).
 
-For each seed so many rows are drawn, and one epoch of them is trained twice with the defaults of `tianjing train run`:
-in the order drawn, and as the sampler groups them. The same base, initial adapter and held-out rows; so the difference
-of the two losses on those is the order's, and its spread over the seeds says whether it is more than chance.
+For each seed so many rows are drawn, and one epoch of them is trained with the defaults of `tianjing train run`: in the
+order drawn, and as the sampler groups them. The same base, initial adapter and held-out rows; so the difference of the
+two losses on those is the order's, and its spread over the seeds says whether it is more than chance. Then grouped
+again, with as many more rows as it takes the time of the order drawn: which loss the same time buys. Between the two
+grouped runs lies the time in which grouping reaches the loss of the order drawn (straight line between the two).
 """
 
 from __future__ import annotations
@@ -21,30 +23,42 @@ from training_cpu_material import QUIET, RANK, Row, write_dataset
 
 from training.config import TrainConfig
 
-ORDERS = ("random", "grouped")
-
 
 def compare_orders(rows: Sequence[Row], held_out: Sequence[Row], model: Path, count: int, seeds: int) -> None:
-    """Print each epoch's speed and the held-out loss that it leads to, and the mean difference of the two orders."""
+    """Print each epoch's speed and the held-out loss that it leads to, and the mean differences of the orders."""
     print(f"\none epoch of {count} rows, ours with its defaults, all {len(held_out)} held-out rows")
-    print(f"{'seed':<6}{'order':<12}{'tokens/s':>9}{'seconds':>9}{'held-out loss':>15}", flush=True)
-    losses: dict[str, list[float]] = {order: [] for order in ORDERS}
-    speeds: dict[str, list[float]] = {order: [] for order in ORDERS}
+    print(f"{'seed':<6}{'order':<10}{'rows':>6}{'tokens/s':>10}{'seconds':>9}{'held-out loss':>15}", flush=True)
+    faster: list[float] = []
+    equal_rows: list[float] = []
+    equal_time: list[float] = []
+    equal_loss: list[float] = []
     for seed in range(seeds):
-        chosen = random.Random(seed).sample(list(rows), count)
-        supervised = sum(label != -100 for row in chosen for label in row.labels)
-        for order in ORDERS:
-            seconds, loss = epoch(chosen, held_out, model, order, seed)
-            losses[order].append(loss)
-            speeds[order].append(supervised / seconds)
-            print(f"{seed:<6}{order:<12}{supervised / seconds:>9.2f}{seconds:>9.1f}{loss:>15.4f}", flush=True)
-    differences = [grouped / drawn - 1 for drawn, grouped in zip(losses["random"], losses["grouped"], strict=True)]
-    ratios = [grouped / drawn for drawn, grouped in zip(speeds["random"], speeds["grouped"], strict=True)]
-    error = f"{statistics.stdev(differences) / seeds**0.5:.2%}" if seeds > 1 else "unknown"
+        shuffled = random.Random(seed).sample(list(rows), len(rows))
+
+        def trained(order: str, size: int, seed: int = seed, shuffled: Sequence[Row] = shuffled) -> tuple[float, float]:
+            seconds, loss = epoch(shuffled[:size], held_out, model, order, seed)
+            tokens = sum(label != -100 for row in shuffled[:size] for label in row.labels) / seconds
+            print(f"{seed:<6}{order:<10}{size:>6}{tokens:>10.2f}{seconds:>9.1f}{loss:>15.4f}", flush=True)
+            return seconds, loss
+
+        drawn, grouped = trained("random", count), trained("grouped", count)
+        step = TrainConfig().micro_rows * TrainConfig().micro_batches
+        more = trained("grouped", min(len(rows), round(count * drawn[0] / grouped[0] / step) * step))
+        faster.append(drawn[0] / grouped[0])
+        equal_rows.append(grouped[1] / drawn[1] - 1)
+        equal_time.append(more[1] / drawn[1] - 1)
+        share = (grouped[1] - drawn[1]) / (grouped[1] - more[1]) if grouped[1] != more[1] else 0.0
+        equal_loss.append(drawn[0] / (grouped[0] + share * (more[0] - grouped[0])))
+    print(f"grouped: {statistics.mean(faster):.2f}x as fast; held-out loss {_mean(equal_rows)} of the same rows, ")
     print(
-        f"grouped: {statistics.mean(ratios):.2f}x as fast; held-out loss {statistics.mean(differences):+.2%}, "
-        f"standard error {error}, higher in {sum(each > 0 for each in differences)} of {seeds}"
+        f"{_mean(equal_time)} in the same time; {statistics.median(equal_loss):.2f}x as fast to the same loss (median)"
     )
+
+
+def _mean(differences: Sequence[float]) -> str:
+    error = f"{statistics.stdev(differences) / len(differences) ** 0.5:.2%}" if len(differences) > 1 else "unknown"
+    higher = sum(each > 0 for each in differences)
+    return f"{statistics.mean(differences):+.2%} (standard error {error}, higher in {higher} of {len(differences)})"
 
 
 def epoch(chosen: Sequence[Row], held_out: Sequence[Row], model: Path, order: str, seed: int) -> tuple[float, float]:

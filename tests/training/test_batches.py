@@ -16,11 +16,10 @@ from training.rows import IGNORED
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(1, 40)), max_size=60),
     st.integers(1, 5),
-    st.integers(1, 4),
     st.integers(0, 3),
 )
-def test_every_row_is_seen_once_an_epoch(kinds: list[tuple[int, int]], rows: int, batches: int, seed: int) -> None:
-    sampler = StratifiedRows([[kind] * (16 + length) for kind, length in kinds], rows, batches, seed)
+def test_every_row_is_seen_once_an_epoch(kinds: list[tuple[int, int]], rows: int, seed: int) -> None:
+    sampler = StratifiedRows([[kind] * (16 + length) for kind, length in kinds], rows, seed)
     for epoch in range(2):
         sampler.set_epoch(epoch)
         assert sorted(sampler) == list(range(len(kinds)))
@@ -28,14 +27,20 @@ def test_every_row_is_seen_once_an_epoch(kinds: list[tuple[int, int]], rows: int
 
 def test_a_micro_batch_has_one_opening_and_a_step_has_both() -> None:
     rows = [[1] * 50] * 40 + [[2] * 80] * 40
-    order = list(StratifiedRows(rows, micro_rows=4, micro_batches=2, seed=0))
+    order = list(StratifiedRows(rows, micro_rows=4, seed=0))
     for start in range(0, 80, 8):
         openings = [[rows[i][0] for i in order[start + k : start + k + 4]] for k in (0, 4)]
         assert sorted(openings) == [[1] * 4, [2] * 4]
 
 
+def test_rare_kinds_of_rows_do_not_wait_for_the_end_of_the_epoch() -> None:
+    rows = [[1] * 50] * 72 + [[kind] * 60 for kind in (2, 3, 4, 5, 6, 7) for _ in range(2)]
+    places = [place for place, row in enumerate(StratifiedRows(rows, micro_rows=4, seed=0)) if row >= 72]
+    assert len(places) == 12 and min(places) < 28 and max(places) - min(places) >= 36
+
+
 def test_order_repeats_for_the_same_epoch_and_differs_for_another() -> None:
-    sampler = StratifiedRows([[1] * n for n in range(20, 70)], 4, 2, seed=7)
+    sampler = StratifiedRows([[1] * n for n in range(20, 70)], 4, seed=7)
     first = list(sampler)
     assert list(sampler) == first
     sampler.set_epoch(1)

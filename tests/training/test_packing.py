@@ -262,7 +262,7 @@ def test_a_resumed_epoch_of_several_processes_has_its_own_order() -> None:
             made, num_processes=2, process_index=rank, put_on_device=False, even_batches=not packed
         )
 
-    for make in (lambda: PackedRows(ids, labels, 128, 2, seed=0), lambda: StratifiedRows(ids, 4, 2, seed=0)):
+    for make in (lambda: PackedRows(ids, labels, 128, 2, seed=0), lambda: StratifiedRows(ids, 4, seed=0)):
         order = make()
         order.set_epoch(1)
         batches = list(order) if isinstance(order, PackedRows) else [list(order)[n : n + 4] for n in range(0, 60, 4)]

@@ -69,7 +69,7 @@ def test_an_epoch_is_laid_out_as_the_trainer_lays_it_out() -> None:
 
     made, config = rows(), TrainConfig(micro_rows=4, micro_batches=3, epochs=1.5, seed=3)
     run = epochs(made, config)
-    sampler = StratifiedRows([r.input_ids for r in made], 4, 3, seed=3)
+    sampler = StratifiedRows([r.input_ids for r in made], 4, seed=3)
     sampler.set_epoch(1)
     order = list(sampler)
     batches = [order[start : start + 4] for start in range(0, len(order), 4)]

@@ -51,7 +51,7 @@ def test_each_step_of_several_processes_holds_the_rows_of_the_same_step_of_one(
     padded = rows + [[9, 9]] * blank
 
     def steps(process: int, processes: int, total: list[list[int]], blanks: int) -> list[list[int]]:
-        sampler = StratifiedRows(total, micro_rows, world * share, seed=3, blank=blanks)
+        sampler = StratifiedRows(total, micro_rows, seed=3, blank=blanks)
         sampler.set_epoch(1)
         whole = BatchSampler(sampler, micro_rows, drop_last=False)
         batches = list(whole if processes == 1 else BatchSamplerShard(whole, processes, process))

@@ -131,7 +131,7 @@ class TrainConfig(StrictModel):
     used with pack_tokens."""
 
     micro_batches: int = Field(2, ge=1)
-    """Forward passes of one optimiser step, from short to long rows: a step has micro_rows x micro_batches rows."""
+    """Forward passes of one optimiser step, of other kinds of rows: a step has micro_rows x micro_batches rows."""
 
     pack_tokens: int | None = Field(None, ge=BLOCK, multiple_of=BLOCK)
     """Fill each forward pass with rows up to this many tokens, a prefix that rows share counted once, in place of

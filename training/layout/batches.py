@@ -37,9 +37,11 @@ def by_opening(rows: Sequence[Sequence[int]]) -> list[list[int]]:
 class StratifiedRows(Sampler[int]):
     """A sampler of row indices, the same for the same seed and epoch (so that a resumed run goes on exactly).
 
-    Micro-batches hold rows of one opening and of like length; they are cut into `micro_batches` strata, and each
-    optimiser step takes one of every stratum, so that no step teaches one kind of row alone. (Sorting by length, as
-    transformers' `group_by_length` does, teaches a small dataset one task after another.)
+    Micro-batches hold rows of one opening and of like length, and those of each opening are spread evenly over the
+    epoch, so that neither a step nor a stretch of steps teaches one kind of row alone. (Sorting by length, as
+    transformers' `group_by_length` does, teaches a small dataset one task after another.) Rows that fill no micro-batch
+    of their opening form mixed ones, spread alike: at the end, where the learning rate is near zero, rare kinds of rows
+    would hardly be learned.
 
     The last `blank` rows teach nothing (`training.ranks`) and end every epoch. With `order`, epochs have those rows.
     """
@@ -48,7 +50,6 @@ class StratifiedRows(Sampler[int]):
         self,
         rows: Sequence[Sequence[int]],
         micro_rows: int,
-        micro_batches: int,
         seed: int,
         blank: int = 0,
         order: Sequence[int] | None = None,
@@ -58,7 +59,6 @@ class StratifiedRows(Sampler[int]):
         self._taught = len(rows) - blank
         self._openings = by_opening(rows[: self._taught])
         self._micro_rows = micro_rows
-        self._micro_batches = micro_batches
         self._seed = seed
         self._epoch = 0
 
@@ -74,25 +74,27 @@ class StratifiedRows(Sampler[int]):
 
     def _drawn(self) -> Iterator[int]:
         draw = random.Random(f"{self._seed}:{self._epoch}")
-        micro: list[list[int]] = []
+        kinds: list[list[list[int]]] = []
         left_over: list[int] = []
         for opening in self._openings:
             rows = list(opening)
             draw.shuffle(rows)  # ties of length, and who is left over, fall differently in every epoch
-            # Rows that fill no whole micro-batch come last, so that every other micro-batch is full.
             full = len(rows) - len(rows) % self._micro_rows
             left_over += rows[full:]
             rows = sorted(rows[:full], key=lambda row: self._lengths[row])
-            micro += [rows[start : start + self._micro_rows] for start in range(0, full, self._micro_rows)]
-        size = -(-len(micro) // self._micro_batches) or 1
-        strata = [micro[start : start + size] for start in range(0, len(micro), size)]
-        for stratum in strata:
-            draw.shuffle(stratum)
-        for step in range(size):
-            for stratum in strata:
-                if step < len(stratum):
-                    yield from stratum[step]
-        yield from left_over
+            kinds.append([rows[start : start + self._micro_rows] for start in range(0, full, self._micro_rows)])
+        draw.shuffle(left_over)
+        # Only the last micro-batch of an epoch may be less than full.
+        full = len(left_over) - len(left_over) % self._micro_rows
+        kinds.append([left_over[start : start + self._micro_rows] for start in range(0, full, self._micro_rows)])
+        placed: list[tuple[float, list[int]]] = []
+        for micro in kinds:
+            draw.shuffle(micro)
+            begin = draw.random()
+            placed += [((place + begin) / len(micro), rows) for place, rows in enumerate(micro)]
+        for _, rows in sorted(placed):
+            yield from rows
+        yield from left_over[full:]
         yield from range(self._taught, len(self._lengths))
 
 

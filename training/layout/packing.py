@@ -114,9 +114,8 @@ class PackedRows(Sampler[list[int]]):
     """A sampler of bins, the same for the same seed and epoch (so that a resumed run goes on exactly).
 
     Every row stands in one bin of an epoch. The lengths in the bins are the same in every epoch, and so is their
-    number; rows of one opening and length change places, and the bins their order. As in
-    `training.layout.batches.StratifiedRows`, bins are cut by opening into `micro_batches` strata, and each optimiser
-    step takes one of every stratum.
+    number; rows of one opening and length change places, and the bins their order. Bins are cut by opening into
+    `micro_batches` strata, and each optimiser step takes one of every stratum.
 
     The last `blank` rows teach nothing (`training.ranks`): each is a bin of its own, at the end of every epoch. With
     `order`, epochs have those bins.

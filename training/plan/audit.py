@@ -117,7 +117,7 @@ def epochs(rows: Sequence[TokenRow], config: TrainConfig, on_epoch: Callable[[in
     ids, labels = [row.input_ids for row in rows], [row.labels for row in rows]
     sampler: StratifiedRows | PackedRows
     if config.pack_tokens is None:
-        sampler = StratifiedRows(ids, config.micro_rows, config.micro_batches, config.seed)
+        sampler = StratifiedRows(ids, config.micro_rows, config.seed)
     else:
         sampler = PackedRows(ids, labels, config.pack_tokens, config.micro_batches, config.seed)
     made = []
