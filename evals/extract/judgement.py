@@ -227,18 +227,20 @@ def find_judgement(text: str, options: Sequence[str] = (), question: str = "") -
     verdicts = sorted((*_verdicts(body), *by_letter), key=lambda verdict: (verdict.start, -verdict.strength))
     if not verdicts:
         return Found(None, HEDGE) if _UNSURE.search(body) else _by_phrase(body)
+    return _decided(body, [*verdicts, *_on_last_line(body)])
+
+
+def _on_last_line(body: str) -> Iterator[_Verdict]:
     last = _LAST_LINE.search(body)
     if last:
         value = RIGHT if last["word"] in "是对正确Y√✓✔" else WRONG
-        verdicts.append(_Verdict(last.start("word"), last.start("word"), last.end(), value, 3, "final_verdict"))
-    return _decided(body, verdicts)
+        yield _Verdict(last.start("word"), last.start("word"), last.end(), value, 3, "final_verdict")
 
 
 def _by_phrase(body: str) -> Found:
     """What is said of the statement in other words than a verdict's, where all of it says the same."""
-    last = _LAST_LINE.search(body)
-    if last:
-        return Found(RIGHT if last["word"] in "是对正确Y√✓✔" else WRONG, "final_verdict", True)
+    for last in _on_last_line(body):
+        return Found(last.value, last.rule, True)
     found = sorted((match.end(), value) for value, pattern in _COMPILED if (match := pattern.search(body)))
     if len({value for _, value in found}) == 1 or (found and re.search("更正|改判|改为", body)):
         return Found(found[-1][1], "said")

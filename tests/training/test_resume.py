@@ -263,29 +263,29 @@ def test_a_run_killed_between_its_last_step_and_its_artefact_takes_no_step_again
     assert_same(tmp_path / "adapter", whole)
 
 
-# A constant rate so high that the third step spoils what the first two learned: the weights after two steps are the
-# same however many follow.
-TOO_FAST = {**FIELDS, "learning_rate": 0.3, "schedule": "constant_with_warmup", "warmup_ratio": 0.0}
+# A constant rate so high that the second step spoils what the first learned, by 3 % of the loss: the weights after one
+# step are the same however many follow.
+TOO_FAST = {**FIELDS, "seed": 6, "learning_rate": 0.5, "schedule": "constant_with_warmup", "warmup_ratio": 0.0}
 EVALUATED = TrainConfig.model_validate({**TOO_FAST, "evaluation": {"every_steps": 1, "patience": 1}})
-TO_THE_BEST = TrainConfig.model_validate({**TOO_FAST, "epochs": 2 / 3})
+TO_THE_BEST = TrainConfig.model_validate({**TOO_FAST, "epochs": 1 / 3})
 
 
 def test_training_stops_early_and_the_best_weights_are_the_adapter_also_when_it_was_interrupted(
     dataset: Path, tiny_model: Path, tmp_path: Path, in_step: Callable[[Step], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Which step is the best of three is a matter of the last digits, and so of the processor's number formats.
+    # Weights are compared bit for bit, and the order of the losses is not the same in every number format.
     monkeypatch.setattr("training.assembly.precision", lambda on_gpu: "float32")
     taken: set[int] = set()
     in_step(taken.add)
     train(dataset, tiny_model, tmp_path / "evaluated", EVALUATED)
-    assert read_manifest(tmp_path / "evaluated").counts["best_step"] == 2
-    assert taken == {0, 1, 2}, "it ends after the step that was no better"
+    assert read_manifest(tmp_path / "evaluated").counts["best_step"] == 1
+    assert taken == {0, 1}, "it ends after the step that was no better"
 
     train(dataset, tiny_model, tmp_path / "to_the_best", TO_THE_BEST)
     weights = "adapter_model.safetensors"
     assert sha256_file(tmp_path / "evaluated" / weights) == sha256_file(tmp_path / "to_the_best" / weights)
 
-    in_step(terminate_at(2))
+    in_step(terminate_at(1))
     with pytest.raises(Interrupted):
         train(dataset, tiny_model, tmp_path / "stopped", EVALUATED)
     in_step(never)
