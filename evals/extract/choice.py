@@ -41,12 +41,12 @@ from evals.extract.found import (
     UNREADABLE,
     Found,
 )
-from evals.extract.groups import by_flags, by_groups, by_predicates, by_text_list
+from evals.extract.groups import by_flags, by_groups, by_items, by_predicates, by_text_list
 from evals.extract.normalise import FINAL_MARK, fold, plain, squeeze, strip_thought
 from evals.extract.options import Options, without_echo
 from evals.extract.places import by_circles, by_heads, by_letters, by_ordinals
 from evals.extract.runon import own_answer
-from evals.extract.tables import by_table
+from evals.extract.tables import by_columns, by_table
 from evals.extract.texts import REFERS, by_option_text, by_value, whole_text
 from evals.extract.verdicts import by_marks, by_verdicts
 
@@ -141,10 +141,17 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         if found and found.answer and listed.answer not in (None, found.answer) and not turns(beside):
             return Found(None, CONTRADICTION)
         return found or listed
-    for read in (_alone, _checked, by_flags, whole_text, by_groups, by_text_list, _announced):
-        found = read(spelled if read in (by_groups, by_text_list) else stripped, known, question)
+    for read in (_alone, _checked, by_columns, by_flags, whole_text):
+        found = read(stripped, known, question)
         if found is not None:
             return found
+    for read in (by_groups, by_items, by_text_list):  # by texts, which stand whole there
+        found = read(spelled, known, question)
+        if found is not None:
+            return found
+    found = _announced(stripped, known, question)
+    if found is not None:
+        return found
     if listed is not None:
         return listed
     if _unsure(stripped, known, question):

@@ -36,15 +36,6 @@ _OPENING = re.compile(
 
 def by_flags(text: str, known: Options, question: str) -> Found | None:
     """A JSON object with a true or false for each letter; anything else beside a letter makes no answer."""
-    items = re.findall(r"^\s*-\s*(?:letter|option|choice)\s*:\s*([A-J])\s*$", text, re.M)
-    if len(items) > 1 and known.multiple and set(items) <= set(known.letters):
-        return Found("".join(sorted(set(items))), "json")
-    marks = re.fullmatch(r"\s*([A-J](?:\s+[A-J])+)\s*\n+\s*([√×✓✗✔✘✅❌](?:\s+[√×✓✗✔✘✅❌])+)\s*", text)
-    if marks:
-        heads, ticks = marks[1].split(), marks[2].split()
-        right = "".join(head for head, tick in zip(heads, ticks, strict=False) if tick in "√✓✔✅")
-        told = "".join(heads) == known.letters and len(heads) == len(ticks) and right
-        return Found(right, "ticked") if told and (known.multiple or len(right) == 1) else Found(None, UNREADABLE)
     start = text.find("{")
     if start < 0:
         return None
@@ -151,6 +142,18 @@ def _rows(text: str, known: Options) -> Iterator[tuple[str, str]]:
             yield letter, word
 
 
+def by_items(text: str, known: Options, question: str) -> Found | None:
+    """A YAML list of letters (- letter: A), or numbered rows that each end on one: 1. 核对证件（A）."""
+    if not known.multiple:
+        return None
+    items = re.findall(r"^\s*-\s*(?:letter|option|choice)\s*:\s*([A-J])\s*$", text, re.M)
+    if len(items) > 1 and set(items) <= set(known.letters):
+        return Found("".join(sorted(set(items))), "json")
+    rows = re.findall(r"^\s*\d+\s*[.、)]\s*[^\n()]{2,30}\(([A-J])\)\s*$", text, re.M)
+    some = 1 < len(rows) < len(known.letters) and len(set(rows)) == len(rows) and set(rows) <= set(known.letters)
+    return Found("".join(sorted(rows)), "listed_options") if some and not is_negative(question) else None
+
+
 def by_text_list(text: str, known: Options, question: str) -> Found | None:
     """【答案】贷款、证券投资: texts of options behind 答案, or in a first sentence that lists some of them."""
     if not known.multiple:
@@ -158,9 +161,6 @@ def by_text_list(text: str, known: Options, question: str) -> Found | None:
     announced = [letters for match in _ANSWER_IS.finditer(text) if (letters := _listed(match["list"], known))]
     if announced:
         return Found(announced[-1], "listed_options")
-    rows = re.findall(r"^\s*\d+\s*[.、)]\s*[^\n()]{2,30}\(([A-J])\)\s*$", text, re.M)
-    if 1 < len(rows) < len(known.letters) and len(set(rows)) == len(rows) and not is_negative(question):
-        return Found("".join(sorted(rows)), "listed_options") if set(rows) <= set(known.letters) else None
     opening = _OPENING.match(text)
     letters = _listed(opening["list"], known) if opening else ""
     if opening is None or len(letters) < 2 or is_negative(question):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from evals.extract.normalise import squeeze
 from evals.extract.numbers import quantities
@@ -52,8 +53,7 @@ def by_circles(text: str, known: Options, question: str) -> str:
         return text
 
     def lettered(match: re.Match[str]) -> str:
-        places = [ord(mark) - ord("①") for mark in re.findall("[①-⑧]", match[0])]
-        return "、".join(known.letters[place] for place in places) if max(places) < len(known.letters) else match[0]
+        return _at([ord(mark) - ord("①") for mark in re.findall("[①-⑧]", match[0])], known) or match[0]
 
     return _CIRCLES.sub(lettered, text)
 
@@ -61,11 +61,7 @@ def by_circles(text: str, known: Options, question: str) -> str:
 def by_ordinals(text: str, known: Options, question: str) -> str:
     """`text` with C for 第三项, wherever it stands."""
 
-    def lettered(match: re.Match[str]) -> str:
-        place = _number(match[1]) - 1
-        return match[0] if place >= len(known.letters) or known.mentions(match[0], question) else known.letters[place]
-
-    return _ORDINAL.sub(lettered, text)
+    return _ORDINAL.sub(lambda match: _letter_of(match, known, question), text)
 
 
 def by_heads(text: str, known: Options) -> str:
@@ -90,15 +86,15 @@ def by_letters(text: str, known: Options, question: str) -> str:
     """`text` with the letters of options that it names by place or span; as it is where a place does not exist."""
     if re.search("[-~—–到至]", text):
         text = _SPAN.sub(lambda span: _letters_between(span, known), text)
-    text = _OPTIONS.sub(lambda match: _of_numbers(match[1], known) or match[0], text)
+    text = _OPTIONS.sub(lambda match: _at(_counted(match[1]), known) or match[0], text)
     text = re.sub(rf"([{_WORDS}1-8])号选项", r"选项\1", text)
     text = _ENGLISH.sub(lambda match: _of_word(match[1].lower(), known) or match[0], text)
     text = _OPTION.sub(lambda match: _letter_of(match, known, question), text)
     numbers = _NUMBERS.fullmatch(text)
     if numbers and not any(quantities(option) for option in known.texts):
-        places = [int(digit) - 1 for digit in re.findall(r"\d", numbers[1])]
-        if max(places) < len(known.letters) and (known.multiple or len(places) == 1):
-            return "、".join(known.letters[place] for place in places)
+        letters = _at(_counted(numbers[1]), known)
+        if letters and (known.multiple or len(letters) == 1):
+            return letters
     if "第" not in text and "前" not in text and "后" not in text:
         return text
 
@@ -111,8 +107,13 @@ def by_letters(text: str, known: Options, question: str) -> str:
     return _NAMED.sub(lettered, text)
 
 
-def _of_numbers(listed: str, known: Options) -> str:
-    places = [int(digit) - 1 for digit in re.findall(r"\d", listed)]
+def _counted(listed: str) -> list[int]:
+    """Places, from 0, for 1, 2 and 3."""
+    return [int(digit) - 1 for digit in re.findall(r"\d", listed)]
+
+
+def _at(places: Sequence[int], known: Options) -> str:
+    """A、C for the places 0 and 2; "" where there are fewer options."""
     return "、".join(known.letters[place] for place in places) if max(places) < len(known.letters) else ""
 
 
@@ -123,8 +124,8 @@ def _of_word(word: str, known: Options) -> str:
 
 
 def _letter_of(match: re.Match[str], known: Options, question: str) -> str:
-    """B for 选项2."""
-    place = _number(match[1] or match[2]) - 1
+    """B for 选项2 or 第二项, where there is one and neither the question nor an option speaks so."""
+    place = _number(next(filter(None, match.groups()))) - 1
     return match[0] if place >= len(known.letters) or known.mentions(match[0], question) else known.letters[place]
 
 

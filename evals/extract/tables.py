@@ -14,10 +14,22 @@ _ROW = re.compile(
     r"\s*[-•]?\s*(?:\(?\d{1,2}\s*[.、)]\s*)?(?P<box>[☑☐])?\s*"
     r"(?:(?P<letter>[A-J])(?:选项|项)?(?![A-Za-z])|(?P<text>[^:,(=→—☑☐]{2,40}?))\s*(?P<said>(?:[-—:、.,(=→]|(?<=\s)\s).*)?"
 )
+_COLUMNS = re.compile(r"\s*([A-J](?:\s+[A-J])+)\s*\n+\s*([√×✓✗✔✘✅❌](?:\s+[√×✓✗✔✘✅❌])+)\s*")
 _CLAUSE = re.compile(r"[-—:、.,()=→\s]+")
 _SO = "(?:都|均|应该?|应当|可以?|就|要|须|得)*"
 _TAKEN, _LEFT = re.compile(rf"{_SO}(?:选择?|当选|入选|保留)"), re.compile("不[应该能可]?(?:选|入选|当选)|排除")
 _TRUE, _FALSE = re.compile(r"是|正确|对|属于|符合"), re.compile(r"否|不是|不?错误?|不正确|不对|不属于|不符合")
+
+
+def by_columns(text: str, known: Options, question: str) -> Found | None:
+    """A row of all letters over a row of ticks and crosses."""
+    found = _COLUMNS.fullmatch(text)
+    if found is None:
+        return None
+    heads, ticks = found[1].split(), found[2].split()
+    right = "".join(head for head, tick in zip(heads, ticks, strict=False) if tick in "√✓✔✅")
+    told = "".join(heads) == known.letters and len(heads) == len(ticks) and right
+    return Found(right, "ticked") if told and (known.multiple or len(right) == 1) else Found(None, UNREADABLE)
 
 
 def by_table(text: str, known: Options, question: str) -> tuple[str, Found] | None:

@@ -34,16 +34,11 @@ def compare_orders(rows: Sequence[Row], held_out: Sequence[Row], model: Path, co
     equal_loss: list[float] = []
     for seed in range(seeds):
         shuffled = random.Random(seed).sample(list(rows), len(rows))
-
-        def trained(order: str, size: int, seed: int = seed, shuffled: Sequence[Row] = shuffled) -> tuple[float, float]:
-            seconds, loss = epoch(shuffled[:size], held_out, model, order, seed)
-            tokens = sum(label != -100 for row in shuffled[:size] for label in row.labels) / seconds
-            print(f"{seed:<6}{order:<10}{size:>6}{tokens:>10.2f}{seconds:>9.1f}{loss:>15.4f}", flush=True)
-            return seconds, loss
-
-        drawn, grouped = trained("random", count), trained("grouped", count)
+        drawn = _trained(shuffled[:count], held_out, model, "random", seed)
+        grouped = _trained(shuffled[:count], held_out, model, "grouped", seed)
         step = TrainConfig().micro_rows * TrainConfig().micro_batches
-        more = trained("grouped", min(len(rows), round(count * drawn[0] / grouped[0] / step) * step))
+        longer = round(count * drawn[0] / grouped[0] / step) * step
+        more = _trained(shuffled[:longer], held_out, model, "grouped", seed)
         faster.append(drawn[0] / grouped[0])
         equal_rows.append(grouped[1] / drawn[1] - 1)
         equal_time.append(more[1] / drawn[1] - 1)
@@ -53,6 +48,14 @@ def compare_orders(rows: Sequence[Row], held_out: Sequence[Row], model: Path, co
     print(
         f"{_mean(equal_time)} in the same time; {statistics.median(equal_loss):.2f}x as fast to the same loss (median)"
     )
+
+
+def _trained(chosen: Sequence[Row], held_out: Sequence[Row], model: Path, order: str, seed: int) -> tuple[float, float]:
+    """`epoch`, and its line of the table."""
+    seconds, loss = epoch(chosen, held_out, model, order, seed)
+    tokens = sum(label != -100 for row in chosen for label in row.labels) / seconds
+    print(f"{seed:<6}{order:<10}{len(chosen):>6}{tokens:>10.2f}{seconds:>9.1f}{loss:>15.4f}", flush=True)
+    return seconds, loss
 
 
 def _mean(differences: Sequence[float]) -> str:
