@@ -16,11 +16,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import ValidationError
 
-from serving.errors import ApiError, ServeError
+from serving.errors import ApiError
 from serving.upstreams.base import Reply
-from serving.upstreams.health import Health
 from serving.upstreams.pool import Pool
 from serving.upstreams.settings import PoolSettings, UpstreamSettings
 from tianjing.engine import free_port
@@ -344,45 +342,6 @@ def test_the_only_engine_of_a_group_is_never_ejected() -> None:
     run(main())
 
 
-def test_the_breaker_lets_one_trial_through_and_doubles_its_pause() -> None:
-    now = 0.0
-    settings = PoolSettings(eject_after=2, eject_s=5, eject_most_s=15, rise=2, fall=3)
-    health = Health(settings, lambda: now)
-    health.failed(False, True)
-    assert health.usable()
-    health.failed(False, True)
-    for _ in range(5):
-        health.failed(False, True)  # requests from before
-    assert health.state == "ejected" and health.ejections == 1
-    for pause in (5, 10, 15, 15):
-        now += pause - 0.1
-        assert not health.usable() and health.wait_s() == pytest.approx(0.1)
-        now += 0.1
-        assert health.usable() and health.asked() and not health.usable()
-        health.failed(True, True)
-    now += 15
-    assert health.asked()
-    health.left(True)  # its caller left: nothing is known yet
-    assert health.usable() and health.asked()
-    health.answered()
-    assert health.state == "up" and not health.asked()
-
-
-def test_one_bad_check_in_between_changes_nothing() -> None:
-    health = Health(PoolSettings(rise=2, fall=3), lambda: 0.0)
-    for passed in (True, False, False, True, False, False, True):
-        health.checked(passed)
-        assert health.up
-    for _ in range(3):
-        health.checked(False)
-    assert not health.up
-    for passed in (True, False, True):
-        health.checked(passed)
-        assert not health.up
-    health.checked(True)
-    assert health.up
-
-
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\ndata: \r\n"
 
 
@@ -571,23 +530,3 @@ def test_a_unix_socket_and_a_verified_certificate(tmp_path: Path) -> None:
                 await pool.close()
 
     run(main())
-
-
-@pytest.mark.parametrize("url", ["", "localhost:1", "ftp://x", "unix:relative", "http://u:p@h", "http://h/?a=1"])
-def test_a_wrong_address_is_refused(url: str) -> None:
-    with pytest.raises(ValidationError, match=r"unix:|key_env"):
-        UpstreamSettings(url=url)
-
-
-def test_secrets_come_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "key").write_text("from-file\n")
-    monkeypatch.setenv("ENGINE_SECRET", "from-env")
-    assert UpstreamSettings(url="http://h", key_file=tmp_path / "key").secret() == "from-file"
-    assert UpstreamSettings(url="http://h", key_env="ENGINE_SECRET").secret() == "from-env"
-    for wrong in ({"key_file": tmp_path / "absent"}, {"key_env": "ABSENT"}):
-        with pytest.raises(ServeError, match=r"absent|ABSENT"):
-            UpstreamSettings(url="http://h", **wrong).secret()  # type: ignore[arg-type]
-    with pytest.raises(ValidationError, match="not by both"):
-        UpstreamSettings(url="http://h", key_env="A", key_file=tmp_path)
-    with pytest.raises(ServeError, match="two upstreams"):
-        Pool([(UpstreamSettings(url="http://h"), ""), (UpstreamSettings(url="http://h"), "")])
