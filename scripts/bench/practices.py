@@ -21,7 +21,7 @@ became of the customer's other calls.
 
 Peers on the same pairs: Fisher's exact test at p < 0.05, the same with Benjamini-Hochberg, and logistic regression of
 the outcome on the act alone (Wald). Seeds 1 to 10 were used while building, 121 to 140 for the figures of
-docs/benchmarks.md, 141 to 160 for those of `hidden`. Needs scikit-learn (`dev`). Exit 1 where a target is missed.
+docs/benchmarks.md, 161 to 180 for those of `hidden`. Needs scikit-learn (`dev`). Exit 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ SIZES: dict[Surface, tuple[int, ...]] = {"both": (2000, 5000), "a": (2000, 5000)
 LABELLED = 10
 MAX_ERROR = {2000: 0.045, 5000: 0.03}
 NULL_SETS = 200
+# E-values of the limit below which a practice could be flagged: risk ratios of 1.33, 1.5 and 1.77.
+THRESHOLDS = (2.0, 2.366, 3.0)
 _ACT_OF = {activity: act for act, activity in ACTIVITIES.items()}
 Draw = Callable[[Planted, random.Random], bool]
 
@@ -351,6 +353,7 @@ def hidden(seeds: Sequence[int], quick: bool) -> bool:
     print(" | not seen | cannot tell | any doubt | working found | fragile | confounded | not seen | cannot tell |")
     print(f"|{'---|' * 13}")
     flagged = True
+    curves = []
     for of in ("call", "customer"):
         for kind in HIDDEN:
             spurious: list[Practice] = []
@@ -365,7 +368,16 @@ def hidden(seeds: Sequence[int], quick: bool) -> bool:
             cells += [f"{len(working)}/{8 * len(seeds)}", *_doubted(working)]
             print(f"| {' | '.join(cells)} |", flush=True)
             flagged &= not spurious or fmean(p.fragile for p in spurious) >= 0.95
+            curves.append(f"| {of}, {kind.name} | {' | '.join(_below(spurious) + _below(working))} |")
+    heads = [f"{what} below {one:g}" for what in ("spurious", "working") for one in THRESHOLDS]
+    print(f"\nBy the E-value of the limit alone:\n\n| hidden trait | {' | '.join(heads)} |")
+    print("\n".join([f"|{'---|' * (len(heads) + 1)}", *curves]))
     return flagged
+
+
+def _below(practices: Sequence[Practice]) -> list[str]:
+    """Shares whose limit has a lower E-value than each of `THRESHOLDS`."""
+    return [_share((p.e_value_limit or 1.0) < one for p in practices) for one in THRESHOLDS]
 
 
 def _doubted(practices: Sequence[Practice]) -> list[str]:

@@ -246,14 +246,19 @@ def test_activities_of_the_log_are_actions_by_their_own_name() -> None:
     assert {practice.kind for practice in only_acts} == {"act"}
 
 
-def test_a_practice_that_a_modest_hidden_confounder_makes_is_fragile() -> None:
+@pytest.mark.parametrize(
+    ("easy_taken", "hard_taken", "easy_kept"), [(0.5, 0.25, 0.5), (0.8, 0.2, 0.6)], ids=["modest", "strong"]
+)
+def test_a_practice_that_a_hidden_confounder_makes_is_fragile(
+    easy_taken: float, hard_taken: float, easy_kept: float
+) -> None:
     """Half of the customers are easy, nobody knows which, and empathy goes to them: it does nothing itself."""
     rng = random.Random(6)
     found = []
     for number in range(3000):
         easy = rng.random() < 0.5
-        act = "empathise" if rng.random() < (0.5 if easy else 0.25) else "explain_fees"
-        found.append(_case(number, "M1", act, rng.random() < (0.5 if easy else 0.3)))
+        act = "empathise" if rng.random() < (easy_taken if easy else hard_taken) else "explain_fees"
+        found.append(_case(number, "M1", act, rng.random() < (easy_kept if easy else 0.3)))
     practice = next(p for p in mine(found, PracticesConfig()) if p.action == "empathise")
     assert practice.q < 0.05 and practice.effect > 0 and not practice.exploratory
     assert practice.fragile and "unmeasured confounder" in practice.doubts
