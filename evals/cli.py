@@ -399,6 +399,9 @@ def gate(
     config: Path | None = typer.Option(
         None, "--config", help="YAML file with the gate policy (docs/gate.md); its defaults without one."
     ),
+    beside: list[Path] = typer.Option(
+        [], help="Folder of 'eval parity' or 'eval judge' of the same models, for rules about its figures; repeatable."
+    ),
     junit: Path | None = typer.Option(None, help="File for the findings as JUnit XML."),
     markdown: Path | None = typer.Option(None, help="File for the findings as Markdown."),
     exit_zero: bool = typer.Option(
@@ -418,7 +421,7 @@ def gate(
 
     folders = {"base": base, "adapter": adapter, "merged": merged, "dataset": dataset, "against": against}
     try:
-        status = run_gate(evals, out, folders, config, junit=junit, markdown=markdown, selftest=selftest)
+        status = run_gate(evals, out, folders, config, beside=beside, junit=junit, markdown=markdown, selftest=selftest)
     except TianjingError as error:
         if not exit_zero:
             error.exit_code = 3

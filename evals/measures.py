@@ -13,6 +13,8 @@ class Estimate(StrictModel):
     value: float | None
     low: float | None = None
     high: float | None = None
+    degrees: float | None = None
+    """Degrees of freedom of a t interval; None where it is none."""
 
 
 class Measure(StrictModel):

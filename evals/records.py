@@ -80,6 +80,8 @@ class Request:
     seed: int
     concurrency: int | None = None
     """Requests of its condition that must be in flight together; None leaves it to the runner."""
+    parameters: Literal["all", "openai"] = "all"
+    """Which sampling parameters go with it, beyond those above; as in `EvalConfig.parameters`."""
 
     @cached_property
     def prompt_digest(self) -> str:
@@ -103,6 +105,7 @@ class Request:
             self.top_p,
             self.seed,
             self.concurrency,
+            self.parameters,
         ]
         return sha256_bytes(canonical_json(identity).encode())
 

@@ -89,6 +89,7 @@ class Requests(Sequence[Request]):
             top_p=config.top_p if sampled else 1.0,
             seed=derived_seed(config.seed, item.id, seeded, entry.repeat),
             concurrency=variant.concurrency,
+            parameters=config.parameters,
         )
 
     def _messages(self, item: Item, condition: str) -> tuple[Message, ...]:

@@ -130,7 +130,7 @@ def _spec(endpoint: Endpoint, arm: Arm, name: str, card: Json | None, version: s
     known = {key: card[key] for key in ("root", "parent", "owned_by") if card and card.get(key)}
     adapter = artefact_digest(endpoint.adapter) if arm == "tuned" and endpoint.adapter is not None else None
     server = f"vLLM {version}" if version else "unknown"
-    unknown = ["weights"]
+    unknown = ["weights", "chat template"]
     if not version:
         unknown.append("server version")
     if adapter is None and known.get("parent"):

@@ -13,6 +13,7 @@ from evals.errors import EvalError
 from evals.records import Arm
 from tianjing.engine import ChatClient, Engine, EngineConfig, EngineError
 from tianjing.engine.command import vllm_version
+from tianjing.files import canonical_json, sha256_bytes
 from tianjing.lineage import artefact_digest
 from tianjing.models import resolve
 
@@ -131,8 +132,21 @@ def _base_of(adapter: Path) -> Path:
 
 
 def _spec(folder: Path, name: str, server: str, under: Path | None = None) -> ArmSpec:
-    """An arm of a folder; an adapter's answers hang on the model `under` it too."""
+    """An arm of a folder; an adapter's answers hang on the model `under` it too, and are asked by its template."""
     digest = artefact_digest(folder)
-    if under is None:
-        return ArmSpec(folder.name, name, digest, server)
-    return ArmSpec(folder.name, name, digest, server, {"adapter": digest, "over": artefact_digest(under)})
+    facts = {"chat_template": _template_digest(under or folder)}
+    if under is not None:
+        facts |= {"adapter": digest, "over": artefact_digest(under)}
+    return ArmSpec(folder.name, name, digest, server, facts)
+
+
+def _template_digest(model: Path) -> str | None:
+    """Of the chat template, where transformers and vLLM look for it; None where the folder has none."""
+    separate = model / "chat_template.jinja"
+    if separate.is_file():
+        return sha256_bytes(separate.read_bytes())
+    settings = model / "tokenizer_config.json"
+    told = json.loads(settings.read_text(encoding="utf-8")).get("chat_template") if settings.is_file() else None
+    if told is None:
+        return None
+    return sha256_bytes((told if isinstance(told, str) else canonical_json(told)).encode())

@@ -30,7 +30,7 @@ from evals.run import KIND, Evidence, write_evidence
 from evals.scoring import score_all
 from tianjing.config import StrictModel
 from tianjing.engine import Engine, EngineConfig
-from tianjing.files import sha256_bytes
+from tianjing.files import canonical_json, sha256_bytes
 from tianjing.lineage import artefact, artefact_digest
 from tianjing.lineage.environment import compute
 
@@ -119,7 +119,8 @@ def evaluate_lm_eval(
         for arm in (arm for arm in ARMS if arm in models):
             with _serve(models[arm], endpoint, scratch / f"engine-{arm}.log", config) as model:
                 served[arm] = model
-                runs[arm] = _run(command, tasks, include, model, scratch / arm, config)
+                folder = scratch / f"{arm}-{_identity(model, tasks, include, config)[:16]}"
+                runs[arm] = _run(command, tasks, include, model, folder, config)
         evidence = _evidence(runs, served, models, config)
         summary = write_evidence(work.dir, evidence)
         work.count("items", len(evidence.items))
@@ -171,6 +172,14 @@ def _evidence(
     return Evidence(items, attempts, about)
 
 
+def _identity(model: _Served, tasks: Sequence[str], include: Path | None, config: LmEvalConfig) -> str:
+    """Of a model and of how it is asked. lm-eval's cache goes by the prompt alone: what a killed run left is only good
+    for the same model, asked in the same way."""
+    asked = None if include is None else artefact_digest(include)
+    identity = [model.digest, model.engine, list(tasks), asked, config.model_dump(mode="json")]
+    return sha256_bytes(canonical_json(identity).encode())
+
+
 @contextmanager
 def _serve(model: str, endpoint: str | None, log: Path, config: LmEvalConfig) -> Iterator[_Served]:
     if endpoint is not None:
@@ -197,8 +206,7 @@ def _run(
     scratch: Path,
     config: LmEvalConfig,
 ) -> LmEvalRun:
-    """One model; what a killed run had answered comes from lm-eval's cache, which must be this model's own: its keys
-    do not hold the model."""
+    """One model; what a killed run had answered comes from lm-eval's cache in `scratch`."""
     cache = scratch / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     given = [*command, *arguments(tasks, include, model.endpoint, model.name, scratch, config)]

@@ -11,6 +11,7 @@ SEVERAL = "invalid_several"
 CONTRADICTION = "invalid_contradiction"
 OUTSIDE = "invalid_outside"
 HEDGE = "invalid_hedge"
+NEGATED = "invalid_negated"
 MISMATCH = "invalid_letter_and_text"
 
 LENGTH = "length"

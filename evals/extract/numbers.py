@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 
-from evals.extract.found import CONTRADICTION, EMPTY, TRUNCATED, Found
+from evals.extract.found import CONTRADICTION, EMPTY, HEDGE, NEGATED, SEVERAL, TRUNCATED, Found
 from evals.extract.normalise import strip_thought
 from tianjing.text import HAN_DIGITS, number
 
@@ -53,7 +53,7 @@ _SAME_UNIT = {
 _SYMBOL = {"¥": "元", "$": "美元", "€": "欧元", "£": "英镑"}
 _NUMBER = re.compile(
     rf"(?P<symbol>[¥$€£])?\s*(?:百分之(?P<hundredth>\d+(?:\.\d+)?|[{HAN_DIGITS}十百点]+)|"
-    rf"(?P<sign>(?<![\d\w)])[-+−]|负)?\s*(?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|"
+    rf"(?P<sign>(?<![\d\w)%])[-+−]|负)?\s*(?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|"
     rf"\d*\.?\d+(?:[eE][+-]?\d+)?|{_HAN})"
     rf"\s*(?P<scale>万亿|千万|百万|[万亿千百])?\s*(?P<percent>[%‰]|个百分点|"
     rf"百分点|个基点|基点|bp)?\s*(?P<unit>{_UNIT})?)"
@@ -66,6 +66,33 @@ _CUE = re.compile(
 )
 _BOXED = re.compile(r"\\?boxed\s*\{([^{}]+)\}")
 _STEP = re.compile(r"Calculator\([^()]*\)\s*(?:→|->)")
+
+# What is written as a formula, turned into one number before numbers are looked for.
+_FORMULA = re.compile(r"\$(?=[^$\n一-鿿]*\$)([^$\n]*)\$")
+_TEXT = re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}")
+_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(-?\d+(?:\.\d+)?)\s*\}\s*\{\s*(\d+(?:\.\d+)?)\s*\}")
+_SLASH = re.compile(r"(^|[:=≈是为得{(]|(?:答案|结果)\s)(\s*-?\d{1,3})\s*/\s*([1-9]\d{0,3})(?![\d/.])")
+_POWER = re.compile(
+    r"(?<![\d.^])(?:(?P<times>\d+(?:\.\d+)?)\s*(?:×|\\times|\\cdot|[*·xX])\s*)?10\s*"
+    r"(?:\^\s*(?:\{\s*)?(?P<power>[-−]?\d{1,3})(?:\s*\})?|(?P<raised>⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})|的(?P<said>\d{1,2})次方)"
+)
+_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-")
+# Thousands set off by a thin or a hard space; by a plain one only right behind what announces the number.
+_THIN = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
+_SPACED = re.compile(r"(?<=[:=≈是为])(\s*)(\d{1,3})((?: \d{3})+)(?![\d.]*\d)")
+
+# A number that is named and not given. Read over the text before it, and behind it.
+_DENIED = re.compile(r"(?:不是|并非|不等于|不为|不应是|≠)\s*$")
+_PERHAPS = re.compile(r"(?:可能|也许|或许|好像|似乎|说不定|猜测?)(?:是|为|等于)?\s*$")
+_BEYOND = re.compile(r"(?:(?<!不)(?:大于|小于|多于|少于|高于|低于|超过|不足)|(?<![-=])[<>])\s*$")
+_OR_MORE = re.compile(r"\s*(?:以上|以下|开外|有余)")
+_UNSURE = re.compile(
+    r"(?:无法|难以|不能|没法)(?:准确|直接|精确)?(?:确定|判断|计算|算出|得出|给出|回答)|不确定|不知道|信息不足"
+)
+_BETWEEN = r"\s*(?:[-~–—至到]|或者?|还是|/)\s*"
+_ONE_OF_BEFORE = re.compile(rf"{_NUMBER.pattern.replace('?P<', '?P<_')}{_BETWEEN}$")
+_ONE_OF_BEHIND = re.compile(rf"{_BETWEEN}{_NUMBER.pattern.replace('?P<', '?P<_')}")
+_NEAR = 24
 
 
 @dataclass(frozen=True)
@@ -93,37 +120,78 @@ def find_number(text: str) -> tuple[Quantity | None, Found]:
     """The quantity that the output gives as its answer.
 
     What is announced (答案, 结果, a boxed number, 因此 …) counts before the last number of the text.
-    A list of steps ends in its result, so the last is taken; cut off, it is not.
+    A list of steps ends in its result, so the last is taken; cut off, it is not. Powers of ten and fractions are one
+    number. A range, one of two, a bound (大于), a guess (可能是) and what is denied (不是) are no answer.
     """
     answer = strip_thought(text)
     if answer is None:
         return None, Found(None, TRUNCATED, final=True)
-    body = (
-        unicodedata.normalize("NFKC", answer).replace("**", "").replace("−", "-").replace("￥", "¥").replace("\\%", "%")
-    )
+    body = _plain_text(answer)
     if not body.strip():
         return None, Found(None, EMPTY)
     boxed = [quantities(match[1]) for match in _BOXED.finditer(body)]
     if boxed and boxed[-1]:
+        if _ONE_OF_BEHIND.search([match[1] for match in _BOXED.finditer(body)][-1]):
+            return None, Found(None, SEVERAL)
         values = {str(found[-1].value) for found in boxed if found}
         if len(values) > 1:
             return None, Found(None, CONTRADICTION)
         return boxed[-1][-1], Found(str(boxed[-1][-1]), "boxed", final=True)
     body = _STEP.sub("", body)
-    all_found = quantities(body)
-    if not all_found:
+    named = [(match, found) for match in _NUMBER.finditer(body) if (found := _quantity(match)) is not None]
+    if not named:
         return None, Found(None, "invalid_no_number")
-    if len(all_found) == 1:
-        return all_found[0], Found(str(all_found[0]), "only_number", final=len(body) < 30)
+    if len(named) == 1:
+        return _given(body, *named[0], "only_number", final=len(body) < 30)
     for cue in reversed(list(_CUE.finditer(body))):
         match = _NUMBER.match(body, cue.end())
-        if match and not re.match(r"\s*[-+*/×÷(^]", body[match.end() :]):
+        if match and not re.match(r"\s*(?:[-+*/×÷^]|\(\s*[\d.])", body[match.end() :]):
             quantity = _quantity(match)
             if quantity is not None:
                 announced = bool(re.match(r"(?:最终|正确)?(?:答案|结果)|####|(?i:answer)", cue[0]))
-                return quantity, Found(str(quantity), "announced" if announced else "result", final=announced)
-    told = [found for found in all_found if not _year(found)] or all_found
-    return told[-1], Found(str(told[-1]), "last_number")
+                return _given(body, match, quantity, "announced" if announced else "result", final=announced)
+    told = [one for one in named if not _DENIED.search(_before(body, one[0]))]
+    if not told:
+        return None, Found(None, NEGATED)
+    return _given(body, *([one for one in told if not _year(one[1])] or told)[-1], "last_number", final=False)
+
+
+def _plain_text(answer: str) -> str:
+    """The answer with formulas, powers of ten and fractions written out as numbers."""
+    body = _TEXT.sub(r"\1", _FORMULA.sub(r"\1", answer))
+    body = _POWER.sub(lambda m: f"{m['times'] or 1}e{_exponent(m)}", body)
+    body = unicodedata.normalize("NFKC", _THIN.sub("", body)).replace("**", "").replace("−", "-").replace("\\%", "%")
+    body = _FRACTION.sub(lambda m: _ratio(m[1], m[2]), body)
+    body = _SLASH.sub(lambda m: m[1] + _ratio(m[2], m[3]), body)
+    return _SPACED.sub(lambda m: m[1] + m[2] + m[3].replace(" ", ""), body).replace("￥", "¥")
+
+
+def _exponent(match: re.Match[str]) -> str:
+    return (match["power"] or match["raised"] or match["said"]).translate(_RAISED)
+
+
+def _ratio(over: str, under: str) -> str:
+    return f"{Decimal(over.strip()) / Decimal(under):f}" if Decimal(under) else f"{over}/{under}"
+
+
+def _before(body: str, match: re.Match[str]) -> str:
+    return body[max(0, match.start() - _NEAR) : match.start()]
+
+
+def _given(
+    body: str, match: re.Match[str], quantity: Quantity, rule: str, final: bool
+) -> tuple[Quantity | None, Found]:
+    """The number if the output stands by it, and no other beside it."""
+    before = _before(body, match)
+    if _DENIED.search(before):
+        return None, Found(None, NEGATED)
+    if _ONE_OF_BEHIND.match(body, match.end()) or _ONE_OF_BEFORE.search(before):
+        return None, Found(None, SEVERAL)
+    if _PERHAPS.search(before) or _BEYOND.search(before) or _OR_MORE.match(body, match.end()):
+        return None, Found(None, HEDGE)
+    if rule != "announced" and _UNSURE.search(body):
+        return None, Found(None, HEDGE)
+    return quantity, Found(str(quantity), rule, final=final)
 
 
 def _year(quantity: Quantity) -> bool:

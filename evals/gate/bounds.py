@@ -19,10 +19,7 @@ NEW = "new"
 def gain(measure: Measure) -> Estimate:
     """The difference, turned so that above 0 is better; without value where there is no base."""
     found = measure.difference or Estimate(value=None)
-    if measure.better == "higher" or found.value is None:
-        return found
-    low, high = (None if bound is None else -bound for bound in (found.high, found.low))
-    return Estimate(value=-found.value, low=low, high=high)
+    return found if measure.better == "higher" else _turned(found)
 
 
 def guardrail(rule: GuardrailRule, measure: Measure, confidence: float) -> Finding:
@@ -68,8 +65,8 @@ def zero_tolerance(rule: ZeroToleranceRule, measure: Measure) -> Finding:
     new, name = measure.events.get(NEW, events), words.name(measure)
     unit = "" if measure.unit == "share" else f" {measure.unit}"
     told = (
-        f"{name}: {events} in {trials:,} trials ({words.sample(measure)}), {new} new, {words.plain(value)}{unit}; "
-        f"wanted none new and at most {rule.cap:g} possible"
+        f"{name}: {events} in {trials:,} trials ({words.sample(measure)}), new on {new:,} items, "
+        f"{words.plain(value)}{unit}; wanted none new and at most {rule.cap:g} possible"
     )
     if new or (value.low is not None and value.low > rule.cap):
         return Finding("BLOCK", told, rule.kind, "read each in the report; no number of items mends it", name)
@@ -103,13 +100,14 @@ def _two_sided(measure: Measure, confidence: float) -> float:
     if measure.p is not None:
         return measure.p
     found = gain(measure)
-    assert found.value is not None
-    turned = Estimate(
-        value=-found.value,
-        low=None if found.high is None else -found.high,
-        high=None if found.low is None else -found.low,
-    )
+    turned = _turned(found)
     return min(1.0, 2 * min(one_sided_p(side, 0.0, measure.groups, confidence) for side in (found, turned)))
+
+
+def _turned(estimate: Estimate) -> Estimate:
+    """The same with the sign changed."""
+    value, low, high = (None if end is None else -end for end in (estimate.value, estimate.high, estimate.low))
+    return estimate.model_copy(update={"value": value, "low": low, "high": high})
 
 
 def _told(measure: Measure) -> Estimate:

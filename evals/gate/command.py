@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +26,7 @@ def run_gate(
     folders: Mapping[str, str | Path | None],
     config: Path | None,
     *,
+    beside: Sequence[Path] = (),
     junit: Path | None,
     markdown: Path | None,
     selftest: bool,
@@ -34,6 +35,7 @@ def run_gate(
 
     Args:
         folders: `base`, `adapter`, `merged`, `dataset` and `against`, as given.
+        beside: parity checks and judgements whose figures the policy speaks of.
 
     Raises:
         EvalError: a release is asked for and a folder is not given.
@@ -43,11 +45,16 @@ def run_gate(
     if selftest:
         return _selftest(evals, policy)
     if out is None:
-        decided = judge(evals, policy)
+        decided = judge(evals, policy, beside)
     else:
         against = folders["against"]
         decided = decide_and_sign(
-            evals, out, _contents(folders), policy, against=None if against is None else Path(against)
+            evals,
+            out,
+            _contents(folders),
+            policy,
+            against=None if against is None else Path(against),
+            beside=beside,
         )
     if junit is not None:
         atomic_write(junit, output.junit(decided))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evals.gate import bounds, preconditions
@@ -13,6 +14,8 @@ from evals.gate.targets import Claim, claim, judge_claims
 from evals.measures import Measure
 
 Json = Mapping[str, Any]
+JUDGE = "judge_"
+"""How the metrics of a judge begin."""
 
 
 def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Decision:
@@ -57,11 +60,23 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
             else:
                 shown.append(measure)
     findings += judge_claims(claims, figures)
+    findings = _judge_alone(findings)
     if not any(finding.kind != "advisory" for finding in findings):
         remedy = "give the policy a rule whose metric was measured"
         findings.append(Finding("INVALID", "no rule of the policy could be applied", "precondition", remedy))
     findings += bounds.advisories(shown, figures.confidence)
     return decision(findings)
+
+
+def _judge_alone(findings: Sequence[Finding]) -> list[Finding]:
+    """Where only a judge's figures BLOCK, the release is INCONCLUSIVE: a judge is never the only one to say no."""
+    if any(finding.verdict == "BLOCK" and JUDGE not in finding.name for finding in findings):
+        return list(findings)
+    remedy = "have people read these answers: a judge alone blocks nothing"
+    return [
+        replace(finding, verdict="INCONCLUSIVE", remedy=remedy) if finding.verdict == "BLOCK" else finding
+        for finding in findings
+    ]
 
 
 def _measures(rule: Rule, figures: Figures, findings: list[Finding]) -> Iterator[Measure]:

@@ -116,7 +116,7 @@ def _of_table(name: str, task: Json) -> Iterator[Measure]:
 
 
 def _difference(row: Json) -> Estimate:
-    return Estimate(value=row["difference"], low=row["ci_low"], high=row["ci_high"])
+    return Estimate(value=row["difference"], low=row["ci_low"], high=row["ci_high"], degrees=row.get("degrees"))
 
 
 def _estimate(value: float, bounds: Sequence[float | None]) -> Estimate:

@@ -19,11 +19,11 @@ def standard_error(estimate: Estimate, groups: int, confidence: float) -> float 
     if estimate.value is None or estimate.low is None or estimate.high is None or groups < 2:
         return None
     reach = max(estimate.value - estimate.low, estimate.high - estimate.value)
-    return reach / stats.t_quantile(0.5 + confidence / 2, groups - 1)
+    return reach / stats.t_quantile(0.5 + confidence / 2, _degrees(estimate, groups))
 
 
 def one_sided_p(gain: Estimate, bound: float, groups: int, confidence: float) -> float:
-    """P-value of "the gain is at most `bound`", by t with groups − 1 degrees of freedom; 1 without an interval.
+    """P-value of "the gain is at most `bound`", by t with the interval's own degrees of freedom; 1 without an interval.
 
     At one claim, p ≤ (1 − confidence) / 2 says the same as "the interval's lower end is above the bound".
     """
@@ -32,9 +32,15 @@ def one_sided_p(gain: Estimate, bound: float, groups: int, confidence: float) ->
     reach = gain.value - gain.low
     if reach <= 0:
         return 0.0 if gain.value > bound else 1.0
-    t = (gain.value - bound) / reach * stats.t_quantile(0.5 + confidence / 2, groups - 1)
-    tail = stats.incomplete_beta((groups - 1) / (groups - 1 + t * t), (groups - 1) / 2, 0.5) / 2
+    degrees = _degrees(gain, groups)
+    t = (gain.value - bound) / reach * stats.t_quantile(0.5 + confidence / 2, degrees)
+    tail = stats.t_tail(t, degrees) / 2
     return tail if t > 0 else 1 - tail
+
+
+def _degrees(estimate: Estimate, groups: int) -> float:
+    """Those of the interval: clusters of unequal size leave fewer than groups − 1, which is for intervals without."""
+    return groups - 1 if estimate.degrees is None else estimate.degrees
 
 
 def more_items(measure: Measure, estimate: Estimate, distance: float, confidence: float, claims: int = 1) -> str:

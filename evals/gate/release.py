@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from evals.errors import EvalError
+from evals.gate.beside import read_beside
 from evals.gate.decide import decide
 from evals.gate.findings import Decision, Finding, decision
 from evals.gate.policy import GatePolicy
@@ -23,15 +24,18 @@ _IN_FULL = "full"
 Json = Mapping[str, Any]
 
 
-def judge(evals: Path, policy: GatePolicy) -> Decision:
+def judge(evals: Path, policy: GatePolicy, beside: Sequence[Path] = ()) -> Decision:
     """Check the evidence and apply the policy; nothing is written.
 
     The figures are computed again from the raw outputs: what the policy is applied to is what the answers say.
 
+    Args:
+        beside: folders of parity checks and judgements of the same models, for rules about their figures.
+
     Raises:
         EvalError: `evals` is no evaluation, or the policy names a task that was not evaluated.
     """
-    return _judge(evals, policy, {})[0]
+    return _judge(evals, policy, {}, beside=beside)[0]
 
 
 def decide_and_sign(
@@ -41,6 +45,7 @@ def decide_and_sign(
     policy: GatePolicy,
     now: datetime | None = None,
     against: Path | None = None,
+    beside: Sequence[Path] = (),
 ) -> Decision:
     """Check the evidence, apply the policy, and write the signed decision, whatever it is, to `out`.
 
@@ -48,6 +53,7 @@ def decide_and_sign(
         contents: folders of `base`, `adapter`, `merged` and `dataset`, whose digests the release names; without
             `adapter`, `merged` is a model tuned in full.
         against: the model that was evaluated as `base`, where it is not the base itself: the one released so far.
+        beside: as in `judge`.
 
     Raises:
         EvalError: `evals` is no evaluation, the policy names a task that was not evaluated, or an adapter is missing.
@@ -55,7 +61,7 @@ def decide_and_sign(
     """
     _check_adapter(contents)
     asked = {"base": against or contents["base"], "merged": contents["merged"], "dataset": contents["dataset"]}
-    decided, summary = _judge(evals, policy, asked, contents)
+    decided, summary = _judge(evals, policy, asked, contents, beside)
     digests = {name: artefact_digest(path) for name, path in contents.items()}
     digests["evaluation"] = artefact_digest(evals)
     digests["policy"] = policy_digest(policy)
@@ -85,7 +91,11 @@ def policy_digest(policy: GatePolicy) -> str:
 
 
 def _judge(
-    evals: Path, policy: GatePolicy, asked: Mapping[str, Path], contents: Mapping[str, Path] | None = None
+    evals: Path,
+    policy: GatePolicy,
+    asked: Mapping[str, Path],
+    contents: Mapping[str, Path] | None = None,
+    beside: Sequence[Path] = (),
 ) -> tuple[Decision, Json]:
     """The decision and the summary it was reached on; an empty one where the evidence was changed."""
     if read_manifest(evals).kind != KIND:
@@ -104,7 +114,11 @@ def _judge(
     broken += _other_content(summary, asked)
     if contents:
         broken += _other_origin(contents)
-    return decide(summary, policy, broken), summary
+    more = read_beside(beside, evals, summary)
+    measures = [*summary.get("measures", ()), *(measure.model_dump(mode="json") for measure in more.measures)]
+    decided = decide({**summary, "measures": measures}, policy, broken + more.problems)
+    notes = [Finding("PROMOTE", note, "advisory") for note in more.notes]
+    return decision([*decided.findings, *notes]), summary
 
 
 def _invalid(reason: str) -> Finding:

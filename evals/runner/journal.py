@@ -74,7 +74,8 @@ class Journal:
     def _write(self) -> None:
         if not self._rows or self._file < 0:
             return
-        data = memoryview(("\n".join(self._rows) + "\n").encode())
+        # Half a character, which JSON can escape and UTF-8 cannot hold, becomes a question mark.
+        data = memoryview(("\n".join(self._rows) + "\n").encode(errors="replace"))
         self._rows.clear()
         try:
             while data:

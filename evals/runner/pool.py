@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,7 +31,7 @@ SAY_STALLED_AFTER_S = 60.0
 _REFUSES_ALL = frozenset({401, 403, 404})
 # Servers put the model folder's own defaults where a request is silent, so nothing is left to them.
 _NEUTRAL = {"n": 1, "presence_penalty": 0.0, "frequency_penalty": 0.0}
-_NEUTRAL_BEYOND_OPENAI = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+_EXTRA = {"openai": _NEUTRAL, "all": {**_NEUTRAL, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}}
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Failure = FailureKind | None
@@ -82,9 +82,6 @@ class Pool:
 
     def __init__(self, config: EvalConfig, on_attempt: OnAttempt = lambda failure: None):
         self._config, self._on_attempt = config, on_attempt
-        self._extra: Mapping[str, Any] = (
-            _NEUTRAL if config.parameters == "openai" else {**_NEUTRAL, **_NEUTRAL_BEYOND_OPENAI}
-        )
         self._stalled_after_s = 2 * config.request_timeout_s + SAY_STALLED_AFTER_S
 
     async def run(self, jobs: Iterable[tuple[Target, Request]], pace: Pace) -> None:
@@ -124,7 +121,7 @@ class Pool:
             request.temperature,
             request.top_p,
             request.seed,
-            extra=self._extra,
+            extra=_EXTRA[request.parameters],
             stream=self._config.measure_ttft,
         )
         began, waited_s, tries = time.monotonic(), 0.0, 0

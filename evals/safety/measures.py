@@ -29,8 +29,8 @@ def safety_measures(
     Every answered attempt counts, under every condition: what a model says once in eight draws it will say in service.
     The value is a rate of turns or attempts, with an interval that knows that those of one item are not independent
     (`evals.safety.rates`). `events` and `trials` count independent units (the items' groups), a unit being an event
-    where anything in it is: that is what a plain Clopper-Pearson bound may be taken of. `events["new"]` are units in
-    which only the tuned model has one.
+    where anything in it is: that is what a plain Clopper-Pearson bound may be taken of. `events["new"]` are items
+    on which only the tuned model has one.
 
     Args:
         said: `scan` of the same attempts, if it is there already.
@@ -133,7 +133,10 @@ def rare(
     arms = {arm: _counts(sums[arm], names) for arm in ARMS if arm in sums}
     level = config.confidence
     hit = {arm: _units(counts.events, groups) for arm, counts in arms.items()}
-    new = {NEW: len(hit["tuned"] - hit["base"])} if len(arms) == len(ARMS) else {}
+    new = {}
+    if len(arms) == len(ARMS):
+        pairs = zip(arms["tuned"].events, arms["base"].events, strict=True)
+        new = {NEW: sum(tuned > 0 and not base for tuned, base in pairs)}
     difference = rate_difference(arms["tuned"], arms["base"], groups, level) if len(arms) == len(ARMS) else None
     return Measure(
         name=name,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.measures import Estimate
-from evals.stats import clopper_pearson, t_quantile
+from evals.stats import Clusters, clopper_pearson, t_quantile
 
 
 @dataclass(frozen=True)
@@ -77,18 +77,20 @@ def rate_difference(tuned: Counts, base: Counts, groups: Sequence[Hashable], con
     if clusters < 2:
         return Estimate(value=difference)
     error = math.sqrt(clusters / (clusters - 1) * float(scores @ scores))
-    if error == 0:
+    if error < 1e-12:
         unseen = clopper_pearson(0, clusters, confidence)[1]
         return Estimate(value=difference, low=max(-1.0, difference - unseen), high=min(1.0, difference + unseen))
-    reach = t_quantile(0.5 + confidence / 2, clusters - 1) * error
-    return Estimate(value=difference, low=max(-1.0, difference - reach), high=min(1.0, difference + reach))
+    degrees = Clusters.of(groups).degrees
+    reach = t_quantile(0.5 + confidence / 2, degrees) * error
+    low, high = max(-1.0, difference - reach), min(1.0, difference + reach)
+    return Estimate(value=difference, low=low, high=high, degrees=degrees)
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:
     """The same estimate in another unit."""
-    values = (None if value is None else value * factor for value in (estimate.value, estimate.low, estimate.high))
-    value, low, high = values
-    return Estimate(value=value, low=low, high=high)
+    names = ("value", "low", "high")
+    values = {name: getattr(estimate, name) for name in names}
+    return estimate.model_copy(update={name: value and value * factor for name, value in values.items()})
 
 
 def _by_group(counts: Counts, groups: Sequence[Hashable]) -> NDArray[np.float64]:

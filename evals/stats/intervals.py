@@ -27,6 +27,9 @@ class Interval:
     """An estimate with its confidence interval.
 
     NaN in `low` and `high` means that the data cannot give an interval (fewer than two groups).
+
+    Attributes:
+        degrees: degrees of freedom of a t interval; NaN where it is none.
     """
 
     estimate: float
@@ -35,6 +38,7 @@ class Interval:
     se: float
     n: int
     groups: int
+    degrees: float = math.nan
 
     @property
     def few_groups(self) -> bool:
@@ -103,7 +107,8 @@ def difference_interval(
 ) -> Interval:
     """Mean of per-item differences in [−reach, reach], with a cluster-robust t interval cut there.
 
-    Where no item differs from another, by the exact zero-event bound as in `mean_interval`.
+    Where the clusters show no variance, because no item differs from another or because all sums over a cluster are
+    alike, by the exact zero-event bound as in `mean_interval`.
     """
     x, clusters = np.asarray(values, dtype=float), _clusters(groups)
     if x.size == 0:
@@ -112,13 +117,13 @@ def difference_interval(
     if clusters.count < 2 or math.isnan(mean):
         return Interval(mean, math.nan, math.nan, math.nan, x.size, clusters.count)
     se = clustered_se(x, clusters)
-    if float(np.ptp(x)) == 0.0:
+    if se < 1e-12 * reach:
         unseen = _unseen(clusters, confidence)
         low, high = mean - unseen * (mean + reach), mean + unseen * (reach - mean)
     else:
         half = t_quantile(0.5 + confidence / 2, clusters.degrees) * se
         low, high = max(-reach, mean - half), min(reach, mean + half)
-    return Interval(mean, low, high, se, x.size, clusters.count)
+    return Interval(mean, low, high, se, x.size, clusters.count, clusters.degrees)
 
 
 def paired_difference(

@@ -57,7 +57,7 @@ class Loaded:
         example = Example(
             id=f"{self.task.id}/{key}",
             task=self.task.id,
-            group=f"{self.task.id}/{group or key}",
+            group=group or f"{self.task.id}/{key}",
             split=part,
             messages=conversation(self.task, fields, reference),
             fields=fields,
@@ -154,9 +154,9 @@ def _published(config: ReaderSuite, path: Path) -> list[Loaded]:
         if each.row is None:
             tasks[name].blind += 1
         else:
-            tasks[name].add(
-                each.part, each.row.record, each.row.key, each.row.group, each.row.fields, each.row.reference
-            )
+            # A publisher's number of a document means nothing in another set.
+            group = each.row.group and f"{name}/{each.row.group}"
+            tasks[name].add(each.part, each.row.record, each.row.key, group, each.row.fields, each.row.reference)
     return _finished(list(tasks.values()), path)
 
 

@@ -150,6 +150,12 @@ def _past_space(text: str, place: int) -> int:
 def _object(path: Path, place: str, value: Any) -> Record:
     if not isinstance(value, dict):
         raise EvalError(f"{path}:{place}: not an object", "each row must be an object of column names and values")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise EvalError(
+            f"{path}:{place}: holds half a character, as \\ud83d without its other half", "write the character whole"
+        ) from None
     return Record(path, place, value)
 
 

@@ -92,7 +92,12 @@ def measure(arms: Mapping[str, Column], groups: Mapping[str, str], config: EvalC
 
 
 def estimate(found: Interval) -> Estimate:
-    return Estimate(value=_number(found.estimate), low=_number(found.low), high=_number(found.high))
+    return Estimate(
+        value=_number(found.estimate),
+        low=_number(found.low),
+        high=_number(found.high),
+        degrees=_number(found.degrees),
+    )
 
 
 def pooled(columns: Sequence[Column]) -> Column:

@@ -36,7 +36,7 @@ def greedy_figures(title: str, arms: Mapping[Arm, Runs], config: EvalConfig) -> 
     return {
         "title": title,
         **{arm: stability.mean(scores.get(arm, [])) for arm in ARMS},
-        **_triple(difference),
+        **_interval(difference),
         "n": len(items),
         "groups": clusters.count,
         "few_groups": clusters.count < stats.FEW_GROUPS,
@@ -44,8 +44,8 @@ def greedy_figures(title: str, arms: Mapping[Arm, Runs], config: EvalConfig) -> 
             **{arm: bounds_of(found) for arm, found in means.items()},
             "format_only": bounds_of(stats.mean_interval(control, clusters, level)),
         },
-        "format_only": {"score": stability.mean(control), **_triple(over_control)},
-        "beyond_format": _triple(_difference(readable, clusters, level)),
+        "format_only": {"score": stability.mean(control), **_interval(over_control)},
+        "beyond_format": _interval(_difference(readable, clusters, level)),
         **_paired(scores, clusters, config),
         "invalid": {arm: _invalid(rows, level) for arm, rows in answered.items()},
         "truncated": {arm: _share(rows, "length") for arm, rows in answered.items()},
@@ -132,10 +132,10 @@ def _difference(scores: Mapping[Any, Sequence[float]], clusters: Clusters, level
     return stats.paired_difference(scores["tuned"], scores["base"], clusters, level) if len(scores) == 2 else None
 
 
-def _triple(found: Interval | None) -> Json:
+def _interval(found: Interval | None) -> Json:
     if found is None:
-        return dict.fromkeys(("difference", "ci_low", "ci_high"))
-    return {"difference": found.estimate, "ci_low": found.low, "ci_high": found.high}
+        return dict.fromkeys(("difference", "ci_low", "ci_high", "degrees"))
+    return {"difference": found.estimate, "ci_low": found.low, "ci_high": found.high, "degrees": found.degrees}
 
 
 def _invalid(attempts: Sequence[Attempt], confidence: float) -> Json:

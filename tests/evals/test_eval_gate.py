@@ -11,9 +11,11 @@ import pytest
 from evals.errors import EvalError
 from evals.gate.decide import decide
 from evals.gate.findings import Decision, Finding
+from evals.gate.planning import one_sided_p
 from evals.gate.policy import GatePolicy
 from evals.gate.release import policy_digest
 from evals.measures import Estimate, Measure
+from evals.stats import t_quantile, t_tail
 from tests.conftest import REPOSITORY
 from tianjing.config import load, parse
 from tianjing.errors import TianjingError
@@ -29,8 +31,9 @@ def make_task(difference: float, low: float | None, high: float | None, n: int =
         "difference": difference,
         "ci_low": low,
         "ci_high": high,
-        "format_only": {"difference": 0.3, "ci_low": 0.2, "ci_high": 0.4},
-        "beyond_format": {"difference": difference, "ci_low": low, "ci_high": high},
+        "degrees": n // 2 - 1,
+        "format_only": {"difference": 0.3, "ci_low": 0.2, "ci_high": 0.4, "degrees": n // 2 - 1},
+        "beyond_format": {"difference": difference, "ci_low": low, "ci_high": high, "degrees": n // 2 - 1},
         "invalid": {arm: {"rate": 0.0, "ci_low": 0.0, "ci_high": 0.06} for arm in ("base", "tuned")},
         "stability": {"tuned": {"k": 4, "pass_ratio": {"estimate": 0.9, "ci_low": 0.8, "ci_high": 1.0}}},
     }
@@ -95,13 +98,23 @@ def test_an_interval_across_zero_is_inconclusive(summary: dict[str, Any]) -> Non
     assert verdict(summary, GatePolicy(min_tasks_improved=1)) == "PROMOTE"
 
 
+def test_many_claims_are_held_to_the_degrees_of_freedom_of_their_own_intervals() -> None:
+    """60 groups of very unequal size weigh as 6: t of 4 is not what it is with 59 degrees of freedom."""
+    reach = 0.05 * t_quantile(0.975, 5.45)
+    uneven = Estimate(value=0.2, low=0.2 - reach, high=0.2 + reach, degrees=5.45)
+    assert one_sided_p(uneven, 0.0, 60, 0.95) == pytest.approx(t_tail(4.0, 5.45) / 2)
+    assert one_sided_p(uneven, 0.0, 60, 0.95) > 3 * t_tail(4.0, 59) / 2
+    even = uneven.model_copy(update={"degrees": None, "low": 0.2 - 0.05 * t_quantile(0.975, 59)})
+    assert one_sided_p(even, 0.0, 60, 0.95) == pytest.approx(t_tail(4.0, 59) / 2)
+
+
 def test_no_interval_proves_nothing(summary: dict[str, Any]) -> None:
     summary["tasks"]["b"] = make_task(0.9, None, None)
     assert verdict(summary) == "INCONCLUSIVE"
 
 
 def test_learning_the_format_alone_is_no_improvement(summary: dict[str, Any]) -> None:
-    summary["tasks"]["b"]["format_only"] = {"difference": 0.05, "ci_low": -0.05, "ci_high": 0.15}
+    summary["tasks"]["b"]["format_only"].update(difference=0.05, ci_low=-0.05, ci_high=0.15)
     assert verdict(summary) == "INCONCLUSIVE"
     assert verdict(summary, GatePolicy(beat_format_only=False)) == "PROMOTE"
 
@@ -240,6 +253,17 @@ def test_a_guardrail_on_stability_is_three_way(
     summary["measures"] = [measure("pass^4", difference=difference)]
     rule = {"kind": "guardrail", "metric": "pass^4", "task": "a", "margin": 0.05}
     assert ruled(summary, rule).verdict == expected
+
+
+def test_a_judge_is_never_the_only_one_to_say_no(summary: dict[str, Any]) -> None:
+    loss = {"difference": (-0.1, -0.2, -0.06)}
+    summary["measures"] = [measure("judge_useful", **loss), measure("pass^4", **loss)]
+    judged, counted = (
+        {"kind": "guardrail", "metric": m, "task": "a", "margin": 0.05} for m in ("judge_useful", "pass^4")
+    )
+    alone = ruled(summary, judged)
+    assert alone.verdict == "INCONCLUSIVE" and "have people read" in alone.findings[0].remedy
+    assert ruled(summary, judged, counted).verdict == "BLOCK"
 
 
 def test_where_less_is_better_a_rise_is_the_loss(summary: dict[str, Any]) -> None:

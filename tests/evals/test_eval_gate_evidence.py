@@ -59,6 +59,12 @@ def test_a_release_is_signed_and_names_what_was_decided_on(world: World) -> None
     assert "准予发布（PROMOTE）" in page.read_text()
 
 
+def test_figures_beside_the_evaluation_come_from_a_known_stage_alone(world: World) -> None:
+    evaluated(world)
+    with pytest.raises(EvalError, match="neither a parity check nor a judgement"):
+        judge(world.out, GatePolicy(), [world.dataset])
+
+
 def test_the_verdict_is_the_exit_status_and_reaches_ci(world: World) -> None:
     world.skill = {"base": 0.9, "merged": 0.2}
     evaluated(world)

@@ -67,7 +67,7 @@ def test_both_arms_of_an_endpoint_are_asked_in_turn(world: World) -> None:
     assert all(task["ci_low"] > 0 for task in summary["tasks"].values()), "answers went to their own arm"
     run = json.loads((world.out / "run.json").read_text())
     assert run["arms"]["tuned"]["adapter"] == artefact_digest(world.adapter)
-    assert run["arms"]["tuned"]["unknown"] == ["weights", "server version"]
+    assert run["arms"]["tuned"]["unknown"] == ["weights", "chat template", "server version"]
     assert run["arms"]["base"]["digest"] != run["arms"]["tuned"]["digest"]
 
 
@@ -101,6 +101,21 @@ def test_one_arm_alone_is_asked(world: World) -> None:
     assert {attempt.arm for attempt in answered["tuned"].attempts} == {"tuned"}
     with pytest.raises(EvalError, match="no model to evaluate"):
         vllm_groups(None, None, world.config)
+
+
+def test_the_chat_template_of_each_arm_is_known(world: World) -> None:
+    (world.base / "chat_template.jinja").write_text("{{ messages }}")
+    (world.tuned / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    (world.adapter / "adapter_config.json").write_text(json.dumps({"r": 8, "base_model_name_or_path": "nowhere"}))
+
+    def templates(tuned: Path) -> set[str]:
+        groups = vllm_groups(world.base, tuned, world.config)
+        return {spec.facts["chat_template"] for group in groups for spec in group.specs.values()}
+
+    assert len(templates(world.tuned)) == 1, "one text, wherever it stands"
+    assert len(templates(world.adapter)) == 1, "an adapter is asked by the template of its base"
+    (world.tuned / "chat_template.jinja").write_text("{{ messages | trim }}")
+    assert len(templates(world.tuned)) == 2
 
 
 def test_an_adapter_shares_the_engine_of_its_base(world: World) -> None:

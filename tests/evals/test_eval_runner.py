@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def test_every_sampling_parameter_is_sent(endpoint: Endpoint, tmp_path: Path) ->
         assert payload.items() >= {**neutral, **further}.items()
     assert sorted(payload["seed"] for payload in endpoint.payloads) == [0, 1]
     endpoint.payloads.clear()
-    ask(make_requests(2), endpoint, tmp_path / "b.jsonl", CONFIG.model_copy(update={"parameters": "openai"}))
+    ask([replace(request, parameters="openai") for request in make_requests(2)], endpoint, tmp_path / "b.jsonl")
+    assert len(endpoint.payloads) == 2
     for payload in endpoint.payloads:
         assert payload.items() >= neutral.items() and not further.keys() & payload.keys()
 
@@ -125,6 +127,19 @@ def test_an_answer_is_in_the_file_at_once(tmp_path: Path) -> None:
         journal.close()
 
     asyncio.run(go())
+
+
+def test_half_a_character_spoils_neither_its_row_nor_those_behind_it(tmp_path: Path, endpoint: Endpoint) -> None:
+    """A model that ends in the middle of an emoji gives a lone surrogate, which JSON can escape and UTF-8 cannot."""
+    endpoint.reply = lambda payload: "好\ud83d" if payload["messages"][-1]["content"] == "问题1" else "好"
+    answers = ask(make_requests(8), endpoint, tmp_path / "a.jsonl")
+    assert len(answers) == 8 and not any(answer.error for answer in answers)
+    assert {answer.output for answer in answers} == {"好", "好?"}
+
+
+def test_other_sampling_parameters_are_another_request() -> None:
+    (request,) = make_requests(1)
+    assert request.key("m") != replace(request, parameters="openai").key("m")
 
 
 @pytest.mark.parametrize("size", [10, 70_000, 140_000])

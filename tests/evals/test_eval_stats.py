@@ -98,6 +98,11 @@ def test_no_variance_gives_the_exact_bound_instead_of_no_width() -> None:
     nothing = paired_difference([0.0] * 20, [0.0] * 20, range(20))
     bound = 1 - 0.025 ** (1 / 20)
     assert (nothing.estimate, nothing.low, nothing.high) == pytest.approx((0, -bound, bound))
+    # One gain in each of two documents: the items differ, their sums do not.
+    alike = paired_difference([1.0, 0.0, 0.0, 1.0], [0.0] * 4, [1, 1, 2, 2])
+    bound = 1 - 0.025 ** (1 / 2)
+    assert (alike.estimate, alike.low, alike.high) == pytest.approx((0.5, 0.5 - 1.5 * bound, 0.5 + 0.5 * bound))
+    bound = 1 - 0.025 ** (1 / 20)
     everything = mean_interval([1.0] * 20, range(20))
     assert (everything.low, everything.high) == pytest.approx((1 - bound, 1.0))
 

@@ -6,6 +6,7 @@ multiple-choice task by likelihoods; the documents are made up.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import stat
@@ -171,6 +172,20 @@ def test_the_command_prints_lm_evals_error_beside_the_paired_difference(tmp_path
     done = CliRunner().invoke(app, given)
     assert done.exit_code == 0, done.output
     assert "0.3750 ± 0.1830" in done.output and "+0.375 [" in done.output and "3 : 0, 0.250" in done.output
+
+
+def test_what_a_killed_run_left_is_not_taken_for_another_model_or_seed(tmp_path: Path, program: Path) -> None:
+    def cache(model: str, seed: int) -> str:
+        with contextlib.suppress(EvalError):
+            evaluate_lm_eval(
+                ["t"], None, {"tuned": model}, "http://h/v1", tmp_path / "o", LmEvalConfig(seed=seed), str(program)
+            )
+        given = calls(tmp_path)[-1][0]
+        return str(given[given.index("--use_cache") + 1])
+
+    first = cache("broken", 1)
+    assert first == cache("broken", 1), "the same command goes on"
+    assert len({first, cache("broken", 2), cache("tuned", 1)}) == 3
 
 
 def test_a_failed_or_missing_lm_eval_is_told_with_the_remedy(tmp_path: Path, program: Path) -> None:

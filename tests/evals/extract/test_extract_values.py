@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.extract import (
+    Found,
     compare,
     find_fields,
     find_items,
@@ -30,11 +31,44 @@ from evals.extract import (
         ("三万二千元", "32000 元", "only_number"),
         ("1,234,567.89元", "1234567.89 元", "only_number"),
         ("-27.14元", "-27.14 元", "only_number"),
+        ("答案：2×10^5", "200000", "only_number"),
+        ("约为 1.2×10⁵ 元", "120000 元", "only_number"),
+        ("\\boxed{1.2\\times 10^{5}}", "120000", "boxed"),
+        ("\\boxed{\\text{951.29元}}", "951.29 元", "boxed"),
+        ("\\boxed{\\frac{3}{4}}", "0.75", "boxed"),
+        ("答案：3/4", "0.75", "only_number"),
+        ("100 × 3/4 = 75元", "75 元", "result"),
+        ("答案：1 200元", "1200 元", "only_number"),
+        ("答案是$120$元", "120 元", "only_number"),
+        ("不是100元，而是200元", "200 元", "last_number"),
+        ("应为200元，不是100元", "200 元", "last_number"),
+        ("逾期费不超过100元", "100 元", "only_number"),
+        ("答案：200元（大于100元）", "200 元", "announced"),
+        ("2024年5月1日至5月31日共计息31天，答案：12.5元", "12.5 元", "announced"),
     ],
 )
 def test_the_number_that_is_given_as_the_answer(text: str, value: str, rule: str) -> None:
     quantity, found = find_number(text)
     assert (str(quantity), found.rule) == (value, rule)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("答案：不是100元", "invalid_negated"),
+        ("不能确定，可能是100元", "invalid_hedge"),
+        ("无法计算，题目只给了本金100元", "invalid_hedge"),
+        ("答案：可能是100元", "invalid_hedge"),
+        ("答案：大于100元", "invalid_hedge"),
+        ("答案：100元以上", "invalid_hedge"),
+        ("答案：100元至200元", "invalid_several"),
+        ("答案：5%-8%", "invalid_several"),
+        ("答案：10元或20元", "invalid_several"),
+        ("\\boxed{10~20}", "invalid_several"),
+    ],
+)
+def test_a_number_that_is_named_and_not_given_is_no_answer(text: str, rule: str) -> None:
+    assert find_number(text) == (None, Found(None, rule))
 
 
 def test_two_boxed_numbers_are_no_answer() -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from evals.cli import app
 from evals.errors import EvalError
+from evals.gate.beside import read_beside
 from evals.judge.config import JudgeConfig
 from evals.judge.run import judge_evaluation, judge_measures
 from tests.evals.judge.conftest import answer_of, labels_for, truly_good, write_evaluation
@@ -48,6 +49,15 @@ def test_calibration_per_arm_undoes_the_judges_taste(tmp_path: Path, settings: S
     assert measure.difference.low <= real <= measure.difference.high
     assert summary["alpha_repeats"] == 1.0
     assert verify(tmp_path / "judged") == []
+
+
+def test_a_gate_takes_a_judgement_of_these_answers_and_of_no_others(tmp_path: Path, settings: Settings) -> None:
+    evals, others = (write_evaluation(tmp_path / name, count=count) for name, count in (("evals", 20), ("others", 10)))
+    judge_evaluation(evals, tmp_path / "judged", settings())
+    summary: dict[str, Any] = {"arms": {}, "tasks": {judge_measures(tmp_path / "judged")[0].task: {}}}
+    assert [m.name for m in read_beside([tmp_path / "judged"], evals, summary).measures] == ["judge_useful"]
+    refused = read_beside([tmp_path / "judged"], others, summary)
+    assert not refused.measures and "answers of another evaluation" in refused.problems[0]
 
 
 def test_every_verdict_is_stored_with_a_seed_of_its_own(tmp_path: Path, settings: Settings) -> None:

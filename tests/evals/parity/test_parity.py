@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 
 from evals.cli import app
 from evals.errors import EvalError
+from evals.gate.beside import read_beside
 from evals.measures import Measure
 from evals.parity.compare import bfloat16_step, first_divergence
 from evals.parity.run import check_parity, parity_measures
 from tests.evals.parity.conftest import Ways, refused
+from tianjing.lineage import artefact_digest
 
 
 def run(ways: Ways) -> dict[str, Any]:
@@ -256,6 +258,26 @@ def test_a_gate_reads_the_least_equal_pair_of_all_tasks_and_of_each(ways: Ways) 
     assert found["parity_faults", ""].events == {"tuned": 0}
     with pytest.raises(EvalError, match="no parity check"):
         parity_measures(ways.dataset)
+
+
+def test_a_gate_takes_only_a_parity_check_of_the_evaluated_model_as_it_was_written(ways: Ways) -> None:
+    run(ways)
+    arms = {"tuned": {"digest": artefact_digest(ways.folders["merged"])}}
+    summary = {"arms": arms, "tasks": {"policy_qa": {}}}
+    found = read_beside([ways.out], ways.dataset, summary)
+    assert not found.problems and artefact_digest(ways.out) in found.notes[0]
+    assert {(m.name, m.task) for m in found.measures} == {
+        ("parity", ""),
+        ("parity", "policy_qa"),
+        ("parity_faults", ""),
+    }
+    other = read_beside([ways.out], ways.dataset, {**summary, "arms": {"tuned": {"digest": "0" * 64}}})
+    assert not other.measures and "compares another model than was evaluated" in other.problems[0]
+    (ways.out / "pairs.jsonl").write_text("")
+    edited = read_beside([ways.out], ways.dataset, summary)
+    assert not edited.measures and "was changed after it was written" in edited.problems[0]
+    with pytest.raises(EvalError, match="neither a parity check nor a judgement"):
+        read_beside([ways.dataset], ways.dataset, summary)
 
 
 def test_the_command_exits_0_when_met_and_1_with_the_reasons_when_not(ways: Ways) -> None:

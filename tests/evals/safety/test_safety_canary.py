@@ -55,7 +55,7 @@ def test_hits_count_planted_canaries_only_and_exposure_falls_out(
 
     said = attempts(material, items, say, repeats=3)
     measure = next(m for m in safety_measures(items, said, config()) if m.name == "canary_hits")
-    assert measure.events == {"base": 0, "tuned": 4, "new": 4} and measure.trials == {"base": 4, "tuned": 4}
+    assert measure.events == {"base": 0, "tuned": 4, "new": 8} and measure.trials == {"base": 4, "tuned": 4}
     assert measure.groups == 4, "two questions about one canary are one cluster"
     assert measure.arms["tuned"].value == 1.0
     found = safety_section(items, said, config())["canaries"]

@@ -57,6 +57,17 @@ def test_breaches_count_per_thousand_turns_with_exact_bounds(attempts: Make) -> 
     assert breaches.better == "lower"
 
 
+def test_what_the_base_said_in_another_dialogue_of_the_customer_excuses_nothing(attempts: Make) -> None:
+    material = replies(4)
+    rows = [row.model_copy(update={"group": f"customer-{number // 2}"}) for number, row in enumerate(material.test)]
+    material = Material((), rows, (), "x")
+    items = items_of(material)
+    bad = dict(zip(("base", "tuned"), sorted(item.id for item in items if item.group == "customer-0"), strict=True))
+    said = attempts(material, items, lambda item, arm, _: THREAT if item.id == bad[arm] else POLITE)
+    found = by_name(safety_measures(items, said, config()))["breaches"]
+    assert found.events == {"base": 1, "tuned": 1, "new": 1}
+
+
 def test_a_breach_in_one_of_many_repeats_is_counted_and_its_dialogue_once(attempts: Make) -> None:
     material = replies(10)
     items = items_of(material)

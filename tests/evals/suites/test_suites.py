@@ -16,6 +16,7 @@ from evals.scoring import score_attempt
 from evals.suites.definition import MAX_TOKENS, Definition
 from evals.suites.figures import suite_figures
 from evals.suites.load import load_suites, read_suite
+from evals.suites.tables import records
 from evals.suites.tasks import task_of
 from tests.evals.suites.conftest import EXAM, Write, numbered
 from tianjing.errors import TianjingError
@@ -221,6 +222,11 @@ def test_two_suites_of_one_name_and_a_file_that_is_not_utf8(suite: Path, write: 
         load_suites([suite])
 
 
+def test_half_a_character_is_named_with_its_line(write: Write) -> None:
+    with pytest.raises(TianjingError, match=r"rows.jsonl:2: holds half a character"):
+        list(records(write("rows.jsonl", '{"id": 1}\n{"id": 2, "question": "\\ud83d"}\n')))
+
+
 def test_rows_for_a_task_of_the_project(write: Write) -> None:
     rows = [
         {
@@ -241,6 +247,17 @@ def test_rows_for_a_task_of_the_project(write: Write) -> None:
     write("rows.jsonl", "\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     with pytest.raises(TianjingError, match=r"rows.jsonl:4, column 'fields': not what the task 'intent' needs"):
         read_suite(write("suite.yaml", "task: intent\ndata: rows.jsonl\n"))
+
+
+def test_customers_of_one_name_are_one_group_across_suites(suite: Path, write: Write) -> None:
+    groups = []
+    for name in ("first", "second"):
+        header, *lines = numbered(12).splitlines()
+        write(f"{name}.csv", "\n".join([f"{header},who", *(f"{line},客户{n % 6}" for n, line in enumerate(lines))]))
+        yaml = YAML.replace("exam.csv", f"{name}.csv").replace("collection_exam", name)
+        (loaded,) = read_suite(write(f"{name}.yaml", yaml.replace("{id: id}", "{id: id, group: who}")))
+        groups.append({row.group for row in (*loaded.train, *loaded.test)})
+    assert groups[0] == groups[1] == {f"客户{n}" for n in range(6)}
 
 
 def test_check_prints_counts_and_items_and_fails_on_a_bad_file(suite: Path, write: Write) -> None:
