@@ -139,9 +139,9 @@ class PracticesConfig(StrictModel):
     """Agents with fewer cases in a situation are adjusted for as one."""
     min_agent_stability: Annotated[float, Field(ge=0, le=1)] = 0.9
     """A practice is doubted if it keeps its sign without fewer than this share of the agents, left out one by one."""
-    min_e_value: Annotated[float, Field(ge=1)] = 2.366
-    """A practice is fragile if the E-value of its confidence limit is lower. Below 2.366 the limit is a risk ratio
-    under 1.5, which a confounder three times as frequent on one side that doubles the outcome can make."""
+    min_e_value: Annotated[float, Field(ge=1)] = 3.0
+    """A practice is fragile if the E-value of its confidence limit is lower. Below 3 the limit is a risk ratio under
+    1.8, which a confounder three times as frequent on one side that triples the chance of the outcome can make."""
     max_breach_share: Fraction = 0.5
     """An action is vetoed if more than this share of the turns it is heard in break a rule. Up to it the action is not
     the breach: the turns that break a rule are no exemplars and never taught, the others may be."""

@@ -21,7 +21,7 @@ became of the customer's other calls.
 
 Peers on the same pairs: Fisher's exact test at p < 0.05, the same with Benjamini-Hochberg, and logistic regression of
 the outcome on the act alone (Wald). Seeds 1 to 10 were used while building, 121 to 140 for the figures of
-docs/benchmarks.md, 161 to 180 for those of `hidden`. Needs scikit-learn (`dev`). Exit 1 where a target is missed.
+docs/benchmarks.md, 181 to 200 for those of `hidden`. Needs scikit-learn (`dev`). Exit 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from datetime import timedelta
 from statistics import fmean
 
 import numpy as np
-from practices_corpus import HIDDEN, Hidden, Planted, corpus
+from practices_corpus import HIDDEN, NOTHING_HIDDEN, Hidden, Planted, corpus
 from practices_peers import MAX_Q, Finding, numbers_by_others, peers
 
 from data_recipes.config import PracticesConfig
@@ -58,7 +58,7 @@ SIZES: dict[Surface, tuple[int, ...]] = {"both": (2000, 5000), "a": (2000, 5000)
 LABELLED = 10
 MAX_ERROR = {2000: 0.045, 5000: 0.03}
 NULL_SETS = 200
-# E-values of the limit below which a practice could be flagged: risk ratios of 1.33, 1.5 and 1.77.
+# E-values of the limit below which a practice could be flagged: risk ratios of 1.33, 1.5 and 1.8.
 THRESHOLDS = (2.0, 2.366, 3.0)
 _ACT_OF = {activity: act for act, activity in ACTIVITIES.items()}
 Draw = Callable[[Planted, random.Random], bool]
@@ -349,26 +349,30 @@ def null(seeds: Sequence[int], quick: bool) -> bool:
 def hidden(seeds: Sequence[int], quick: bool) -> bool:
     """Spurious practices that a hidden confounder makes: how many are found, and how many of them are flagged."""
     config = PracticesConfig.model_validate({**CONFIG.model_dump(), "actions": ("act",)})
-    print("| of the | act with / without it, adds | spurious found | fragile | earlier outcome: confounded", end="")
+    print(
+        "| cases | of the | act with / without it, adds | spurious found | fragile | earlier outcome: confounded",
+        end="",
+    )
     print(" | not seen | cannot tell | any doubt | working found | fragile | confounded | not seen | cannot tell |")
-    print(f"|{'---|' * 13}")
+    print(f"|{'---|' * 14}")
     flagged = True
     curves = []
-    for of in ("call", "customer"):
-        for kind in HIDDEN:
-            spurious: list[Practice] = []
-            working: list[Practice] = []
-            for seed in seeds:
-                practices = mine(_confounded(material(seed, "both", 5000), kind, seed, of), config)
-                working += _found_working(practices)
-                spurious += [p for p in practices if p.action == PLACEBO and p.q <= MAX_Q and not p.exploratory]
-            cells = [of, f"{kind.name}: {kind.with_it} / {kind.without}, {kind.adds:+}"]
-            cells += [f"{len(spurious)}/{8 * len(seeds)}", *_doubted(spurious)]
-            cells.append(_share(bool(p.doubts) for p in spurious))
-            cells += [f"{len(working)}/{8 * len(seeds)}", *_doubted(working)]
-            print(f"| {' | '.join(cells)} |", flush=True)
-            flagged &= not spurious or fmean(p.fragile for p in spurious) >= 0.95
-            curves.append(f"| {of}, {kind.name} | {' | '.join(_below(spurious) + _below(working))} |")
+    cells = [(size, "call", NOTHING_HIDDEN) for size in (2000, 5000)]
+    cells += [(5000, of, kind) for of in ("call", "customer") for kind in HIDDEN]
+    for size, of, kind in cells:
+        spurious: list[Practice] = []
+        working: list[Practice] = []
+        for seed in seeds:
+            practices = mine(_confounded(material(seed, "both", size), kind, seed, of), config)
+            working += _found_working(practices)
+            spurious += [p for p in practices if p.action == PLACEBO and p.q <= MAX_Q and not p.exploratory]
+        row = [f"{size:,}", of, f"{kind.name}: {kind.with_it} / {kind.without}, {kind.adds:+}"]
+        row += [f"{len(spurious)}/{8 * len(seeds)}", *_doubted(spurious)]
+        row.append(_share(bool(p.doubts) for p in spurious))
+        row += [f"{len(working)}/{8 * len(seeds)}", *_doubted(working)]
+        print(f"| {' | '.join(row)} |", flush=True)
+        flagged &= not spurious or fmean(p.fragile for p in spurious) >= 0.95
+        curves.append(f"| {size:,}, {of}, {kind.name} | {' | '.join(_below(spurious) + _below(working))} |")
     heads = [f"{what} below {one:g}" for what in ("spurious", "working") for one in THRESHOLDS]
     print(f"\nBy the E-value of the limit alone:\n\n| hidden trait | {' | '.join(heads)} |")
     print("\n".join([f"|{'---|' * (len(heads) + 1)}", *curves]))

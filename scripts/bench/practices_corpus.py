@@ -93,3 +93,4 @@ HIDDEN = (
     Hidden("strong", 0.60, 0.15, 0.40),
     Hidden("very strong", 0.80, 0.10, 0.45),
 )
+NOTHING_HIDDEN = Hidden("none", 0.375, 0.375, 0.0)

@@ -247,7 +247,7 @@ def test_activities_of_the_log_are_actions_by_their_own_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("easy_taken", "hard_taken", "easy_kept"), [(0.5, 0.25, 0.5), (0.8, 0.2, 0.6)], ids=["modest", "strong"]
+    ("easy_taken", "hard_taken", "easy_kept"), [(0.5, 0.25, 0.5), (0.8, 0.2, 0.7)], ids=["modest", "strong"]
 )
 def test_a_practice_that_a_hidden_confounder_makes_is_fragile(
     easy_taken: float, hard_taken: float, easy_kept: float
