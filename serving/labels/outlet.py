@@ -13,8 +13,7 @@ from serving.protocol.call import Call, Channel, Piece
 
 def labelled(guard: Guard, call: Call, settings: LabelSettings) -> Guard:
     """`guard`, whose content carries the notice that the settings put into answers."""
-    form = call.options.get("response_format", {}).get("type", "text")
-    before, behind = opening(settings, form == "text"), closing(settings, form == "text")
+    before, behind = opening(settings, not call.structured), closing(settings, not call.structured)
     return LabelledGuard(guard, before, behind) if before or behind else guard
 
 

@@ -46,11 +46,9 @@ CALLER = Principal("t", "k")
 CHANNELS = ("content", "reasoning", "refusal", "arguments")
 
 
-def guard(
-    *pieces: Piece, factory: GuardFactory = FACTORY, options: dict[str, Any] | None = None, **extension: Any
-) -> RequestGuard:
+def guard(*pieces: Piece, factory: GuardFactory = FACTORY, structured: bool = False, **extension: Any) -> RequestGuard:
     """The guard of a request with these pieces, which has admitted them."""
-    call = Call("/v1/chat/completions", "m", pieces, options or {}, extension=Extension(**extension))
+    call = Call("/v1/chat/completions", "m", pieces, {}, extension=Extension(**extension), structured=structured)
     made = factory(call, CALLER)
     made.admit(pieces)
     return made
@@ -323,11 +321,11 @@ def test_a_disclosure_that_the_application_wants_is_in_the_answer_once() -> None
     with pytest.raises(ApiError, match=r"tianjing\.require"):
         guard(user("你好"), require=("no.such.rule",))
     with pytest.raises(ApiError, match="structured"):
-        guard(user("好"), factory=factory, require=wanted, options={"response_format": {"type": "json_object"}})
+        guard(user("好"), factory=factory, require=wanted, structured=True)
 
 
 def test_an_answer_in_json_gets_no_text_after_it() -> None:
-    made = guard(user("利息"), options={"response_format": {"type": "json_object"}})
+    made = guard(user("利息"), structured=True)
     assert said(made, '{"a": "日利率是万分之五"}') == '{"a": "日利率是万分之五"}'
     assert made.report()["reasons"] == ["disclosure:rate.annual-with-daily"]
 
