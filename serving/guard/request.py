@@ -16,7 +16,7 @@ from serving.guard.disclosures import missing
 from serving.guard.jsontext import Encoder, Restorer
 from serving.guard.leak import LeakDetector
 from serving.guard.learned import Kind, Reading
-from serving.guard.outlet import ArgumentsOutlet, Dropped, RequestOutlet
+from serving.guard.outlet import Dropped, JsonOutlet, RequestOutlet
 from serving.guard.personal import Personal
 from serving.guard.rules import RuleSet
 from serving.guard.settings import GuardSettings, InputAction
@@ -36,7 +36,7 @@ class RequestGuard:
         detectors: judge every channel beside the built-in ones; compiled once and shared by all requests of a day.
         rules: the rules of the day; None leaves out what customers must not be helped with, and disclosures.
         extension: what the application says of the customer.
-        structured: the answer is JSON, so nothing may be added to it.
+        structured: the answer is JSON: it is read as JSON, and nothing may be added to it.
         faults: counts what failed, by rail and kind of error, over all requests.
     """
 
@@ -97,11 +97,12 @@ class RequestGuard:
         )
         self._opened += 1
         stream = self._core.open(choice, f"{channel}.{self._opened}")
-        if channel == "arguments":
-            return ArgumentsOutlet(stream, self, Encoder(self._personal.values if output.restore_arguments else {}))
-        restore = Restorer(self._personal.values) if output.restore_content and channel == "content" else None
+        restores = {"arguments": output.restore_arguments, "content": output.restore_content}.get(channel, False)
         owes = channel == "content" and self._rules is not None and bool(self._rules.owed)
-        return RequestOutlet(stream, self, restore, self._closing if owes else None)
+        closing = self._closing if owes else None
+        if channel == "arguments" or (channel == "content" and self._structured):
+            return JsonOutlet(stream, self, Encoder(self._personal.values if restores else {}), closing)
+        return RequestOutlet(stream, self, Restorer(self._personal.values) if restores else None, closing)
 
     def block(self, reason: str) -> None:
         """Record that text was withheld."""
