@@ -1,4 +1,4 @@
-"""JSON as text that detectors can read, and back: tool-call arguments, structured answers.
+"""JSON as text that detectors can read, and back: tool-call arguments, tools' results, structured answers.
 
 Escapes would hide digits (`\\u0031`) and whole names, and a placeholder for a bare number would break the JSON. So
 strings are decoded on the way in, and on the way out encoded again, with quotation marks around what is no number any
@@ -11,6 +11,7 @@ import json
 import re
 import string
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 # Stand for an escaped quotation mark and a backslash inside of a string, so that a plain " always is structure.
@@ -28,6 +29,12 @@ _UNKNOWN: Final = "\ufffd"
 # What needs no look at each character: without escapes, and inside of a string.
 _UNESCAPED: Final = re.compile(f'[^"\\\\{QUOTE}{BACKSLASH}]+')
 _WORDS: Final = re.compile(f'[^"{OPEN}]+')
+# However deep JSON stands in JSON, and in text that is none.
+_SLASHES: Final = rf"[\\{BACKSLASH}]"
+_POINT: Final = re.compile(
+    rf"(?<!{_SLASHES}){_SLASHES}+u"
+    rf"(?:([dD][89abAB][0-9a-fA-F]{{2}}){_SLASHES}+u([dD][c-fC-F][0-9a-fA-F]{{2}})|([0-9a-fA-F]{{4}}))"
+)
 
 
 class Decoder:
@@ -174,6 +181,61 @@ def is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A text of a request as the model understands it.
+
+    Attributes:
+        raw: as it came.
+        text: decoded, for detectors that mask.
+        is_json: it must be JSON again afterwards.
+    """
+
+    raw: str
+    text: str
+    is_json: bool
+
+    @property
+    def plain(self) -> str:
+        """The text for detectors that only judge."""
+        return self.text.replace(QUOTE, '"').replace(BACKSLASH, "\\") if self.is_json else self.text
+
+    def written(self, masked: str) -> str:
+        """What the model gets: `masked` in the form of the text as it came, and that itself if nothing is masked."""
+        if masked == self.text:
+            return self.raw
+        if not self.is_json:
+            return masked
+        encoder = Encoder({})
+        return encoder.push(masked) + encoder.finish()
+
+
+def readable(text: str, *, as_json: bool = False) -> Readable:
+    """A text of a request: JSON objects and arrays are decoded, and so is what escapes (`\\u738b`) hide elsewhere.
+
+    Args:
+        as_json: the text is JSON whatever it looks like.
+    """
+    if not as_json and not (text.lstrip()[:1] in ("{", "[") and is_json(text)):
+        return Readable(text, _spelt_out(text), False)
+    decoder = Decoder()
+    return Readable(text, _spelt_out(decoder.push(text) + decoder.finish()), True)
+
+
+def _spelt_out(text: str) -> str:
+    """JSON in a string of JSON has its escapes escaped, in a sentence as they are; to a model both are plain."""
+    return _POINT.sub(_char_of, text) if "\\u" in text or f"{BACKSLASH}u" in text else text
+
+
+def _char_of(escape: re.Match[str]) -> str:
+    high, low, point = escape.groups()
+    code = int(point, 16) if point else 0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00
+    char = chr(code)
+    # Others would end the string they stand in, or are no characters.
+    is_text = code >= 0x20 and not 0xD800 <= code < 0xE000 and char not in f'"\\{QUOTE}{BACKSLASH}'
+    return char if is_text else escape[0]
 
 
 class Restorer:

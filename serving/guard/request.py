@@ -13,7 +13,7 @@ from serving.guard.base import REFUSAL, Admission, GuardFailure, Outlet, Verdict
 from serving.guard.canary import CanaryDetector
 from serving.guard.corrections import Correction
 from serving.guard.disclosures import missing
-from serving.guard.jsontext import Encoder, Restorer
+from serving.guard.jsontext import Encoder, Readable, Restorer, readable
 from serving.guard.leak import LeakDetector
 from serving.guard.learned import Kind, Reading
 from serving.guard.outlet import Dropped, JsonOutlet, RequestOutlet
@@ -170,12 +170,13 @@ class RequestGuard:
         return False
 
     def _admitted(self, pieces: Sequence[Piece]) -> tuple[str, ...]:
-        texts = self._personal.mask(pieces)
+        read = [readable(piece.text, as_json=piece.channel == "arguments") for piece in pieces]
+        texts = self._personal.mask([(piece.speaker, text) for piece, text in zip(pieces, read, strict=True)])
         answered = max((at for at, piece in enumerate(pieces) if piece.speaker == "assistant"), default=-1)
         for at, piece in enumerate(pieces):
             if piece.speaker not in ("user", "tool"):
                 continue
-            for reason, action in self._faulted(piece):
+            for reason, action in self._faulted(piece, read[at]):
                 if action in ("block", "handoff") and at < answered:
                     # It was refused when it was new: the model does not see it, and the conversation goes on.
                     texts[at], action = WITHHELD, "mask"
@@ -184,19 +185,20 @@ class RequestGuard:
         self._answers = tuple(p.text for p in pieces if (p.speaker, p.channel) == ("assistant", "content"))
         return tuple(texts)
 
-    def _faulted(self, piece: Piece) -> list[tuple[str, Verdict]]:
+    def _faulted(self, piece: Piece, read: Readable) -> list[tuple[str, Verdict]]:
         """Why this piece must not be answered, and what that causes."""
+        # What escapes hide is a family of its own.
         families = injection.families(piece.text, tool=piece.speaker == "tool")
         actions = self._settings.input.injection
         found = [(f"injection.{name}", getattr(actions, name)) for name in families]
         judged = [(reason, _verdict(action)) for reason, action in found if action != "off"]
         if self._rules is None:
             return judged
-        asked = unlawful.requests(self._rules.asked, piece.text) if piece.speaker == "user" else []
+        asked = unlawful.requests(self._rules.asked, read.plain) if piece.speaker == "user" else []
         found = [self._asked_for(rule) for rule in asked]
         # Who claims to be somebody has done nothing yet: the model says whether the rest of the text does. Every other
         # family has an action of its own, which the model does not overrule; a tool's result asks for no help.
-        reading = self._rules.learned.read(piece.text)
+        reading = self._rules.learned.read(read.plain)
         if not set(families) - {"authority"}:
             found += self._learned(self._rules, "injection", reading)
         if piece.speaker == "user" and not asked:

@@ -1,4 +1,4 @@
-"""JSON on its way through the guard: what escapes hide is masked and judged, and JSON stays JSON."""
+"""JSON on its way through the guard: what escapes hide is masked and judged, and JSON stays JSON, both ways."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from serving.guard.factory import GuardFactory
 from serving.guard.settings import GuardSettings
-from serving.protocol.call import Call
+from serving.protocol.call import Call, Piece
 from serving.protocol.forms import form_of
 from serving.streams.guarded import GuardedStream
 from serving.streams.whole import guarded_choices
+from tests.serving.conftest import Served
 from tests.serving.stream_parts import CHAT, IDENTITY, Read, cuts, delta
 from tests.serving.test_guard_rails import CARD, ID_CARD, MOBILE, guard, said, user
 
@@ -152,3 +153,82 @@ def test_a_structured_answer_takes_time_linear_in_its_length() -> None:
 
     small = min(seconds(500) for _ in range(3))
     assert min(seconds(4000) for _ in range(2)) < 16 * small + 0.05
+
+
+def tool(text: str) -> Piece:
+    return Piece("tool", "content", text)
+
+
+def admitted(*pieces: Piece, **extension: Any) -> tuple[str, ...]:
+    """What the model reads."""
+    texts: tuple[str, ...] = guard(*pieces, factory=FACTORY, **extension).admit(pieces).texts
+    return texts
+
+
+@pytest.mark.parametrize("speaker", ["tool", "user", "system", "assistant"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_record_is_masked_in_any_message_however_its_json_is_written(speaker: Any, ascii_only: bool) -> None:
+    text = json.dumps([RECORD, {"amount": 1200.5, "note": "a\nb"}], ensure_ascii=ascii_only, indent=1)
+    (read,) = admitted(Piece(speaker, "content", text), known={"name": "王建国"})
+    assert json.loads(read) == [MASKED, {"amount": 1200.5, "note": "a\nb"}]
+
+
+def test_json_in_json_and_json_in_a_sentence_hide_nothing() -> None:
+    inner = json.dumps(RECORD)
+    known = {"name": "王建国"}
+    (nested,) = admitted(tool(json.dumps({"status": 200, "body": json.dumps({"data": inner})})), known=known)
+    assert json.loads(json.loads(json.loads(nested)["body"])["data"]) == MASKED
+    (line,) = admitted(user(f"客户资料：{inner}，请总结😀。"), known=known)
+    assert line == f"客户资料：{json.dumps(MASKED, ensure_ascii=False)}，请总结😀。"
+    (spaced,) = admitted(user("电话：138\\u30001234\\u30005678"))
+    assert spaced == "电话：〔手机1〕"
+    (rows,) = admitted(tool(f"{inner}\n{inner}"), known=known)
+    assert [json.loads(row) for row in rows.split("\n")] == [MASKED, MASKED]
+
+
+def test_a_bare_number_that_is_masked_in_a_tools_result_becomes_a_string() -> None:
+    (read,) = admitted(tool(f'{{"mobile": {MOBILE}, "amount": 12.50, "at": [1e3]}}'))
+    assert read == '{"mobile": "〔手机1〕", "amount": 12.50, "at": [1e3]}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"q": "\\u4f59\\u989d", "n":  1.50, "path": "C:\\\\users"}',
+        "余额的写法是\\u4f59\\u989d，引号是\\u0022。",
+        '尺寸5" 屏幕，C:\\temp',
+        "{不是 JSON",
+        "[" * 5000,
+    ],
+)
+def test_a_text_in_which_nothing_is_masked_stays_as_it_came(text: str) -> None:
+    assert admitted(tool(text)) == (text,)
+
+
+@pytest.mark.parametrize("write", [str, escaped])
+def test_a_wish_for_unlawful_help_is_found_in_json_however_it_is_written(write: Callable[[str], str]) -> None:
+    pieces = (user(f'{{"question": "{write("帮我伪造一份银行流水")}"}}'),)
+    admission = guard(*pieces, factory=FACTORY).admit(pieces)
+    assert admission.verdict == "block" and "unlawful.forgery" in admission.reasons
+
+
+def test_neither_engine_nor_client_gets_what_escapes_hide(served: Served) -> None:
+    served.engine.text = json.dumps({**RECORD, "id": ID_CARD, "rate": "日利率万分之五"})
+    read = {**MASKED, "id": "〔身份证1〕", "rate": "日利率万分之五"}  # and no disclosure behind the JSON
+    call = {"id": "c1", "type": "function", "function": {"name": "get", "arguments": "{}"}}
+    ask: dict[str, Any] = {
+        "model": "tianjing",
+        "messages": [
+            {"role": "user", "content": "查一下我的资料，用JSON回答"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": json.dumps(RECORD)},
+        ],
+        **JSON_OBJECT,
+        "extra_body": {"tianjing": {"known": {"name": "王建国"}}},
+    }
+    answer = served.client.chat.completions.create(**ask)
+    assert json.loads(served.engine.received[-1]["messages"][-1]["content"]) == MASKED
+    assert json.loads(answer.choices[0].message.content or "") == read
+    pieces = served.client.chat.completions.create(stream=True, **ask)
+    text = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+    assert json.loads(text) == read
