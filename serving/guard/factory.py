@@ -72,14 +72,13 @@ class GuardFactory:
         """
         self._keep_up()
         rules = self.rules
-        structured = call.options.get("response_format", {}).get("type", "text") != "text"
         for rule_id in call.extension.require:
             owed = rules.owed.get(rule_id)
             if owed is None or owed.wording is None:
                 raise _unmet(f"'{rule_id}' is no disclosure that can be added here; known: {', '.join(rules.owed)}")
-            if structured:
+            if call.structured:
                 raise _unmet("nothing can be added to a structured answer; show the disclosure beside it")
-        return RequestGuard([], self.settings, rules, call.extension, structured=structured, faults=self.faults)
+        return RequestGuard([], self.settings, rules, call.extension, structured=call.structured, faults=self.faults)
 
     def reload(self) -> bool:
         """Read the packs again. When one is wrong the rules stay as they are, and `problem` says why."""

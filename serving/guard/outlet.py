@@ -166,11 +166,11 @@ class RequestOutlet:
         return error
 
 
-class ArgumentsOutlet(RequestOutlet):
-    """The way out of a tool call's arguments. JSON stays JSON, or the answer ends."""
+class JsonOutlet(RequestOutlet):
+    """The way out of a tool call's arguments and of a structured answer. JSON stays JSON, or the answer ends."""
 
-    def __init__(self, stream: Stream, watch: Watch, encoder: Encoder):
-        super().__init__(stream, watch, encoder)
+    def __init__(self, stream: Stream, watch: Watch, encoder: Encoder, closing: Callable[[str], str] | None = None):
+        super().__init__(stream, watch, encoder, closing)
         self._decoder = Decoder()
         self._raw: list[str] = []
         self._sent: list[str] = []
@@ -185,5 +185,5 @@ class ArgumentsOutlet(RequestOutlet):
         sent = super()._pushed(self._decoder.finish(), 0.0) + super()._finished()
         whole = "".join([*self._sent, sent])
         if self._stream.ended is None and is_json("".join(self._raw)) and not is_json(whole):
-            raise self._watch.failed("arguments", "JSON")
+            raise self._watch.failed("outlet", "JSON")
         return sent

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from serving.guard.jsontext import Decoder, Encoder
-from serving.protocol.call import Piece
+from serving.guard.jsontext import Readable
+from serving.protocol.call import Speaker
 from tianjing.privacy import Session
 from tianjing.privacy.answers import asked_by
 from tianjing.privacy.findings import fold
@@ -30,9 +30,9 @@ class Personal:
         """Placeholder -> what it stands for, for those that stand in the request."""
         self.found: Counter[str] = Counter()
 
-    def mask(self, pieces: Sequence[Piece]) -> list[str]:
-        """The texts of the pieces as the model may see them: a number read out over several is masked in each."""
-        turns = [(piece.speaker, _readable(piece)) for piece in pieces]
+    def mask(self, said: Sequence[tuple[Speaker, Readable]]) -> list[str]:
+        """The texts as the model may see them: a number read out over several is masked in each."""
+        turns = [(speaker, readable.text) for speaker, readable in said]
         folded = [fold(text) for _, text in turns]
         asks = [asked_by(text) for _, text in turns]
         clues = Clues(folded, [places(text) for text in folded], asks, [True] * len(turns))
@@ -44,18 +44,4 @@ class Personal:
                 value = match.value if finding.kind in _NUMBERS else finding.text
                 if len(value) > len(self.values.get(replacement, "")):
                     self.values[replacement] = value
-        return [_written(piece, one.text) for piece, one in zip(pieces, masked, strict=True)]
-
-
-def _readable(piece: Piece) -> str:
-    if piece.channel != "arguments":
-        return piece.text
-    decoder = Decoder()
-    return decoder.push(piece.text) + decoder.finish()
-
-
-def _written(piece: Piece, text: str) -> str:
-    if piece.channel != "arguments":
-        return text
-    encoder = Encoder({})
-    return encoder.push(text) + encoder.finish()
+        return [readable.written(one.text) for (_, readable), one in zip(said, masked, strict=True)]

@@ -13,10 +13,10 @@ from serving.guard.base import REFUSAL, Admission, GuardFailure, Outlet, Verdict
 from serving.guard.canary import CanaryDetector
 from serving.guard.corrections import Correction
 from serving.guard.disclosures import missing
-from serving.guard.jsontext import Encoder, Restorer
+from serving.guard.jsontext import Encoder, Readable, Restorer, readable
 from serving.guard.leak import LeakDetector
 from serving.guard.learned import Kind, Reading
-from serving.guard.outlet import ArgumentsOutlet, Dropped, RequestOutlet
+from serving.guard.outlet import Dropped, JsonOutlet, RequestOutlet
 from serving.guard.personal import Personal
 from serving.guard.rules import RuleSet
 from serving.guard.settings import GuardSettings, InputAction
@@ -36,7 +36,7 @@ class RequestGuard:
         detectors: judge every channel beside the built-in ones; compiled once and shared by all requests of a day.
         rules: the rules of the day; None leaves out what customers must not be helped with, and disclosures.
         extension: what the application says of the customer.
-        structured: the answer is JSON, so nothing may be added to it.
+        structured: the answer is JSON: it is read as JSON, and nothing may be added to it.
         faults: counts what failed, by rail and kind of error, over all requests.
     """
 
@@ -97,11 +97,12 @@ class RequestGuard:
         )
         self._opened += 1
         stream = self._core.open(choice, f"{channel}.{self._opened}")
-        if channel == "arguments":
-            return ArgumentsOutlet(stream, self, Encoder(self._personal.values if output.restore_arguments else {}))
-        restore = Restorer(self._personal.values) if output.restore_content and channel == "content" else None
+        restores = {"arguments": output.restore_arguments, "content": output.restore_content}.get(channel, False)
         owes = channel == "content" and self._rules is not None and bool(self._rules.owed)
-        return RequestOutlet(stream, self, restore, self._closing if owes else None)
+        closing = self._closing if owes else None
+        if channel == "arguments" or (channel == "content" and self._structured):
+            return JsonOutlet(stream, self, Encoder(self._personal.values if restores else {}), closing)
+        return RequestOutlet(stream, self, Restorer(self._personal.values) if restores else None, closing)
 
     def block(self, reason: str) -> None:
         """Record that text was withheld."""
@@ -169,12 +170,13 @@ class RequestGuard:
         return False
 
     def _admitted(self, pieces: Sequence[Piece]) -> tuple[str, ...]:
-        texts = self._personal.mask(pieces)
+        read = [readable(piece.text, as_json=piece.channel == "arguments") for piece in pieces]
+        texts = self._personal.mask([(piece.speaker, text) for piece, text in zip(pieces, read, strict=True)])
         answered = max((at for at, piece in enumerate(pieces) if piece.speaker == "assistant"), default=-1)
         for at, piece in enumerate(pieces):
             if piece.speaker not in ("user", "tool"):
                 continue
-            for reason, action in self._faulted(piece):
+            for reason, action in self._faulted(piece, read[at]):
                 if action in ("block", "handoff") and at < answered:
                     # It was refused when it was new: the model does not see it, and the conversation goes on.
                     texts[at], action = WITHHELD, "mask"
@@ -183,19 +185,20 @@ class RequestGuard:
         self._answers = tuple(p.text for p in pieces if (p.speaker, p.channel) == ("assistant", "content"))
         return tuple(texts)
 
-    def _faulted(self, piece: Piece) -> list[tuple[str, Verdict]]:
+    def _faulted(self, piece: Piece, read: Readable) -> list[tuple[str, Verdict]]:
         """Why this piece must not be answered, and what that causes."""
+        # What escapes hide is a family of its own.
         families = injection.families(piece.text, tool=piece.speaker == "tool")
         actions = self._settings.input.injection
         found = [(f"injection.{name}", getattr(actions, name)) for name in families]
         judged = [(reason, _verdict(action)) for reason, action in found if action != "off"]
         if self._rules is None:
             return judged
-        asked = unlawful.requests(self._rules.asked, piece.text) if piece.speaker == "user" else []
+        asked = unlawful.requests(self._rules.asked, read.plain) if piece.speaker == "user" else []
         found = [self._asked_for(rule) for rule in asked]
         # Who claims to be somebody has done nothing yet: the model says whether the rest of the text does. Every other
         # family has an action of its own, which the model does not overrule; a tool's result asks for no help.
-        reading = self._rules.learned.read(piece.text)
+        reading = self._rules.learned.read(read.plain)
         if not set(families) - {"authority"}:
             found += self._learned(self._rules, "injection", reading)
         if piece.speaker == "user" and not asked:

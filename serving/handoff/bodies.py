@@ -15,6 +15,7 @@ from tianjing.config import StrictModel
 MOST_BODY_BYTES = 32 << 10
 MOST_CHARS = 2000
 MOST_NUMBER = 10**9
+_MOST_DIGITS = len(str(MOST_NUMBER))
 Body = TypeVar("Body", bound=StrictModel)
 
 _Text = Annotated[str, Field(min_length=1, max_length=MOST_CHARS, pattern=r"\S")]
@@ -82,6 +83,7 @@ def number(request: Request, name: str, default: int, least: int, most: int) -> 
         ApiError: 400 outside `least` to `most`.
     """
     given = request.query_params.get(name, str(default))
-    if not given.isascii() or not given.isdigit() or not least <= int(given[:18]) <= most:
+    value = int(given) if given.isascii() and given.isdigit() and len(given) <= _MOST_DIGITS else -1
+    if not least <= value <= most:
         raise ApiError(400, f"'{name}' must be a number from {least} to {most}", param=name)
-    return int(given)
+    return value

@@ -13,8 +13,7 @@ from serving.protocol.call import Call, Channel, Piece
 
 def labelled(guard: Guard, call: Call, settings: LabelSettings) -> Guard:
     """`guard`, whose content carries the notice that the settings put into answers."""
-    form = call.options.get("response_format", {}).get("type", "text")
-    before, behind = opening(settings, form == "text"), closing(settings, form == "text")
+    before, behind = opening(settings, not call.structured), closing(settings, not call.structured)
     return LabelledGuard(guard, before, behind) if before or behind else guard
 
 
@@ -64,15 +63,20 @@ class LabelledOutlet:
         return self._outlet.released_chars
 
     def push(self, delta: str, now_ms: float = 0.0) -> str:
-        return self._begun(self._outlet.push(delta, now_ms))
+        text = self._begun(self._outlet.push(delta, now_ms))
+        return text if self._outlet.ended is None else text + self._closed()
 
     def finish(self) -> str:
         """The rest; an answer without a word, a call of a tool say, gets no notice."""
-        rest = self._begun(self._outlet.finish())
-        return rest + self._behind if self._spoke and self._outlet.ended is None else rest
+        return self._begun(self._outlet.finish()) + self._closed()
 
     def _begun(self, text: str) -> str:
         if not text or self._spoke:
             return text
         self._spoke = True
         return self._before + text
+
+    def _closed(self) -> str:
+        """What stands behind the text, once: one that is cut off has been read, too."""
+        behind, self._behind = self._behind, ""
+        return behind if self._spoke else ""

@@ -79,6 +79,7 @@ class Call:
         options: the fields that go to the engine as they are.
         max_tokens: the most tokens of one choice.
         tools: names of the functions that the answer may call.
+        structured: the answer is JSON.
     """
 
     path: str
@@ -91,6 +92,7 @@ class Call:
     max_tokens: int = 1
     extension: Extension = field(default_factory=Extension)
     tools: frozenset[str] = frozenset()
+    structured: bool = False
 
     @property
     def prompt_tokens(self) -> int:

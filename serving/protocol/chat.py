@@ -87,6 +87,7 @@ def parse_chat(raw: bytes, config: ServeConfig) -> CheckedCall:
         config,
         tools=_callable(body),
         frame_chars=frame_chars,
+        structured="response_format" in form,
     )
 
 

@@ -113,6 +113,7 @@ def checked_call(
     config: ServeConfig,
     tools: frozenset[str] = frozenset(),
     frame_chars: int = 0,
+    structured: bool = False,
 ) -> CheckedCall:
     """The request of any route, once its own fields stand in `body`; raises ApiError as `AskBody.options`."""
     options = asked.options(config)
@@ -127,6 +128,7 @@ def checked_call(
         max_tokens=options["max_tokens"],
         extension=asked.tianjing,
         tools=tools,
+        structured=structured,
         body=body,
         fixed=tuple(pieces.fixed),
         frame_chars=frame_chars,

@@ -46,11 +46,9 @@ CALLER = Principal("t", "k")
 CHANNELS = ("content", "reasoning", "refusal", "arguments")
 
 
-def guard(
-    *pieces: Piece, factory: GuardFactory = FACTORY, options: dict[str, Any] | None = None, **extension: Any
-) -> RequestGuard:
+def guard(*pieces: Piece, factory: GuardFactory = FACTORY, structured: bool = False, **extension: Any) -> RequestGuard:
     """The guard of a request with these pieces, which has admitted them."""
-    call = Call("/v1/chat/completions", "m", pieces, options or {}, extension=Extension(**extension))
+    call = Call("/v1/chat/completions", "m", pieces, {}, extension=Extension(**extension), structured=structured)
     made = factory(call, CALLER)
     made.admit(pieces)
     return made
@@ -128,13 +126,15 @@ def outcome(made: RequestGuard, pieces: list[str], channel: Any) -> tuple[str, A
 
 
 @settings(max_examples=250, deadline=None)
-@example(text="再不还就让你坐牢。〔〔", places=[20], channel="arguments")
-@example(text="13812345678我叫王建国，逾期3天。", places=[13], channel="arguments")
-@given(text=TEXTS, places=CUTS, channel=st.sampled_from(CHANNELS))
-def test_a_stream_gives_what_the_whole_gives_on_every_channel(text: str, places: list[int], channel: str) -> None:
+@example(text="再不还就让你坐牢。〔〔", places=[20], channel="arguments", structured=False)
+@example(text="13812345678我叫王建国，逾期3天。", places=[13], channel="arguments", structured=False)
+@given(text=TEXTS, places=CUTS, channel=st.sampled_from(CHANNELS), structured=st.booleans())
+def test_a_stream_gives_what_the_whole_gives_on_every_channel(
+    text: str, places: list[int], channel: str, structured: bool
+) -> None:
     asked = (system(PROMPT), user(f"我的手机号{MOBILE}"))
-    whole = outcome(guard(*asked, facts=FACTS), [text], channel)
-    cut = outcome(guard(*asked, facts=FACTS), cuts(text, places), channel)
+    whole = outcome(guard(*asked, structured=structured, facts=FACTS), [text], channel)
+    cut = outcome(guard(*asked, structured=structured, facts=FACTS), cuts(text, places), channel)
     assert (cut[0], cut[1]) == (whole[0], whole[1])
     assert cut[2]["verdict"] == whole[2]["verdict"] and set(cut[2]["reasons"]) == set(whole[2]["reasons"])
 
@@ -152,10 +152,13 @@ JSON_VALUES = st.recursive(
 
 
 @settings(max_examples=250, deadline=None)
-@given(value=JSON_VALUES, places=CUTS, escaped=st.booleans())
-def test_arguments_stay_json_however_they_are_written_and_cut(value: Any, places: list[int], escaped: bool) -> None:
+@given(value=JSON_VALUES, places=CUTS, escaped=st.booleans(), channel=st.sampled_from(["arguments", "content"]))
+def test_arguments_and_structured_answers_stay_json_however_they_are_written_and_cut(
+    value: Any, places: list[int], escaped: bool, channel: str
+) -> None:
     text = json.dumps(value, ensure_ascii=escaped)
-    sent, ended, _ = outcome(guard(user(f"手机号{MOBILE}")), cuts(text, places), "arguments")
+    made = guard(user(f"手机号{MOBILE}"), structured=True)
+    sent, ended, _ = outcome(made, cuts(text, places), channel)
     if not ended:
         restored = json.loads(sent)
         assert type(restored) is type(value) or isinstance(value, int | float)
@@ -323,11 +326,11 @@ def test_a_disclosure_that_the_application_wants_is_in_the_answer_once() -> None
     with pytest.raises(ApiError, match=r"tianjing\.require"):
         guard(user("你好"), require=("no.such.rule",))
     with pytest.raises(ApiError, match="structured"):
-        guard(user("好"), factory=factory, require=wanted, options={"response_format": {"type": "json_object"}})
+        guard(user("好"), factory=factory, require=wanted, structured=True)
 
 
 def test_an_answer_in_json_gets_no_text_after_it() -> None:
-    made = guard(user("利息"), options={"response_format": {"type": "json_object"}})
+    made = guard(user("利息"), structured=True)
     assert said(made, '{"a": "日利率是万分之五"}') == '{"a": "日利率是万分之五"}'
     assert made.report()["reasons"] == ["disclosure:rate.annual-with-daily"]
 

@@ -247,6 +247,9 @@ def test_pages_follow_one_another(app: Caller, agent: Caller) -> None:
         ("handoffs/{id}/events?after=-1", "after"),
         ("handoffs/{id}/events?after=99999999999999999999", "after"),
         ("handoffs/{id}/events?wait=26", "wait"),
+        (f"handoffs?limit={'0' * 15}15000", "limit"),
+        (f"handoffs/{{id}}/events?wait={'0' * 17}1999999", "wait"),
+        (f"handoffs/{{id}}/events?after={'0' * 18}{'9' * 30}", "after"),
     ],
 )
 def test_a_wrong_query_is_refused_by_name(app: Caller, agent: Caller, path: str, named: str) -> None:

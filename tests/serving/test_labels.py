@@ -13,7 +13,11 @@ from PIL import Image
 from serving.errors import ServeError
 from serving.labels.aigc import METADATA_HEADER, closing, headers, in_report, metadata, opening
 from serving.labels.files import label_file
+from serving.labels.outlet import labelled
 from serving.labels.settings import LabelSettings
+from serving.protocol.call import Call, ChoiceText
+from serving.streams.choices import GuardedChoice
+from tests.serving.stream_parts import PlainGuard, Word
 
 PRODUCER = "某某消费金融有限公司"
 SETTINGS = LabelSettings(producer=PRODUCER, notice="suffix")
@@ -50,6 +54,45 @@ def test_the_notice_stands_where_it_is_asked_and_never_in_json() -> None:
     client = SETTINGS.model_copy(update={"notice": "client"})
     assert opening(client, True) == closing(client, True) == ""
     assert headers(client, LABEL)["x-aigc-notice"] == "client"
+
+
+def answer(settings: LabelSettings, *texts: str) -> ChoiceText:
+    """A whole answer that says these texts, in one go each, as a stream gives them out."""
+    choice = GuardedChoice(labelled(PlainGuard(Word("坐牢")), Call("", "m", (), {}), settings), 0, frozenset(), "r")
+    for text in texts:
+        list(choice.take({"content": text}))
+        if choice.ended:
+            return choice.whole("content_filter")
+    list(choice.finish())
+    return choice.whole("content_filter" if choice.ended else "stop")
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["您本月应还1200元。", "请按时还款。"], "您本月应还1200元。请按时还款。"),
+        (["您本月应还1200元。", "再不还就让你坐牢，请放心。"], "您本月应还1200元。再不还就让你"),
+        (["您本月应还1200元。再不还就让你坐牢"], "您本月应还1200元。再不还就让你"),
+        (["您本月应还1200元。再不还就让你坐", "牢"], "您本月应还1200元。再不还就让你"),
+    ],
+)
+def test_an_answer_that_is_cut_off_carries_the_notice_too(texts: list[str], said: str) -> None:
+    before = SETTINGS.model_copy(update={"notice": "prefix"})
+    assert answer(SETTINGS, *texts).content == said + SETTINGS.text
+    assert answer(before, *texts).content == SETTINGS.text + said
+
+
+def test_a_structured_answer_stays_json() -> None:
+    call = Call("", "m", (), {}, structured=True)
+    for notice in ("prefix", "suffix"):
+        settings = SETTINGS.model_copy(update={"notice": notice})
+        choice = GuardedChoice(labelled(PlainGuard(), call, settings), 0, frozenset(), "r")
+        list(choice.take({"content": "{}"})), list(choice.finish())
+        assert choice.whole("stop").content == "{}"
+
+
+def test_where_nothing_generated_was_released_there_is_no_notice() -> None:
+    assert answer(SETTINGS, "坐牢").content == answer(SETTINGS, "").content == ""
 
 
 def test_a_notice_must_say_what_it_is_for() -> None:

@@ -155,6 +155,7 @@ def test_a_schema_for_the_answer_is_bounded_and_guarded() -> None:
     assert masked["properties"]["a"]["enum"] == ["〔手机1〕"]
     assert sent(chat(response_format={"type": "json_object"}))["response_format"] == {"type": "json_object"}
     assert "response_format" not in sent(chat(response_format={"type": "text"}))
+    assert call.structured and not chat(response_format={"type": "text"}).structured and not chat().structured
 
 
 def deep(levels: int) -> dict[str, Any]:
