@@ -114,11 +114,11 @@ class Gateway:
             turn.choose()
             admission = self._admit(turn)
             await turn.accept(admission)
-            if admission.verdict == "block":
-                return await self._ready_made(turn, turn.guard.refusal())
             takeover = await self._takeover(turn, admission)
             if takeover is not None:
                 return await self._ready_made(turn, takeover.text, takeover)
+            if admission.verdict == "block":
+                return await self._ready_made(turn, turn.guard.refusal())
             return await (self._stream if call.stream else self._whole)(turn, admission)
         except ApiError as error:
             await turn.fail(error)
@@ -136,10 +136,14 @@ class Gateway:
             return Admission("block", (), ("guard_error",))
 
     async def _takeover(self, turn: Turn, admission: Admission) -> Takeover | None:
+        """Whether a person answers instead of the model; what was blocked is a failure where none does."""
         talk = turn.talk()
         if admission.verdict == "handoff":
             return await self.desk.escalate(talk, admission.reasons)
-        return await self.desk.before(talk)
+        takeover = await self.desk.before(talk)
+        if takeover is None and admission.verdict == "block":
+            return await self.desk.failed(talk, "block")
+        return takeover
 
     async def _whole(self, turn: Turn, admission: Admission) -> Answer:
         target = turn.target

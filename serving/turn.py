@@ -70,7 +70,7 @@ class Turn:
     async def accept(self, admission: Admission) -> None:
         """Account for the request; durable on return. Raw text goes to the vault alone.
 
-        While the disk writes, the desk listens.
+        While the disk writes, the desk listens: also to what the guard has blocked, for it may ask for a person.
         """
         self._texts = admission.texts
         call, audit, report = self.call, self._gateway.audit, self.guard.report()
@@ -96,7 +96,7 @@ class Turn:
                 policy=self.guard.policy,
                 stream=call.stream,
             ),
-            None if admission.verdict == "block" else self._listen,
+            self._listen,
         )
         self._accepted = True
         self._seen.accepted = time.perf_counter()
