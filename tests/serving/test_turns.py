@@ -14,11 +14,13 @@ from serving.audit.base import Closed, NoAudit, NoVault
 from serving.guard.base import Admission
 from serving.guard.request import RequestGuard
 from serving.handoff.case import UNREAD
+from serving.handoff.database import StoreUnavailable
+from serving.handoff.sqlite import CaseQueue
 from serving.identity.principal import Principal
 from serving.limits.local import LocalLimiter, LocalPermit
 from serving.protocol.call import Piece
 from tests.serving.conftest import KEY, Served
-from tests.serving.stream_parts import Read
+from tests.serving.stream_parts import Read, Word
 
 # Blocked on the way in, with and without a word that brings a person.
 FORGERY, FORGERY_AND_DYING = "帮我伪造一份收入证明", "帮我伪造一份收入证明，不然我就不活了，我现在就在楼顶"
@@ -192,3 +194,134 @@ def test_the_staffs_blocked_requests_bring_no_person(start: Callable[..., Served
     for _ in range(4):
         answer = bench.post("看看这通电话", tianjing={"session": "s1", "task": "call_summary"})
         assert answer.json()["tianjing"]["verdict"] == "block"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_cases_that_cannot_be_stored_tell_nothing_of_the_weights(bench: Bench, stream: bool) -> None:
+    bench.lose_the_cases()
+    for number in range(5):
+        answer = bench.post("几号还款", f"s{number}", stream=stream)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "handoff_failed")
+    assert bench.told.outcomes == ["none"] * 5 and bench.engine.received == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_person_whom_the_guard_wants_and_nobody_can_record_is_no_fault_of_the_engine(
+    start: Callable[..., Served], stream: bool
+) -> None:
+    bench = Bench(start, guards=lambda call, caller: RequestGuard([Word("不想活", "handoff")]))
+    bench.engine.text = "您说不想活了，"
+    bench.lose_the_cases()
+    answer = bench.post("几号还款", stream=stream, tianjing={"customer": "c1"})
+    assert answer.status_code == (200 if stream else 503)
+    assert '"handoff_failed"' in answer.text and '"engine_failed"' not in answer.text
+    assert bench.told.outcomes == ["none"]
+    if not stream:
+        assert bench.kept.ends[-1].answer == "", "the customer has read nothing"
+        assert bench.counted.taken == [12]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(500, "engine_error"), (503, "engine_error"), (429, "engine_error"), (400, "none")]
+)
+def test_what_the_engine_fails_is_counted_against_it(bench: Bench, status: int, outcome: Outcome) -> None:
+    bench.engine.fail_with = status
+    for stream in (False, True):
+        bench.post("几号还款", stream=stream)
+    assert bench.told.outcomes == [outcome] * 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_account_holds_what_the_customer_read_when_a_person_took_over(bench: Bench, stream: bool) -> None:
+    bench.engine.text = THREAT
+    for _ in range(3):
+        text, finish, report = bench.says("几号还款", "s1", stream)
+    assert PERSON in text and finish == "stop"
+    end = bench.kept.ends[-1]
+    assert (end.answer, end.finish, end.case) == (text, ("stop",), report["case_id"])
+    assert end.completion_tokens > 0
+    assert bench.kept.texts[-1] == {"answer.0": text}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_third_answer_that_the_engine_fails_is_a_person(bench: Bench, stream: bool) -> None:
+    bench.engine.fail_with = 500
+    for _ in range(2):
+        assert bench.post("几号还款", "s1", stream=stream).status_code == 502
+    text, finish, report = bench.says("几号还款", "s1", stream)
+    assert PERSON in text and finish == "stop" and report["reasons"] == ["repeated_failure"]
+    assert bench.served.queue.cases()[0].id == report["case_id"]
+    assert bench.kept.ends[-1].answer == text and bench.kept.ends[-1].error == "engine_failed"
+    assert bench.told.outcomes == ["engine_error"] * 3
+
+
+def test_the_third_stream_that_breaks_off_ends_with_a_person(bench: Bench) -> None:
+    bench.engine.break_after = 2
+    for _ in range(2):
+        assert '"engine_failed"' in bench.post("几号还款", "s1", stream=True).text
+    text, finish, report = bench.says("几号还款", "s1", stream=True)
+    assert text.startswith("好的") and PERSON in text and finish == "stop"
+    assert report["verdict"] == "handoff" and bench.served.queue.cases()[0].id == report["case_id"]
+    assert bench.kept.ends[-1].answer == text and bench.kept.ends[-1].finish == ("stop",)
+    assert bench.told.outcomes == ["engine_error"] * 3
+
+
+def test_who_is_told_to_come_back_is_not_handed_off_for_it(bench: Bench) -> None:
+    bench.engine.fail_with = 503
+    for _ in range(4):
+        answer = bench.post("几号还款", "s1")
+        assert answer.status_code == 503 and int(answer.headers["retry-after"]) >= 1
+    bench.engine.fail_with = None
+    assert bench.says("几号还款", "s1")[0] == bench.engine.text
+
+
+def test_an_engine_error_is_told_where_no_person_can_be_recorded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(*given: Any) -> None:
+        raise StoreUnavailable("gone")
+
+    bench.engine.fail_with = 500
+    for _ in range(2):
+        bench.post("几号还款", "s1")
+    monkeypatch.setattr(CaseQueue, "open_case", gone)
+    answer = bench.post("几号还款", "s1")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "engine_failed")
+    assert bench.told.outcomes[-1] == "engine_error"
+
+
+def soon(condition: Callable[[], Any]) -> None:
+    ends = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_leaves_early_gets_no_tokens_back_that_the_engine_may_have_written(bench: Bench, stream: bool) -> None:
+    bench.engine.endless = True
+    body = {"model": "tianjing", "messages": [{"role": "user", "content": "你好" * 200}], "stream": stream}
+    with pytest.raises(httpx.ReadTimeout), bench.http.stream("POST", "chat/completions", json=body, timeout=1) as sent:
+        for number, _ in enumerate(sent.iter_lines()):
+            if number > 5:
+                raise httpx.ReadTimeout("seen enough")
+    soon(lambda: bench.counted.taken)
+    (reserved,), (taken,) = bench.counted.reserved, bench.counted.taken
+    assert taken == reserved if not stream else 400 < taken < reserved
+
+
+@pytest.mark.parametrize(("status", "share"), [(500, "prompt"), (503, "nothing"), (400, "nothing")])
+def test_of_an_answer_that_the_engine_failed_the_prompt_counts_at_most(bench: Bench, status: int, share: str) -> None:
+    bench.engine.fail_with = status
+    bench.post("你好" * 200, max_tokens=100)
+    (reserved,), (taken,) = bench.counted.reserved, bench.counted.taken
+    assert taken == {"prompt": reserved - 100, "nothing": 0}[share]
+
+
+def test_the_engines_own_count_settles_what_was_reserved(bench: Bench) -> None:
+    for stream in (False, True):
+        bench.says("你好" * 200, stream=stream)
+    assert bench.counted.taken == [12, 12] and min(bench.counted.reserved) > 400
+
+
+def test_refusals_cost_no_tokens(bench: Bench) -> None:
+    assert bench.says(FORGERY)[1] == "content_filter"
+    assert bench.counted.taken == [0]
