@@ -38,6 +38,11 @@ class ApiError(Exception):
         self.code = code
         self.retry_after_s = retry_after_s
 
+    @property
+    def of_engine(self) -> bool:
+        """Whether an engine failed; every other error tells nothing of the weights that would have answered."""
+        return self.code in _ENGINE_CODES
+
     def body(self) -> dict[str, Any]:
         """`{"error": {...}}` as OpenAI's clients read it."""
         kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "api_error")
@@ -51,6 +56,7 @@ class ApiError(Exception):
         return headers
 
 
+_ENGINE_CODES = frozenset({"engine_failed", "engine_timeout", "engine_unreachable", "engine_overloaded"})
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",

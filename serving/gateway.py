@@ -114,12 +114,12 @@ class Gateway:
             turn.choose()
             admission = self._admit(turn)
             await turn.accept(admission)
-            if admission.verdict == "block":
-                return await self._ready_made(turn, turn.guard.refusal())
             takeover = await self._takeover(turn, admission)
             if takeover is not None:
                 return await self._ready_made(turn, takeover.text, takeover)
-            return await (self._stream if call.stream else self._whole)(turn, admission)
+            if admission.verdict == "block":
+                return await self._ready_made(turn, turn.guard.refusal())
+            return await self._modelled(turn, admission)
         except ApiError as error:
             await turn.fail(error)
             raise
@@ -136,10 +136,30 @@ class Gateway:
             return Admission("block", (), ("guard_error",))
 
     async def _takeover(self, turn: Turn, admission: Admission) -> Takeover | None:
+        """Whether a person answers instead of the model; what was blocked is a failure where none does."""
         talk = turn.talk()
         if admission.verdict == "handoff":
             return await self.desk.escalate(talk, admission.reasons)
-        return await self.desk.before(talk)
+        takeover = await self.desk.before(talk)
+        if takeover is None and admission.verdict == "block":
+            return await self.desk.failed(talk, "block")
+        return takeover
+
+    async def _modelled(self, turn: Turn, admission: Admission) -> Answer:
+        """The model's answer, or a person's word where the engine has failed this session once too often."""
+        turn.asks()
+        try:
+            return await (self._stream if turn.call.stream else self._whole)(turn, admission)
+        except ApiError as error:
+            # Who is told to come back is not without an answer yet, and most clients come back by themselves.
+            if not error.of_engine or error.retry_after_s is not None:
+                raise
+            takeover = None
+            with contextlib.suppress(ApiError):  # no person was promised yet, so the engine's error is what is told
+                takeover = await turn.judge(error)
+            if takeover is None:
+                raise
+            return await self._ready_made(turn, takeover.text, takeover, error)
 
     async def _whole(self, turn: Turn, admission: Admission) -> Answer:
         target = turn.target
@@ -147,16 +167,17 @@ class Gateway:
         async with self.upstreams.ask(target.group, turn.call.path, payload, turn.headers()) as reply:
             turn.began(reply.upstream)
             answer = await reply.read()
+        turn.counted(answer.get("usage"))
         try:
             choices = guarded_choices(turn.guard, turn.call, answer, turn.request)
         except GuardFailure as error:
             _log.error("guard failed on an answer: %s", error)
             turn.guard.block("guard_error")
             choices = [ChoiceText(index, turn.guard.refusal(), "content_filter") for index in range(turn.call.choices)]
-        turn.noted(texts_of(choices), [choice.finish_reason or "" for choice in choices], answer.get("usage"))
         takeover = await turn.judge()
         if takeover is not None:
             choices = [ChoiceText(0, takeover.text, "stop")]
+        turn.noted(texts_of(choices), [choice.finish_reason or "" for choice in choices])
         report = turn.report(takeover)
         await turn.end(report)
         body = turn.form.whole(choices, answer.get("usage"), report)
@@ -181,12 +202,14 @@ class Gateway:
         stream = GatewayStream(turn, filtered, reply, asking)
         return Answer(turn.guard.report()["verdict"], turn.target.release, turn.label, stream=stream)
 
-    async def _ready_made(self, turn: Turn, text: str, takeover: Takeover | None = None) -> Answer:
-        """An answer that no model gave."""
+    async def _ready_made(
+        self, turn: Turn, text: str, takeover: Takeover | None = None, error: ApiError | None = None
+    ) -> Answer:
+        """An answer that no model gave; `error` is why the one that was asked did not."""
         report = turn.report(takeover)
         finish = "content_filter" if report["verdict"] == "block" else "stop"
-        turn.noted([text], [finish], NO_USAGE)
-        await turn.end(report)
+        turn.noted([text], [finish])
+        await turn.end(report, error)
         if turn.call.stream:
             sent = turn.form.ready_made(text, finish, report, turn.call.include_usage)
             return Answer(report["verdict"], turn.target.release, stream=ReadyMade(sent))
@@ -210,14 +233,16 @@ class GatewayStream:
         filtered.prepare()
         await self._pass_on(out)
         await self._asking.aclose()  # an engine that is left early stops working
-        turn.noted(filtered.texts(), filtered.finish_reasons(), filtered.usage)
+        turn.counted(filtered.usage)
+        takeover = None
         try:
             takeover = await turn.judge(filtered.error)
         except ApiError as error:
-            takeover = None
-            filtered.break_off(error.message)
+            if filtered.error is None:
+                filtered.break_off(error)
         report = turn.report(takeover)
         last = filtered.close(report, takeover.text if takeover else "")
+        turn.noted(filtered.texts(), filtered.finish_reasons())
         # Closed before the last event leaves: who has the whole answer finds it accounted for.
         await turn.end(report, filtered.error)
         self._over = True
@@ -228,7 +253,8 @@ class GatewayStream:
         if not self._over:
             self._over = True
             await self._asking.aclose()
-            self._turn.noted(self._filtered.texts(), self._filtered.finish_reasons(), self._filtered.usage)
+            self._turn.counted(self._filtered.usage)
+            self._turn.noted(self._filtered.texts(), self._filtered.finish_reasons())
             await self._turn.leave()
 
     async def _pass_on(self, out: Writer) -> None:
@@ -248,9 +274,10 @@ class GatewayStream:
                     return
                 await out.drain()
             if not filtered.done:
-                filtered.break_off("the engine ended in the middle of the answer")
+                message = "the engine ended in the middle of the answer"
+                filtered.break_off(ApiError(502, message, code="engine_failed"))
         except ApiError as error:
-            filtered.break_off(error.message)
+            filtered.break_off(error)
 
 
 class ReadyMade:

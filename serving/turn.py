@@ -19,7 +19,7 @@ from serving.labels.outlet import labelled
 from serving.limits.base import Permit
 from serving.observe.base import Watched
 from serving.protocol.call import ChoiceText
-from serving.protocol.forms import Form, form_of
+from serving.protocol.forms import Form, counted, form_of
 from serving.protocol.pieces import CheckedCall
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Turn:
         self._accepted = False
         self._over = False
         self._case = ""
+        self._untold_tokens = 0
         self._texts: tuple[str, ...] = ()
         self._talk: Talk | None = None
         self.form.identity["id"] = f"{self.form.prefix}-{request}"
@@ -70,7 +71,7 @@ class Turn:
     async def accept(self, admission: Admission) -> None:
         """Account for the request; durable on return. Raw text goes to the vault alone.
 
-        While the disk writes, the desk listens.
+        While the disk writes, the desk listens: also to what the guard has blocked, for it may ask for a person.
         """
         self._texts = admission.texts
         call, audit, report = self.call, self._gateway.audit, self.guard.report()
@@ -96,7 +97,7 @@ class Turn:
                 policy=self.guard.policy,
                 stream=call.stream,
             ),
-            None if admission.verdict == "block" else self._listen,
+            self._listen,
         )
         self._accepted = True
         self._seen.accepted = time.perf_counter()
@@ -133,6 +134,13 @@ class Turn:
             headers["traceparent"] = self._seen.traceparent
         return headers
 
+    def asks(self) -> None:
+        """The request goes to an engine, which may work for a caller who leaves before it has told its count.
+
+        A stream tells with each piece how far it has come; a whole answer may be all but done.
+        """
+        self._untold_tokens = self.call.prompt_tokens if self.call.stream else self.call.most_tokens
+
     def began(self, upstream: str) -> None:
         """An engine answers."""
         self._seen.upstream = upstream
@@ -142,24 +150,33 @@ class Turn:
         if self._seen.first is None:
             self._seen.first = time.perf_counter()
 
-    def noted(self, texts: Sequence[str], finish: Sequence[str], usage: Mapping[str, Any] | None) -> None:
-        """What was released."""
-        self._answer, self._finish = tuple(filter(None, texts)), tuple(finish)
-        self._seen.prompt_tokens = int((usage or {}).get("prompt_tokens") or 0)
-        self._seen.completion_tokens = int((usage or {}).get("completion_tokens") or 0)
+    def counted(self, usage: Any) -> None:
+        """The engine's count of tokens; one that says nothing leaves what was reserved."""
+        if not usage:
+            return
+        told = counted(usage)
+        self._seen.prompt_tokens, self._seen.completion_tokens = told["prompt_tokens"], told["completion_tokens"]
+        self._untold_tokens = 0
 
-    async def judge(self, failure: str = "") -> Takeover | None:
+    def noted(self, texts: Sequence[str], finish: Sequence[str]) -> None:
+        """What the caller gets, a person's words included."""
+        self._answer, self._finish = tuple(filter(None, texts)), tuple(finish)
+
+    async def judge(self, failure: ApiError | None = None) -> Takeover | None:
         """After the model: whether a person must take over, because the guard says so or it has failed too often.
 
         Args:
-            failure: what kept the answer from being given, "" when nothing did.
+            failure: what kept the answer from being given, None when nothing did.
+
+        Raises:
+            ApiError: 503, a person must take over and the case cannot be stored.
         """
         desk, report = self._gateway.desk, self.guard.report()
         talk = self.talk()
         if report["verdict"] == "handoff":
             return await desk.escalate(talk, tuple(report["reasons"]))
-        if failure or report["verdict"] == "block":
-            return await desk.failed(talk, failure or "block")
+        if failure is not None or report["verdict"] == "block":
+            return await desk.failed(talk, "block" if failure is None else failure.message)
         await desk.answered(talk)
         return None
 
@@ -172,21 +189,32 @@ class Turn:
             report = {**report, "verdict": "handoff", "reasons": reasons, "case_id": takeover.case}
         return in_report(report, None if takeover is not None else self.label)
 
-    async def end(self, report: Mapping[str, Any], error: str = "") -> None:
-        """The caller is about to have the whole answer; `error` is why it broke off."""
-        await self._close(200, report, "engine_error" if error else report["verdict"], error)
+    async def end(self, report: Mapping[str, Any], error: ApiError | None = None) -> None:
+        """The caller is about to have all there is; `error` is why the model's answer is not whole."""
+        if error is None:
+            await self._close(200, report, report["verdict"])
+        else:
+            await self._close(200, report, *self._failure(error))
 
     async def fail(self, error: ApiError) -> None:
         """The request is answered with an error."""
-        engine_failed = error.status in (502, 504) or (error.status == 503 and self._accepted)
-        outcome = "engine_error" if engine_failed else "refused"
-        await self._close(error.status, self.guard.report(), outcome, error.code or "")
+        await self._close(error.status, self.guard.report(), *self._failure(error))
 
     async def leave(self) -> None:
         """The caller has left, or the gateway failed; what was released has been released."""
         await self._close(CLIENT_CLOSED_REQUEST, self.guard.report(), "left", "left")
 
-    async def _close(self, status: int, report: Mapping[str, Any], outcome: str, error: str) -> None:
+    def _failure(self, error: ApiError) -> tuple[str, str]:
+        """The outcome and the account's word for an error.
+
+        What the engine did for an answer that it broke off is not the caller's to pay; it has read the prompt, though,
+        unless it sent the request away.
+        """
+        began = error.of_engine and error.retry_after_s is None
+        self._untold_tokens = min(self._untold_tokens, self.call.prompt_tokens) if began else 0
+        return "engine_error" if error.of_engine else "refused", error.code or error.message
+
+    async def _close(self, status: int, report: Mapping[str, Any], outcome: str, error: str = "") -> None:
         if self._over:
             return
         self._over = True
@@ -199,7 +227,7 @@ class Turn:
             self._gateway.router.observe(self.target, _outcome(outcome, report))
         self._gateway.observer.ended(seen)
         if self.permit is not None:
-            await self.permit.settle(seen.prompt_tokens + seen.completion_tokens)
+            await self.permit.settle(seen.prompt_tokens + seen.completion_tokens + self._untold_tokens)
 
     def _account(self, report: Mapping[str, Any], error: str) -> None:
         seen, audit = self._seen, self._gateway.audit

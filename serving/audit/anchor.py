@@ -69,7 +69,7 @@ class Anchor:
                 return
             try:
                 send(checkpoint, self._settings)
-            except (OSError, subprocess.SubprocessError) as error:
+            except Exception as error:  # whatever broke, the next try may succeed, and nobody starts this thread again
                 self.failures += 1
                 _log.warning("checkpoint %s is not anchored: %s", checkpoint["seq"], _brief(error))
                 if last_try:
@@ -90,7 +90,7 @@ def send(checkpoint: Mapping[str, Any], settings: AnchorSettings) -> None:
     """Send one checkpoint.
 
     Raises:
-        OSError, subprocess.SubprocessError: it did not arrive for certain.
+        Exception: it did not arrive for certain. OSError, SubprocessError and HTTPException are the usual ones.
     """
     line = (canonical_json(checkpoint) + "\n").encode()
     if settings.file is not None:

@@ -20,6 +20,9 @@ Asked = Literal["words", "guard", "failures"]
 EventKind = Literal["opened", "message", "claimed", "released", "closed"]
 Sender = Literal["customer", "agent", "system"]
 
+UNREAD: Final = "（此消息过长或未能脱敏，内容未保留）"
+"""Stands in a case for words that the guard refused without having masked them."""
+
 _ALPHABET: Final = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that is misread aloud
 _ID_CHARS: Final = 13  # 64 bits
 _SUMMARY_CHARS: Final = 80
@@ -101,8 +104,8 @@ class Case:
 
     def whole(self, events: Iterable[Event]) -> dict[str, Any]:
         """The case as `GET /v1/handoffs/{id}` gives it, with the conversation before and the messages since."""
-        told = [event.row() for event in events]
-        messages = [{name: row[name] for name in ("from", "text", "at")} for row in told if row["kind"] == "message"]
+        said = [event for event in events if event.kind == "message"]
+        messages = [{"from": event.sender, "text": event.text, "at": event.at} for event in said]
         transcript = [{"speaker": speaker, "text": text} for speaker, text in self.transcript]
         return {**self.row(), "transcript": transcript, "messages": messages}
 
@@ -130,7 +133,9 @@ def new_case(talk: Talk, reasons: tuple[str, ...], verdict: Asked, settings: Han
 
 
 def last_words(talk: Talk) -> str:
-    """The customer's last words, masked; "" when the guard could not read them."""
+    """The customer's last words, masked; UNREAD when the guard could not read them, "" when there are none."""
+    if talk.words and not talk.texts:
+        return UNREAD
     return clean(next((text for speaker, text in reversed(talk.texts) if speaker == "user"), ""))
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from serving.errors import ServeError
 from serving.handoff import ledger
-from serving.handoff.case import Case, Event, now
+from serving.handoff.case import UNREAD, Case, Event, now
 from serving.handoff.database import Database, Transaction
 from tianjing.files import write_jsonl
 from tianjing.lineage import artefact, is_artefact, read_manifest
@@ -112,7 +112,9 @@ def _write(out: Path, batch: str, cases: list[tuple[Case, tuple[Event, ...]]]) -
 def _dialogue(case: Case, events: tuple[Event, ...]) -> Dialogue:
     said: list[dict[str, Any]] = [{"speaker": _SPEAKERS[speaker], "text": text} for speaker, text in case.transcript]
     said += [
-        {"speaker": event.sender, "text": event.text, "at": event.at} for event in events if event.kind == "message"
+        {"speaker": "system" if event.text == UNREAD else event.sender, "text": event.text, "at": event.at}
+        for event in events
+        if event.kind == "message"
     ]
     if not said:
         # The guard could not read the words that opened the case, so there is none that may be kept.

@@ -24,6 +24,8 @@ RETRY_AFTER_S = 5
 # Sessions that this gateway knows to have failed; one that falls out only keeps its count a while longer.
 _MOST_REMEMBERED = 10_000
 _LONG_CHARS = 1000
+# More than the guard lets pass. What it refuses for its length is heard too, but costs no more than this: both ends.
+_MOST_CHARS = 10_000
 
 
 class LocalDesk:
@@ -81,7 +83,7 @@ class LocalDesk:
 
     async def failed(self, talk: Talk, reason: str) -> Takeover | None:
         self._counted["failed"] += 1
-        if not talk.session or await self._failures(talk) < self._settings.failures:
+        if talk.task in signals.STAFF_TASKS or not talk.session or await self._failures(talk) < self._settings.failures:
             return None
         found = (Signal("repeated_failure", reason),)
         takeover = await self._open(talk, ("repeated_failure",), "failures", found)
@@ -131,7 +133,7 @@ class LocalDesk:
 
     async def _unhelpful(self, talk: Talk) -> bool:
         """Whether the customer says once more, and now too often, that the answers do not help."""
-        if not signals.unhelpful((talk.words,)):
+        if not signals.unhelpful((_ends(talk.words),)):
             return False
         said = max(1, signals.unhelpful(text for speaker, text in talk.texts if speaker == "user"))
         if talk.session and said < self._settings.failures:
@@ -163,7 +165,7 @@ class LocalDesk:
         """The signals of the last words: 4 µs a character, so long ones are read beside the event loop."""
         if (found := self.listen(talk).signals if talk.signals is None else talk.signals) is not None:
             return found
-        return await asyncio.to_thread(signals.detect, talk.words, talk.task, self._margin)
+        return await asyncio.to_thread(signals.detect, _ends(talk.words), talk.task, self._margin)
 
     def _unavailable(self, error: StoreUnavailable) -> ApiError:
         """Nobody may be told that a person will call when no person will know."""
@@ -171,6 +173,11 @@ class LocalDesk:
         _log.error("a hand-off could not be stored: %s", error)
         message = "the case could not be recorded; try again"
         return ApiError(503, message, code="handoff_failed", retry_after_s=RETRY_AFTER_S)
+
+
+def _ends(words: str) -> str:
+    end = _MOST_CHARS // 2
+    return words if len(words) <= _MOST_CHARS else f"{words[:end]}\n{words[-end:]}"
 
 
 def _said(talk: Talk, found: Sequence[Signal]) -> Said:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from serving.protocol.tokens import most_tokens
 from tianjing.config import StrictModel
 from tianjing.finance.statements import Facts
 
@@ -80,6 +82,7 @@ class Call:
         max_tokens: the most tokens of one choice.
         tools: names of the functions that the answer may call.
         structured: the answer is JSON.
+        frame_tokens: the most tokens of what the model reads beside the pieces: marks of messages, schemas of tools.
     """
 
     path: str
@@ -93,11 +96,12 @@ class Call:
     extension: Extension = field(default_factory=Extension)
     tools: frozenset[str] = frozenset()
     structured: bool = False
+    frame_tokens: int = 0
 
-    @property
+    @functools.cached_property
     def prompt_tokens(self) -> int:
-        """No more tokens than this are in the prompt: a character of Chinese or a byte of anything is one at most."""
-        return sum(len(piece.text.encode()) for piece in self.pieces) // 2
+        """No more tokens than this are in the prompt; see `serving.protocol.tokens`."""
+        return sum(most_tokens(piece.text) for piece in self.pieces) + self.frame_tokens
 
     @property
     def most_tokens(self) -> int:

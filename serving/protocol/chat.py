@@ -18,6 +18,15 @@ from serving.protocol.json_body import read_json
 from serving.protocol.messages import MAX_MESSAGES, Messages, WireMessage
 from serving.protocol.pieces import CheckedCall, Pieces, checked_call
 from serving.protocol.schemas import schema_body
+from serving.protocol.tokens import (
+    CALL_TOKENS,
+    CHAT_TOKENS,
+    MESSAGE_TOKENS,
+    RESULT_TOKENS,
+    TOOL_TOKENS,
+    TOOLS_TOKENS,
+    most_tokens,
+)
 from serving.protocol.tools import MAX_TOOLS, ToolChoice, WireTool, choice_body, tool_body
 from tianjing.tasks import TASKS
 
@@ -74,8 +83,10 @@ def parse_chat(raw: bytes, config: ServeConfig) -> CheckedCall:
     """
     body = checked(ChatBody, _cleaned(read_json(raw)))
     pieces = Pieces()
-    form = _form(body, pieces)
-    frame_chars = len(orjson.dumps([tool.model_dump() for tool in body.tools])) if body.tools else 0
+    form = _tools(body, pieces)
+    frame_tokens = _frame_tokens(body, pieces)
+    if body.response_format and (answer := body.response_format.body(pieces)):
+        form["response_format"] = answer
     task = _task(body)
     messages = [{"role": "system", "content": pieces.slot("system", task)}] if task else []
     messages += Messages(pieces).bodies(body.messages)
@@ -86,13 +97,13 @@ def parse_chat(raw: bytes, config: ServeConfig) -> CheckedCall:
         {"messages": messages, **form},
         config,
         tools=_callable(body),
-        frame_chars=frame_chars,
         structured="response_format" in form,
+        frame_tokens=frame_tokens,
     )
 
 
-def _form(body: ChatBody, pieces: Pieces) -> dict[str, Any]:
-    """Tools and response format as the engine gets them."""
+def _tools(body: ChatBody, pieces: Pieces) -> dict[str, Any]:
+    """Tools as the engine gets them, and how they are to be used."""
     form: dict[str, Any] = {}
     names = [tool.function.name for tool in body.tools or ()]
     if len(set(names)) < len(names):
@@ -103,9 +114,20 @@ def _form(body: ChatBody, pieces: Pieces) -> dict[str, Any]:
         form["tool_choice"] = choice_body(body.tool_choice, names)
     if body.parallel_tool_calls is not None and body.tools:
         form["parallel_tool_calls"] = body.parallel_tool_calls
-    if body.response_format and (answer := body.response_format.body(pieces)):
-        form["response_format"] = answer
     return form
+
+
+def _frame_tokens(body: ChatBody, described: Pieces) -> int:
+    """The most tokens that stand around the pieces of a chat; `described` are those of its tools."""
+    tokens = CHAT_TOKENS
+    for message in body.messages:
+        tokens += RESULT_TOKENS if message.role == "tool" else MESSAGE_TOKENS
+        tokens += sum(CALL_TOKENS + len(call.function.name) for call in message.tool_calls or ())
+    if body.tools:
+        shown = orjson.dumps([tool.model_dump() for tool in body.tools]).decode()
+        tokens += TOOLS_TOKENS + TOOL_TOKENS * len(body.tools) + most_tokens(shown)
+        tokens -= sum(most_tokens(piece.text) for piece in described.all)
+    return tokens
 
 
 def _callable(body: ChatBody) -> frozenset[str]:

@@ -61,20 +61,10 @@ class Pieces:
 
 @dataclass(frozen=True)
 class CheckedCall(Call):
-    """A checked request; `body` is the engine's, with slots for the texts.
-
-    Attributes:
-        frame_chars: characters that the model reads beside the pieces, such as the frames of tool schemas.
-    """
+    """A checked request; `body` is the engine's, with slots for the texts."""
 
     body: dict[str, Any] = field(default_factory=dict)
     fixed: tuple[tuple[int, str], ...] = ()
-    frame_chars: int = 0
-
-    @property
-    def prompt_tokens(self) -> int:
-        """As of any call, with the frames."""
-        return super().prompt_tokens + self.frame_chars // 2
 
     def payload(self, model: str, texts: Sequence[str]) -> dict[str, Any]:
         """The engine's request for `model`, with `texts` (one for each piece) in place of the raw ones.
@@ -112,8 +102,8 @@ def checked_call(
     body: dict[str, Any],
     config: ServeConfig,
     tools: frozenset[str] = frozenset(),
-    frame_chars: int = 0,
     structured: bool = False,
+    frame_tokens: int = 0,
 ) -> CheckedCall:
     """The request of any route, once its own fields stand in `body`; raises ApiError as `AskBody.options`."""
     options = asked.options(config)
@@ -129,7 +119,7 @@ def checked_call(
         extension=asked.tianjing,
         tools=tools,
         structured=structured,
+        frame_tokens=frame_tokens,
         body=body,
         fixed=tuple(pieces.fixed),
-        frame_chars=frame_chars,
     )

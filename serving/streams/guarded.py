@@ -20,8 +20,6 @@ from serving.streams.choices import CHANNELS, GuardedChoice, Lane, Unreadable, f
 from serving.streams.shapes import MAX_SHAPES, Shape, learn
 from serving.streams.sse import DONE, EventReader, event
 
-UNREADABLE = "the engine's answer cannot be read"
-
 
 class GuardedStream:
     """`feed` the engine's bytes and send what it returns until `done`; then send what `close` returns.
@@ -47,8 +45,8 @@ class GuardedStream:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.done = False
-        self.error = ""
-        """Why the answer broke off, "" while nothing did."""
+        self.error: ApiError | None = None
+        """Why the answer broke off, None while nothing did."""
         self._guard = guard
         self._form = form
         self._include_usage = include_usage
@@ -89,26 +87,30 @@ class GuardedStream:
         except GuardFailure:
             self._refuse()
         except (Unreadable, ValueError, KeyError, TypeError, AttributeError):
-            self.break_off(UNREADABLE)
+            self.break_off(_failed("the engine's answer cannot be read"))
         if not self._out:
             return b""
         sent = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
         return sent
 
-    def break_off(self, reason: str) -> None:
+    def break_off(self, error: ApiError) -> None:
         """The answer ends without its end: what is held is dropped, and `close` tells the caller."""
-        self.done, self.error = True, reason
+        self.done, self.error = True, error
 
     def close(self, report: Mapping[str, Any], takeover: str = "") -> bytes:
-        """The last events, with the report; `takeover` is what the caller reads of a person who takes over."""
-        if self.error:
-            return event(ApiError(502, self.error, code="engine_failed").body()) + DONE
-        sent = b""
+        """The last events, with the report.
+
+        Args:
+            takeover: what the caller reads of a person who takes over, also where the answer broke off.
+        """
+        if takeover:
+            self._hand_over(takeover)
+        elif self.error is not None:
+            return event(self.error.body()) + DONE
+        sent = b"".join(self._out)
         if self._last >= 0:
-            sent += self._form.text(self._last, takeover) if takeover else b""
-            reason = "stop" if takeover else self._finish[self._last]
-            sent += self._form.finish(self._last, reason, report)
+            sent += self._form.finish(self._last, self._finish[self._last], report)
         if self._include_usage:
             sent += self._form.usage(self.usage)
         return sent + DONE
@@ -185,7 +187,7 @@ class GuardedStream:
             return
         value = orjson.loads(data)
         if "error" in value:
-            self.break_off("the engine failed in the middle of the answer")
+            self.break_off(_failed("the engine failed in the middle of the answer"))
             return
         if usage := value.get("usage"):
             self._usage = counted(usage)
@@ -245,6 +247,16 @@ class GuardedStream:
         else:
             self._last = index
 
+    def _hand_over(self, text: str) -> None:
+        """End what a break left open, and say `text` at the end of the last choice: the first one of those."""
+        for choice in reversed(list(self._open.values())):
+            if choice.index not in self._begun:
+                self._out.append(self._form.role(choice.index))
+            self._end(choice, "stop")
+        self._choices[self._last].lane("content").released.append(text)
+        self._finish[self._last] = "stop"
+        self._out.append(self._form.text(self._last, text))
+
     def _refuse(self) -> None:
         """Fail closed: every open choice ends with the refusal, and what was held is never released."""
         self._guard.block("guard_error")
@@ -265,3 +277,7 @@ class GuardedStream:
         path = ("choices", 0, "text") if self._completion else ("choices", 0, "delta", spoken[0])
         if shape := learn(data, value, path, choice.lane(channel)):
             self._shapes.append(shape)
+
+
+def _failed(message: str) -> ApiError:
+    return ApiError(502, message, code="engine_failed")

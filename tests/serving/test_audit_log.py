@@ -7,6 +7,7 @@ import errno
 import itertools
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -550,6 +551,32 @@ def test_an_address_is_posted_each_checkpoint_until_it_takes_it(tmp_path: Path) 
         server.shutdown()
     report = checked(tmp_path, anchor)
     assert report.ok and report.anchored_seq
+
+
+def test_an_address_that_once_spoke_no_http_still_gets_the_next_checkpoint(tmp_path: Path) -> None:
+    taken: list[bytes] = []
+    answers = [b"no HTTP at all\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"]
+
+    def witness(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                taken.append(connection.recv(65536))
+                connection.sendall(answers[min(len(taken), len(answers)) - 1])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=witness, args=(listener,), daemon=True).start()
+
+        async def work(log: AuditLog) -> None:
+            await requests(log, 0, 5)
+            await soon(lambda: log.counts().anchored > 0)
+            assert log.counts().anchor_failures == 1
+
+        anchor = {"url": f"http://127.0.0.1:{listener.getsockname()[1]}/anchor"}
+        with_log(tmp_path, work, anchor=anchor, checkpoint_s=0.05)
 
 
 def test_without_an_anchor_for_too_long_requests_are_refused(tmp_path: Path) -> None:

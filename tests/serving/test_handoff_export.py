@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from serving.handoff import export as exporting
-from serving.handoff.case import new_case
+from serving.handoff.case import last_words, new_case
 from serving.handoff.cli import app
 from serving.handoff.desk import Talk
 from serving.handoff.ledger import Act, Said
@@ -81,6 +81,24 @@ def test_a_closed_case_is_a_dialogue_with_events_and_outcomes(queue: Path, tmp_p
     assert outcomes == {"resolved": 1, "complaint": 1}
     assert "13812345678" not in "".join(file.read_text() for file in out.iterdir())
     assert read_manifest(out).kind == "handoffs" and not verify(out)
+
+
+def test_a_message_that_could_not_be_kept_is_nobodys_words(queue: Path, tmp_path: Path) -> None:
+    async def work() -> None:
+        store = CaseQueue(queue)
+        unread = Talk("acme", "a", "长" * 9000, (), "s-a")
+        case = await store.open_case(new_case(unread, ("complaint",), "words", HandoffSettings()))
+        act = Act(case.id, "A7", "acme")
+        await store.claim(act)
+        await store.hear(case.id, Said("a-2", last_words(unread)))
+        await store.answer(act, "请您分几次说。", "1")
+        await store.close(act, "已答复", "resolved")
+        await store.close_store()
+
+    asyncio.run(work())
+    assert handoffs("export", "--queue", queue, "--out", tmp_path / "raw").exit_code == 0
+    (dialogue,) = read_jsonl(tmp_path / "raw" / "dialogues.jsonl", Dialogue)
+    assert [turn.speaker for turn in dialogue.turns] == ["system", "agent"]
 
 
 def test_data_extract_reads_an_export(queue: Path, tmp_path: Path) -> None:

@@ -252,6 +252,33 @@ def test_a_hand_off_ends_all_choices_with_the_persons_words_and_no_refusal() -> 
     assert read.texts[0, "content"] == "您说同事马上联系您。" and REFUSAL not in read.texts[1, "content"]
 
 
+def test_a_person_who_takes_over_a_broken_stream_is_heard_in_the_first_open_choice() -> None:
+    stream = stream_of(choices=3)
+    sent = stream.feed(delta(0, content="好的，") + delta(1, "stop", content="完。") + event({"error": {}}))
+    assert stream.error and stream.error.of_engine
+    read = Read(sent + stream.close({**REPORT, "verdict": "handoff"}, "同事马上联系您。"))
+    assert read.ends == {1: "stop", 2: "stop", 0: "stop"}
+    assert [read.texts[index, "content"] for index in range(3)] == ["好的，同事马上联系您。", "完。", ""]
+    assert read.events[-1]["tianjing"]["verdict"] == "handoff"
+    assert stream.texts()[0] == "好的，同事马上联系您。" and stream.finish_reasons() == ["stop"] * 3
+
+
+def test_a_person_is_heard_in_a_stream_that_broke_before_its_first_word() -> None:
+    stream = stream_of(include_usage=True, prompt_tokens=9)
+    stream.feed(event({"error": {}}))
+    read = Read(stream.close(REPORT, "同事马上联系您。"))
+    assert read.events[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert read.texts[0, "content"] == "同事马上联系您。" and read.ends == {0: "stop"}
+    assert read.events[-1]["usage"]["prompt_tokens"] == 9
+
+
+def test_a_person_is_heard_when_only_the_end_of_the_stream_was_missing() -> None:
+    stream = stream_of()
+    sent = stream.feed(delta(content="好的。", reason="length") + b"data: {\n\n")
+    read = Read(sent + stream.close(REPORT, "同事马上联系您。"))
+    assert read.texts[0, "content"] == "好的。同事马上联系您。" and read.ends == {0: "stop"}
+
+
 def test_a_guard_that_fails_ends_every_choice_with_the_refusal() -> None:
     stream = stream_of(Word("x"), choices=2)
     sent = stream.feed(delta(0, content="前文。") + delta(1, content="前文") + delta(0, content="秘密在这里。"))
