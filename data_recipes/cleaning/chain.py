@@ -26,10 +26,12 @@ from data_recipes.cleaning.lookup import Lookup
 from data_recipes.cleaning.normalise import changed
 from data_recipes.cleaning.quality import qualities_of
 from data_recipes.cleaning.redaction import (
+    NO_ATTRIBUTES,
     CaseLog,
+    joined_event,
+    redact_activities,
     redact_dialogues,
     redact_events,
-    says_something,
     split_event,
 )
 from data_recipes.cleaning.segment import sessions
@@ -176,17 +178,19 @@ class Chain:
         logs = self._events.lines([item.dialogue.id for item in batch])
         self.clock.lap("look up events")
         events = [
-            (number, place, *split_event(line))
-            for number, log in enumerate(logs)
-            for place, line in enumerate(log)
-            if says_something(line)
+            (number, place, *split_event(line)) for number, log in enumerate(logs) for place, line in enumerate(log)
         ]
+        own_sessions = [redacted[number].session for number, *_ in events]
+        activities = redact_activities(own_sessions, [activity for _, _, _, activity, _ in events])
         cases = []
-        for number, _, _, attributes in events:
-            item = batch[number]
-            cases.append(CaseLog([from_json(attributes)], redacted[number].session, item.raw, item.turns, item.sources))
-        for (number, place, head, _), (new,) in zip(events, redact_events(cases, self._config.normalise), strict=True):
-            logs[number][place] = head + to_json(new) + b"}\n"
+        for number, _, _, _, attributes in events:
+            if attributes != NO_ATTRIBUTES:
+                item, session = batch[number], redacted[number].session
+                cases.append(CaseLog([from_json(attributes)], session, item.raw, item.turns, item.sources))
+        said = iter(redact_events(cases, self._config.normalise))
+        for (number, place, head, _, attributes), activity in zip(events, activities, strict=True):
+            new = to_json(next(said)[0]) if attributes != NO_ATTRIBUTES else attributes
+            logs[number][place] = joined_event(head, activity, new)
         for item, log in zip(batch, logs, strict=True):
             item.events = log
         self.clock.lap("redact events")

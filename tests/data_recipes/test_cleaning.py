@@ -150,6 +150,32 @@ def test_events_of_cases_without_a_dialogue_are_redacted_by_themselves(tmp_path:
     assert read(run(raw, tmp_path / "out"), "events")[0]["attributes"] == {"note": "打给〔手机1〕无人接听", "n": 1}
 
 
+def test_an_activity_that_names_somebody_is_redacted_with_the_placeholders_of_its_case(tmp_path: Path) -> None:
+    def event(case: str, activity: str, **attributes: Any) -> dict[str, Any]:
+        head = {"case": case, "at": "2026-03-02T10:01:00+08:00", "actor": "a1", "activity": activity}
+        return {**head, "attributes": attributes}
+
+    said = "我叫王建国，手机是13812345678，想问上个月的账单"
+    raw = write(
+        tmp_path / "raw",
+        dialogues=[dialogue("d1", said, ANSWER)],
+        customers=[{"customer": "c1", "name": "王建国", "mobile": "13812345678"}],
+        events=[
+            event("d1", "外呼13912345678王建国"),
+            event("d1", "回拨", phone=13812345678),
+            event("b7", "外呼13812345678", phone=13812345678),
+            event("b7", '短信"13812345678"'),
+        ],
+    )
+    found = [(row["activity"], row["attributes"]) for row in read(run(raw, tmp_path / "out"), "events")]
+    assert found == [
+        ("外呼〔手机2〕〔姓名1〕", {}),
+        ("回拨", {"phone": "〔手机1〕"}),
+        ("外呼〔手机1〕", {"phone": "〔手机1〕"}),
+        ('短信"〔手机1〕"', {}),
+    ]
+
+
 def test_a_folder_without_dialogues_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no dialogues here"):
         run(write(tmp_path / "raw", outcomes=[{"case": "x", "name": "csat", "value": 5}]), tmp_path / "out")
