@@ -126,7 +126,7 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
         ],
         trail=[row for row in trail if row.id not in unusable],
         quarantine=quarantine,
-        duplicates=[row for row in duplicates if row.id not in unusable],
+        duplicates=_duplicates(dialogues, duplicates),
         dropped=dropped,
         rejected=found.rejected,
     )
@@ -199,6 +199,19 @@ def _split(
     splits |= dict.fromkeys((dialogue.customer for dialogue in dialogues), "train")
     splits |= {d.customer: found.splits[d.id] for d in dialogues if d.id in found.splits}
     return splits, found.dropped
+
+
+def _duplicates(dialogues: Sequence[Dialogue], found: Sequence[Duplicate]) -> list[Duplicate]:
+    """Near duplicates among the dialogues that are left: where the first one of all is gone, the next takes its place,
+    so that one of them is still built from."""
+    cluster = {row.id: row.first for row in found}
+    firsts: dict[str, str] = {}
+    left = []
+    for dialogue in dialogues:
+        first = firsts.setdefault(cluster.get(dialogue.id, dialogue.id), dialogue.id)
+        if first != dialogue.id:
+            left.append(Duplicate(id=dialogue.id, first=first))
+    return left
 
 
 def _check_holdout(
