@@ -87,17 +87,24 @@ class Chain:
         customers: records by customer.
         events: operation logs by case.
         root: folder that paths of evaluation sets are relative to.
+        digests: of the evaluation sets and rule packs, which a process reads again only when one has changed.
     """
 
     def __init__(
-        self, config: CleanConfig, identity_fields: Sequence[str], customers: Lookup, events: Lookup, root: Path
+        self,
+        config: CleanConfig,
+        identity_fields: Sequence[str],
+        customers: Lookup,
+        events: Lookup,
+        root: Path,
+        digests: tuple[str, ...],
     ):
         self._config = config
         self._identity_fields = tuple(identity_fields)
         self._customers = customers
         self._events = events
-        self._book = _book(config.rulebook.packs)
-        self._contamination = _contamination(config.decontaminate, root)
+        self._book = _book(config.rulebook.packs, digests)
+        self._contamination = _contamination(config.decontaminate, root, digests)
         self.clock = Clock()
 
     def clean(self, rows: Sequence[tuple[Dialogue, dict[str, Any]]]) -> list[Cleaned]:
@@ -215,13 +222,13 @@ class Chain:
 
 
 @functools.lru_cache(maxsize=1)
-def _book(packs: tuple[Path, ...]) -> Rulebook:
+def _book(packs: tuple[Path, ...], digests: tuple[str, ...]) -> Rulebook:
     """The book of a process: its screens take as long to prepare as thousands of dialogues to check."""
     return Rulebook.load(packs)
 
 
 @functools.lru_cache(maxsize=1)
-def _contamination(config: DecontaminationConfig, root: Path) -> Contamination | None:
+def _contamination(config: DecontaminationConfig, root: Path, digests: tuple[str, ...]) -> Contamination | None:
     return Contamination(config.sets, root, config.min_share) if config.sets else None
 
 

@@ -86,7 +86,7 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
     """
     plan = Plan.of(work)
     records = lookup(work, "customers"), lookup(work, "events")
-    chain = Chain(plan.config, plan.identity_fields, *records, Path(plan.root))
+    chain = Chain(plan.config, plan.identity_fields, *records, Path(plan.root), plan.digests)
     ids: list[str] = []
     customers: list[str] = []
     reasons: dict[int, str] = {}
