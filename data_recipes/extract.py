@@ -126,7 +126,7 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
         ],
         trail=[row for row in trail if row.id not in unusable],
         quarantine=quarantine,
-        duplicates=[row for row in duplicates if row.id not in unusable],
+        duplicates=_duplicates(dialogues, duplicates),
         dropped=dropped,
         rejected=found.rejected,
     )
@@ -201,6 +201,19 @@ def _split(
     return splits, found.dropped
 
 
+def _duplicates(dialogues: Sequence[Dialogue], found: Sequence[Duplicate]) -> list[Duplicate]:
+    """Near duplicates among the dialogues that are left: where the first one of all is gone, the next takes its place,
+    so that one of them is still built from."""
+    cluster = {row.id: row.first for row in found}
+    firsts: dict[str, str] = {}
+    left = []
+    for dialogue in dialogues:
+        first = firsts.setdefault(cluster.get(dialogue.id, dialogue.id), dialogue.id)
+        if first != dialogue.id:
+            left.append(Duplicate(id=dialogue.id, first=first))
+    return left
+
+
 def _check_holdout(
     dialogues: Sequence[Dialogue],
     customers: Mapping[str, Customer],
@@ -224,10 +237,10 @@ def _write_timelines(work: Work, raw: Path, found: Gathered, knowledge: Knowledg
     """Timelines and profile proposals. They need dialogues as they were said: what is masked proves nothing."""
     from data_recipes.timeline import TimelineSources, write_timelines
 
-    kept = {dialogue.id for dialogue in knowledge.dialogues}
     material = [item for _, item, _ in found.raw]
+    names = ("accounts", "contacts", "records", "documents")
     sources = TimelineSources(
-        dialogues=SpokenDialogues([raw / path for path, *_ in found.raw], kept),
+        dialogues=SpokenDialogues(raw, knowledge.trail, config.clean.max_line_mib << 20),
         events=knowledge.events,
         outcomes=knowledge.outcomes,
         customers=[row for item in material for row in item.customers],
@@ -236,6 +249,8 @@ def _write_timelines(work: Work, raw: Path, found: Gathered, knowledge: Knowledg
         records=[row for item in material for row in item.records],
         documents=[row for item in material for row in item.documents],
         identity_fields=config.identity_fields,
+        dialogue_lines={row.id: row.line for row in knowledge.trail},
+        lines={name: [line for item in material for line in item.lines.get(name, ())] for name in names},
     )
     breaches = Counter(row.dialogue for row in knowledge.quarantine)
     rows, lost = write_timelines(work.dir, sources, breaches)

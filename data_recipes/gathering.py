@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from data_recipes.cleaning.executors import ExecutorConfig
 from data_recipes.cleaning.run import CleanedMaterial, clean_material
 from data_recipes.config import ExtractConfig, InstructionsSource, RawSource, StatutesSource
 from data_recipes.errors import DataError
-from data_recipes.knowledge import DocumentInfo, QualityRule, Term
+from data_recipes.knowledge import DocumentInfo, QualityRule, Term, Trail
 from data_recipes.readers.document import RuleDocument
 from data_recipes.readers.instructions import read_instructions
 from data_recipes.readers.raw import RawMaterial, read_raw, table_paths
@@ -87,20 +87,22 @@ class Gathered:
 
 
 class SpokenDialogues:
-    """The dialogues of raw folders as they were said, read again each time, without those that were not kept."""
+    """The dialogues of a trail as they were said, read again from below `raw` each time; a later session of one is
+    none by itself."""
 
-    def __init__(self, folders: Sequence[Path], kept: Collection[str]):
-        self._paths = [table_paths(folder).get("dialogues") for folder in folders]
-        self._kept = kept
+    def __init__(self, raw: Path, trail: Iterable[Trail], max_line_bytes: int):
+        self._raw, self._max_line_bytes = raw, max_line_bytes
+        self._ids: dict[str, dict[int, set[str]]] = {}
+        for row in trail:
+            self._ids.setdefault(row.source, {}).setdefault(row.offset, set()).add(row.id)
 
     def __iter__(self) -> Iterator[Dialogue]:
-        for path in self._paths:
-            seen: set[str] = set()
-            for shard in plan_shards(path, path.name) if path else ():
-                for row in read_shard(shard, True):
-                    identity = str(row.value.get("id")) if isinstance(row.value, dict) else ""
-                    if identity in self._kept and identity not in seen:
-                        seen.add(identity)
+        for source, ids in self._ids.items():
+            path = table_paths(self._raw / source)["dialogues"]
+            for shard in plan_shards(path, path.name):
+                for row in read_shard(shard, True, self._max_line_bytes):
+                    # By its place and not by its id: a bad row may have the same one.
+                    if row.offset in ids and row.value["id"] in ids[row.offset]:
                         yield Dialogue.model_validate(row.value)
 
 

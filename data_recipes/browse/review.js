@@ -7,6 +7,9 @@ const STORE = `tianjing-review-${DATA.knowledge}`;
 const state = {kind: KINDS[0] ?? "", page: 0, search: "", state: "", order: ""};
 // Key of a unit -> {decision, edits: {field: text}, comment}: what is filled in here.
 const filled = new Map();
+// The same, of what the browser kept and somebody has decided on since: shown, never filled in.
+const passed = new Map();
+const units = new Map(DATA.units.map((unit) => [unit.row.key, unit]));
 const entries = pager(state, draw, unitNode, () => "");
 let unsaved = false;
 
@@ -20,7 +23,8 @@ function svg(tag, attributes, ...children) {
 // What is filled in survives a closed window, where the browser lets a page keep anything.
 function keep() {
   unsaved = true;
-  try { localStorage.setItem(STORE, JSON.stringify({reviewer: byId("reviewer").value, filled: [...filled]})); } catch { /* the warning on leaving stays */ }
+  const seen = [...filled].map(([key, entry]) => [key, {...entry, digest: units.get(key).row.digest, seen: units.get(key).row.seen}]);
+  try { localStorage.setItem(STORE, JSON.stringify({reviewer: byId("reviewer").value, filled: [...passed, ...seen]})); } catch { /* the warning on leaving stays */ }
 }
 
 function recall() {
@@ -28,10 +32,28 @@ function recall() {
     const kept = JSON.parse(localStorage.getItem(STORE) ?? "null");
     if (!kept) return;
     byId("reviewer").value = kept.reviewer;
-    const known = new Set(DATA.units.map((unit) => unit.row.key));
-    kept.filled.filter(([key]) => known.has(key)).forEach(([key, value]) => filled.set(key, value));
+    for (const [key, {digest, seen, ...entry}] of kept.filled.filter(([key]) => units.has(key))) {
+      const unit = units.get(key);
+      if (digest === unit.row.digest && seen === unit.row.seen) filled.set(key, entry);
+      else if (stands(unit, entry)) passed.delete(key);
+      else if (entry.decision || entry.comment.trim()) passed.set(key, {digest, seen, ...entry});
+    }
     unsaved = filled.size > 0;
   } catch { /* nothing kept */ }
+}
+
+// Whether the decision that counts says the same: what was filled in has been recorded.
+function stands(unit, {decision, edits, comment}) {
+  const names = decision === "edit" ? new Set([...Object.keys(edits), ...Object.keys(unit.before)]) : [];
+  return decision === unit.decision && comment.trim() === unit.comment && [...names].every((name) => edits[name] === unit.before[name]);
+}
+
+function passedNode(unit) {
+  const entry = passed.get(unit.row.key);
+  if (!entry || filled.has(unit.row.key)) return null;
+  const words = [WORDS[entry.decision] ?? "", ...(entry.decision === "edit" ? Object.values(entry.edits) : []), entry.comment.trim()];
+  const since = `在决定 ${unit.row.seen} 之前填写，未采用 filled in before decision ${unit.row.seen}, not taken over`;
+  return make("p", {className: "note warn"}, `${since}: ${words.filter((word) => word).join(" · ")}`);
 }
 
 function haystack(unit) {
@@ -92,6 +114,7 @@ function unitNode(unit) {
   if (unit.interval) node.append(intervalNode(unit.interval));
   if (unit.text) node.append(make("p", {className: "text"}, unit.text));
   if (unit.comment) node.append(make("p", {className: "soft"}, `上次的意见 comment before: ${unit.comment}`));
+  node.append(...[passedNode(unit)].filter((one) => one));
   node.append(make("dl", {className: "facts"}, ...unit.facts.map(([name, value]) => make("div", {className: value.length > 24 ? "long" : ""}, make("dt", {}, name), make("dd", {}, value)))));
   if (unit.exemplars.length) {
     const talks = unit.exemplars.map((one) => make("div", {}, make("h4", {}, one.id), ...one.turns.map(([speaker, words]) =>
@@ -153,9 +176,11 @@ function drawProgress() {
   const chosen = [...filled.values()].filter((entry) => entry.decision).length;
   const lost = [...filled.values()].filter((entry) => !entry.decision && entry.comment.trim()).length;
   const bare = [...filled.values()].filter((entry) => entry.decision === "edit" && !Object.keys(entry.edits).length).length;
+  const old = [...passed.keys()].filter((key) => !filled.has(key)).length;
   byId("progress").textContent = `已填 ${chosen} / ${DATA.units.length} decided here`
     + (bare ? ` · ${bare} 项修改还没有新措辞 edits without new words` : "")
-    + (lost ? ` · ${lost} 条意见还没有决定 comments without a decision` : "");
+    + (lost ? ` · ${lost} 条意见还没有决定 comments without a decision` : "")
+    + (old ? ` · ${old} 项此前填写未采用 filled in before, not taken over` : "");
 }
 
 function sorted(units) {

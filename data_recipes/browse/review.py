@@ -71,6 +71,7 @@ def _entry(unit: Unit, where: Standing, exemplars: Mapping[str, Dialogue]) -> di
         "weak": isinstance(unit.record, Practice) and _weak(unit.record),
         "row": cells(unit, where),
         "editable": {name: unit.value(name) for name in EDITABLE[unit.kind]},
+        "decision": where.decision.decision if where.decision else "",
         "before": dict(where.decision.edits) if where.decision else {},
         "comment": where.decision.comment if where.decision else "",
         "text": unit.record.text if isinstance(unit.record, Clause) else "",

@@ -26,10 +26,12 @@ from data_recipes.cleaning.lookup import Lookup
 from data_recipes.cleaning.normalise import changed
 from data_recipes.cleaning.quality import qualities_of
 from data_recipes.cleaning.redaction import (
+    NO_ATTRIBUTES,
     CaseLog,
+    joined_event,
+    redact_activities,
     redact_dialogues,
     redact_events,
-    says_something,
     split_event,
 )
 from data_recipes.cleaning.segment import sessions
@@ -85,17 +87,24 @@ class Chain:
         customers: records by customer.
         events: operation logs by case.
         root: folder that paths of evaluation sets are relative to.
+        digests: of the evaluation sets and rule packs, which a process reads again only when one has changed.
     """
 
     def __init__(
-        self, config: CleanConfig, identity_fields: Sequence[str], customers: Lookup, events: Lookup, root: Path
+        self,
+        config: CleanConfig,
+        identity_fields: Sequence[str],
+        customers: Lookup,
+        events: Lookup,
+        root: Path,
+        digests: tuple[str, ...],
     ):
         self._config = config
         self._identity_fields = tuple(identity_fields)
         self._customers = customers
         self._events = events
-        self._book = _book(config.rulebook.packs)
-        self._contamination = _contamination(config.decontaminate, root)
+        self._book = _book(config.rulebook.packs, digests)
+        self._contamination = _contamination(config.decontaminate, root, digests)
         self.clock = Clock()
 
     def clean(self, rows: Sequence[tuple[Dialogue, dict[str, Any]]]) -> list[Cleaned]:
@@ -176,17 +185,19 @@ class Chain:
         logs = self._events.lines([item.dialogue.id for item in batch])
         self.clock.lap("look up events")
         events = [
-            (number, place, *split_event(line))
-            for number, log in enumerate(logs)
-            for place, line in enumerate(log)
-            if says_something(line)
+            (number, place, *split_event(line)) for number, log in enumerate(logs) for place, line in enumerate(log)
         ]
+        own_sessions = [redacted[number].session for number, *_ in events]
+        activities = redact_activities(own_sessions, [activity for _, _, _, activity, _ in events])
         cases = []
-        for number, _, _, attributes in events:
-            item = batch[number]
-            cases.append(CaseLog([from_json(attributes)], redacted[number].session, item.raw, item.turns, item.sources))
-        for (number, place, head, _), (new,) in zip(events, redact_events(cases, self._config.normalise), strict=True):
-            logs[number][place] = head + to_json(new) + b"}\n"
+        for number, _, _, _, attributes in events:
+            if attributes != NO_ATTRIBUTES:
+                item, session = batch[number], redacted[number].session
+                cases.append(CaseLog([from_json(attributes)], session, item.raw, item.turns, item.sources))
+        said = iter(redact_events(cases, self._config.normalise))
+        for (number, place, head, _, attributes), activity in zip(events, activities, strict=True):
+            new = to_json(next(said)[0]) if attributes != NO_ATTRIBUTES else attributes
+            logs[number][place] = joined_event(head, activity, new)
         for item, log in zip(batch, logs, strict=True):
             item.events = log
         self.clock.lap("redact events")
@@ -211,13 +222,13 @@ class Chain:
 
 
 @functools.lru_cache(maxsize=1)
-def _book(packs: tuple[Path, ...]) -> Rulebook:
+def _book(packs: tuple[Path, ...], digests: tuple[str, ...]) -> Rulebook:
     """The book of a process: its screens take as long to prepare as thousands of dialogues to check."""
     return Rulebook.load(packs)
 
 
 @functools.lru_cache(maxsize=1)
-def _contamination(config: DecontaminationConfig, root: Path) -> Contamination | None:
+def _contamination(config: DecontaminationConfig, root: Path, digests: tuple[str, ...]) -> Contamination | None:
     return Contamination(config.sets, root, config.min_share) if config.sets else None
 
 

@@ -42,7 +42,7 @@ from data_recipes.cleaning.lookup import key_hashes
 from data_recipes.cleaning.minhash import row_keys
 from data_recipes.cleaning.normalise import NormaliseConfig
 from data_recipes.cleaning.plan import JOINED, Plan
-from data_recipes.cleaning.redaction import CaseLog, redact_events, says_something, split_event
+from data_recipes.cleaning.redaction import CaseLog, joined_event, redact_activities, redact_events, split_event
 from data_recipes.cleaning.workspace import Phase, Workspace
 from tianjing.privacy import Session
 from tianjing.records import Dialogue
@@ -86,7 +86,7 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
     """
     plan = Plan.of(work)
     records = lookup(work, "customers"), lookup(work, "events")
-    chain = Chain(plan.config, plan.identity_fields, *records, Path(plan.root))
+    chain = Chain(plan.config, plan.identity_fields, *records, Path(plan.root), plan.digests)
     ids: list[str] = []
     customers: list[str] = []
     reasons: dict[int, str] = {}
@@ -268,12 +268,17 @@ def _among(known: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.N
 
 def _redacted_alone(events: Sequence[bytes], config: NormaliseConfig) -> Iterator[bytes]:
     """Events, each redacted by itself: those that say the same are redacted once."""
-    parts = [split_event(line) if says_something(line) else (line, b"") for line in events]
-    said = list(dict.fromkeys(attributes for _, attributes in parts if attributes))
-    done = redact_events([CaseLog([from_json(attributes)], Session()) for attributes in said], config)
-    redacted = {attributes: to_json(own) + b"}\n" for attributes, (own,) in zip(said, done, strict=True)}
-    for head, attributes in parts:
-        yield head + redacted[attributes] if attributes else head
+    parts = [split_event(line) for line in events]
+    said = list(dict.fromkeys((activity, attributes) for _, activity, attributes in parts))
+    sessions = [Session() for _ in said]
+    activities = redact_activities(sessions, [activity for activity, _ in said])
+    logs = [CaseLog([from_json(own)], session) for (_, own), session in zip(said, sessions, strict=True)]
+    redacted = {
+        old: (activity, to_json(new))
+        for old, activity, (new,) in zip(said, activities, redact_events(logs, config), strict=True)
+    }
+    for head, activity, attributes in parts:
+        yield joined_event(head, *redacted[activity, attributes])
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

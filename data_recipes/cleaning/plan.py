@@ -11,8 +11,9 @@ from data_recipes.cleaning.config import CleanConfig
 from data_recipes.cleaning.workspace import Workspace
 from data_recipes.readers.raw import table_paths
 from data_recipes.readers.shards import Shard, plan_shards
+from tianjing import __version__
 from tianjing.config import parse
-from tianjing.files import OnError
+from tianjing.files import OnError, sha256_file
 
 # Files that dialogues are joined with, and the field that joins them.
 JOINED = {"customers": "customer", "events": "case", "outcomes": "case"}
@@ -29,6 +30,8 @@ class Plan:
     on_error: OnError
     root: str
     """The raw folder: paths of evaluation sets are relative to it."""
+    digests: tuple[str, ...] = ()
+    """SHA-256 of every evaluation set and then of every rule pack, in the order of the configuration."""
 
     @property
     def max_line_bytes(self) -> int:
@@ -50,12 +53,15 @@ class Plan:
             "identity_fields": self.identity_fields,
             "on_error": self.on_error,
             "root": self.root,
+            "digests": self.digests,
+            "version": __version__,
             "files": {path: [stat.st_size, stat.st_mtime_ns] for path, stat in stats.items()},
         }
 
 
 def make_plan(folder: Path, config: CleanConfig, identity_fields: tuple[str, ...], on_error: OnError) -> Plan:
     """Cut the material of a raw folder into shards; it depends on the files and the configuration alone."""
+    beside = [*(folder / source.path for source in config.decontaminate.sets), *config.rulebook.packs]
     found = table_paths(folder)
     shards = {
         name: plan_shards(found[name].absolute(), found[name].name, config.shard_mib << 20)
@@ -69,7 +75,16 @@ def make_plan(folder: Path, config: CleanConfig, identity_fields: tuple[str, ...
         identity_fields=identity_fields,
         on_error=on_error,
         root=str(folder.absolute()),
+        digests=tuple(map(_digest, beside)),
     )
+
+
+def _digest(path: Path) -> str:
+    """Empty for a file that cannot be read: the step that needs it says so."""
+    try:
+        return sha256_file(path)
+    except OSError:
+        return ""
 
 
 @functools.lru_cache(maxsize=4)
@@ -82,6 +97,7 @@ def _read(root: str, kept_at: int) -> Plan:
         identity_fields=tuple(value["identity_fields"]),
         on_error=value["on_error"],
         root=value["root"],
+        digests=tuple(value["digests"]),
     )
 
 

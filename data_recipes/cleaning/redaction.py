@@ -6,17 +6,22 @@ are read out over several turns are joined, and a bare answer is read with its q
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from data_recipes.cleaning.alignment import Aligned, AlignedTurns
 from data_recipes.cleaning.normalise import NormaliseConfig, normalise_many
-from tianjing.privacy import Finding, Masked, Session, mask_dialogues, mask_in_sessions
+from tianjing.privacy import Finding, Session, find_many, mask_dialogues, mask_in_sessions
+from tianjing.text import fold
 
-# In a JSON text no string can hold this: its quotes would be escaped.
-_ATTRIBUTES = b',"attributes":'
+# In a JSON text no string can hold these: their quotes would be escaped.
+_ACTIVITY, _ATTRIBUTES = b',"activity":', b',"attributes":'
+NO_ATTRIBUTES = b"{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +97,24 @@ class CaseLog:
 
 
 def redact_events(cases: Sequence[CaseLog], config: NormaliseConfig | None = None) -> list[list[dict[str, Any]]]:
-    """The attributes of the events of each case, normalised and redacted, texts in lists and objects too.
+    """The attributes of the events of each case, redacted, in lists and objects too.
+
+    Texts are normalised. A number or a key that is personal data by its digits becomes the text of a placeholder;
+    without any it stays what it is.
 
     An event that quotes a raw turn (`turn` its number, `evidence` its words) quotes the redacted turn instead, and
     `turn` becomes the number that this turn has after speaker repair.
     """
-    strings = [(text, case.session) for case in cases for event in case.attributes for text in _strings(event)]
-    lines = [line.text for line in normalise_many([text for text, _ in strings], config)]
-    masked = iter(mask_in_sessions([session for _, session in strings], lines))
-    return [[_event(event, case, masked) for event in case.attributes] for case in cases]
+    found = [(*part, case.session) for case in cases for event in case.attributes for part in _parts(event)]
+    lines = iter(normalise_many([text for text, is_text, _ in found if is_text], config))
+    texts = [next(lines).text if is_text else text for text, is_text, _ in found]
+    sessions = [session for _, _, session in found]
+    redacted = iter(_masked(sessions, texts, [not is_text for _, is_text, _ in found]))
+    return [[_event(event, case, redacted) for event in case.attributes] for case in cases]
 
 
-def _event(event: Mapping[str, Any], case: CaseLog, masked: Iterator[Masked]) -> dict[str, Any]:
-    redacted: dict[str, Any] = {name: _rebuilt(value, masked) for name, value in event.items()}
+def _event(event: Mapping[str, Any], case: CaseLog, texts: Iterator[str]) -> dict[str, Any]:
+    redacted: dict[str, Any] = _rebuilt(event, texts)
     number = event.get("turn")
     if not isinstance(number, int) or not 0 <= number < len(case.raw):
         return redacted
@@ -121,34 +131,78 @@ def _event(event: Mapping[str, Any], case: CaseLog, masked: Iterator[Masked]) ->
     return redacted
 
 
-def says_something(line: bytes) -> bool:
-    """Whether an event, as it stands in its file (`ingest`), has any attributes."""
-    return not line.endswith(b',"attributes":{}}\n')
+def redact_activities(sessions: Sequence[Session], activities: Sequence[bytes]) -> list[bytes]:
+    """The activity of each event, as `split_event` gives it, redacted in the session of its case."""
+    texts = {activity: from_json(activity) for activity in set(activities)}  # a log has few different ones
+    said = [texts[activity] for activity in activities]
+    masked = _masked(sessions, said, [True] * len(said))
+    return [old if new == text else to_json(new) for new, text, old in zip(masked, said, activities, strict=True)]
 
 
-def split_event(line: bytes) -> tuple[bytes, bytes]:
-    """An event as it stands in its file, where its attributes come last: what is before these, and these."""
-    start = line.index(_ATTRIBUTES) + len(_ATTRIBUTES)
-    return line[:start], line[start:-2]
+def _masked(sessions: Sequence[Session], texts: Sequence[str], again: Sequence[bool]) -> list[str]:
+    """Each text without personal data. In those that come `again` and again each session looks only for what is known
+    or was heard in it; for all else each different one of them is looked through once."""
+    distinct = list(dict.fromkeys(itertools.compress(texts, again)))
+    telling = {text for text, found in zip(distinct, find_many(distinct), strict=True) if found}
+    folded = {text: fold(text) for text in distinct}
+    wanted = [
+        number
+        for number, (session, text, often) in enumerate(zip(sessions, texts, again, strict=True))
+        if not often or text in telling or session.scanner.holds(folded[text])
+    ]
+    done = list(texts)
+    masked = mask_in_sessions([sessions[number] for number in wanted], [texts[number] for number in wanted])
+    for number, new in zip(wanted, masked, strict=True):
+        done[number] = new.text
+    return done
 
 
-def _strings(value: Any) -> Iterator[str]:
-    """Every text in the value, in the order in which `_rebuilt` puts them back."""
+def split_event(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """An event as it stands in its file (`ingest`): what is before its activity, the activity, and its attributes."""
+    start = line.index(_ACTIVITY) + len(_ACTIVITY)
+    end = line.index(_ATTRIBUTES, start)
+    return line[:start], line[start:end], line[end + len(_ATTRIBUTES) : -2]
+
+
+def joined_event(head: bytes, activity: bytes, attributes: bytes) -> bytes:
+    """The line whose parts `split_event` gives."""
+    return b"".join((head, activity, _ATTRIBUTES, attributes, b"}\n"))
+
+
+def _parts(value: Any) -> Iterator[tuple[str, bool]]:
+    """Every text, number and key in the value, as it is spelled, in the order in which `_rebuilt` puts them back; and
+    whether it is a text."""
     if isinstance(value, str):
-        yield value
+        yield value, True
     elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
+        for name, item in value.items():
+            yield name, False
+            yield from _parts(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            yield from _parts(item)
+    elif _is_whole(value):
+        yield str(int(value)), False
 
 
-def _rebuilt(value: Any, masked: Iterator[Masked]) -> Any:
+def _rebuilt(value: Any, texts: Iterator[str]) -> Any:
     if isinstance(value, str):
-        return next(masked).text
+        return next(texts)
     if isinstance(value, Mapping):
-        return {name: _rebuilt(item, masked) for name, item in value.items()}
+        rebuilt: dict[str, Any] = {}
+        for name in value:
+            key = next(texts)
+            while key in rebuilt:  # the same number, spelled in two ways
+                key += "′"
+            rebuilt[key] = _rebuilt(value[name], texts)
+        return rebuilt
     if isinstance(value, list):
-        return [_rebuilt(item, masked) for item in value]
+        return [_rebuilt(item, texts) for item in value]
+    if _is_whole(value):
+        text = next(texts)
+        return value if text == str(int(value)) else text
     return value
+
+
+def _is_whole(value: Any) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())

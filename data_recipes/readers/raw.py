@@ -52,8 +52,8 @@ _EXPECTED = (
 class RawMaterial:
     """Everything read from a raw folder.
 
-    `read` counts the good rows by file, `rejected` keeps the bad ones as they were, and `unknown` names what lies in
-    the folder and is none of the files of a raw folder.
+    `read` counts the good rows by file and `lines` tells where each opens, `rejected` keeps the bad ones as they were,
+    and `unknown` names what lies in the folder and is none of the files of a raw folder.
     """
 
     dialogues: list[Dialogue] = field(default_factory=list)
@@ -67,6 +67,7 @@ class RawMaterial:
     rules: list[RuleDocument] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     read: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, list[int]] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
 
@@ -95,7 +96,9 @@ def read_raw(
         progress(f"reading {path.name}")
         rows: list[Any] = getattr(raw, name)
         rejects = len(raw.rejected)
-        rows += _records(path, TABLES[name], on_error, raw.rejected)
+        found = list(_records(path, TABLES[name], on_error, raw.rejected))
+        rows += [record for _, record in found]
+        raw.lines[name] = [line for line, _ in found]
         raw.read[name] = len(rows)
         if not rows and len(raw.rejected) == rejects:
             progress(f"{path.name} is empty")
@@ -137,8 +140,10 @@ def _unknown(folder: Path, paths: dict[str, Path]) -> list[str]:
     ]
 
 
-def _records(path: Path, table: Table, on_error: OnError, rejected: list[dict[str, Any]]) -> Iterator[BaseModel]:
-    """Validated records; a second record with the same key is bad, too."""
+def _records(
+    path: Path, table: Table, on_error: OnError, rejected: list[dict[str, Any]]
+) -> Iterator[tuple[int, BaseModel]]:
+    """Validated records, each with its line; a second record with the same key is bad, too."""
     lines: dict[str, int] = {}
     for row in _rows(path, table.model is Dialogue):
         try:
@@ -156,7 +161,7 @@ def _records(path: Path, table: Table, on_error: OnError, rejected: list[dict[st
             continue
         if table.key:
             lines[identity] = row.line
-        yield record
+        yield row.line, record
 
 
 def _rows(path: Path, of_dialogues: bool) -> Iterator[Row]:

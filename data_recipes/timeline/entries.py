@@ -1,6 +1,6 @@
 """Records to timeline entries: what of each record a reader wants to see at once, and when it happened.
 
-Details hold no free text, number or address: those stay in the raw folder, which `source` and `row` point to.
+Details hold no free text, number or address: those stay where `source` and `row` point to.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def document_day(fields: Mapping[str, FieldReading]) -> date | None:
 
 def of_customers(sources: TimelineSources, breaches: Mapping[str, int]) -> Iterator[Dated]:
     """Entries of the records that name their customer."""
-    for row, dialogue in _rows(sources.dialogues):
+    for number, dialogue in enumerate(sources.dialogues, start=1):
+        row = sources.dialogue_lines.get(dialogue.id, number)
         details: dict[str, Any] = {"channel": dialogue.channel, "agent": dialogue.agent, "turns": len(dialogue.turns)}
         if dialogue.id in breaches:
             details["breaches"] = breaches[dialogue.id]
@@ -78,7 +79,7 @@ def of_customers(sources: TimelineSources, breaches: Mapping[str, int]) -> Itera
         closed = _last_turn(dialogue)
         if closed is not None:
             yield opened._replace(when=closed, kind="dialogue_closed", details={})
-    for row, account in _rows(sources.accounts):
+    for row, account in _rows(sources, "accounts", sources.accounts):
         details = {
             "product": account.product,
             "principal_yuan": float(account.principal),
@@ -86,22 +87,22 @@ def of_customers(sources: TimelineSources, breaches: Mapping[str, int]) -> Itera
             "arrears_yuan": float(account.arrears.total),
         }
         yield Dated(account.customer, account.as_of, "account", account.account, "accounts", row, details)
-    for row, contact in _rows(sources.contacts):
+    for row, contact in _rows(sources, "contacts", sources.contacts):
         yield Dated(contact.customer, contact.at, "contact", "", "contacts", row, {"contact": contact.kind})
-    for row, record in _rows(sources.records):
+    for row, record in _rows(sources, "records", sources.records):
         details = {"fields": sorted(record.fields)}
         yield Dated(record.customer, record.as_of, "record", record.source, "records", row, details)
-    for row, document in _rows(sources.documents):
+    for row, document in _rows(sources, "documents", sources.documents):
         day = document_day(read_fields(page_of(document), document.kind))
         yield Dated(document.customer, day, "document", document.id, "documents", row, {"document": document.kind})
 
 
 def of_cases(sources: TimelineSources) -> Iterator[Dated]:
     """Entries of the records that name a case; their owner is to be looked up."""
-    for row, event in _rows(sources.events):
+    for row, event in _rows(sources, "events", sources.events):
         details = {"activity": event.activity, "actor": event.actor}
         yield Dated(event.case, event.at, "event", event.case, "events", row, details)
-    for row, outcome in _rows(sources.outcomes):
+    for row, outcome in _rows(sources, "outcomes", sources.outcomes):
         result = {"name": outcome.name, "value": outcome.value}
         yield Dated(outcome.case, outcome.at, "outcome", outcome.case, "outcomes", row, result)
 
@@ -116,8 +117,9 @@ def owners(sources: TimelineSources) -> Iterator[tuple[str, str]]:
         yield customer.customer, customer.customer
 
 
-def _rows(records: Iterable[T]) -> Iterator[tuple[int, T]]:
-    return enumerate(records, start=1)
+def _rows(sources: TimelineSources, name: str, records: Iterable[T]) -> Iterator[tuple[int, T]]:
+    lines = sources.lines.get(name)
+    return enumerate(records, start=1) if lines is None else zip(lines, records, strict=True)
 
 
 def _last_turn(dialogue: Dialogue) -> datetime | None:

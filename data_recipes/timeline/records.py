@@ -28,9 +28,10 @@ class TimelineEntry(StrictModel):
     id: str
     """Id of the row, or of the case it belongs to; with `source` and `row` the way back."""
     source: str
-    """File of the raw folder, without its ending, e.g. dialogues."""
+    """Its file, without the ending: events and outcomes of this artefact, as they were cleaned; of the raw folder
+    dialogues, accounts, contacts, records and documents."""
     row: int
-    """Number of the record in that file, the first is 1."""
+    """Line of that file on which it opens, the first is 1; of Parquet the row."""
     details: dict[str, Any] = {}
     """What a reader wants to see at once: channel and agent, activity, name and value, product and arrears."""
 

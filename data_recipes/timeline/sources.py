@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tianjing.records import Account, Contact, Customer, Dialogue, Document, Event, Outcome, Record
 
@@ -26,3 +26,7 @@ class TimelineSources:
     records: Iterable[Record] = ()
     documents: Iterable[Document] = ()
     identity_fields: Sequence[str] = DEFAULT_IDENTITY_FIELDS
+    dialogue_lines: Mapping[str, int] = field(default_factory=dict)
+    """By id of a dialogue the line of its file that it opens on."""
+    lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """By name of another source the line of each record. Records of which none is told are counted from 1."""

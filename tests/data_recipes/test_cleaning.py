@@ -150,6 +150,32 @@ def test_events_of_cases_without_a_dialogue_are_redacted_by_themselves(tmp_path:
     assert read(run(raw, tmp_path / "out"), "events")[0]["attributes"] == {"note": "打给〔手机1〕无人接听", "n": 1}
 
 
+def test_an_activity_that_names_somebody_is_redacted_with_the_placeholders_of_its_case(tmp_path: Path) -> None:
+    def event(case: str, activity: str, **attributes: Any) -> dict[str, Any]:
+        head = {"case": case, "at": "2026-03-02T10:01:00+08:00", "actor": "a1", "activity": activity}
+        return {**head, "attributes": attributes}
+
+    said = "我叫王建国，手机是13812345678，想问上个月的账单"
+    raw = write(
+        tmp_path / "raw",
+        dialogues=[dialogue("d1", said, ANSWER)],
+        customers=[{"customer": "c1", "name": "王建国", "mobile": "13812345678"}],
+        events=[
+            event("d1", "外呼13912345678王建国"),
+            event("d1", "回拨", phone=13812345678),
+            event("b7", "外呼13812345678", phone=13812345678),
+            event("b7", '短信"13812345678"'),
+        ],
+    )
+    found = [(row["activity"], row["attributes"]) for row in read(run(raw, tmp_path / "out"), "events")]
+    assert found == [
+        ("外呼〔手机2〕〔姓名1〕", {}),
+        ("回拨", {"phone": "〔手机1〕"}),
+        ("外呼〔手机1〕", {"phone": "〔手机1〕"}),
+        ('短信"〔手机1〕"', {}),
+    ]
+
+
 def test_a_folder_without_dialogues_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no dialogues here"):
         run(write(tmp_path / "raw", outcomes=[{"case": "x", "name": "csat", "value": 5}]), tmp_path / "out")
@@ -264,6 +290,71 @@ def test_the_plan_does_not_depend_on_workers_but_on_the_material(corpus: Path, t
         stream.write(json.dumps(dialogue("d2", ANSWER, QUESTION)) + "\n")
     changed = prepare(raw, work, CleanConfig(), IDENTITY, "stop", lambda step: None)
     assert work.open_tasks(phases(changed)[2]) == [0]
+
+
+@pytest.mark.parametrize("what", ["evaluation set", "rule pack"])
+def test_a_run_that_goes_on_reads_an_evaluation_set_or_pack_that_has_changed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    raw = write(tmp_path / "raw", dialogues=[dialogue("d1", QUESTION, ANSWER)])
+    exam, pack = raw / "exam.jsonl", tmp_path / "pack.yaml"
+    config = CleanConfig.model_validate(
+        {
+            "decontaminate": {"sets": [{"name": "exam", "path": exam.name}]},
+            "rulebook": {"packs": [str(pack)]},
+        }
+    )
+
+    def give(question: str, forbidden: str) -> None:
+        exam.write_text(json.dumps({"question": question, "answer": ""}), encoding="utf-8")
+        rule = {
+            "id": "own.word",
+            "title": "不说的话",
+            "topic": "other",
+            "source": "内部规定",
+            "obligation": "不要对客户这样说话",
+            "strength": "internal",
+            "effective_from": "2020-01-01",
+            "severity": "medium",
+            "verified": False,
+            "check": {"kind": "phrase", "patterns": [forbidden]},
+            "action": "warn",
+        }
+        made = {"pack": "own", "title": "本公司", "rules": [rule]}
+        pack.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
+
+    other = ("今天的天气怎么样，适合出去旅游吗", "绝不可能")
+    give(*other)
+
+    def killed(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("data_recipes.cleaning.run.gather", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(raw, tmp_path / "out", config)
+    give(*((QUESTION, other[1]) if what == "evaluation set" else (other[0], "逐日计收")))
+    out = run(raw, tmp_path / "out", config)
+    found = {row["rule"] for row in read(out, "quarantine")}
+    dropped = [row["reason"] for row in read(out, "dropped")]
+    if what == "evaluation set":
+        assert (found, dropped) == (set(), ["holds an item of the evaluation set exam"])
+    else:
+        assert (found, dropped) == ({"own.word"}, [])
+
+
+def test_a_run_that_goes_on_in_another_version_of_the_package_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = write(tmp_path / "raw", dialogues=[dialogue("d1", QUESTION, ANSWER)])
+    work = workspace(tmp_path / "out")
+    plan = prepare(raw, work, CleanConfig(), IDENTITY, "stop", lambda step: None)
+    run_phases(work, phases(plan)[:3], ExecutorConfig(workers=1))
+    prepare(raw, work, CleanConfig(), IDENTITY, "stop", lambda step: None)
+    assert work.open_tasks(phases(plan)[2]) == []
+    monkeypatch.setattr("data_recipes.cleaning.plan.__version__", "99")
+    prepare(raw, work, CleanConfig(), IDENTITY, "stop", lambda step: None)
+    assert work.open_tasks(phases(plan)[2]) == [0]
 
 
 def test_what_no_later_phase_reads_is_gone_when_the_result_is_gathered(

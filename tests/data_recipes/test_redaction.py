@@ -99,6 +99,45 @@ def test_an_event_on_a_turn_that_was_joined_points_at_the_joined_turn() -> None:
     assert redact_events([log]) == [[{"turn": 0, "evidence": "利率"}, {"turn": 1}, {"turn": 9}]]
 
 
+def test_numbers_and_keys_of_an_event_are_redacted_as_their_digits_are() -> None:
+    event = {
+        "phone": 13800138000,
+        "mobile": 13912345678.0,
+        "13800138000": "本人",
+        "contacts": [{"13912345678": 138_0013_8000}],
+        "amount": 2699,
+        "rate": 0.5,
+        "paid": 1200.0,
+        "done": True,
+        "none": None,
+    }
+    assert redact_events([CaseLog([event], _redacted(RAW).session)]) == [
+        [
+            {
+                "phone": "〔手机1〕",
+                "mobile": "〔手机2〕",
+                "〔手机1〕": "本人",
+                "contacts": [{"〔手机2〕": "〔手机1〕"}],
+                "amount": 2699,
+                "rate": 0.5,
+                "paid": 1200.0,
+                "done": True,
+                "none": None,
+            }
+        ]
+    ]
+
+
+def test_two_keys_of_one_person_keep_both_values() -> None:
+    event = {"13800138000": "白天", "138-0013-8000": "晚上"}
+    assert redact_events([CaseLog([event], Session())]) == [[{"〔手机1〕": "白天", "〔手机1〕′": "晚上"}]]
+
+
+def test_a_key_without_personal_data_stays_as_it_is() -> None:
+    event = {"嗯，备注　Ａ": "嗯，好的", "turn": 0}
+    assert redact_events([CaseLog([event], Session())]) == [[{"嗯，备注　Ａ": "好的", "turn": 0}]]
+
+
 def test_events_without_a_dialogue_are_redacted_too() -> None:
     assert redact_events([CaseLog([{"note": "联系人电话13800138000"}], Session())]) == [
         [{"note": "联系人电话〔手机1〕"}]
