@@ -14,7 +14,7 @@ from pathlib import Path
 from tianjing.config import StrictModel
 from tianjing.errors import TianjingError
 from tianjing.files import atomic_write, canonical_json, sha256_bytes, sha256_file
-from tianjing.lineage import artefact_digest
+from tianjing.lineage import all_there, artefact_digest, is_artefact
 from tianjing.pipeline.stages import Stage
 
 _SHIPPED = frozenset((".py", ".j2", ".jinja", ".txt", ".yaml", ".md"))
@@ -62,11 +62,15 @@ def _folder_digest(root: Path) -> str:
 
 
 def read_finished(out: Path, stage: Stage) -> Finished | None:
-    """The record of a finished stage, when its output still stands as it was made."""
+    """The record of a finished stage, when its output still stands as it was made.
+
+    Of its files the sizes are compared: to read them all would cost every start the time that skipping saves.
+    """
     path = _record(out, stage)
     try:
         record = Finished.model_validate(json.loads(path.read_text(encoding="utf-8")))
-        return record if artefact_digest(stage.output) == record.digest else None
+        whole = all_there(stage.output) or not is_artefact(stage.output)
+        return record if whole and artefact_digest(stage.output) == record.digest else None
     except (OSError, ValueError, TianjingError):
         return None
 
