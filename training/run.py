@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -28,9 +29,13 @@ from training.selection import Scene, announce, choose_rows, tokenize_rows, vali
 from training.workspace import (
     Resume,
     claim,
+    hold,
     must_have,
+    require_target,
+    require_unchanged,
     run_digest,
     run_inputs,
+    run_kind,
     run_parameters,
     run_parts,
 )
@@ -64,12 +69,13 @@ def train(
     Raises:
         TrainingError: the dataset leaves no row to train on; the configuration asks for what the model or the machine
             does not have; a loss is not a finite number; a checkpoint cannot be written; nothing to resume from; the
-            disk cannot hold the checkpoints of full tuning.
+            disk cannot hold the checkpoints of full tuning; an input changed in the meantime.
         Interrupted: SIGTERM came; the running step was finished and saved.
-        TianjingError: the dataset or the model is missing.
+        TianjingError: the dataset or the model is missing; `out` cannot be used; another process trains into it.
     """
-    with stop_on_sigterm(ends_process) as stop:
-        _train(dataset, model, out, config, resume, measured, scene, stop)
+    with contextlib.ExitStack() as until:
+        stop = until.enter_context(stop_on_sigterm(ends_process))
+        _train(dataset, model, out, config, resume, measured, scene, stop, until)
 
 
 def _train(
@@ -81,20 +87,18 @@ def _train(
     measured: Measured | None,
     scene: Scene | None,
     stop: Stop,
+    until: contextlib.ExitStack,
 ) -> None:
     ranks = Ranks.from_environment()
     ranks.share(config.micro_batches)
     console.quiet = not ranks.writes
     check_requirements(config)
     config = inherit(config, model)
-    chosen = choose_rows(dataset, config, scene)
-    work = out.parent / ".work" / out.name
     inputs = run_inputs(dataset, model, config)
-    parameters = run_parameters(config, scene)
-    parts = run_parts({name: artefact_digest(path) for name, path in inputs.items()}, parameters)
-    if ranks.writes:  # the others touch nothing before torch's process group, which all must join, stands
-        claim(work, parts, resume, console.print)
-    checkpoints = Checkpoints(work, run_digest(parts), config.keep_checkpoints)
+    require_target(out, config, inputs)
+    # Before anything of them is read: the manifest must not name what came later.
+    digests = {name: artefact_digest(path) for name, path in inputs.items()}
+    chosen = choose_rows(dataset, config, scene)
 
     prepare_process()
     with console.status("loading torch and transformers"):
@@ -107,6 +111,13 @@ def _train(
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(config.threads or ranks.threads)
     check_context(model, config.max_length_tokens)
+    work = out.parent / ".work" / out.name
+    parameters = run_parameters(config, scene)
+    parts = run_parts(digests, parameters)
+    if ranks.writes:  # the others touch nothing before torch's process group, which all must join, stands
+        hold(work, until)
+        claim(work, parts, resume, console.print)
+    checkpoints = Checkpoints(work, run_digest(parts), config.keep_checkpoints)
     if config.tune == "full" and ranks.writes and measured is None:
         full.check_disk(work, model, config)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
@@ -129,9 +140,10 @@ def _train(
     if not ranks.writes:
         return
 
+    require_unchanged(inputs, digests)
+    require_target(out, config, inputs, steps_taken=True)
     history = trainer.state.log_history
-    kind = full.KIND if config.tune == "full" else adapter.KIND
-    with artefact(out, kind=kind, inputs=list(inputs.values()), parameters=parameters) as result:
+    with artefact(out, run_kind(config), list(inputs.values()), parameters, list(digests.values())) as result:
         from training.plot import loss_plot
 
         if config.tune == "full":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,42 @@ def test_an_adapter_of_another_base_is_not_merged(tiny_model: Path, tmp_path: Pa
         merge(tmp_path / "adapter", another, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
     merge(tmp_path / "adapter", tiny_model, tmp_path / "merged")
+
+
+def foreign_folder(out: Path) -> None:
+    out.mkdir()
+    (out / "notes.txt").write_text("precious")
+
+
+def foreign_artefact(out: Path) -> None:
+    make_dataset(out, [example(1)])
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (foreign_folder, "holds files but no manifest"),
+        (foreign_artefact, "of kind 'dataset', not 'adapter'"),
+        (lambda out: out.write_text("precious"), "is a file"),
+    ],
+)
+def test_an_out_that_cannot_be_used_is_refused_before_the_first_step(
+    place: Callable[[Path], None], message: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "dataset", [example(n) for n in range(4)])
+    place(tmp_path / "adapter")
+    monkeypatch.setattr("training.assembly.load_base", lambda *_: pytest.fail("the base was loaded"))
+    with pytest.raises(TianjingError, match=message):
+        train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+
+
+def test_a_folder_that_may_not_be_written_to_is_said_before_the_first_step(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "dataset", [example(n) for n in range(4)])
+    (tmp_path / "notes.txt").write_text("precious")
+    with pytest.raises(TianjingError, match=r"cannot be written: Not a directory(.|\n)*give --out another folder"):
+        train(dataset, tiny_model, tmp_path / "notes.txt" / "adapter", CONFIG)
 
 
 def test_evaluation_without_a_validation_row_is_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tianjing.lineage.manifest import (
 from tianjing.lineage.release import Release, Verdict, read_release, sign_release, verify_release
 from tianjing.lineage.staging import staged
 from tianjing.lineage.verification import verify, verify_chain
-from tianjing.lineage.writer import Work, artefact
+from tianjing.lineage.writer import Work, artefact, check_target
 
 __all__ = [
     "MANIFEST",
@@ -35,6 +35,7 @@ __all__ = [
     "all_there",
     "artefact",
     "artefact_digest",
+    "check_target",
     "default_key_path",
     "is_artefact",
     "keygen",

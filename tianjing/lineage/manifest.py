@@ -33,7 +33,7 @@ class InputRecord(StrictModel):
     path: str
     """Relative to the artefact's folder where the two share a parent below the root, else absolute."""
     sha256: str = Field(pattern=SHA256_PATTERN)
-    """What `artefact_digest` gave when the stage began."""
+    """What `artefact_digest` gave before the stage read it."""
 
 
 class FileRecord(StrictModel):
