@@ -11,7 +11,7 @@ import pytest
 
 from tests.training.material import example, make_dataset, unanswered
 from tianjing.errors import TianjingError
-from training.config import TrainConfig
+from training.config import LoraSection, TrainConfig
 from training.run import train
 
 CONFIG = TrainConfig.model_validate(
@@ -107,6 +107,36 @@ def test_an_adapter_of_another_base_is_not_merged(tiny_model: Path, tmp_path: Pa
         merge(tmp_path / "adapter", another, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
     merge(tmp_path / "adapter", tiny_model, tmp_path / "merged")
+
+
+def edit_its_alpha(adapter: Path) -> None:
+    path = adapter / "adapter_config.json"
+    path.write_text(path.read_text().replace('"lora_alpha": 8', '"lora_alpha": 800'))
+
+
+def cut_its_weights(adapter: Path) -> None:
+    path = adapter / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("harm", "file"), [(edit_its_alpha, "adapter_config.json"), (cut_its_weights, "adapter_model.safetensors")]
+)
+def test_an_adapter_that_was_changed_since_is_neither_merged_nor_gone_on_from(
+    harm: Callable[[Path], None], file: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    from training.merge import merge
+
+    dataset = make_dataset(tmp_path / "dataset", [example(n) for n in range(8)])
+    train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+    harm(tmp_path / "adapter")
+    message = rf"adapter: is not what was written: .*{file}: changed"
+    with pytest.raises(TianjingError, match=message):
+        merge(tmp_path / "adapter", tiny_model, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+    further = CONFIG.model_copy(update={"adapter": str(tmp_path / "adapter"), "lora": LoraSection()})
+    with pytest.raises(TianjingError, match=message):
+        train(dataset, tiny_model, tmp_path / "further", further)
 
 
 def foreign_folder(out: Path) -> None:
