@@ -17,7 +17,7 @@ from tianjing.files import write_jsonl
 from tianjing.lineage import artefact, artefact_digest
 from training import adapter, full
 from training.assembly import Measured, build_trainer
-from training.base import check_context, check_requirements
+from training.base import check_context, check_modules, check_requirements
 from training.checkpoints import Checkpoints
 from training.config import TrainConfig
 from training.continued import inherit
@@ -105,12 +105,15 @@ def _train(
         import torch
         import transformers
 
+        from training.layout.guard import check_config
         from training.shards import is_sharded, whole_adapter
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(config.threads or ranks.threads)
     check_context(model, config.max_length_tokens)
+    check_config(transformers.AutoConfig.from_pretrained(model, local_files_only=True))
+    check_modules(model, config)
     work = out.parent / ".work" / out.name
     parameters = run_parameters(config, scene)
     parts = run_parts(digests, parameters)

@@ -139,6 +139,47 @@ def test_an_adapter_that_was_changed_since_is_neither_merged_nor_gone_on_from(
         train(dataset, tiny_model, tmp_path / "further", further)
 
 
+MISSPELT = {
+    "target": ({"targets": ["q_proj", "v_porj"]}, r"lora\.targets: .*no linear layer 'v_porj'(.|\n)*v_proj"),
+    "layer of a rank": (
+        {"rank_pattern": {"layers.99.self_attn.q_proj": 4}},
+        r"lora\.rank_pattern: 'layers\.99\.self_attn\.q_proj' is for no module(.|\n)*model\.layers\.1\.mlp",
+    ),
+    "part of an alpha": (
+        {"alpha_pattern": {"layers.1.attn.q_proj": 4}},
+        r"lora\.alpha_pattern: 'layers\.1\.attn\.q_proj' is for no module",
+    ),
+    "layer without an adapter": (
+        {"top_layers": 1, "rank_pattern": {"layers.0.self_attn.q_proj": 4}},
+        r"lora\.rank_pattern: 'layers\.0\.self_attn\.q_proj' is for no module",
+    ),
+    "pattern that an earlier one hides": (
+        {"rank_pattern": {"q_proj": 4, "layers.1.self_attn.q_proj": 8}},
+        r"lora\.rank_pattern: 'layers\.1\.self_attn\.q_proj' .*earlier pattern(.|\n)*single modules before",
+    ),
+    "module to save": ({"modules_to_save": ["nrom"]}, r"lora\.modules_to_save: .*no module 'nrom'"),
+}
+
+
+@pytest.mark.parametrize("what", MISSPELT)
+def test_a_name_in_lora_that_the_base_does_not_have_is_refused_before_anything_is_loaded_or_removed(
+    what: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.plan.planning import make_plan
+
+    lora, message = MISSPELT[what]
+    config = TrainConfig.model_validate({"lora": lora, "serve_with": "transformers"})
+    dataset = make_dataset(tmp_path / "dataset", [example(n) for n in range(4)])
+    kept = tmp_path / ".work" / "adapter" / "checkpoint-1"  # of the run before the name was misspelt
+    kept.mkdir(parents=True)
+    monkeypatch.setattr("training.assembly.load_base", lambda *_: pytest.fail("the base was loaded"))
+    with pytest.raises(TianjingError, match=message):
+        train(dataset, tiny_model, tmp_path / "adapter", config)
+    assert kept.exists()
+    with pytest.raises(TianjingError, match=message):
+        make_plan(dataset, tiny_model, config, probe_steps=0)
+
+
 def foreign_folder(out: Path) -> None:
     out.mkdir()
     (out / "notes.txt").write_text("precious")
