@@ -56,6 +56,7 @@ def train(
     measured: Measured | None = None,
     scene: Scene | None = None,
     ends_process: bool = False,
+    stop: Stop | None = None,
 ) -> None:
     """Train an adapter, or all weights, on the training split of `dataset` and write it as an artefact to `out`.
 
@@ -65,6 +66,7 @@ def train(
         measured: for a probe (`training.plan.probe`).
         scene: what the adapter is for; rows of other tasks are left out.
         ends_process: nothing comes after this in the process, so that a late SIGTERM changes nothing any more.
+        stop: of a caller that handles SIGTERM itself, over several runs.
 
     Raises:
         TrainingError: the dataset leaves no row to train on; the configuration asks for what the model or the machine
@@ -74,7 +76,7 @@ def train(
         TianjingError: the dataset or the model is missing; `out` cannot be used; another process trains into it.
     """
     with contextlib.ExitStack() as until:
-        stop = until.enter_context(stop_on_sigterm(ends_process))
+        stop = until.enter_context(stop_on_sigterm(ends_process)) if stop is None else stop
         _train(dataset, model, out, config, resume, measured, scene, stop, until)
 
 
