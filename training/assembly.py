@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tianjing.models.precision import precision
 from training import full
-from training.base import load_base
+from training.base import load_base, lora_config
 from training.checkpoints import Checkpoints
 from training.config import TrainConfig
 from training.continued import load_adapter
@@ -79,7 +79,7 @@ def build_trainer(
         train_dataset=training_rows(tokens, blank),
         data_collator=collate,
         processing_class=tokenizer,
-        peft_config=None if in_full or config.adapter is not None else _lora(layers, config),
+        peft_config=None if in_full or config.adapter is not None else lora_config(layers, config),
         callbacks=[
             *([ProgressBar(meter)] if ranks.writes else []),
             *([Evaluations(config.evaluation)] if config.evaluation else []),
@@ -117,19 +117,6 @@ def _blank(tokens: TokenRows, config: TrainConfig, ranks: Ranks) -> int:
 
     ids, labels = [row.input_ids for row in tokens.rows], [row.labels for row in tokens.rows]
     return ranks.blank_bins(len(pack(ids, labels, config.pack_tokens)))
-
-
-def _lora(layers: int, config: TrainConfig) -> Any:
-    """The adapter: on all `layers` of the base model, or on the `top_layers` nearest to its output."""
-    from peft import LoraConfig
-
-    top = config.lora.top_layers
-    return LoraConfig(
-        **config.lora.peft(),
-        layers_to_transform=list(range(max(0, layers - top), layers)) if top else None,
-        layers_pattern="layers" if top else None,
-        task_type="CAUSAL_LM",
-    )
 
 
 def _arguments(work: Path, out: Path, config: TrainConfig, ranks: Ranks) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from tianjing.lineage import artefact_digest, read_manifest
 from tianjing.models.precision import Precision
 from training.config import TrainConfig
+from training.config.lora import VOCABULARY_MATRICES
 from training.errors import TrainingError
 
 
@@ -55,6 +56,50 @@ def check_context(model: Path, max_length_tokens: int) -> None:
         )
 
 
+def check_modules(model: Path, config: TrainConfig) -> None:
+    """Whether every name that `lora` gives is that of a module, as peft will look them up; nothing is loaded for it.
+
+    peft itself is content with one target that it finds, and says nothing of the others.
+
+    Raises:
+        TrainingError: a target, a pattern or a module to save is none of the base's, or of none that gets an adapter.
+    """
+    if config.tune == "full" or config.adapter is not None:  # no adapter, or one that has its shape already
+        return
+    import torch
+    from peft.tuners.tuners_utils import check_target_module_exists
+    from peft.utils.other import get_pattern_key
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
+
+    with torch.device("meta"):
+        base = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model, local_files_only=True))
+    names = [name for name, _ in base.named_modules()]
+    linear = [name for name, module in base.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)]
+    lora = lora_config(base.config.num_hidden_layers, config)
+    adapted = [name for name in linear if check_target_module_exists(lora, name)]
+    targets = sorted({name.rsplit(".", 1)[-1] for name in linear} - VOCABULARY_MATRICES)
+    for target in config.lora.targets:
+        if not any(f".{name}".endswith(f".{target}") for name in adapted):
+            raise TrainingError(
+                f"lora.targets: {model.name} has no linear layer '{target}' that could get an adapter",
+                f"use some of {', '.join(targets)}",
+            )
+    for module in config.lora.modules_to_save:
+        if not any(name.endswith(module) for name in names):
+            raise TrainingError(
+                f"lora.modules_to_save: {model.name} has no module '{module}'", "name one by the last part of its name"
+            )
+    for field, patterns in (("rank_pattern", config.lora.rank_pattern), ("alpha_pattern", config.lora.alpha_pattern)):
+        used = {get_pattern_key(list(patterns), name) for name in adapted}
+        for pattern in [pattern for pattern in patterns if pattern not in used]:
+            raise TrainingError(
+                f"lora.{field}: '{pattern}' is for no module of {model.name} that gets an adapter, or for those alone "
+                "that an earlier pattern names too",
+                f"the first is {adapted[0]}, the last {adapted[-1]}; put single modules before kinds of them",
+            )
+
+
 def check_adapter_base(adapter: Path, model: Path) -> None:
     """Whether `adapter` was trained on `model`, by the digest in its manifest.
 
@@ -67,6 +112,19 @@ def check_adapter_base(adapter: Path, model: Path) -> None:
             f"{adapter}: was trained on another base model than {model}",
             "give --model the base that its manifest.json names (tianjing lineage show), or train on this one",
         )
+
+
+def lora_config(layers: int, config: TrainConfig) -> Any:
+    """The adapter: on all `layers` of the base model, or on the `top_layers` nearest to its output."""
+    from peft import LoraConfig
+
+    top = config.lora.top_layers
+    return LoraConfig(
+        **config.lora.peft(),
+        layers_to_transform=list(range(max(0, layers - top), layers)) if top else None,
+        layers_pattern="layers" if top else None,
+        task_type="CAUSAL_LM",
+    )
 
 
 def load_base(model: Path, dtype: Precision, quantize: str | None) -> Any:

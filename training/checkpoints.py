@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,11 @@ from tianjing.files import (
     sha256_file,
     validate_row,
 )
+from training.errors import TrainingError
 
 RECORD = "digests.json"
+# Names that transformers gives the files of a checkpoint.
+STATE, OPTIMISER, SCHEDULE = "trainer_state.json", "optimizer.pt", "scheduler.pt"
 _FOLDER = re.compile(r"checkpoint-(\d+)")
 
 
@@ -76,9 +79,18 @@ class Checkpoints:
         return self.folder / f"checkpoint-{step}"
 
     def seal(self, step: int, world_size: int) -> Path:
-        """Make what stands in `staging / checkpoint-STEP` the checkpoint of that step; returns its folder."""
+        """Make what stands in `staging / checkpoint-STEP` the checkpoint of that step; returns its folder.
+
+        Raises:
+            TrainingError: it lacks what a run needs to go on, as where another process cleared the folder.
+        """
         written = self.staging / f"checkpoint-{step}"
         names = sorted(str(path.relative_to(written)) for path in written.rglob("*") if path.is_file())
+        if (lacking := _lacking(names)) is not None:
+            raise TrainingError(
+                f"{self.path(step)}: is not kept: {lacking} is missing from what was written for it",
+                "see that nothing else clears this folder, then give the same command again",
+            )
         files = {name: sha256_file(written / name) for name in names}
         record = CheckpointRecord(step=step, world_size=world_size, run=self.run, files=files)
         record = record.model_copy(update={"digest": record.own_digest()})
@@ -128,6 +140,8 @@ class Checkpoints:
             return f"damaged, {RECORD} was changed after it was written"
         if record.run != self.run:
             return "it belongs to another dataset, base model or configuration"
+        if (lacking := _lacking(record.files)) is not None:
+            return f"damaged, it was written without {lacking}"
         for name, digest in record.files.items():
             try:
                 if sha256_file(path / name) != digest:
@@ -150,3 +164,14 @@ class Checkpoints:
             match = _FOLDER.fullmatch(path.name)
             if match:
                 yield int(match[1])
+
+
+def _lacking(names: Collection[str]) -> str | None:
+    """What a checkpoint of these files lacks to go on from; None where it is complete.
+
+    transformers takes up what it finds and says nothing of the rest: without the optimiser's state a run would go on
+    with fresh moments, without the weights with those of the base.
+    """
+    if not any(name.endswith(".safetensors") for name in names):
+        return "the file of the weights"
+    return next((name for name in (STATE, OPTIMISER, SCHEDULE) if name not in names), None)

@@ -13,6 +13,7 @@ from tianjing.lineage import read_manifest
 from training.base import check_adapter_base
 from training.config import LoraSection, TrainConfig, unserved
 from training.errors import TrainingError
+from training.origin import require_unchanged_files
 
 # How it is trained, not what it is: these may differ from run to run.
 _OF_THE_RUN = ("dropout", "loraplus_ratio")
@@ -22,8 +23,8 @@ def inherit(config: TrainConfig, model: Path) -> TrainConfig:
     """The configuration with the shape of the adapter it goes on from; as it is where it begins a fresh one.
 
     Raises:
-        TrainingError: the adapter is of another base, is no adapter artefact, is of another shape than `lora` asks for,
-            or could not be served.
+        TrainingError: the adapter is of another base, is no adapter artefact, was changed since it was written, is of
+            another shape than `lora` asks for, or could not be served.
         LineageError: nothing is there.
     """
     if config.adapter is None:
@@ -35,6 +36,7 @@ def inherit(config: TrainConfig, model: Path) -> TrainConfig:
             f"{adapter}: an artefact of kind '{manifest.kind}', not an adapter to go on from",
             "give the folder of an adapter that `tianjing train run` wrote",
         )
+    require_unchanged_files(adapter)
     check_adapter_base(adapter, model)
     had = parse(LoraSection, manifest.parameters["lora"], f"{adapter / 'manifest.json'}: parameters.lora")
     fixed = [name for name in LoraSection.model_fields if name not in _OF_THE_RUN]

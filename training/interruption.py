@@ -35,6 +35,10 @@ class Stop:
         """From here on a request waits."""
         self._kept = True
 
+    def end_at_once(self) -> None:
+        """From here on a request ends the process at once: the weights of a run stand, and the next has not begun."""
+        self._kept = False
+
     def request(self, signal_number: int, frame: FrameType | None) -> None:
         """The signal handler.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tianjing.errors import TianjingError
-from tianjing.lineage import InputRecord, Manifest, artefact_digest, is_artefact, read_manifest
+from tianjing.lineage import InputRecord, Manifest, artefact_digest, is_artefact, read_manifest, verify
 from tianjing.lineage.verification import locate
 from training import adapter as adapters
 from training import full
@@ -97,6 +97,20 @@ def read_origin(directory: Path) -> Origin:
     dataset, base = (_source(run_directory, run.inputs[place]) for place in (_DATASET, _BASE))
     earlier = tuple(_source(run_directory, record) for record in run.inputs[_BASE + 1 :])
     return Origin(directory, manifest, run_directory, run, dataset, base, earlier)
+
+
+def require_unchanged_files(weights: Path) -> None:
+    """Whether every file of an artefact is as it was written.
+
+    Raises:
+        TrainingError: one was changed since, is missing, or is new. LineageError: there is no manifest.
+    """
+    differences = verify(weights)
+    if differences:
+        raise TrainingError(
+            f"{weights}: is not what was written: {differences[0]}" + (" …" if len(differences) > 1 else ""),
+            "train or merge again, and leave the folder as it is",
+        )
 
 
 def _source(directory: Path, record: InputRecord, above: frozenset[Path] = frozenset()) -> Source:

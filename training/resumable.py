@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import Trainer, TrainerState
 
 from tianjing.files import atomic_write
-from training.checkpoints import Checkpoints
+from training.checkpoints import OPTIMISER, SCHEDULE, STATE, Checkpoints
 from training.errors import TrainingError
 from training.layout.batches import SharedPrefix
 from training.layout.packing import PackedBatch, pack
@@ -26,8 +26,6 @@ from training.shards import is_sharded, load_adapter, load_state, whole, whole_a
 from training.trainer import SupervisedTokenTrainer
 from training.validation import VALIDATION_LOSS, batches, best_step
 
-# Names that transformers gives the files of a checkpoint.
-_STATE, _OPTIMISER, _SCHEDULE = "trainer_state.json", "optimizer.pt", "scheduler.pt"
 _NAMED_ROWS = 12
 
 
@@ -175,7 +173,7 @@ class ResumableTrainer(SupervisedTokenTrainer):
 
     def restore_state(self, step: int) -> None:
         """History and counters as the checkpoint of `step` holds them; the weights stay."""
-        self.state = TrainerState.load_from_json(str(self.checkpoints.path(step) / _STATE))
+        self.state = TrainerState.load_from_json(str(self.checkpoints.path(step) / STATE))
 
     def _get_output_dir(self, trial: Any) -> str:
         # transformers asks here where to write a checkpoint, and nowhere else.
@@ -212,8 +210,8 @@ class ResumableTrainer(SupervisedTokenTrainer):
             return
         state = whole_state(self.optimizer)
         if self.args.should_save:
-            torch.save(state, Path(output_dir) / _OPTIMISER)
-            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / _SCHEDULE)  # type: ignore[union-attr]
+            torch.save(state, Path(output_dir) / OPTIMISER)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULE)  # type: ignore[union-attr]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if not is_sharded(self.model):  # type: ignore[arg-type]
@@ -225,9 +223,9 @@ class ResumableTrainer(SupervisedTokenTrainer):
         if checkpoint is None or not is_sharded(self.model):  # type: ignore[arg-type]
             super()._load_optimizer_and_scheduler(checkpoint)
             return
-        load_state(self.optimizer, torch.load(Path(checkpoint) / _OPTIMISER, map_location="cpu", weights_only=True))
+        load_state(self.optimizer, torch.load(Path(checkpoint) / OPTIMISER, map_location="cpu", weights_only=True))
         schedule: Any = self.lr_scheduler
-        schedule.load_state_dict(torch.load(Path(checkpoint) / _SCHEDULE, weights_only=True))
+        schedule.load_state_dict(torch.load(Path(checkpoint) / SCHEDULE, weights_only=True))
 
     @contextlib.contextmanager
     def _explained_failure(self) -> Iterator[None]:

@@ -104,7 +104,7 @@ def tokenize(
 
     Raises:
         TrainingError: the template does not render the prompt as a prefix of the conversation, so that
-            training and serving would see different tokens.
+            training and serving would see different tokens; or it changes the decision that is to be weighed.
     """
     rows: list[TokenRow] = []
     stops |= {tokenizer.eos_token_id}
@@ -141,7 +141,8 @@ def _tokenize_one(
         return "no_supervised_token"
     if len(ids) > max_length_tokens:
         return "too_long"
-    first, last = _decisive_span(example, text) if decision_weight != 1.0 else (0, 0)
+    begin = encoded["offset_mapping"][len(prompt)][0]
+    first, last = _decisive_span(example, text, begin) if decision_weight != 1.0 else (0, 0)
     weights = [
         example.weight * (decision_weight if start < last and stop > first else 1.0)
         for start, stop in encoded["offset_mapping"][: len(ids)]
@@ -150,12 +151,23 @@ def _tokenize_one(
     return TokenRow(example.id, ids, [IGNORED] * len(prompt) + ids[len(prompt) :], weights)
 
 
-def _decisive_span(example: Example, text: str) -> tuple[int, int]:
-    """Where in the rendered conversation the answer's decisive part stands (characters), empty for none."""
+def _decisive_span(example: Example, text: str, begin: int) -> tuple[int, int]:
+    """Where in the rendered conversation the answer's decisive part stands (characters), empty for none.
+
+    Args:
+        begin: where the answer does. The part is looked for, not the answer: templates trim answers.
+
+    Raises:
+        TrainingError: the template leaves the answer without it.
+    """
     answer = example.messages[-1].content
     part = TASKS[example.task].decisive(example.reference) if example.task in TASKS else ""
-    within = answer.find(part) if part else -1
-    if within < 0:
+    if not part or part not in answer:
         return 0, 0
-    first = text.rindex(answer) + within
+    first = text.find(part, begin)
+    if first < 0:
+        raise TrainingError(
+            f"row {example.id}: the chat template changes the answer, and {part!r} in it, which decision_weight weighs",
+            "mend chat_template.jinja of the base model; `tianjing train parity` shows what it changes",
+        )
     return first, first + len(part)

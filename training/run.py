@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -16,7 +17,7 @@ from tianjing.files import write_jsonl
 from tianjing.lineage import artefact, artefact_digest
 from training import adapter, full
 from training.assembly import Measured, build_trainer
-from training.base import check_context, check_requirements
+from training.base import check_context, check_modules, check_requirements
 from training.checkpoints import Checkpoints
 from training.config import TrainConfig
 from training.continued import inherit
@@ -28,9 +29,13 @@ from training.selection import Scene, announce, choose_rows, tokenize_rows, vali
 from training.workspace import (
     Resume,
     claim,
+    hold,
     must_have,
+    require_target,
+    require_unchanged,
     run_digest,
     run_inputs,
+    run_kind,
     run_parameters,
     run_parts,
 )
@@ -51,6 +56,7 @@ def train(
     measured: Measured | None = None,
     scene: Scene | None = None,
     ends_process: bool = False,
+    stop: Stop | None = None,
 ) -> None:
     """Train an adapter, or all weights, on the training split of `dataset` and write it as an artefact to `out`.
 
@@ -60,16 +66,18 @@ def train(
         measured: for a probe (`training.plan.probe`).
         scene: what the adapter is for; rows of other tasks are left out.
         ends_process: nothing comes after this in the process, so that a late SIGTERM changes nothing any more.
+        stop: of a caller that handles SIGTERM itself, over several runs.
 
     Raises:
         TrainingError: the dataset leaves no row to train on; the configuration asks for what the model or the machine
             does not have; a loss is not a finite number; a checkpoint cannot be written; nothing to resume from; the
-            disk cannot hold the checkpoints of full tuning.
+            disk cannot hold the checkpoints of full tuning; an input changed in the meantime.
         Interrupted: SIGTERM came; the running step was finished and saved.
-        TianjingError: the dataset or the model is missing.
+        TianjingError: the dataset or the model is missing; `out` cannot be used; another process trains into it.
     """
-    with stop_on_sigterm(ends_process) as stop:
-        _train(dataset, model, out, config, resume, measured, scene, stop)
+    with contextlib.ExitStack() as until:
+        stop = until.enter_context(stop_on_sigterm(ends_process)) if stop is None else stop
+        _train(dataset, model, out, config, resume, measured, scene, stop, until)
 
 
 def _train(
@@ -81,32 +89,40 @@ def _train(
     measured: Measured | None,
     scene: Scene | None,
     stop: Stop,
+    until: contextlib.ExitStack,
 ) -> None:
     ranks = Ranks.from_environment()
     ranks.share(config.micro_batches)
     console.quiet = not ranks.writes
     check_requirements(config)
     config = inherit(config, model)
-    chosen = choose_rows(dataset, config, scene)
-    work = out.parent / ".work" / out.name
     inputs = run_inputs(dataset, model, config)
-    parameters = run_parameters(config, scene)
-    parts = run_parts({name: artefact_digest(path) for name, path in inputs.items()}, parameters)
-    if ranks.writes:  # the others touch nothing before torch's process group, which all must join, stands
-        claim(work, parts, resume, console.print)
-    checkpoints = Checkpoints(work, run_digest(parts), config.keep_checkpoints)
+    require_target(out, config, inputs)
+    # Before anything of them is read: the manifest must not name what came later.
+    digests = {name: artefact_digest(path) for name, path in inputs.items()}
+    chosen = choose_rows(dataset, config, scene)
 
     prepare_process()
     with console.status("loading torch and transformers"):
         import torch
         import transformers
 
+        from training.layout.guard import check_config
         from training.shards import is_sharded, whole_adapter
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(config.threads or ranks.threads)
     check_context(model, config.max_length_tokens)
+    check_config(transformers.AutoConfig.from_pretrained(model, local_files_only=True))
+    check_modules(model, config)
+    work = out.parent / ".work" / out.name
+    parameters = run_parameters(config, scene)
+    parts = run_parts(digests, parameters)
+    if ranks.writes:  # the others touch nothing before torch's process group, which all must join, stands
+        hold(work, until)
+        claim(work, parts, resume, console.print)
+    checkpoints = Checkpoints(work, run_digest(parts), config.keep_checkpoints)
     if config.tune == "full" and ranks.writes and measured is None:
         full.check_disk(work, model, config)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
@@ -129,9 +145,10 @@ def _train(
     if not ranks.writes:
         return
 
+    require_unchanged(inputs, digests)
+    require_target(out, config, inputs, steps_taken=True)
     history = trainer.state.log_history
-    kind = full.KIND if config.tune == "full" else adapter.KIND
-    with artefact(out, kind=kind, inputs=list(inputs.values()), parameters=parameters) as result:
+    with artefact(out, run_kind(config), list(inputs.values()), parameters, list(digests.values())) as result:
         from training.plot import loss_plot
 
         if config.tune == "full":

@@ -12,15 +12,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tianjing.lineage import LineageError, artefact_digest, is_artefact, read_manifest
+from tianjing.lineage import all_there, artefact_digest, read_manifest
 from tianjing.tasks import SCENES
 from training.config import TrainConfig
 from training.continued import inherit
 from training.errors import TrainingError
+from training.interruption import Interrupted, stop_on_sigterm
 from training.ranks import Ranks
 from training.run import train
 from training.selection import Scene, tasks_of
-from training.workspace import Resume, run_inputs, run_parameters
+from training.workspace import Resume, require_target, run_inputs, run_parameters
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -90,14 +91,20 @@ def train_scenes(
             "give each scene a job of its own: scenes: [NAME] in its configuration",
         )
     _check_rows(dataset, config, scenes)
-    for number, scene in enumerate(scenes, start=1):
-        target, settings = out / scene.name, of_scene(config, scene)
-        console.print(f"scene {scene.name} ({number} of {len(scenes)}): {', '.join(scene.tasks)}")
-        if resume != "never" and _finished(target, dataset, model, settings, scene):
-            console.print(f"{target}: is finished, and stays as it is")
-            continue
-        last = number == len(scenes)
-        train(dataset, model, target, settings, resume, scene=scene, ends_process=ends_process and last)
+    for scene in scenes:  # all of them, before the first is trained
+        settings = of_scene(config, scene)
+        require_target(out / scene.name, settings, run_inputs(dataset, model, settings))
+    with stop_on_sigterm(ends_process) as stop:
+        for number, scene in enumerate(scenes, start=1):
+            target, settings = out / scene.name, of_scene(config, scene)
+            console.print(f"scene {scene.name} ({number} of {len(scenes)}): {', '.join(scene.tasks)}")
+            if resume != "never" and _finished(target, dataset, model, settings, scene):
+                console.print(f"{target}: is finished, and stays as it is")
+                continue
+            if stop.requested:  # while the artefact before was written
+                raise Interrupted(f"stopped after scene {scenes[number - 2].name}, which is finished")
+            train(dataset, model, target, settings, resume, scene=scene, stop=stop)
+            stop.end_at_once()
 
 
 def _check_rows(dataset: Path, config: TrainConfig, scenes: Sequence[Scene]) -> None:
@@ -118,12 +125,9 @@ def _check_rows(dataset: Path, config: TrainConfig, scenes: Sequence[Scene]) -> 
 
 def _finished(target: Path, dataset: Path, model: Path, config: TrainConfig, scene: Scene) -> bool:
     """Whether `target` is the artefact that this very run would write."""
-    if not is_artefact(target):
+    if not all_there(target):
         return False
-    try:
-        manifest = read_manifest(target)
-    except LineageError:
-        return False
+    manifest = read_manifest(target)
     config = inherit(config, model)
     digests = [artefact_digest(path) for path in run_inputs(dataset, model, config).values()]
     recorded = [record.sha256 for record in manifest.inputs]

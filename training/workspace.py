@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 from tianjing.files import atomic_write, canonical_json, sha256_bytes
+from tianjing.lineage import LineageError, artefact_digest, check_target
+from tianjing.locks import sole_writer
+from training import adapter, full
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.selection import Scene
@@ -46,6 +50,67 @@ def run_parts(digests: dict[str, str], parameters: dict[str, Any]) -> dict[str, 
 def run_digest(parts: dict[str, str]) -> str:
     """One digest for all parts of a run."""
     return sha256_bytes(canonical_json(parts).encode())
+
+
+def run_kind(config: TrainConfig) -> str:
+    """Kind of the artefact that a run writes."""
+    return full.KIND if config.tune == "full" else adapter.KIND
+
+
+def require_unchanged(inputs: dict[str, Path], digests: dict[str, str]) -> None:
+    """Whether the inputs still are what they were before the first of them was read.
+
+    Args:
+        digests: of `inputs`, as they were then.
+
+    Raises:
+        TrainingError: one is another now. It may have been read before or after that, and no manifest could say which.
+    """
+    for name, path in inputs.items():
+        try:
+            same = artefact_digest(path) == digests[name]
+        except LineageError:
+            same = False
+        if not same:
+            raise TrainingError(
+                f"{path}: the {name} changed while it was trained on",
+                "put it back as it was and give the same command again: the steps that were taken are kept; with what "
+                "stands there now, training starts afresh",
+            )
+
+
+def require_target(out: Path, config: TrainConfig, inputs: dict[str, Path], steps_taken: bool = False) -> None:
+    """Whether the artefact may be written to `out`.
+
+    Args:
+        steps_taken: only the artefact is left to write, so that another --out would cost all of the training.
+
+    Raises:
+        LineageError: `out` is an input, or holds what no training run wrote.
+        TrainingError: the same, once the steps are taken.
+    """
+    try:
+        check_target(out, run_kind(config), list(inputs.values()))
+    except LineageError as error:
+        if not steps_taken:
+            raise
+        remedy = "move this folder away and give the same command again: the steps that were taken are kept"
+        raise TrainingError(error.message, remedy) from None
+
+
+def hold(work: Path, until: ExitStack) -> None:
+    """Keep other runs out of the work folder until `until` ends, or the process does.
+
+    Raises:
+        TianjingError: another process trains there.
+        TrainingError: the place cannot be written to.
+    """
+    try:
+        until.enter_context(sole_writer(work, work.with_name(f".{work.name}.lock")))
+    except OSError as error:
+        raise TrainingError(
+            f"{work}: cannot be written: {error.strerror}", "check its permissions, or give --out another folder"
+        ) from None
 
 
 def claim(work: Path, parts: dict[str, str], resume: Resume, tell: Callable[[str], None]) -> None:

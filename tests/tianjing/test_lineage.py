@@ -128,6 +128,21 @@ def test_plain_folder_digest_sees_names_and_bytes_but_not_hidden_notes(raw: Path
     assert artefact_digest(raw) != first
 
 
+def test_a_linked_folder_of_raw_material_is_digested_like_a_copy_of_it(tmp_path: Path, raw: Path) -> None:
+    expected = artefact_digest(raw)
+    (raw / "rules").rename(tmp_path / "shared")
+    (raw / "rules").symlink_to(tmp_path / "shared")
+    assert artefact_digest(raw) == expected
+    (tmp_path / "shared" / "办法.md").write_text("第一条 改。\n", encoding="utf-8")
+    assert artefact_digest(raw) != expected
+
+
+def test_links_that_lead_in_a_circle_end(tmp_path: Path, raw: Path) -> None:
+    expected = artefact_digest(raw)
+    (raw / "rules" / "up").symlink_to(raw)
+    assert artefact_digest(raw) == expected
+
+
 def test_foreign_manifest_json_is_just_a_file(raw: Path) -> None:
     before = artefact_digest(raw)
     (raw / "manifest.json").write_text('{"name": "a web page"}')
@@ -252,6 +267,7 @@ def lower_min_support(manifest: Path) -> None:
         (lambda d: flip_byte(d / "clauses.jsonl"), "clauses.jsonl: changed"),
         (lambda d: (d / "deep" / "note.txt").unlink(), "note.txt: missing"),
         (lambda d: (d / "deep" / "new.txt").write_text("x"), "new.txt: extra"),
+        (lambda d: (d / "deep" / "linked").symlink_to(d.parent), "linked: extra"),
         (lambda d: lower_min_support(d / "manifest.json"), "manifest.json: changed"),
     ],
 )

@@ -137,6 +137,26 @@ def test_a_removed_output_is_not_taken_for_finished(finished: tuple[Path, Stage]
     assert read_finished(out, stage) is None
 
 
+@pytest.mark.parametrize("text", [None, "{}"], ids=["missing", "cut short"])
+def test_an_output_that_lost_a_file_or_the_end_of_one_is_not_taken_for_finished(
+    finished: tuple[Path, Stage], text: str | None
+) -> None:
+    out, stage = finished
+    file = stage.output / "clauses.jsonl"
+    file.unlink() if text is None else file.write_text(text)
+    assert read_finished(out, stage) is None
+
+
+def test_rules_that_changed_behind_a_link_give_another_key(finished: tuple[Path, Stage], tmp_path: Path) -> None:
+    _, stage = finished
+    (tmp_path / "shared").mkdir()
+    write(tmp_path / "shared" / "a.md", "第一条 旧。")
+    (stage.inputs[0] / "rules").symlink_to(tmp_path / "shared")
+    before = stage_key(stage)
+    write(tmp_path / "shared" / "a.md", "第一条 新。")
+    assert stage_key(stage) != before
+
+
 def test_moving_the_run_elsewhere_keeps_its_keys(tmp_path: Path) -> None:
     raw, model = tmp_path / "raw", tmp_path / "model"
     for folder in (raw, model):

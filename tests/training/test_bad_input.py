@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.training.material import example, make_dataset, unanswered
 from tianjing.errors import TianjingError
-from training.config import TrainConfig
+from training.config import LoraSection, TrainConfig
 from training.run import train
 
 CONFIG = TrainConfig.model_validate(
@@ -106,6 +107,113 @@ def test_an_adapter_of_another_base_is_not_merged(tiny_model: Path, tmp_path: Pa
         merge(tmp_path / "adapter", another, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
     merge(tmp_path / "adapter", tiny_model, tmp_path / "merged")
+
+
+def edit_its_alpha(adapter: Path) -> None:
+    path = adapter / "adapter_config.json"
+    path.write_text(path.read_text().replace('"lora_alpha": 8', '"lora_alpha": 800'))
+
+
+def cut_its_weights(adapter: Path) -> None:
+    path = adapter / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("harm", "file"), [(edit_its_alpha, "adapter_config.json"), (cut_its_weights, "adapter_model.safetensors")]
+)
+def test_an_adapter_that_was_changed_since_is_neither_merged_nor_gone_on_from(
+    harm: Callable[[Path], None], file: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    from training.merge import merge
+
+    dataset = make_dataset(tmp_path / "dataset", [example(n) for n in range(8)])
+    train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+    harm(tmp_path / "adapter")
+    message = rf"adapter: is not what was written: .*{file}: changed"
+    with pytest.raises(TianjingError, match=message):
+        merge(tmp_path / "adapter", tiny_model, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+    further = CONFIG.model_copy(update={"adapter": str(tmp_path / "adapter"), "lora": LoraSection()})
+    with pytest.raises(TianjingError, match=message):
+        train(dataset, tiny_model, tmp_path / "further", further)
+
+
+MISSPELT = {
+    "target": ({"targets": ["q_proj", "v_porj"]}, r"lora\.targets: .*no linear layer 'v_porj'(.|\n)*v_proj"),
+    "layer of a rank": (
+        {"rank_pattern": {"layers.99.self_attn.q_proj": 4}},
+        r"lora\.rank_pattern: 'layers\.99\.self_attn\.q_proj' is for no module(.|\n)*model\.layers\.1\.mlp",
+    ),
+    "part of an alpha": (
+        {"alpha_pattern": {"layers.1.attn.q_proj": 4}},
+        r"lora\.alpha_pattern: 'layers\.1\.attn\.q_proj' is for no module",
+    ),
+    "layer without an adapter": (
+        {"top_layers": 1, "rank_pattern": {"layers.0.self_attn.q_proj": 4}},
+        r"lora\.rank_pattern: 'layers\.0\.self_attn\.q_proj' is for no module",
+    ),
+    "pattern that an earlier one hides": (
+        {"rank_pattern": {"q_proj": 4, "layers.1.self_attn.q_proj": 8}},
+        r"lora\.rank_pattern: 'layers\.1\.self_attn\.q_proj' .*earlier pattern(.|\n)*single modules before",
+    ),
+    "module to save": ({"modules_to_save": ["nrom"]}, r"lora\.modules_to_save: .*no module 'nrom'"),
+}
+
+
+@pytest.mark.parametrize("what", MISSPELT)
+def test_a_name_in_lora_that_the_base_does_not_have_is_refused_before_anything_is_loaded_or_removed(
+    what: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.plan.planning import make_plan
+
+    lora, message = MISSPELT[what]
+    config = TrainConfig.model_validate({"lora": lora, "serve_with": "transformers"})
+    dataset = make_dataset(tmp_path / "dataset", [example(n) for n in range(4)])
+    kept = tmp_path / ".work" / "adapter" / "checkpoint-1"  # of the run before the name was misspelt
+    kept.mkdir(parents=True)
+    monkeypatch.setattr("training.assembly.load_base", lambda *_: pytest.fail("the base was loaded"))
+    with pytest.raises(TianjingError, match=message):
+        train(dataset, tiny_model, tmp_path / "adapter", config)
+    assert kept.exists()
+    with pytest.raises(TianjingError, match=message):
+        make_plan(dataset, tiny_model, config, probe_steps=0)
+
+
+def foreign_folder(out: Path) -> None:
+    out.mkdir()
+    (out / "notes.txt").write_text("precious")
+
+
+def foreign_artefact(out: Path) -> None:
+    make_dataset(out, [example(1)])
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (foreign_folder, "holds files but no manifest"),
+        (foreign_artefact, "of kind 'dataset', not 'adapter'"),
+        (lambda out: out.write_text("precious"), "is a file"),
+    ],
+)
+def test_an_out_that_cannot_be_used_is_refused_before_the_first_step(
+    place: Callable[[Path], None], message: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "dataset", [example(n) for n in range(4)])
+    place(tmp_path / "adapter")
+    monkeypatch.setattr("training.assembly.load_base", lambda *_: pytest.fail("the base was loaded"))
+    with pytest.raises(TianjingError, match=message):
+        train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
+
+
+def test_a_folder_that_may_not_be_written_to_is_said_before_the_first_step(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "dataset", [example(n) for n in range(4)])
+    (tmp_path / "notes.txt").write_text("precious")
+    with pytest.raises(TianjingError, match=r"cannot be written: Not a directory(.|\n)*give --out another folder"):
+        train(dataset, tiny_model, tmp_path / "notes.txt" / "adapter", CONFIG)
 
 
 def test_evaluation_without_a_validation_row_is_refused(tiny_model: Path, tmp_path: Path) -> None:

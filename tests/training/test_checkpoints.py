@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from training.checkpoints import RECORD, Checkpoint, Checkpoints
+from training.checkpoints import RECORD, Checkpoint, CheckpointRecord, Checkpoints
+from training.errors import TrainingError
+
+GOES_ON_FROM = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
 
 
 def seal(checkpoints: Checkpoints, step: int, world_size: int = 1) -> Path:
@@ -16,6 +19,8 @@ def seal(checkpoints: Checkpoints, step: int, world_size: int = 1) -> Path:
     (folder / "deeper").mkdir(parents=True)
     (folder / "adapter_model.safetensors").write_bytes(bytes(range(256)) * 8)
     (folder / "deeper" / "state").write_text(f"step {step}")
+    for name in GOES_ON_FROM:
+        (folder / name).write_text(f"step {step}")
     return checkpoints.seal(step, world_size)
 
 
@@ -32,7 +37,7 @@ def test_the_newest_is_found_with_what_it_was_written_by(checkpoints: Checkpoint
     found = checkpoints.newest(pytest.fail)
     assert found is not None and found.path.name == "checkpoint-30"
     assert (found.record.step, found.record.world_size) == (30, 4)
-    assert set(found.record.files) == {"adapter_model.safetensors", "deeper/state"}
+    assert set(found.record.files) == {"adapter_model.safetensors", "deeper/state", *GOES_ON_FROM}
 
 
 def truncate(folder: Path) -> None:
@@ -73,6 +78,36 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(kind: str, che
     (line,) = told
     assert line.startswith("checkpoint-20 is not used") and message in line
     assert not checkpoints.path(20).exists()
+
+
+@pytest.mark.parametrize("left", [None, (), ("adapter_model.safetensors",)], ids=["no folder", "empty", "weights"])
+def test_what_lost_its_files_before_it_was_sealed_is_no_checkpoint(
+    left: tuple[str, ...] | None, checkpoints: Checkpoints
+) -> None:
+    folder = checkpoints.staging / "checkpoint-30"
+    if left is not None:
+        folder.mkdir(parents=True)
+        for name in left:
+            (folder / name).write_bytes(b"x")
+    with pytest.raises(TrainingError, match=r"checkpoint-30: is not kept: (.|\n)*same command again"):
+        checkpoints.seal(30, 1)
+    found = checkpoints.newest(pytest.fail)
+    assert found is not None and found.record.step == 20
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", *GOES_ON_FROM])
+def test_a_sealed_checkpoint_that_cannot_be_gone_on_from_is_not_used(name: str, checkpoints: Checkpoints) -> None:
+    """As earlier versions sealed it: without the file, and whole by its own record."""
+    path = checkpoints.path(20)
+    (path / name).unlink()
+    record = CheckpointRecord.model_validate_json((path / RECORD).read_text())
+    files = {other: digest for other, digest in record.files.items() if other != name}
+    record = record.model_copy(update={"files": files})
+    (path / RECORD).write_text(record.model_copy(update={"digest": record.own_digest()}).model_dump_json())
+    told: list[str] = []
+    found = checkpoints.newest(told.append)
+    assert found is not None and found.record.step == 10
+    assert "checkpoint-20 is not used and removed: damaged, it was written without" in told[0]
 
 
 def test_a_checkpoint_of_another_base_or_dataset_is_refused(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ MISPLACED = {
         r":1: 'scenes': no scene 'sales' is known; use service, post_loan",
     ),
     "an unknown task": ("scenes: {mine: [policy_qa, chat]}", r":1: 'scenes': scene mine: no task 'chat' is known"),
+    "rows of an unknown task": (
+        "epochs: 1\nmax_rows_per_task: {next_replay: 4}",
+        r":2: 'max_rows_per_task': no task 'next_replay' is known; tasks are .*next_reply",
+    ),
     "a name that is no folder": ("scenes: {../x: [policy_qa]}", r":1: 'scenes"),
     "no scene": ("scenes: {}", r":1: 'scenes': names no scene"),
 }

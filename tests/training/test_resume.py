@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from training.checkpoints import RECORD, CheckpointRecord
 from training.config import TrainConfig
 from training.interruption import Interrupted, Stop, stop_on_sigterm
 from training.run import train
+from training.workspace import hold
 
 # Six steps, with noise that a resumed run must draw again, and LoRA+'s groups in the optimiser's state.
 FIELDS: dict[str, Any] = {
@@ -261,6 +264,114 @@ def test_a_run_killed_between_its_last_step_and_its_artefact_takes_no_step_again
     train(dataset, tiny_model, tmp_path / "adapter", CONFIG)
     assert seen == []
     assert_same(tmp_path / "adapter", whole)
+
+
+def test_a_dataset_that_is_built_anew_while_it_is_trained_on_is_never_named_as_what_was_learned(
+    dataset: Path, tiny_model: Path, whole: Path, tmp_path: Path, in_step: Callable[[Step], None]
+) -> None:
+    mine = tmp_path / "dataset"
+    shutil.copytree(dataset, mine)
+
+    def build_again(done: int) -> None:
+        if done == 1:
+            make_dataset(mine, [example(n) for n in range(20, 32)])
+
+    in_step(build_again)
+    with pytest.raises(TianjingError, match=r"dataset: the dataset changed while it was trained on(.|\n)*put it back"):
+        train(mine, tiny_model, tmp_path / "adapter", CONFIG)
+    assert not (tmp_path / "adapter").exists()
+    shutil.rmtree(mine)
+    shutil.copytree(dataset, mine)
+    seen: list[int] = []
+    in_step(seen.append)
+    train(mine, tiny_model, tmp_path / "adapter", CONFIG)
+    assert seen == [], "put back, it costs no step again"
+    assert_same(tmp_path / "adapter", whole)
+
+
+def test_a_dataset_that_is_built_anew_while_it_is_read_is_not_named_either(
+    dataset: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import training.run
+
+    mine = tmp_path / "dataset"
+    shutil.copytree(dataset, mine)
+    real = training.run.choose_rows
+
+    def choose_rows(*given: Any) -> Any:
+        rows = real(*given)
+        make_dataset(mine, [example(n) for n in range(20, 32)])
+        return rows
+
+    monkeypatch.setattr(training.run, "choose_rows", choose_rows)
+    with pytest.raises(TianjingError, match="the dataset changed while it was trained on"):
+        train(mine, tiny_model, tmp_path / "adapter", CONFIG)
+
+
+def test_a_folder_that_appears_at_out_during_the_run_costs_no_step(
+    dataset: Path, tiny_model: Path, whole: Path, tmp_path: Path, in_step: Callable[[Step], None]
+) -> None:
+    out = tmp_path / "adapter"
+
+    def take_the_place(done: int) -> None:
+        out.mkdir(exist_ok=True)
+        (out / "notes.txt").write_text("precious")
+
+    in_step(take_the_place)
+    with pytest.raises(TianjingError, match=r"holds files(.|\n)*move this folder away and give the same command again"):
+        train(dataset, tiny_model, out, CONFIG)
+    out.rename(tmp_path / "away")
+    seen: list[int] = []
+    in_step(seen.append)
+    train(dataset, tiny_model, out, CONFIG)
+    assert seen == []
+    assert_same(out, whole)
+
+
+def test_a_second_start_of_a_running_command_is_refused_and_harms_nothing(
+    dataset: Path, tiny_model: Path, whole: Path, tmp_path: Path, in_step: Callable[[Step], None]
+) -> None:
+    out, refused = tmp_path / "adapter", []
+
+    def start_again(done: int) -> None:
+        if done == 3:
+            in_step(never)
+            for resume in ("auto", "never"):
+                with pytest.raises(TianjingError, match=rf"another run.*process {os.getpid()}\)") as refusal:
+                    train(dataset, tiny_model, out, CONFIG, resume)
+                refused.append(refusal)
+
+    in_step(start_again)
+    train(dataset, tiny_model, out, CONFIG)
+    assert len(refused) == 2
+    assert_same(out, whole)
+
+
+_HOLDS = """
+import sys, time
+from contextlib import ExitStack
+from pathlib import Path
+from training.workspace import hold
+
+with ExitStack() as until:
+    hold(Path(sys.argv[1]), until)
+    print("holds", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_run_holds_its_work_folder_no_longer(tmp_path: Path) -> None:
+    work = tmp_path / ".work" / "adapter"
+    child = subprocess.Popen([sys.executable, "-c", _HOLDS, str(work)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "holds\n"
+        with pytest.raises(TianjingError, match=f"process {child.pid}"), contextlib.ExitStack() as until:
+            hold(work, until)
+    finally:
+        child.kill()
+        child.wait()
+    with contextlib.ExitStack() as until:
+        hold(work, until)
 
 
 # A constant rate so high that the second step spoils what the first learned, by 3 % of the loss: the weights after one

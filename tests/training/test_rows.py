@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tianjing.records import Example
+from tianjing.records import Example, Message
 from tianjing.tasks import TASKS, conversation
+from training.errors import TrainingError
 from training.rows import IGNORED, choose, stop_tokens, tokenize
 
 
@@ -56,6 +57,33 @@ def test_the_decision_is_weighed_and_the_wording_is_not(tokenizer: Any) -> None:
     heavy = [token for token, weight in zip(row.input_ids, row.loss_weights, strict=True) if weight == 3.0]
     assert tokenizer.decode(heavy) == "失业：延期" + tokenizer.eos_token
     assert {weight for weight in row.loss_weights} == {0.5, 3.0}
+
+
+def with_template(model: Path, content: str) -> Any:
+    """The tokenizer with a template that renders `content` where its own has the message's text."""
+    from transformers import AutoTokenizer
+
+    changed = AutoTokenizer.from_pretrained(model, local_files_only=True)
+    changed.chat_template = changed.chat_template.replace("message.content", content)
+    return changed
+
+
+def answering(answer: str) -> Example:
+    item = example(1)
+    return item.model_copy(update={"messages": (*item.messages[:-1], Message(role="assistant", content=answer))})
+
+
+def test_the_decision_is_weighed_where_the_template_trims_the_answer(tiny_model: Path) -> None:
+    trims = with_template(tiny_model, "(message.content | trim)")
+    (row,) = tokenize([answering("【失业：延期】您可以申请延期还款。\n")], trims, 512, decision_weight=6).rows
+    heavy = [token for token, weight in zip(row.input_ids, row.loss_weights, strict=True) if weight == 6.0]
+    assert trims.decode(heavy) == "失业：延期" + trims.eos_token
+
+
+def test_a_template_that_changes_the_decision_is_refused_with_the_row(tiny_model: Path) -> None:
+    rewrites = with_template(tiny_model, "(message.content | replace('：', ':'))")
+    with pytest.raises(TrainingError, match=r"row row-1: the chat template changes the answer(.|\n)*chat_template"):
+        tokenize([example(1)], rewrites, 512, decision_weight=6)
 
 
 def test_a_row_that_is_too_long_is_left_out_by_id_and_never_cut(tokenizer: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,11 @@ from typer.testing import CliRunner
 
 from tests.training.material import example, make_dataset
 from tests.training.test_continued import another
-from tianjing.errors import TianjingError
-from tianjing.lineage import read_manifest
+from tianjing.errors import EXIT_RESUMABLE, TianjingError
+from tianjing.lineage import read_manifest, verify
 from training.cli import app
 from training.config import TrainConfig
+from training.interruption import Interrupted
 from training.scenes import of_scene, one_scene, scenes_of, train_scenes
 
 FIELDS: dict[str, Any] = {"lora": {"rank": 4, "alpha": 8}, "micro_rows": 2, "threads": 1, "max_length_tokens": 1024}
@@ -60,6 +63,44 @@ def test_each_scene_becomes_an_adapter_and_a_second_start_does_only_what_is_left
     other = CONFIG.model_copy(update={"seed": 1})
     train_scenes(dataset, tiny_model, out, other, scenes_of(other, ["post_loan"]))
     assert begun[3:] == ["post_loan"], "finished with another configuration is not finished"
+
+
+def test_sigterm_while_an_adapter_is_written_leaves_the_next_scene_to_the_next_start(
+    dataset: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import training.adapter
+
+    real = training.adapter.save
+
+    def save(*given: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        real(*given)
+
+    out, before = tmp_path / "adapters", signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(training.adapter, "save", save)
+        with pytest.raises(Interrupted, match="stopped after scene post_loan, which is finished") as stopped:
+            train_scenes(dataset, tiny_model, out, CONFIG, scenes_of(CONFIG))
+    assert stopped.value.exit_code == EXIT_RESUMABLE
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert read_manifest(out / "post_loan").kind == "adapter" and not (out / "service").exists()
+    train_scenes(dataset, tiny_model, out, CONFIG, scenes_of(CONFIG))
+    with monkeypatch.context() as patch:  # in the last scene there is nothing left to stop
+        patch.setattr(training.adapter, "save", save)
+        (out / "service" / "adapter_model.safetensors").unlink()
+        train_scenes(dataset, tiny_model, out, CONFIG, scenes_of(CONFIG))
+    assert verify(out / "service") == []
+
+
+def test_a_place_of_a_later_scene_that_cannot_be_used_is_refused_before_the_first_is_trained(
+    dataset: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "adapters" / "service"
+    place.mkdir(parents=True)
+    (place / "notes.txt").write_text("precious")
+    with pytest.raises(TianjingError, match="service: holds files but no manifest"):
+        train_scenes(dataset, tiny_model, tmp_path / "adapters", CONFIG, scenes_of(CONFIG))
+    assert not (tmp_path / "adapters" / "post_loan").exists()
 
 
 def test_a_scene_without_rows_is_refused_before_anything_is_trained(

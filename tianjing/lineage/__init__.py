@@ -12,6 +12,7 @@ from tianjing.lineage.manifest import (
     FileRecord,
     InputRecord,
     Manifest,
+    all_there,
     artefact_digest,
     is_artefact,
     read_manifest,
@@ -19,7 +20,7 @@ from tianjing.lineage.manifest import (
 from tianjing.lineage.release import Release, Verdict, read_release, sign_release, verify_release
 from tianjing.lineage.staging import staged
 from tianjing.lineage.verification import verify, verify_chain
-from tianjing.lineage.writer import Work, artefact
+from tianjing.lineage.writer import Work, artefact, check_target
 
 __all__ = [
     "MANIFEST",
@@ -31,8 +32,10 @@ __all__ = [
     "Release",
     "Verdict",
     "Work",
+    "all_there",
     "artefact",
     "artefact_digest",
+    "check_target",
     "default_key_path",
     "is_artefact",
     "keygen",

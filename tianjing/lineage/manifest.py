@@ -33,7 +33,7 @@ class InputRecord(StrictModel):
     path: str
     """Relative to the artefact's folder where the two share a parent below the root, else absolute."""
     sha256: str = Field(pattern=SHA256_PATTERN)
-    """What `artefact_digest` gave when the stage began."""
+    """What `artefact_digest` gave before the stage read it."""
 
 
 class FileRecord(StrictModel):
@@ -147,7 +147,8 @@ def artefact_digest(path: Path) -> str:
 
     An artefact gives its manifest's digest (the files are not read: `verify` does that); a plain file, the SHA-256
     of its bytes; a plain folder, a digest over its files' relative paths and SHA-256 in sorted order. Hidden files
-    of a plain folder are left out: editors and download clients keep changing notes there.
+    of a plain folder are left out: editors and download clients keep changing notes there. Links are followed, as who
+    reads the folder follows them.
 
     Raises:
         LineageError: nothing is there, or the manifest contradicts its own digest.
@@ -166,7 +167,8 @@ def artefact_digest(path: Path) -> str:
                     "run the stage that wrote it again",
                 )
             return manifest.digest
-        listing = [[name, sha256_file(path / name)] for name in walk(path) if not _hidden(name)]
+        names = walk(path, through_links=True)
+        listing = [[name, sha256_file(path / name)] for name in names if not _hidden(name)]
     except TianjingError:
         raise
     except OSError as error:
@@ -189,19 +191,37 @@ def measure(root: Path, name: str) -> FileRecord:
     return FileRecord(path=name, sha256=digest, bytes=path.stat().st_size, rows=rows)
 
 
-def walk(root: Path) -> list[str]:
-    """Relative names of all files below `root`, sorted; links to files count as files."""
-    return sorted(_walk(root, ""))
+def all_there(directory: Path) -> bool:
+    """Whether `directory` is an artefact with every recorded file at its size; no file is read, as `verify` does."""
+    try:
+        records = read_manifest(directory).files
+        return all((Path(directory) / record.path).stat().st_size == record.bytes for record in records)
+    except (LineageError, OSError):
+        return False
 
 
-def _walk(root: Path, prefix: str) -> Iterator[str]:
+def walk(root: Path, through_links: bool = False) -> list[str]:
+    """Relative names of all files below `root`, sorted; links to files count as files.
+
+    Args:
+        through_links: go on into linked folders too. Otherwise such a link is named itself, as something that an
+            artefact does not hold: it leads out of it.
+    """
+    return sorted(_walk(root, "", (), through_links))
+
+
+def _walk(root: Path, prefix: str, above: tuple[tuple[int, int], ...], through_links: bool) -> Iterator[str]:
+    """Args: above: device and inode of the folders on the way here; a link back to one of them is a circle."""
+    place = os.stat(root / prefix)
+    if (place.st_dev, place.st_ino) in above:
+        return
+    above = (*above, (place.st_dev, place.st_ino))
     with os.scandir(root / prefix) as entries:
         for entry in entries:
             name = f"{prefix}{entry.name}"
-            # A link to a folder is not followed: it may lead in a circle, or out of the artefact.
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(root, f"{name}/")
-            elif entry.is_file():
+            if entry.is_dir(follow_symlinks=through_links):
+                yield from _walk(root, f"{name}/", above, through_links)
+            elif entry.is_file() or entry.is_dir():
                 yield name
 
 

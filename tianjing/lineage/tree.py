@@ -65,4 +65,4 @@ def _add_artefact(tree: Tree, source: Path, record: InputRecord, above: set[Path
 
 
 def _contents(source: Path) -> str:
-    return f" ({len(walk(source))} files)" if source.is_dir() else ""
+    return f" ({len(walk(source, through_links=True))} files)" if source.is_dir() else ""

@@ -52,20 +52,33 @@ class Work:
 
 @contextlib.contextmanager
 def artefact(
-    path: Path, kind: str, inputs: Sequence[Path] = (), parameters: dict[str, Any] | None = None
+    path: Path,
+    kind: str,
+    inputs: Sequence[Path] = (),
+    parameters: dict[str, Any] | None = None,
+    digests: Sequence[str] | None = None,
 ) -> Iterator[Work]:
     """Fill `work.dir`; on success it becomes `path` with a manifest, on any exception nothing is left.
 
-    Inputs are digested on entry. An artefact of the same kind that stands at `path` is replaced at the end, and stays
-    until then. What a killed process left beside `path` is cleared first.
+    An artefact of the same kind that stands at `path` is replaced at the end, and stays until then. What a killed
+    process left beside `path` is cleared first.
+
+    Args:
+        digests: `artefact_digest` of each input, for a stage that reads them before it comes here. None takes them on
+            entry.
 
     Raises:
         LineageError: an input is missing; `path` holds something this did not write; another process is writing it;
             the disk is full or may not be written to.
     """
     target = Path(os.path.abspath(path))
-    _check_target(target, kind, inputs)
-    records = tuple(InputRecord(path=_relative(source, target), sha256=artefact_digest(source)) for source in inputs)
+    check_target(target, kind, inputs)
+    if digests is None:
+        digests = [artefact_digest(source) for source in inputs]
+    records = tuple(
+        InputRecord(path=_relative(source, target), sha256=digest)
+        for source, digest in zip(inputs, digests, strict=True)
+    )
     with staged(target) as folder:
         work = Work(folder, dict(parameters or {}))
         yield work
@@ -91,8 +104,13 @@ def _finish(work: Work, kind: str, inputs: tuple[InputRecord, ...]) -> None:
     atomic_write(work.dir / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
 
 
-def _check_target(target: Path, kind: str, inputs: Sequence[Path]) -> None:
-    """Refuse to overwrite what is not ours to overwrite: a user's folder, another kind, or an input."""
+def check_target(path: Path, kind: str, inputs: Sequence[Path] = ()) -> None:
+    """Whether `artefact` may write to `path`; for a stage that works for long before it comes to that.
+
+    Raises:
+        LineageError: `path` holds what is not ours to overwrite: a user's folder, another kind, or an input.
+    """
+    target = Path(os.path.abspath(path))
     for source in inputs:
         if Path(os.path.abspath(source)).is_relative_to(target):
             raise LineageError(f"{target}: is also the input of this stage", "give --out another folder")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tianjing.lineage import LineageError, artefact, is_artefact, read_manifest
+from tianjing.lineage import all_there, artefact, is_artefact, read_manifest
 from tianjing.models.errors import ModelError
 from tianjing.models.progress import OnPhase
 
@@ -32,12 +32,7 @@ def model_dir(name: str) -> Path:
 def holds(name: str, parameters: dict[str, Any]) -> bool:
     """Whether the cache holds this model, made with these parameters, every file at its size (no file is read)."""
     folder = model_dir(name)
-    try:
-        manifest = read_manifest(folder)
-        sizes = [(folder / record.path).stat().st_size == record.bytes for record in manifest.files]
-    except (LineageError, OSError):
-        return False
-    return all(sizes) and manifest.parameters == parameters
+    return all_there(folder) and read_manifest(folder).parameters == parameters
 
 
 def ensure(name: str, parameters: dict[str, Any], on_phase: OnPhase, fill: Callable[[Path], None]) -> Path:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +11,8 @@ from pathlib import Path
 from tianjing.config import StrictModel
 from tianjing.errors import TianjingError
 from tianjing.files import atomic_write, canonical_json, sha256_bytes, sha256_file
-from tianjing.lineage import artefact_digest
+from tianjing.lineage import all_there, artefact_digest, is_artefact
+from tianjing.locks import sole_writer
 from tianjing.pipeline.stages import Stage
 
 _SHIPPED = frozenset((".py", ".j2", ".jinja", ".txt", ".yaml", ".md"))
@@ -62,11 +60,15 @@ def _folder_digest(root: Path) -> str:
 
 
 def read_finished(out: Path, stage: Stage) -> Finished | None:
-    """The record of a finished stage, when its output still stands as it was made."""
+    """The record of a finished stage, when its output still stands as it was made.
+
+    Of its files the sizes are compared: to read them all would cost every start the time that skipping saves.
+    """
     path = _record(out, stage)
     try:
         record = Finished.model_validate(json.loads(path.read_text(encoding="utf-8")))
-        return record if artefact_digest(stage.output) == record.digest else None
+        whole = all_there(stage.output) or not is_artefact(stage.output)
+        return record if whole and artefact_digest(stage.output) == record.digest else None
     except (OSError, ValueError, TianjingError):
         return None
 
@@ -80,25 +82,10 @@ def _record(out: Path, stage: Stage) -> Path:
     return out / ".state" / f"{stage.name}.json"
 
 
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
+def locked(out: Path) -> AbstractContextManager[None]:
     """One run at a time in an output folder.
 
     Raises:
         TianjingError: another process runs there; names its process id.
     """
-    path = out / ".state" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            raise TianjingError(
-                f"{out}: another run is writing here (process {stream.read().strip() or 'unknown'})",
-                "wait for it, or choose another folder with --out",
-            ) from None
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        yield
+    return sole_writer(out, out / ".state" / "lock")

@@ -31,8 +31,8 @@ class LoraSection(StrictModel):
     """Dropout on the adapter's input, a share. 0: runs of few steps underfit rather than overfit."""
 
     targets: tuple[str, ...] = LINEAR_LAYERS
-    """Linear layers that get an adapter, by the last part of their name. All of them: attention alone learns less at
-    the same number of parameters."""
+    """Linear layers that get an adapter, by the last part of their name; one that the base does not have is refused
+    before it is loaded. All of them: attention alone learns less at the same number of parameters."""
 
     top_layers: int | None = Field(None, ge=1)
     """Adapt only the last n decoder layers. The backward pass ends there: on the embedded model 12 of 24
@@ -48,7 +48,7 @@ class LoraSection(StrictModel):
 
     rank_pattern: dict[str, PositiveInt] = {}
     """Ranks of single modules, by name or the end of it: `down_proj: 32`, `layers.23.mlp.down_proj: 64`. Empty: rank
-    everywhere."""
+    everywhere. Of several that name a module the first holds."""
 
     alpha_pattern: dict[str, PositiveInt] = {}
     """Alphas of single modules, by name or the end of it, as in rank_pattern."""

@@ -213,6 +213,14 @@ class TrainConfig(StrictModel):
             raise ValueError("names no scene; leave it out, or name one")
         return value
 
+    @field_validator("max_rows_per_task")
+    @classmethod
+    def _rows_of_known_tasks(cls, value: int | dict[str, int] | None) -> int | dict[str, int] | None:
+        unknown = [task for task in value if task not in TASKS] if isinstance(value, dict) else []
+        if unknown:
+            raise ValueError(f"no task {unknown[0]!r} is known; tasks are {', '.join(TASKS)}")
+        return value
+
     @model_validator(mode="after")
     def _goes_together(self) -> TrainConfig:
         """Refused at the fields' own places, so that the message names their lines."""

@@ -10,13 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from tianjing.files import sha256_file
-from tianjing.lineage import artefact, verify
-from training.errors import TrainingError
+from tianjing.lineage import artefact
 from training.export import quantise
 from training.export.bom import bom
 from training.export.card import card
 from training.export.facts import gather
-from training.origin import Origin, read_origin
+from training.origin import Origin, read_origin, require_unchanged_files
 
 CARD, BOM, LINEAGE = "README.md", "bom.cdx.json", "lineage.json"
 console = Console(stderr=True)
@@ -39,12 +38,7 @@ def export(weights: Path, out: Path, scheme: quantise.Scheme | None = None, pyth
         quantise.check_origin(origin)
         python = quantise.interpreter(python)
     with console.status(f"comparing {weights} with its digests"):
-        differences = verify(weights)
-    if differences:
-        raise TrainingError(
-            f"{weights}: is not what was written: {differences[0]}" + (" …" if len(differences) > 1 else ""),
-            "train or merge again, and leave the folder as it is",
-        )
+        require_unchanged_files(weights)
     facts = gather(origin)
     lineage = {
         "weights": {"kind": origin.manifest.kind, "sha256": origin.manifest.digest},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tianjing.models.precision import precision
+from training.base import check_modules
 from training.config import TrainConfig
 from training.config.run import BLOCK
 from training.continued import inherit
@@ -83,8 +84,8 @@ def make_plan(
         scene: of the adapter that is planned.
 
     Raises:
-        TrainingError: no row to train on, an adapter that cannot be gone on from, no such device, a model that this
-            trainer would compute wrongly.
+        TrainingError: no row to train on, an adapter that cannot be gone on from, no such device, a name in `lora`
+            that the model does not have, a model that this trainer would compute wrongly.
     """
     target = device(device_name)
     report("loading torch and transformers")
@@ -97,6 +98,7 @@ def make_plan(
     tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
     report("tokenising")
     config = inherit(config, model)
+    check_modules(model, config)
     chosen = choose_rows(dataset, config, scene)
     tokens = tokenize_rows(chosen, tokenizer, config, stop_tokens(tokenizer, model))
     run = epochs(tokens.rows, config, lambda done: report(f"laying out epoch {done}"))
