@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from serving.adapters.cli import app as adapters_app
 from serving.handoff.cli import app as handoffs_app
 from serving.identity.cli import app as keys_app
+from tianjing.console import make_console
 
 if TYPE_CHECKING:
     from serving.adapters.state import Version
@@ -268,7 +269,7 @@ def _warn(settings: ServeConfig, console: Console) -> None:
 
 
 def _console() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return make_console(stderr=True, soft_wrap=True)
 
 
 @contextmanager

@@ -177,9 +177,8 @@ def plan(
     """Tokens, batches, steps, memory by part and time of a run, before it runs; exit 1 where it does not fit."""
     import json
 
-    from rich.console import Console
-
     from tianjing.config import load
+    from tianjing.console import make_console
     from tianjing.errors import EXIT_STAGE_FAILED
     from tianjing.files import atomic_write
     from tianjing.models import resolve
@@ -193,7 +192,7 @@ def plan(
     if planned is not None:
         settings = of_scene(settings, planned)
     data, base = _given("dataset", dataset, settings.dataset), resolve(_base(model, settings.model)).path
-    with Console(stderr=True).status("planning") as status:
+    with make_console(stderr=True).status("planning") as status:
         made = make_plan(data, base, settings, device, probe_steps, status.update, planned)
     if json_file:
         atomic_write(json_file, json.dumps(as_dict(made), indent=2, ensure_ascii=False))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
+from tianjing.console import make_console
 from tianjing.lineage import artefact, read_manifest
 from training import full
 from training.base import check_adapter_base
 from training.errors import TrainingError
 
-console = Console(stderr=True)
+console = make_console(stderr=True)
 
 # Merging in fp32 only re-associates sums: larger differences mean that a weight was missed.
 MAX_LOGIT_DIFFERENCE = 0.05

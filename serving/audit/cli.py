@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from tianjing.console import make_console
+
 if TYPE_CHECKING:
     from serving.audit.reading import Wanted
     from serving.audit.vault import VaultFile
@@ -318,7 +320,7 @@ def _brief(body: dict[str, Any]) -> str:
 
 
 def _console() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return make_console(stderr=True, soft_wrap=True)
 
 
 @contextmanager

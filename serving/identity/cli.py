@@ -69,11 +69,11 @@ def new(
 @app.command("list", epilog="Example: tianjing serve keys list keys.jsonl")
 def list_keys(keyring: _Keyring) -> None:
     """Show every key with its state; never the keys themselves."""
-    from rich.console import Console
     from rich.table import Table
 
     from serving.identity.keyring import quota_text
     from serving.identity.manage import KeyringFile
+    from tianjing.console import make_console
 
     now = datetime.now(UTC)
     table = Table("id", "tenant", "role", "models", "quota", "state", "expires", box=None, pad_edge=False)
@@ -82,7 +82,7 @@ def list_keys(keyring: _Keyring) -> None:
         ends = f"{entry.expires:%Y-%m-%d %H:%M}" if entry.expires else "never"
         state = entry.status(now)
         table.add_row(entry.id, entry.tenant, entry.role, models, quota_text(entry.quota), state, ends)
-    Console(soft_wrap=True, highlight=False, width=160).print(table)
+    make_console(soft_wrap=True, width=160).print(table)
 
 
 @app.command(epilog="Example: tianjing serve keys rotate keys.jsonl k3f2a91bc --overlap 7d")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from tianjing.console import make_console
 
 app = typer.Typer(no_args_is_help=True, help="Find and replace Chinese personal data (de-identification).")
 
@@ -37,9 +38,9 @@ def scan(
     from tianjing.privacy.scan import scan as run
 
     chosen = make_act(act, key)
-    with Console(stderr=True).status("reading …") as status:
+    with make_console(stderr=True).status("reading …") as status:
         result = run(file, customers, out, chosen, lambda done: status.update(f"{done} records"))
-    console = Console(highlight=False)
+    console = make_console()
     for name, value in totals(result).items():
         console.print(f"{name}: {value}")
     table = Table("kind", "类别", "findings", "after de-identification")

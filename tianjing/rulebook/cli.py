@@ -38,10 +38,9 @@ def list_rules(
     ] = None,
 ) -> None:
     """One line per rule: id, topic, check, strength, first day, severity, action, verified or not, title."""
-    from rich.console import Console
     from rich.table import Table
 
-    from tianjing.console import print_table
+    from tianjing.console import make_console, print_table
 
     table = Table("rule", "topic", "check", "strength", "from", "severity", "action", "verified", "title", box=None)
     count = 0
@@ -61,7 +60,7 @@ def list_rules(
             rule.title,
         )
     print_table(table)
-    Console(stderr=True).print(f"{count} rules")
+    make_console(stderr=True).print(f"{count} rules")
 
 
 @app.command(epilog="Example: tianjing rules show interest.prededucted")
@@ -108,9 +107,9 @@ def check(
     from collections import Counter
     from typing import get_args
 
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
+    from tianjing.console import make_console
     from tianjing.files import read_jsonl, write_jsonl
     from tianjing.finance.statements import KnownFacts, read_known_facts
     from tianjing.records import Contact, Dialogue
@@ -122,7 +121,7 @@ def check(
         raise RulebookError(f"no institution type '{institution}'", f"one of: {', '.join(get_args(Institution))}")
     book = _book(pack)
     known = read_known_facts(facts) if facts else KnownFacts()
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     findings: list[Finding] = []
     rejects: list[dict[str, Any]] = []
     read = 0
