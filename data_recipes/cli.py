@@ -10,7 +10,12 @@ import typer
 from tianjing.files import OnError
 from tianjing.records import Split
 
-app = typer.Typer(help="Raw material to knowledge to an instruction dataset.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Raw material to knowledge to an instruction dataset.",
+    epilog="Example: tianjing data extract examples/raw --out runs/knowledge",
+)
 
 _OUT = typer.Option("--out", help="Folder of the artefact to write.")
 _CONFIG = typer.Option("--config", help="YAML file with this command's section only; defaults without it.")

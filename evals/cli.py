@@ -9,10 +9,18 @@ import typer
 from evals.suites.cli import app as suites
 
 app = typer.Typer(
-    no_args_is_help=True, help="Measure base and tuned model, report, and decide on a release.", rich_markup_mode="rich"
+    add_completion=False,
+    no_args_is_help=True,
+    help="Measure base and tuned model, report, and decide on a release.",
+    epilog="Example: tianjing eval run runs/dataset --base embedded --tuned runs/merged --out runs/evals",
+    rich_markup_mode="rich",
 )
 
-canary_app = typer.Typer(no_args_is_help=True, help="Canaries: random records that a training set must not give away.")
+canary_app = typer.Typer(
+    no_args_is_help=True,
+    help="Canaries: random records that a training set must not give away.",
+    epilog="Example: tianjing eval canary plant runs/dataset --out runs/planted --canaries runs/canaries.jsonl",
+)
 app.add_typer(canary_app, name="canary")
 app.add_typer(suites, name="suite")
 CONFIG = typer.Option(None, "--config", help="YAML file with this stage's settings; its defaults without one.")

@@ -32,6 +32,7 @@ class _RunGroup(TyperGroup):
 
 app = typer.Typer(
     cls=_RunGroup,
+    add_completion=False,
     no_args_is_help=True,
     help="Serve a released model behind the guarded OpenAI-compatible endpoint. `tianjing serve TARGET` runs it.",
     epilog="Example: tianjing serve examples/serve.yaml",

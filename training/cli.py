@@ -7,7 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(help="Tune a LoRA adapter, or all weights, on a dataset.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Tune a LoRA adapter, or all weights, on a dataset.",
+    epilog="Example: tianjing train run runs/dataset --model embedded --out runs/adapter",
+)
 
 DatasetArgument = Annotated[
     Path | None, typer.Argument(help="Dataset artefact with train.parquet; default: the configuration's.")

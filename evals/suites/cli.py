@@ -6,7 +6,11 @@ from pathlib import Path
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Check suites of your own or published ones, before a run.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Check suites of your own or published ones, before a run.",
+    epilog="Example: tianjing eval suite check exam.yaml FinanceIQ/data",
+)
 
 
 @app.command(epilog="Example: tianjing eval suite check exam.yaml FinanceIQ/data")

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from serving.audit.vault import VaultFile
     from serving.audit.verify import Report, Trust
 
-app = typer.Typer(no_args_is_help=True, help="The account of every request: verify, show, export, reveal, forget.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="The account of every request: verify, show, export, reveal, forget.",
+    epilog="Example: tianjing audit verify .serving/audit --key .serving/audit.key",
+)
 
 OPERATOR = "operator"
 

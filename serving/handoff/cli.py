@@ -13,7 +13,11 @@ import typer
 if TYPE_CHECKING:
     from serving.handoff.store import CaseStore
 
-app = typer.Typer(no_args_is_help=True, help="Conversations that people took over: list, show, export.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Conversations that people took over: list, show, export.",
+    epilog="Example: tianjing serve handoffs list --queue demo/.serving/handoffs.sqlite",
+)
 Result = TypeVar("Result")
 
 _Queue = Annotated[

@@ -10,7 +10,11 @@ import typer
 
 from serving.identity.principal import Role
 
-app = typer.Typer(no_args_is_help=True, help="API keys of the endpoint's callers.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="API keys of the endpoint's callers.",
+    epilog="Example: tianjing serve keys new keys.jsonl --tenant acme --role app --rpm 600 --expires 90d",
+)
 
 _Keyring = Annotated[Path, typer.Argument(help="Keyring file (serve.identity.keyring).")]
 _Pepper = Annotated[Path | None, typer.Option(help="File of its secret. Default: beside it, with the suffix .pepper.")]

@@ -11,7 +11,12 @@ import typer
 if TYPE_CHECKING:
     from decimal import Decimal
 
-app = typer.Typer(no_args_is_help=True, help="What a loan costs: schedules, annual rates, cost tables, restructuring.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="What a loan costs: exact schedules, annual rates, cost tables, restructuring.",
+    epilog="Example: tianjing cost quote examples/cost/loan.yaml",
+)
 
 _Loan = Annotated[Path, typer.Argument(help="Loan terms, YAML or JSON; see examples/cost/.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON: amounts, rates (fractions) and dates as text.")]

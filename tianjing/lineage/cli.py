@@ -10,7 +10,12 @@ import typer
 
 from tianjing.console import make_console
 
-app = typer.Typer(no_args_is_help=True, help="Where a result comes from, and whether anything was changed since.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Where a result comes from, and whether anything was changed since.",
+    epilog="Example: tianjing lineage verify runs/demo/merged",
+)
 
 _NEVER_WRAPPED = 4096
 _Directory = Annotated[Path, typer.Argument(help="Folder of an artefact: knowledge, dataset, adapter, merged, evals.")]

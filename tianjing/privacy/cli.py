@@ -10,7 +10,12 @@ from rich.table import Table
 
 from tianjing.console import make_console
 
-app = typer.Typer(no_args_is_help=True, help="Find and replace Chinese personal data (de-identification).")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Find and replace Chinese personal data (de-identification, not anonymisation).",
+    epilog="Example: tianjing privacy scan raw/dialogues.jsonl --customers raw/customers.jsonl --out masked.jsonl",
+)
 
 
 @app.callback()

@@ -10,7 +10,12 @@ import typer
 
 from tianjing.files import OnError
 
-app = typer.Typer(no_args_is_help=True, help="Dated, cited rules: what may be said, when, and how often.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Dated, cited rules: what may be said, when, and how often.",
+    epilog="Example: tianjing rules check dialogues.jsonl --contacts contacts.jsonl --out findings.jsonl",
+)
 
 _Packs = Annotated[
     list[Path] | None, typer.Option("--pack", help="Your own YAML pack, after the shipped ones; repeat for more.")
