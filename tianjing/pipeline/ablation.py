@@ -64,7 +64,7 @@ def load_ablation(path: Path) -> AblationConfig:
     Raises:
         TianjingError: naming the key or field; also where the file sets what the arms differ in.
     """
-    config = parse(AblationConfig, load_yaml(path), str(path))
+    config = parse(AblationConfig, load_yaml(path), str(path), path)
     for name, there in (
         ("tasks", "tasks" in config.data.build),
         ("negotiation.experience", "experience" in config.data.build.get("negotiation", {})),
