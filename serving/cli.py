@@ -118,9 +118,11 @@ def engine(
     """
     from serving.launch.alone import serve_engine
     from serving.launch.plan import engine_config
+    from tianjing.engine.server import require_model
 
     console = _console()
     settings = _settings(config, {"model": model, "release": release, "trusted": trusted})
+    require_model(model)
     _released(settings, allow_unreleased, console)
     engine_settings = engine_config(model, settings, uds).model_copy(update={"host": host, "port": port})
     with _progress(console) as report:
