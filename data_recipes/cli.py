@@ -20,7 +20,7 @@ app = typer.Typer(
 _OUT = typer.Option("--out", help="Folder of the artefact to write.")
 _CONFIG = typer.Option("--config", help="YAML file with this command's section only; defaults without it.")
 _ON_ERROR = typer.Option(help="At a bad line: stop, or skip it and keep it in rejected.jsonl.")
-_WORKERS = typer.Option(min=0, help="Shards at once; 0 takes one for each core. The bytes do not depend on it.")
+_WORKERS = typer.Option(min=1, help="Shards at once; one for each core without it. The bytes do not depend on it.")
 _EXECUTOR = typer.Option(
     help="processes: this machine. datatrove, ray, slurm: the same shards as datatrove pipelines (extra `scale`)."
 )
@@ -34,7 +34,7 @@ def clean_command(
     out: Annotated[Path, _OUT],
     config: Annotated[Path | None, _CONFIG] = None,
     on_error: Annotated[OnError, _ON_ERROR] = "stop",
-    workers: Annotated[int, _WORKERS] = 0,
+    workers: Annotated[int | None, _WORKERS] = None,
     executor: Annotated[Kind, _EXECUTOR] = "processes",
     slurm_partition: Annotated[str, _PARTITION] = "",
 ) -> None:
@@ -60,7 +60,7 @@ def extract_command(
     out: Annotated[Path, _OUT],
     config: Annotated[Path | None, _CONFIG] = None,
     on_error: Annotated[OnError, _ON_ERROR] = "stop",
-    workers: Annotated[int, _WORKERS] = 0,
+    workers: Annotated[int | None, _WORKERS] = None,
     executor: Annotated[Kind, _EXECUTOR] = "processes",
     slurm_partition: Annotated[str, _PARTITION] = "",
 ) -> None:
