@@ -10,12 +10,17 @@ import typer
 from tianjing.files import OnError
 from tianjing.records import Split
 
-app = typer.Typer(help="Raw material to knowledge to an instruction dataset.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Raw material to knowledge to an instruction dataset.",
+    epilog="Example: tianjing data extract examples/raw --out runs/knowledge",
+)
 
 _OUT = typer.Option("--out", help="Folder of the artefact to write.")
 _CONFIG = typer.Option("--config", help="YAML file with this command's section only; defaults without it.")
 _ON_ERROR = typer.Option(help="At a bad line: stop, or skip it and keep it in rejected.jsonl.")
-_WORKERS = typer.Option(min=0, help="Shards at once; 0 takes one for each core. The bytes do not depend on it.")
+_WORKERS = typer.Option(min=1, help="Shards at once; one for each core without it. The bytes do not depend on it.")
 _EXECUTOR = typer.Option(
     help="processes: this machine. datatrove, ray, slurm: the same shards as datatrove pipelines (extra `scale`)."
 )
@@ -29,7 +34,7 @@ def clean_command(
     out: Annotated[Path, _OUT],
     config: Annotated[Path | None, _CONFIG] = None,
     on_error: Annotated[OnError, _ON_ERROR] = "stop",
-    workers: Annotated[int, _WORKERS] = 0,
+    workers: Annotated[int | None, _WORKERS] = None,
     executor: Annotated[Kind, _EXECUTOR] = "processes",
     slurm_partition: Annotated[str, _PARTITION] = "",
 ) -> None:
@@ -55,7 +60,7 @@ def extract_command(
     out: Annotated[Path, _OUT],
     config: Annotated[Path | None, _CONFIG] = None,
     on_error: Annotated[OnError, _ON_ERROR] = "stop",
-    workers: Annotated[int, _WORKERS] = 0,
+    workers: Annotated[int | None, _WORKERS] = None,
     executor: Annotated[Kind, _EXECUTOR] = "processes",
     slurm_partition: Annotated[str, _PARTITION] = "",
 ) -> None:
@@ -195,8 +200,9 @@ def inspect_command(
     from data_recipes.browse.inspect import inspect, inspect_page
     from data_recipes.browse.terminal import TERMINAL_ROWS, print_view
     from data_recipes.browse.view import Selection
-    from tianjing.files import atomic_write
+    from tianjing.files import atomic_write, require_target
 
+    require_target(out)
     if out is None:
         print_view(inspect(folder, Selection(limit or TERMINAL_ROWS, split, task, where)))
         return
@@ -222,8 +228,9 @@ def diff_command(
     """
     from data_recipes.browse.diff import diff, diff_page
     from data_recipes.browse.terminal import print_difference
-    from tianjing.files import atomic_write
+    from tianjing.files import atomic_write, require_target
 
+    require_target(out)
     difference = diff(old, new)
     if out is None:
         print_difference(difference)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
+from tianjing.console import make_console
 from tianjing.lineage import Manifest
 from tianjing.records import Conclusion
 
@@ -52,6 +53,6 @@ class Report:
 @contextmanager
 def reporting(title: str) -> Iterator[Report]:
     """A spinner on stderr while the command runs."""
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with console.status(f"{title}: starting") as status:
         yield Report(console, status, title)

@@ -9,10 +9,18 @@ import typer
 from evals.suites.cli import app as suites
 
 app = typer.Typer(
-    no_args_is_help=True, help="Measure base and tuned model, report, and decide on a release.", rich_markup_mode="rich"
+    add_completion=False,
+    no_args_is_help=True,
+    help="Measure base and tuned model, report, and decide on a release.",
+    epilog="Example: tianjing eval run runs/dataset --base embedded --tuned runs/merged --out runs/evals",
+    rich_markup_mode="rich",
 )
 
-canary_app = typer.Typer(no_args_is_help=True, help="Canaries: random records that a training set must not give away.")
+canary_app = typer.Typer(
+    no_args_is_help=True,
+    help="Canaries: random records that a training set must not give away.",
+    epilog="Example: tianjing eval canary plant runs/dataset --out runs/planted --canaries runs/canaries.jsonl",
+)
 app.add_typer(canary_app, name="canary")
 app.add_typer(suites, name="suite")
 CONFIG = typer.Option(None, "--config", help="YAML file with this stage's settings; its defaults without one.")
@@ -51,7 +59,6 @@ def run(
 
     Stopped or killed, the same command goes on: no answered request is asked again.
     """
-    from rich.console import Console
 
     from evals.arms import read_endpoint
     from evals.config import EvalConfig
@@ -59,7 +66,7 @@ def run(
     from evals.report import console_summary
     from evals.run import REPORT, evaluate, evaluate_endpoint
     from tianjing.config import load
-    from tianjing.console import print_table
+    from tianjing.console import make_console, print_table
     from tianjing.models import resolve
 
     settings = load(EvalConfig, config)
@@ -78,7 +85,7 @@ def run(
         summary = evaluate_endpoint(
             dataset, read_endpoint(endpoint, base, tuned, api_key_env, adapter), out, settings, suite
         )
-    console = Console(highlight=False)
+    console = make_console()
     print_table(console_summary(summary))
     console.print(f"report: {out / REPORT}", soft_wrap=True)
 
@@ -103,14 +110,13 @@ def plan(
 
     Power is simulated with the interval that the gate reads: the share of evaluations that show the difference.
     """
-    from rich.console import Console
 
     from evals.config import EvalConfig
     from evals.errors import EvalError
     from evals.gate.policy import GatePolicy
     from evals.sizing import assumed, console_tables, numbers, read_pilot
     from tianjing.config import load
-    from tianjing.console import print_table
+    from tianjing.console import make_console, print_table
 
     settings = load(EvalConfig, config)
     excluded = load(GatePolicy, policy).score_margin() if margin is None else margin
@@ -122,7 +128,7 @@ def plan(
         else assumed(discordance, within, icc, cluster_size, settings, variants, tasks)
     )
     counts, asked = numbers(items, "--items", int), numbers(differences, "--differences", float)
-    console = Console(highlight=False)
+    console = make_console()
     for title, table, note in console_tables(known, counts, asked, excluded, repeats, settings):
         console.print(title, soft_wrap=True)
         print_table(table)
@@ -142,13 +148,13 @@ def negotiate(
 
     Stopped or killed, the same command goes on: no finished negotiation is held again.
     """
-    from rich.console import Console
 
     from evals.errors import EvalError
     from evals.negotiation.config import NegotiationEvalConfig
     from evals.negotiation.report import verdict
     from evals.negotiation.run import REPORT, compare
     from tianjing.config import load
+    from tianjing.console import make_console
     from tianjing.models import resolve
 
     arms: dict[str, Path] = {}
@@ -158,7 +164,7 @@ def negotiate(
             raise EvalError(f"--arm {given}: not NAME=MODEL, or a name given before", "give each arm a name of its own")
         arms[name] = resolve(model).path
     summary = compare(dataset, arms, out, load(NegotiationEvalConfig, config))
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     console.print(verdict(summary), markup=False)
     console.print(f"report: {out / REPORT}")
 
@@ -183,13 +189,12 @@ def parity(
     Exits 0 when they do in the number format that is served, and 1 when not, with the reasons. Stopped or killed, the
     same command goes on.
     """
-    from rich.console import Console
 
     from evals.parity.config import ParityConfig
     from evals.parity.report import console_table, verdicts
     from evals.parity.run import REPORT, check_parity
     from tianjing.config import load
-    from tianjing.console import print_table
+    from tianjing.console import make_console, print_table
     from tianjing.models import resolve
 
     settings = load(ParityConfig, config)
@@ -197,7 +202,7 @@ def parity(
         settings = settings.model_copy(update={"formats": (*settings.formats, "float32")})
     summary = check_parity(dataset, resolve(base).path, adapter, merged, out, settings)
     print_table(console_table(summary))
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     for line in verdicts(summary):
         console.print(line, markup=False)
     console.print(f"parity {'[green]met[/]' if summary['met'] else '[red]not met[/]'}; report: {out / REPORT}")
@@ -214,15 +219,15 @@ def export(
     ),
 ) -> None:
     """Write an evaluation for another tool's viewer."""
-    from rich.console import Console
 
     from evals.bridges.inspect_log import export_inspect
     from evals.errors import EvalError
+    from tianjing.console import make_console
 
     if form != "inspect":
         raise EvalError(f"--format {form}: not known", "give inspect")
     for written in export_inspect(evals, out, dataset):
-        Console(highlight=False).print(f"written: {written}", soft_wrap=True)
+        make_console().print(f"written: {written}", soft_wrap=True)
 
 
 @app.command(
@@ -241,13 +246,12 @@ def lm_eval(
     config: Path | None = CONFIG,
 ) -> None:
     """Run tasks of lm-eval against what is served, and keep them as an evaluation that compare and gate read."""
-    from rich.console import Console
 
     from evals.bridges.lm_eval import LmEvalConfig, evaluate_lm_eval
     from evals.bridges.report import console_table
     from evals.records import Arm
     from tianjing.config import load
-    from tianjing.console import print_table
+    from tianjing.console import make_console, print_table
     from tianjing.models import resolve
 
     given: dict[Arm, str] = {"tuned": tuned}
@@ -256,7 +260,7 @@ def lm_eval(
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     summary = evaluate_lm_eval(names, include, given, endpoint, out, load(LmEvalConfig, config), program)
     print_table(console_table(summary))
-    Console(highlight=False, soft_wrap=True).print(f"evidence: {out}")
+    make_console(soft_wrap=True).print(f"evidence: {out}")
 
 
 @app.command(
@@ -277,21 +281,21 @@ def report(
 
     The evidence given stays as it is, since a release may be signed over it.
     """
-    from rich.console import Console
 
     from evals.report import console_summary, junit_xml, read_annexes, summary_markdown, summary_suites
     from evals.run import rescore
-    from tianjing.console import print_table
-    from tianjing.files import atomic_write
+    from tianjing.console import make_console, print_table
+    from tianjing.files import atomic_write, require_target
     from tianjing.lineage import read_release
 
+    require_target(out, markdown, junit)
     decision = read_release(release).model_dump(mode="json") if release is not None else None
     summary, same = rescore(evals, out, decision, rescored, read_annexes(parity, judgement))
     if markdown is not None:
         atomic_write(markdown, summary_markdown(summary, decision))
     if junit is not None:
         atomic_write(junit, junit_xml(summary_suites(summary)))
-    console = Console(highlight=False)
+    console = make_console()
     print_table(console_summary(summary))
     console.print("equal to the stored summary" if same else "[yellow]differs from the stored summary[/]")
     for written in filter(None, (out, markdown, junit, rescored)):
@@ -308,21 +312,20 @@ def judge(
 
     Stopped or killed, the same command goes on: no verdict is asked for again. A judge advises, it decides nothing.
     """
-    from rich.console import Console
 
     from evals.config import EvalConfig
     from evals.errors import EvalError
     from evals.judge.output import console_table
     from evals.judge.run import judge_evaluation
     from tianjing.config import load
-    from tianjing.console import print_table
+    from tianjing.console import make_console, print_table
 
     settings = load(EvalConfig, config)
     if settings.judge is None:
         raise EvalError(f"{config}: has no section 'judge'", "see docs/safety.md for its fields")
     summary = judge_evaluation(evals, out, settings.judge, settings.confidence)
     print_table(console_table(summary))
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     for warning in summary["warnings"]:
         console.print(f"[yellow]{warning}[/]")
     console.print(f"written: {out}")
@@ -342,13 +345,13 @@ def canary_plant(
     seed: int = typer.Option(20260101, help="Drives the random records."),
 ) -> None:
     """Copy a dataset with random records planted in it: an evaluation then asks whether the model gives them away."""
-    from rich.console import Console
 
     from evals.safety.canary import plant
+    from tianjing.console import make_console
 
     made = plant(dataset, out, canaries, count, repeats, seed)
     planted = sum(canary.planted for canary in made)
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     console.print(f"{planted} canaries planted {repeats} times each, {len(made) - planted} controls kept out → {out}")
     console.print(f"canaries: {canaries}")
 
@@ -366,15 +369,14 @@ def compare(
 
     Items and requests are never intersected: what only one run has is named, and is an error.
     """
-    from rich.console import Console
 
     from evals.compare import compare as join
     from evals.report import console_summary
     from evals.run import REPORT
-    from tianjing.console import print_table
+    from tianjing.console import make_console, print_table
 
     summary = join(base, tuned, out, allow_differences)
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     for line in summary["differences"]:
         console.print(f"differs: {line}", markup=False)
     if summary["tasks"]:

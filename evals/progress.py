@@ -6,8 +6,9 @@ import sys
 import time
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tianjing.console import make_console
 
 LOG_EVERY_S = 15.0
 SHOW_EVERY_S = 0.2
@@ -28,7 +29,7 @@ class ArmProgress:
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=make_console(stderr=True),
             refresh_per_second=2,  # drawing must not slow the event loop down
         )
         self._live = sys.stderr.isatty()

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from serving.adapters.cli import app as adapters_app
 from serving.handoff.cli import app as handoffs_app
 from serving.identity.cli import app as keys_app
+from tianjing.console import make_console
 
 if TYPE_CHECKING:
     from serving.adapters.state import Version
@@ -31,6 +32,7 @@ class _RunGroup(TyperGroup):
 
 app = typer.Typer(
     cls=_RunGroup,
+    add_completion=False,
     no_args_is_help=True,
     help="Serve a released model behind the guarded OpenAI-compatible endpoint. `tianjing serve TARGET` runs it.",
     epilog="Example: tianjing serve examples/serve.yaml",
@@ -116,9 +118,11 @@ def engine(
     """
     from serving.launch.alone import serve_engine
     from serving.launch.plan import engine_config
+    from tianjing.engine.server import require_model
 
     console = _console()
     settings = _settings(config, {"model": model, "release": release, "trusted": trusted})
+    require_model(model)
     _released(settings, allow_unreleased, console)
     engine_settings = engine_config(model, settings, uds).model_copy(update={"host": host, "port": port})
     with _progress(console) as report:
@@ -268,7 +272,7 @@ def _warn(settings: ServeConfig, console: Console) -> None:
 
 
 def _console() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return make_console(stderr=True, soft_wrap=True)
 
 
 @contextmanager

@@ -8,10 +8,10 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from tianjing import __version__
+from tianjing.console import make_console
 from tianjing.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, TianjingError
 
 # command -> (module with the Typer `app`, line shown by `tianjing --help`)
@@ -90,7 +90,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except TianjingError as error:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = make_console(stderr=True, soft_wrap=True)
         console.print("[bold red]error[/]", end=" ")
         console.print(error.message, markup=False)
         if error.remedy:

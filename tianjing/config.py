@@ -68,11 +68,12 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
-def parse(model: type[Model], value: Any, where: str, source: Path | None = None) -> Model:
-    """Validate `value` against `model`; `where` (a file, or a file and section) opens each message.
+def parse(model: type[Model], value: Any, where: str, source: Path | None = None, section: str = "") -> Model:
+    """Validate `value` against `model`; `where` (a file, or what else it came from) opens each message.
 
     Args:
         source: the YAML file that holds `value`; messages then name the line too.
+        section: dotted path of `value` in the file where it is a part of it; messages name it after the line.
 
     Raises:
         TianjingError: names every wrong field; for an unknown key, the allowed ones and the nearest.
@@ -81,7 +82,12 @@ def parse(model: type[Model], value: Any, where: str, source: Path | None = None
         return model.model_validate(value)
     except ValidationError as error:
         root = yaml.compose(source.read_text(encoding="utf-8"), yaml.SafeLoader) if source else None
-        lines = [f"{where}{_line(root, problem['loc'])}: {_explain(model, problem)}" for problem in error.errors()]
+        within = tuple(section.split(".")) if section else ()
+        part = f" {section}:" if section else ""
+        lines = [
+            f"{where}{_line(root, (*within, *problem['loc']))}:{part} {_explain(model, problem)}"
+            for problem in error.errors()
+        ]
         raise TianjingError("\n".join(lines)) from None
 
 

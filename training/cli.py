@@ -7,7 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(help="Tune a LoRA adapter, or all weights, on a dataset.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Tune a LoRA adapter, or all weights, on a dataset.",
+    epilog="Example: tianjing train run runs/dataset --model embedded --out runs/adapter",
+)
 
 DatasetArgument = Annotated[
     Path | None, typer.Argument(help="Dataset artefact with train.parquet; default: the configuration's.")
@@ -177,23 +182,23 @@ def plan(
     """Tokens, batches, steps, memory by part and time of a run, before it runs; exit 1 where it does not fit."""
     import json
 
-    from rich.console import Console
-
     from tianjing.config import load
+    from tianjing.console import make_console
     from tianjing.errors import EXIT_STAGE_FAILED
-    from tianjing.files import atomic_write
+    from tianjing.files import atomic_write, require_target
     from tianjing.models import resolve
     from training.config import TrainConfig
     from training.plan.planning import as_dict, make_plan
     from training.plan.report import print_plan
     from training.scenes import of_scene, one_scene
 
+    require_target(json_file)
     settings = load(TrainConfig, config)
     planned = one_scene(settings, scene)
     if planned is not None:
         settings = of_scene(settings, planned)
     data, base = _given("dataset", dataset, settings.dataset), resolve(_base(model, settings.model)).path
-    with Console(stderr=True).status("planning") as status:
+    with make_console(stderr=True).status("planning") as status:
         made = make_plan(data, base, settings, device, probe_steps, status.update, planned)
     if json_file:
         atomic_write(json_file, json.dumps(as_dict(made), indent=2, ensure_ascii=False))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
+from tianjing.console import make_console
 from tianjing.lineage import artefact, artefact_digest, check_target, read_manifest
 from training import full
 from training.base import check_adapter_base
 from training.errors import TrainingError
 from training.origin import require_unchanged_files
 
-console = Console(stderr=True)
+console = make_console(stderr=True)
 
 KIND = "merged"
 

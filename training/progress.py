@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
+from tianjing.console import make_console
 from training.config import EvaluationSection
 from training.interruption import Stop
 from training.layout.attention import Layout
@@ -49,7 +50,7 @@ class ProgressBar(TrainerCallback):
 
     def __init__(self, meter: Meter, console: Console | None = None):
         self._meter = meter
-        self._console = console or Console(stderr=True)
+        self._console = console or make_console(stderr=True)
         self._progress: Progress | None = None
         self._loss = "–"
 

@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from tianjing.console import make_console
 from tianjing.files import write_jsonl
 from tianjing.lineage import artefact, artefact_digest
 from training import adapter, full
@@ -40,7 +39,7 @@ from training.workspace import (
     run_parts,
 )
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+console = make_console(stderr=True, soft_wrap=True)
 
 # Parameters of mallopt(3).
 _M_TRIM_THRESHOLD = -1

@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from tianjing.console import make_console
 from tianjing.lineage import all_there, artefact_digest, read_manifest
 from tianjing.tasks import SCENES
 from training.config import TrainConfig
@@ -23,7 +22,7 @@ from training.run import train
 from training.selection import Scene, tasks_of
 from training.workspace import Resume, require_target, run_inputs, run_parameters
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+console = make_console(stderr=True, soft_wrap=True)
 
 
 def scenes_of(config: TrainConfig, names: Sequence[str] = ()) -> list[Scene]:

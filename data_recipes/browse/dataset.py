@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_recipes.browse.view import Drawing, Entry, Lengths, Sample, Selection, Source, Tab, Table, contains, shown
+from data_recipes.errors import DataError
 from data_recipes.knowledge import KIND as KNOWLEDGE
 from tianjing.dataset import SPLITS, preference_file, read_preferences, stream_examples
 from tianjing.files import canonical_json, read_jsonl
@@ -51,6 +52,7 @@ def dataset_contents(folder: Path, manifest: Manifest, selection: Selection) -> 
     """Read every row once and keep a sample.
 
     Raises:
+        DataError: no row is of the task that is selected.
         TianjingError: a split is missing or damaged.
     """
     sample: Sample[Example] = Sample(selection.limit)
@@ -71,6 +73,10 @@ def dataset_contents(folder: Path, manifest: Manifest, selection: Selection) -> 
     chosen = sample.chosen()
     sources, note = _sources(folder, manifest, chosen)
     rows = Tab("rows", "数据 rows", sample.total, sample.matched, tuple(_entry(row, sources) for row in chosen))
+    tabs = (rows, *_pairs(folder, selection), *_left_out(folder, selection))
+    tasks = sorted({task for task, _ in counts})
+    if selection.task is not None and selection.task not in tasks and not any(tab.matched for tab in tabs):
+        raise DataError(f"{folder}: no row of task '{selection.task}'", f"tasks here: {', '.join(tasks)}")
     tables = (
         _task_table(counts),
         _figures("许可 licences", ("许可 licence", "来源 source", "行 rows"), licences),
@@ -78,7 +84,7 @@ def dataset_contents(folder: Path, manifest: Manifest, selection: Selection) -> 
     return Contents(
         tables,
         tuple(_lengths(tokens, characters)),
-        (rows, *_pairs(folder, selection), *_left_out(folder, selection)),
+        tabs,
         (note,) if note else (),
     )
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from data_recipes.browse.differences import Change, Difference, TextChange
 from data_recipes.browse.view import Entry, Tab, Table, View
-from tianjing.console import print_table
+from tianjing.console import make_console, print_table
 
 TERMINAL_ROWS = 8
 """Entries of a tab, or changes of a section, that are printed."""
@@ -21,7 +21,7 @@ _RUN_MARKS = {"same": ("", ""), "removed": ("[-", "-]"), "added": ("{+", "+}")}
 
 def print_view(view: View) -> None:
     """Tables of an artefact, and a few entries of each tab."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     console.print(Text(f"{view.kind} {view.folder} {view.digest[:12]} {view.created}", style="bold"))
     for note in view.notes:
         console.print(Text(note, style="yellow"))
@@ -63,7 +63,7 @@ def _print_entry(console: Console, entry: Entry) -> None:
 
 def print_difference(difference: Difference) -> None:
     """Counts that differ, and the first changes of each section with their characters marked."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     console.print(Text(f"{difference.kind}: {difference.old} → {difference.new}", style="bold"))
     for note in difference.notes:
         console.print(Text(note, style="yellow"))

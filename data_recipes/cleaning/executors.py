@@ -31,8 +31,8 @@ class ExecutorConfig(StrictModel):
     """`processes`: this machine, our own pool. The others need the extra `scale`: `datatrove`: this machine under
     datatrove's local executor; `ray`: a Ray cluster (the one that RAY_ADDRESS names, else this machine); `slurm`: jobs
     handed to sbatch."""
-    workers: int = Field(default=0, ge=0)
-    """Tasks at once; 0 takes one for each core. What is written does not depend on it."""
+    workers: int | None = Field(default=None, ge=1)
+    """Tasks at once; None takes one for each core. What is written does not depend on it."""
     slurm_partition: str = ""
     """Partition of the jobs; asked for by `slurm`."""
     slurm_time: str = "04:00:00"

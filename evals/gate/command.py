@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from evals.errors import EvalError
 from evals.gate import output
 from evals.gate.findings import Decision
@@ -14,7 +12,8 @@ from evals.gate.policy import GatePolicy
 from evals.gate.release import decide_and_sign, judge
 from evals.gate.selftest import selftest
 from tianjing.config import load
-from tianjing.files import atomic_write
+from tianjing.console import make_console
+from tianjing.files import atomic_write, require_target
 from tianjing.models import resolve
 
 _COLOURS = {"PROMOTE": "green", "BLOCK": "red", "INCONCLUSIVE": "yellow", "INVALID": "red"}
@@ -41,6 +40,7 @@ def run_gate(
         EvalError: a release is asked for and a folder is not given.
         TianjingError: as `judge` and `decide_and_sign` do.
     """
+    require_target(out, junit, markdown)
     policy = load(GatePolicy, config)
     if selftest:
         return _selftest(evals, policy)
@@ -80,7 +80,7 @@ def _contents(folders: Mapping[str, str | Path | None]) -> dict[str, Path]:
 
 
 def _print(decided: Decision, out: Path | None) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     for finding in decided.findings:
         console.print(f"[{_COLOURS[finding.verdict]}]{finding.label:>12}[/]  ", end="")
         console.print(finding.reason, markup=False)
@@ -91,7 +91,7 @@ def _print(decided: Decision, out: Path | None) -> None:
 
 
 def _selftest(evals: Path, policy: GatePolicy) -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     trials = selftest(evals, policy)
     for trial in trials:
         console.print(f"[{'green' if trial.passed else 'red'}]{'ok' if trial.passed else 'FAILED':>12}[/]  ", end="")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 
 from evals import stats
@@ -29,6 +28,7 @@ from evals.run import Evidence, read_evidence
 from evals.scoring import score_all
 from evals.summary import summarise
 from tianjing.config import parse
+from tianjing.console import make_console
 from tianjing.tasks import Reference, Task
 
 ROUNDS = 200
@@ -96,7 +96,7 @@ def _equal(material: _Material, policy: GatePolicy, rounds: int, seed: int) -> l
     rng = random.Random(seed)
     verdicts: Counter[str] = Counter()
     harm = 0
-    for _ in track(range(rounds), "equal models", console=Console(stderr=True), transient=True):
+    for _ in track(range(rounds), "equal models", console=make_console(stderr=True), transient=True):
         decided = material.judge(*_exchanged(material, rng), comparing)
         verdicts[decided.verdict] += 1
         harm += any(found.verdict == "BLOCK" and found.kind == "guardrail" for found in decided.findings)

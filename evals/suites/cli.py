@@ -6,7 +6,11 @@ from pathlib import Path
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Check suites of your own or published ones, before a run.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Check suites of your own or published ones, before a run.",
+    epilog="Example: tianjing eval suite check exam.yaml FinanceIQ/data",
+)
 
 
 @app.command(epilog="Example: tianjing eval suite check exam.yaml FinanceIQ/data")
@@ -15,11 +19,10 @@ def check(
     shown: int = typer.Option(3, "--show", min=0, help="Items to print as the model would be asked them."),
 ) -> None:
     """Read every row, report what is wrong with file and line, and show counts and some items as they are asked."""
-    from rich.console import Console
     from rich.table import Table
 
     from evals.suites.load import material_of, read_suite
-    from tianjing.console import print_table
+    from tianjing.console import make_console, print_table
 
     loaded = [each for path in paths for each in read_suite(path)]
     table = Table("task", "reader", "test", "worked examples", "without answer", "licence")
@@ -27,7 +30,7 @@ def check(
         counts = (len(each.test), len(each.train), each.blind)
         table.add_row(each.task.id, each.reader, *map(str, counts), each.licence or "not stated")
     print_table(table)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = make_console(soft_wrap=True, markup=False)
     for each in loaded:
         for example in each.test[:shown]:
             console.print(f"\n{example.id}  {example.sources[0]}", style="bold")

@@ -16,12 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from tianjing.console import make_console
+
 if TYPE_CHECKING:
     from serving.audit.reading import Wanted
     from serving.audit.vault import VaultFile
     from serving.audit.verify import Report, Trust
 
-app = typer.Typer(no_args_is_help=True, help="The account of every request: verify, show, export, reveal, forget.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="The account of every request: verify, show, export, reveal, forget.",
+    epilog="Example: tianjing audit verify .serving/audit --key .serving/audit.key",
+)
 
 OPERATOR = "operator"
 
@@ -318,7 +325,7 @@ def _brief(body: dict[str, Any]) -> str:
 
 
 def _console() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return make_console(stderr=True, soft_wrap=True)
 
 
 @contextmanager

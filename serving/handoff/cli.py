@@ -13,7 +13,11 @@ import typer
 if TYPE_CHECKING:
     from serving.handoff.store import CaseStore
 
-app = typer.Typer(no_args_is_help=True, help="Conversations that people took over: list, show, export.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Conversations that people took over: list, show, export.",
+    epilog="Example: tianjing serve handoffs list --queue demo/.serving/handoffs.sqlite",
+)
 Result = TypeVar("Result")
 
 _Queue = Annotated[
@@ -41,7 +45,7 @@ def list_command(
     if status and status not in STATUSES:
         raise ServeError(f"--status {status}: no such status", f"give one of {', '.join(STATUSES)}")
     statuses = [status] if status else STATUSES[:-1]
-    cases = _with_store(queue, postgres, lambda store: store.page(None, statuses, limit))
+    cases = _with_store(queue, postgres, lambda store: store.page(None, statuses, limit), read_only=True)
     for case in cases:
         holder = f" by {case.claimed_by}" if case.claimed_by else ""
         typer.echo(f"{case.id}  {case.status}{holder}  due {case.due_at[:16]}Z  {case.tenant}  {case.summary}")
@@ -58,7 +62,7 @@ def show_command(
     from serving.errors import ServeError
 
     try:
-        found, events = _with_store(queue, postgres, lambda store: store.news(case, None))
+        found, events = _with_store(queue, postgres, lambda store: store.news(case, None), read_only=True)
     except KeyError:
         raise ServeError(f"{case}: no such case", "`tianjing serve handoffs list` shows the numbers") from None
     typer.echo(json.dumps(found.whole(events), ensure_ascii=False, indent=2))
@@ -84,17 +88,21 @@ def export_command(
         typer.echo(f"{out}: {done.cases} cases (batch {done.batch})", err=True)
 
 
-def _with_store(queue: Path | None, postgres: str | None, work: Callable[[CaseStore], Awaitable[Result]]) -> Result:
+def _with_store(
+    queue: Path | None, postgres: str | None, work: Callable[[CaseStore], Awaitable[Result]], read_only: bool = False
+) -> Result:
     from serving.errors import ServeError
     from serving.handoff.database import StoreUnavailable
     from serving.handoff.postgres import PostgresQueue
-    from serving.handoff.sqlite import CaseQueue
+    from serving.handoff.sqlite import CaseQueue, require_queue
 
     if (queue is None) == (postgres is None):
         raise ServeError("give either --queue or --postgres", "the queue lies in the gateway's state folder")
-    if queue is not None and not queue.exists():
-        raise ServeError(f"{queue}: no such file", "give the handoffs.sqlite of a gateway's state folder")
-    store = CaseQueue(queue) if queue is not None else PostgresQueue(postgres or "", connections=1)
+    if queue is not None:
+        if not queue.exists():
+            raise ServeError(f"{queue}: no such file", "give the handoffs.sqlite of a gateway's state folder")
+        require_queue(queue)
+    store = CaseQueue(queue, read_only) if queue is not None else PostgresQueue(postgres or "", connections=1)
 
     async def run() -> Result:
         try:

@@ -41,9 +41,10 @@ class _File:
     """One connection to the file, opened when needed. A file that was replaced or removed is opened anew: an open
     connection would go on writing where nobody reads."""
 
-    def __init__(self, path: Path, timeout_s: float):
+    def __init__(self, path: Path, timeout_s: float, read_only: bool):
         self.path = path
         self._timeout_s = timeout_s
+        self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
@@ -76,6 +77,16 @@ class _File:
         if self._connection is not None and self._inode == _inode(self.path):
             return self._connection
         self.close()
+        connection = self._look() if self._read_only else self._make()
+        self._connection, self._inode = connection, _inode(self.path)
+        return connection
+
+    def _look(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            _to_read(self.path), uri=True, timeout=self._timeout_s, isolation_level=None, check_same_thread=False
+        )
+
+    def _make(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Made before SQLite does, so that nobody else on the host may read it; its log files take the same mode.
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -88,16 +99,15 @@ class _File:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._inode = connection, _inode(self.path)
         return connection
 
 
 class SqliteDatabase:
     """`serving.handoff.database.Database` over one file."""
 
-    def __init__(self, path: Path):
-        self._writer, self._reader = _File(path, _BUSY_TIMEOUT_S), _File(path, _BUSY_TIMEOUT_S)
-        self._glancer = _File(path, 0)
+    def __init__(self, path: Path, read_only: bool = False):
+        self._writer, self._reader = (_File(path, _BUSY_TIMEOUT_S, read_only) for _ in range(2))
+        self._glancer = _File(path, 0, read_only)
         self._writing = ThreadPoolExecutor(1, "handoff-writer")
         self._reading = ThreadPoolExecutor(1, "handoff-reader")
 
@@ -134,16 +144,19 @@ class SqliteDatabase:
 
 
 class CaseQueue(CaseStore):
-    """The cases in a file.
+    """The cases in a file, which is made when first used.
+
+    Args:
+        read_only: look at what is there, and change nothing.
 
     Raises:
         ServeError: the file holds something else.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, read_only: bool = False):
         self.path = Path(path)
         self._require_ours()
-        self._file = SqliteDatabase(self.path)
+        self._file = SqliteDatabase(self.path, read_only)
         super().__init__(self._file)
 
     def cases(self, limit: int = 100) -> list[Case]:
@@ -153,16 +166,32 @@ class CaseQueue(CaseStore):
     def _require_ours(self) -> None:
         if not self.path.exists() or not self.path.stat().st_size:
             return
-        try:
-            with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S)) as connection:
-                columns = {row[1] for row in connection.execute("PRAGMA table_info(handoffs)")}
-        except sqlite3.Error as error:
-            raise ServeError(f"{self.path}: not a queue of cases: {error}", "move the file away") from None
+        columns = _columns(self.path)
         if columns and "tenant" not in columns:
             raise ServeError(
                 f"{self.path}: an older queue, without tenants",
                 "read it with `sqlite3 FILE 'SELECT * FROM handoffs'`, then move it away; a new one is made",
             )
+
+
+def require_queue(path: Path) -> None:
+    """Raises ServeError unless a gateway has made a queue of the file at `path`: who only looks makes none of it."""
+    if not _columns(path):
+        raise ServeError(f"{path}: not a queue of cases", "give the handoffs.sqlite of a gateway's state folder")
+
+
+def _columns(path: Path) -> set[str]:
+    """Columns of the table of cases; none where there is no such table."""
+    try:
+        with contextlib.closing(sqlite3.connect(_to_read(path), uri=True, timeout=_BUSY_TIMEOUT_S)) as connection:
+            return {row[1] for row in connection.execute("PRAGMA table_info(handoffs)")}
+    except sqlite3.Error as error:
+        raise ServeError(f"{path}: not a queue of cases: {error}", "move the file away") from None
+
+
+def _to_read(path: Path) -> str:
+    """The file as SQLite's URI for reading only."""
+    return f"{path.absolute().as_uri()}?mode=ro"
 
 
 def _inode(path: Path) -> int:

@@ -10,7 +10,11 @@ import typer
 
 from serving.identity.principal import Role
 
-app = typer.Typer(no_args_is_help=True, help="API keys of the endpoint's callers.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="API keys of the endpoint's callers.",
+    epilog="Example: tianjing serve keys new keys.jsonl --tenant acme --role app --rpm 600 --expires 90d",
+)
 
 _Keyring = Annotated[Path, typer.Argument(help="Keyring file (serve.identity.keyring).")]
 _Pepper = Annotated[Path | None, typer.Option(help="File of its secret. Default: beside it, with the suffix .pepper.")]
@@ -69,11 +73,11 @@ def new(
 @app.command("list", epilog="Example: tianjing serve keys list keys.jsonl")
 def list_keys(keyring: _Keyring) -> None:
     """Show every key with its state; never the keys themselves."""
-    from rich.console import Console
     from rich.table import Table
 
     from serving.identity.keyring import quota_text
     from serving.identity.manage import KeyringFile
+    from tianjing.console import make_console
 
     now = datetime.now(UTC)
     table = Table("id", "tenant", "role", "models", "quota", "state", "expires", box=None, pad_edge=False)
@@ -82,7 +86,7 @@ def list_keys(keyring: _Keyring) -> None:
         ends = f"{entry.expires:%Y-%m-%d %H:%M}" if entry.expires else "never"
         state = entry.status(now)
         table.add_row(entry.id, entry.tenant, entry.role, models, quota_text(entry.quota), state, ends)
-    Console(soft_wrap=True, highlight=False, width=160).print(table)
+    make_console(soft_wrap=True, width=160).print(table)
 
 
 @app.command(epilog="Example: tianjing serve keys rotate keys.jsonl k3f2a91bc --overlap 7d")

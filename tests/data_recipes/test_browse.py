@@ -134,6 +134,12 @@ def test_the_selection_holds_for_rows_and_rejected_rows(dataset: Path) -> None:
     assert 0 < rows.matched < rows.total and all("展期" in str(entry) for entry in rows.entries)
 
 
+def test_a_task_that_no_row_has_is_refused_with_those_there_are(dataset: Path) -> None:
+    with pytest.raises(DataError, match="no row of task 'zzz'") as refused:
+        inspect(dataset, Selection(task="zzz"))
+    assert "policy_qa" in refused.value.remedy
+
+
 def test_the_decisive_words_are_marked_and_stand_in_the_conversation(dataset: Path) -> None:
     rows = _tab(inspect(dataset, Selection(task="quality_inspection")), "rows").entries
     breaches = [row for row in rows if row.rule == "Q01"]

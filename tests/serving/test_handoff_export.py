@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -173,6 +175,41 @@ def test_cases_are_listed_and_shown(queue: Path) -> None:
     assert "answered by A7" in listed and "投诉：你们天天打电话，我要投诉" in listed
     shown = json.loads(handoffs("show", listed.split()[0], "--queue", queue).output)
     assert [message["from"] for message in shown["messages"]] == ["agent", "customer", "agent"]
+
+
+def _of_others() -> bytes:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+        return connection.serialize()
+
+
+@pytest.mark.parametrize("command", [("list",), ("show", "H1"), ("export", "--out", "raw")])
+@pytest.mark.parametrize("content", [b"", b"no database", _of_others()], ids=["empty", "text", "of others"])
+def test_a_file_that_is_no_queue_is_refused_and_stays_as_it_is(
+    queue: Path, command: tuple[str, ...], content: bytes
+) -> None:
+    queue.write_bytes(content)
+    with pytest.raises(TianjingError, match="not a queue of cases"):
+        handoffs(*command, "--queue", queue)
+    assert queue.read_bytes() == content
+    assert [path.name for path in queue.parent.iterdir()] == [queue.name]
+
+
+def test_cases_are_listed_beside_a_gateway_that_writes_and_nothing_is_changed(queue: Path) -> None:
+    closed_cases(queue, "a", close=False)
+    at_rest = queue.read_bytes()
+    assert "answered by A7" in handoffs("list", "--queue", queue).output
+    assert queue.read_bytes() == at_rest
+
+    async def beside() -> str:
+        store = CaseQueue(queue)
+        talk = Talk("acme", "b", "x", (("user", "我要投诉"),), "s-b", "c-b")
+        await store.open_case(new_case(talk, ("complaint",), "words", HandoffSettings()))
+        listed = await asyncio.to_thread(handoffs, "list", "--queue", queue)
+        await store.close_store()
+        return str(listed.output)
+
+    assert "2 cases" in asyncio.run(beside())
 
 
 def test_wrong_use_names_the_remedy(queue: Path, tmp_path: Path) -> None:

@@ -309,6 +309,12 @@ def test_a_configuration_that_cannot_be_served_is_refused(
     assert caught.value.exit_code == 2
 
 
+def test_the_engine_alone_says_that_a_folder_is_missing_before_it_asks_for_a_release(tmp_path: Path) -> None:
+    with pytest.raises(TianjingError, match="nope: no such model folder") as caught:
+        cli.engine(tmp_path / "nope")
+    assert caught.value.exit_code == 2
+
+
 def test_the_engine_alone_wants_its_secret_and_ends_with_its_process(
     command: Callable[..., Process], model: Path, tmp_path: Path
 ) -> None:

@@ -42,8 +42,9 @@ def test_the_arms_differ_in_the_experience_alone() -> None:
     [
         ("data: {build: {negotiation: {experience: true}}}", "data.build.negotiation.experience is what the ablation"),
         ("data: {build: {tasks: [intent]}}", "data.build.tasks is what the ablation"),
-        ("negotiate: {debters: 3}", "negotiate: unknown key 'debters'; did you mean 'debtors'?"),
-        ("train: {epochs: 0}", "train: 'epochs'"),
+        ("negotiate: {debters: 3}", "a.yaml:3: negotiate: unknown key 'debters'; did you mean 'debtors'?"),
+        ("train: {epochs: 0}", "a.yaml:3: train: 'epochs'"),
+        ("trian: {epochs: 1}", "a.yaml:3: unknown key 'trian'"),
     ],
 )
 def test_a_file_that_spoils_the_comparison_is_refused(tmp_path: Path, section: str, message: str) -> None:

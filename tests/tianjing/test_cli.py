@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
 from tests.conftest import REPOSITORY
+from tianjing.cli import app
 
 
 def tianjing(*arguments: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
@@ -67,6 +73,27 @@ def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> Non
     assert result.returncode == 0, result.stderr
     assert "Example" in result.stdout
     assert f"tianjing {' '.join(command)}" in result.stdout
+
+
+def _groups(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(command, TyperGroup):
+        yield name, command
+        for word in command.list_commands(typer.Context(command)):
+            yield from _groups(command.get_command(typer.Context(command), word), f"{name} {word}")
+
+
+def test_every_group_has_an_example_that_its_commands_understand() -> None:
+    root = typer.main.get_command(app)
+    groups = dict(_groups(root, "tianjing"))
+    assert {"tianjing data", "tianjing eval canary", "tianjing serve keys"} < set(groups)
+    for name, group in groups.items():
+        example = str(group.epilog).removeprefix("Example: ")
+        assert example.startswith(name), f"{name}: {example}"
+        assert not any("completion" in parameter.name for parameter in group.params), name
+        words, command = shlex.split(example)[1:], root
+        while isinstance(command, TyperGroup):
+            _, command, words = command.resolve_command(typer.Context(command), words)
+        command.make_context(name, words)  # raises where an option or argument is wrong
 
 
 def test_unknown_command_exits_2() -> None:

@@ -30,13 +30,19 @@ def test_shipped_pipelines_are_valid(name: str) -> None:
     assert load_pipeline(REPOSITORY / "examples" / f"{name}.yaml").name == name
 
 
-def test_unknown_key_in_a_stage_section_names_file_section_key_and_the_allowed_ones(tmp_path: Path) -> None:
-    path = write(tmp_path / "p.yaml", "name: p\nraw: raw\ntrain: {lerning_rate: 1}\n")
+def test_unknown_key_in_a_stage_section_names_file_line_section_key_and_the_allowed_ones(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.yaml", "name: p\nraw: raw\ntrain:\n  lerning_rate: 1\n")
     with pytest.raises(TianjingError) as failure:
         load_pipeline(path)
     message = str(failure.value)
-    assert "p.yaml: train: unknown key 'lerning_rate'" in message
+    assert "p.yaml:4: train: unknown key 'lerning_rate'" in message
     assert "did you mean 'learning_rate'?" in message and "micro_rows" in message
+
+
+def test_unknown_key_of_the_file_itself_names_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.yaml", "name: p\nraw: raw\ntrian: {}\n")
+    with pytest.raises(TianjingError, match=r"p\.yaml:3: unknown key 'trian'; did you mean 'train'\?"):
+        load_pipeline(path)
 
 
 def test_scenes_are_no_part_of_a_pipeline_which_has_one_adapter(tmp_path: Path) -> None:

@@ -11,7 +11,12 @@ import typer
 if TYPE_CHECKING:
     from decimal import Decimal
 
-app = typer.Typer(no_args_is_help=True, help="What a loan costs: schedules, annual rates, cost tables, restructuring.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="What a loan costs: exact schedules, annual rates, cost tables, restructuring.",
+    epilog="Example: tianjing cost quote examples/cost/loan.yaml",
+)
 
 _Loan = Annotated[Path, typer.Argument(help="Loan terms, YAML or JSON; see examples/cost/.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON: amounts, rates (fractions) and dates as text.")]
@@ -207,14 +212,14 @@ def check(
     as_json: _Json = False,
 ) -> None:
     """Check every amount, rate, date and count that a text states; exit 1 when one is wrong."""
-    from rich.console import Console
     from rich.progress import track
 
+    from tianjing.console import make_console
     from tianjing.finance.statements import check_statements
     from tianjing.finance.statements.sources import known_truth, read_texts
 
     truth = known_truth(facts, loan, on.date() if on else None)
-    lines = track(list(read_texts(text)), "texts", console=Console(stderr=True), transient=True)
+    lines = track(list(read_texts(text)), "texts", console=make_console(stderr=True), transient=True)
     stated = [(number, said) for number, line in lines for said in check_statements(line, truth)]
     if as_json:
         _print_json(

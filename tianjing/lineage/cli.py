@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-app = typer.Typer(no_args_is_help=True, help="Where a result comes from, and whether anything was changed since.")
+from tianjing.console import make_console
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Where a result comes from, and whether anything was changed since.",
+    epilog="Example: tianjing lineage verify runs/demo/merged",
+)
 
 _NEVER_WRAPPED = 4096
 _Directory = Annotated[Path, typer.Argument(help="Folder of an artefact: knowledge, dataset, adapter, merged, evals.")]
@@ -24,7 +30,7 @@ def show(directory: _Directory) -> None:
     from tianjing.lineage.tree import lineage_tree
 
     # Wider than any path: a digest or a path that is cut or wrapped cannot be copied.
-    Console(width=_NEVER_WRAPPED, highlight=False).print(lineage_tree(directory))
+    make_console(width=_NEVER_WRAPPED).print(lineage_tree(directory))
 
 
 @app.command(epilog="Example: tianjing lineage verify runs/demo/merged")
@@ -46,7 +52,7 @@ def verify(
     from tianjing.lineage.verification import ChainReport, verify_chain
     from tianjing.lineage.verification import verify as verify_artefact
 
-    with Console(stderr=True).status("reading …") as status:
+    with make_console(stderr=True).status("reading …") as status:
         if here:
             report = ChainReport(differences=verify_artefact(path), artefacts=1)
         else:

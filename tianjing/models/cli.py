@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Base models: a local folder, a hub id, 'embedded' or 'tiny'.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Base models: a local folder, a hub id, 'embedded' or 'tiny'.",
+    epilog="Example: tianjing models fetch embedded",
+)
 
 _Name = Annotated[str, typer.Argument(help="A local folder, a hub id such as Qwen/Qwen3-4B, 'embedded' or 'tiny'.")]
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from tianjing.console import make_console
 
 OnPhase = Callable[[str, float], None]
 """Called with a phase in words and the share of it that is done, 0 to 1."""
@@ -17,7 +18,7 @@ class PhaseProgress:
     """An `OnPhase` that shows nothing until it is called, so that a ready model answers in silence."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = make_console(stderr=True)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._phase, self._began = "", 0.0

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from tianjing.config import StrictModel, load_yaml, parse
-from tianjing.console import print_table
+from tianjing.console import make_console, print_table
 from tianjing.errors import TianjingError
 from tianjing.files import atomic_write
 from tianjing.lineage import read_manifest
@@ -65,7 +64,7 @@ def load_ablation(path: Path) -> AblationConfig:
     Raises:
         TianjingError: naming the key or field; also where the file sets what the arms differ in.
     """
-    config = parse(AblationConfig, load_yaml(path), str(path))
+    config = parse(AblationConfig, load_yaml(path), str(path), path)
     for name, there in (
         ("tasks", "tasks" in config.data.build),
         ("negotiation.experience", "experience" in config.data.build.get("negotiation", {})),
@@ -190,6 +189,6 @@ def _print(summary: Mapping[str, Any], out: Path) -> None:
     print_table(table)
     figure = summary["differences"][CONTROL]["recovery"]
     span = "" if figure["low"] is None else f" [{figure['low']:+.3f}, {figure['high']:+.3f}]"
-    plain = Console(highlight=False, soft_wrap=True)
+    plain = make_console(soft_wrap=True)
     plain.print(f"recovery, {EXPERIENCE} − {CONTROL}: {figure['estimate']:+.3f}{span}", markup=False)
     plain.print(f"report: {out / 'report.md'}", markup=False)

@@ -89,7 +89,7 @@ def load_pipeline(path: Path) -> PipelineConfig:
     if not path.is_file():
         shipped = ", ".join(str(p) for p in sorted(Path("examples").glob("*.yaml")))
         raise TianjingError(f"{path}: no such pipeline file", f"shipped ones: {shipped}" if shipped else "")
-    config = parse(PipelineConfig, load_yaml(path), str(path))
+    config = parse(PipelineConfig, load_yaml(path), str(path), path)
     check_sections(config.sections(), path)
     if config.train.get("scenes"):
         raise TianjingError(
@@ -104,4 +104,4 @@ def check_sections(sections: Mapping[str, Mapping[str, Any]], path: Path) -> Non
     for section, values in sections.items():
         module, name = _MODELS[section].split(":")
         model: type[BaseModel] = getattr(importlib.import_module(module), name)
-        parse(model, dict(values), f"{path}: {section}")
+        parse(model, dict(values), str(path), path, section)

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 
-from tianjing.console import print_table
+from tianjing.console import make_console, print_table
 from tianjing.errors import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
@@ -32,7 +31,7 @@ from tianjing.pipeline.config import PipelineConfig
 from tianjing.pipeline.stages import Stage, stages, weights
 from tianjing.pipeline.state import Finished, locked, read_finished, stage_key, write_finished
 
-console = Console(stderr=True, highlight=False)
+console = make_console(stderr=True)
 
 
 def run_pipeline(
@@ -196,7 +195,7 @@ def _print(summary: dict[str, Any], out: Path, served: Path) -> None:
     for name, stage in summary["stages"].items():
         state = "skipped" if stage["skipped"] else ""
         times.add_row(name, f"{stage['seconds']:.1f}", _number(stage.get("peak_memory_gib")), state)
-    stdout = Console(highlight=False)
+    stdout = make_console()
     print_table(table)
     print_table(times)
     colour = "green" if summary["verdict"] == "promote" else "yellow"

@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer(no_args_is_help=True, help="Find and replace Chinese personal data (de-identification).")
+from tianjing.console import make_console
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Find and replace Chinese personal data (de-identification, not anonymisation).",
+    epilog="Example: tianjing privacy scan raw/dialogues.jsonl --customers raw/customers.jsonl --out masked.jsonl",
+)
 
 
 @app.callback()
@@ -33,13 +39,15 @@ def scan(
     ] = None,
 ) -> None:
     """Count personal data by kind, show it masked, write the de-identified file, and try to re-identify it."""
+    from tianjing.files import require_target
     from tianjing.privacy.scan import make_act, totals, write_report
     from tianjing.privacy.scan import scan as run
 
+    require_target(report)
     chosen = make_act(act, key)
-    with Console(stderr=True).status("reading …") as status:
+    with make_console(stderr=True).status("reading …") as status:
         result = run(file, customers, out, chosen, lambda done: status.update(f"{done} records"))
-    console = Console(highlight=False)
+    console = make_console()
     for name, value in totals(result).items():
         console.print(f"{name}: {value}")
     table = Table("kind", "类别", "findings", "after de-identification")

@@ -10,7 +10,12 @@ import typer
 
 from tianjing.files import OnError
 
-app = typer.Typer(no_args_is_help=True, help="Dated, cited rules: what may be said, when, and how often.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Dated, cited rules: what may be said, when, and how often.",
+    epilog="Example: tianjing rules check dialogues.jsonl --contacts contacts.jsonl --out findings.jsonl",
+)
 
 _Packs = Annotated[
     list[Path] | None, typer.Option("--pack", help="Your own YAML pack, after the shipped ones; repeat for more.")
@@ -21,11 +26,10 @@ _Day = Annotated[
 _EXIT_BREACHES = 1
 
 
-def _book(packs: list[Path] | None, day: datetime | None = None) -> Any:
+def _book(packs: list[Path] | None) -> Any:
     from tianjing.rulebook.book import Rulebook
 
-    book = Rulebook.load(packs or ())
-    return book.on(day.date()) if day else book
+    return Rulebook.load(packs or ())
 
 
 @app.command("list", epilog="Example: tianjing rules list --topic false_promise --on 2026-08-01")
@@ -38,14 +42,23 @@ def list_rules(
     ] = None,
 ) -> None:
     """One line per rule: id, topic, check, strength, first day, severity, action, verified or not, title."""
-    from rich.console import Console
     from rich.table import Table
 
-    from tianjing.console import print_table
+    from tianjing.console import make_console, print_table
+    from tianjing.rulebook.errors import RulebookError
 
+    book = _book(pack)
+    for name, given, known in (
+        ("topic", topic, {rule.topic for rule in book}),
+        ("kind", kind, {rule.check.kind for rule in book}),
+    ):
+        if given and given not in known:
+            raise RulebookError(f"--{name} {given}: no rule has it", f"one of: {', '.join(sorted(known))}")
+    if on:
+        book = book.on(on.date())
     table = Table("rule", "topic", "check", "strength", "from", "severity", "action", "verified", "title", box=None)
     count = 0
-    for rule in _book(pack, on):
+    for rule in book:
         if (topic and rule.topic != topic) or (kind and rule.check.kind != kind):
             continue
         count += 1
@@ -61,7 +74,7 @@ def list_rules(
             rule.title,
         )
     print_table(table)
-    Console(stderr=True).print(f"{count} rules")
+    make_console(stderr=True).print(f"{count} rules")
 
 
 @app.command(epilog="Example: tianjing rules show interest.prededucted")
@@ -108,10 +121,10 @@ def check(
     from collections import Counter
     from typing import get_args
 
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    from tianjing.files import read_jsonl, write_jsonl
+    from tianjing.console import make_console
+    from tianjing.files import SKIP_HINT, read_jsonl, require_readable, require_target, write_jsonl
     from tianjing.finance.statements import KnownFacts, read_known_facts
     from tianjing.records import Contact, Dialogue
     from tianjing.rulebook.checking import Finding, check_contacts, check_dialogue
@@ -120,22 +133,27 @@ def check(
 
     if institution not in get_args(Institution):
         raise RulebookError(f"no institution type '{institution}'", f"one of: {', '.join(get_args(Institution))}")
+    require_target(out)
+    if contacts:
+        require_readable(contacts)
     book = _book(pack)
-    known = read_known_facts(facts) if facts else KnownFacts()
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     findings: list[Finding] = []
     rejects: list[dict[str, Any]] = []
+    known = read_known_facts(facts, on_error, rejects, SKIP_HINT) if facts else KnownFacts()
     read = 0
     with Progress(SpinnerColumn(), TextColumn("{task.completed} dialogues"), console=console, transient=True) as bar:
         task = bar.add_task("dialogues", total=None)
-        for dialogue in read_jsonl(dialogues, Dialogue, on_error, rejects):
+        for dialogue in read_jsonl(dialogues, Dialogue, on_error, rejects, SKIP_HINT):
             truth = known.about(dialogue.id, dialogue.customer)
             findings += check_dialogue(book, dialogue, institution, product, truth)  # type: ignore[arg-type]
             read += 1
             bar.update(task, completed=read)
+        if not read and not rejects:
+            raise RulebookError(f"{dialogues}: holds no records", "give a file with one dialogue a line")
         if contacts:
             mine = book.within(institution, product)
-            findings += check_contacts(mine, read_jsonl(contacts, Contact, on_error, rejects))
+            findings += check_contacts(mine, read_jsonl(contacts, Contact, on_error, rejects, SKIP_HINT))
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.tmp")
     write_jsonl(temporary, findings)

@@ -26,12 +26,12 @@ def simulate(
 
     Example: tianjing simulate --cases 200 --seed 7 --out /tmp/raw
     """
-    from rich.console import Console
     from rich.progress import Progress
 
+    from tianjing.console import make_console
     from tianjing.simulation.corpus import simulate as write
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("dialogues", total=cases)
         rows = write(out, cases, seed, surface, workers, lambda done: progress.update(task, completed=done))

@@ -7,8 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
+from tianjing.console import make_console
 from tianjing.files import sha256_file
 from tianjing.lineage import artefact
 from training.export import quantise
@@ -18,7 +17,7 @@ from training.export.facts import gather
 from training.origin import Origin, read_origin, require_unchanged_files
 
 CARD, BOM, LINEAGE = "README.md", "bom.cdx.json", "lineage.json"
-console = Console(stderr=True)
+console = make_console(stderr=True)
 
 
 def export(weights: Path, out: Path, scheme: quantise.Scheme | None = None, python: Path | None = None) -> None:

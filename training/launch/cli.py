@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from rich.console import Console
-
 from tianjing.config import load_yaml, parse
+from tianjing.console import make_console
 from training.errors import TrainingError
 from training.launch.job import JobConfig, Target
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+console = make_console(stderr=True, soft_wrap=True)
 
 
 def launch(

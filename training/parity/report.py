@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
+from tianjing.console import make_console
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.parity.check import check_parity, sample
 from training.rows import stop_tokens
 from training.selection import choose_rows
 
-console = Console(stderr=True, highlight=False)
+console = make_console(stderr=True)
 _SHOWN = 5
 
 
@@ -51,7 +51,7 @@ def run_parity(
         with console.status(f"asking {endpoint} for {parity.answers} prompts"):
             differences += check_server(examples, tokenizer, endpoint, api_key, served_name)
         asked = f" and {endpoint}"
-    out = Console(highlight=False, soft_wrap=True)
+    out = make_console(soft_wrap=True)
     out.print(f"{parity.rows} rows, {parity.answers} answers: training beside transformers' chat template{asked}")
     if parity.rewritten:
         out.print(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tianjing.console import print_table
+from tianjing.console import make_console, print_table
 from training.plan.devices import GIB
 from training.plan.planning import Plan
 
@@ -26,7 +25,7 @@ _PARTS = {
 
 def print_plan(plan: Plan) -> None:
     """Print tokens, batches, memory, time and the verdict."""
-    out = Console(highlight=False, soft_wrap=True)
+    out = make_console(soft_wrap=True)
     tasks = Table("task", box=None, header_style="bold")
     for name in ("rows", "tokens", "supervised", "shortest", "median", "p95", "longest"):
         tasks.add_column(name, justify="right")

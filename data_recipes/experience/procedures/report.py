@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from data_recipes.config import PracticesConfig, ProceduresConfig
@@ -21,6 +20,7 @@ from data_recipes.experience.procedures.svg import svg
 from data_recipes.knowledge import KIND
 from tianjing.acts import ACTS
 from tianjing.config import parse
+from tianjing.console import make_console
 from tianjing.files import atomic_write, read_jsonl, write_jsonl
 from tianjing.lineage import is_artefact, read_manifest
 from tianjing.records import Dialogue, Event, Procedure
@@ -112,7 +112,7 @@ def run(knowledge: Path, task: str | None, out: Path | None, events: Path | None
     """What the command does: print both tables, and with `out` write the charts and conformance.jsonl."""
     procedures = read_procedures(knowledge, task)
     judged = judge(knowledge, events, dialogues, task) if events is not None else None
-    console = Console()
+    console = make_console()
     console.print(_procedures_table(procedures))
     if judged is not None:
         console.print(_conformance_table(judged))

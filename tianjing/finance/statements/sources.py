@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 
 from tianjing.config import StrictModel
-from tianjing.files import parse_line, read_jsonl
+from tianjing.files import OnError, parse_line, read_jsonl
 from tianjing.finance.cost import Quote, quote
 from tianjing.finance.errors import FinanceError
 from tianjing.finance.statements.facts import NAMES, Fact, Facts, Period, Unit
 from tianjing.finance.terms import load_terms
 
+# A text may say 1000元/期 or 18%/年; what ends like a file, or has Latin letters about its slash, names a file.
+_NAMES_A_FILE = re.compile(
+    r".*\.(?:txt|md|jsonl?|csv|tsv|ya?ml|html?|docx?|xlsx?|pdf|parquet)|(?=.*[a-z])[^\s%一-鿿]*/[^\s%一-鿿]*", re.I
+)
 _SHAPE = 'write {"as_of": "2026-08-15", "values": [{"name": "principal", "kind": "money", "value": "12000"}, …]}'
 
 
@@ -61,17 +66,20 @@ def read_facts(path: Path) -> Facts:
         raise FinanceError(f"{path}: {error}", _SHAPE) from None
 
 
-def read_known_facts(path: Path) -> KnownFacts:
-    """facts.jsonl: `FactsRow`s, each dialogue or customer once.
+def read_known_facts(
+    path: Path,
+    on_error: OnError = "stop",
+    rejects: list[dict[str, Any]] | None = None,
+    remedy: str = "mend the line",
+) -> KnownFacts:
+    """facts.jsonl: `FactsRow`s, each dialogue or customer once; the other arguments are those of `read_jsonl`.
 
     Raises:
-        TianjingError: a line is wrong; it names the file, the line and the field.
+        TianjingError: no such file, or a line is wrong; it names the file, the line and the field.
         FinanceError: a dialogue or customer stands twice.
     """
     known = KnownFacts()
-    if not Path(path).is_file():
-        raise FinanceError(f"{path}: no such file", "check the path")
-    for row in read_jsonl(path, FactsRow):
+    for row in read_jsonl(path, FactsRow, on_error, rejects, remedy):
         table, key = (
             (known.by_dialogue, row.dialogue) if row.dialogue is not None else (known.by_customer, row.customer)
         )
@@ -131,15 +139,29 @@ def read_texts(text: str) -> Iterator[tuple[int, str]]:
     """The numbered lines of the file that `text` names, or `text` itself.
 
     Raises:
-        FinanceError: the file is no UTF-8 text.
+        FinanceError: there is no text: nothing is given, `text` names a folder or a file that is not there, or its file
+            is empty or not UTF-8.
     """
+    if not text.strip():
+        raise FinanceError("no text to check", "give a text in quotes, or a file with one text a line")
+    path = Path(text)
     try:
-        is_file = Path(text).is_file()
-        lines = Path(text).read_text(encoding="utf-8").splitlines() if is_file else [text]
+        is_file, is_folder = path.is_file(), path.is_dir()
+        beside = "/" in text and path.parent.is_dir()
+    except (OSError, ValueError):
+        is_file = is_folder = beside = False  # too long, or otherwise no path
+    if is_folder:
+        raise FinanceError(f"{text}: is a folder", "name a file with one text a line")
+    if not is_file and (beside or _NAMES_A_FILE.fullmatch(text)):
+        raise FinanceError(f"{text}: no such file", "check the path; to check a text, put it in quotes")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if is_file else [text]
     except UnicodeDecodeError:
         raise FinanceError(f"{text}: not a UTF-8 text file", "save it as UTF-8, one text a line") from None
-    except (OSError, ValueError):
-        lines = [text]  # too long, or otherwise no path
+    except OSError as error:
+        raise FinanceError(f"{text}: cannot be read: {error.strerror}", "check the path") from None
+    if not any(line.strip() for line in lines):
+        raise FinanceError(f"{text}: holds no text", "write one text a line")
     yield from enumerate(lines, start=1)
 
 
