@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +19,10 @@ from tianjing.finance.errors import FinanceError
 from tianjing.finance.statements.facts import NAMES, Fact, Facts, Period, Unit
 from tianjing.finance.terms import load_terms
 
+# A text may say 1000元/期 or 18%/年; what ends like a file, or has Latin letters about its slash, names a file.
+_NAMES_A_FILE = re.compile(
+    r".*\.(?:txt|md|jsonl?|csv|tsv|ya?ml|html?|docx?|xlsx?|pdf|parquet)|(?=.*[a-z])[^\s%一-鿿]*/[^\s%一-鿿]*", re.I
+)
 _SHAPE = 'write {"as_of": "2026-08-15", "values": [{"name": "principal", "kind": "money", "value": "12000"}, …]}'
 
 
@@ -131,15 +136,29 @@ def read_texts(text: str) -> Iterator[tuple[int, str]]:
     """The numbered lines of the file that `text` names, or `text` itself.
 
     Raises:
-        FinanceError: the file is no UTF-8 text.
+        FinanceError: there is no text: nothing is given, `text` names a folder or a file that is not there, or its file
+            is empty or not UTF-8.
     """
+    if not text.strip():
+        raise FinanceError("no text to check", "give a text in quotes, or a file with one text a line")
+    path = Path(text)
     try:
-        is_file = Path(text).is_file()
-        lines = Path(text).read_text(encoding="utf-8").splitlines() if is_file else [text]
+        is_file, is_folder = path.is_file(), path.is_dir()
+        beside = "/" in text and path.parent.is_dir()
+    except (OSError, ValueError):
+        is_file = is_folder = beside = False  # too long, or otherwise no path
+    if is_folder:
+        raise FinanceError(f"{text}: is a folder", "name a file with one text a line")
+    if not is_file and (beside or _NAMES_A_FILE.fullmatch(text)):
+        raise FinanceError(f"{text}: no such file", "check the path; to check a text, put it in quotes")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if is_file else [text]
     except UnicodeDecodeError:
         raise FinanceError(f"{text}: not a UTF-8 text file", "save it as UTF-8, one text a line") from None
-    except (OSError, ValueError):
-        lines = [text]  # too long, or otherwise no path
+    except OSError as error:
+        raise FinanceError(f"{text}: cannot be read: {error.strerror}", "check the path") from None
+    if not any(line.strip() for line in lines):
+        raise FinanceError(f"{text}: holds no text", "write one text a line")
     yield from enumerate(lines, start=1)
 
 
