@@ -200,8 +200,9 @@ def inspect_command(
     from data_recipes.browse.inspect import inspect, inspect_page
     from data_recipes.browse.terminal import TERMINAL_ROWS, print_view
     from data_recipes.browse.view import Selection
-    from tianjing.files import atomic_write
+    from tianjing.files import atomic_write, require_target
 
+    require_target(out)
     if out is None:
         print_view(inspect(folder, Selection(limit or TERMINAL_ROWS, split, task, where)))
         return
@@ -227,8 +228,9 @@ def diff_command(
     """
     from data_recipes.browse.diff import diff, diff_page
     from data_recipes.browse.terminal import print_difference
-    from tianjing.files import atomic_write
+    from tianjing.files import atomic_write, require_target
 
+    require_target(out)
     difference = diff(old, new)
     if out is None:
         print_difference(difference)

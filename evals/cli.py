@@ -285,9 +285,10 @@ def report(
     from evals.report import console_summary, junit_xml, read_annexes, summary_markdown, summary_suites
     from evals.run import rescore
     from tianjing.console import make_console, print_table
-    from tianjing.files import atomic_write
+    from tianjing.files import atomic_write, require_target
     from tianjing.lineage import read_release
 
+    require_target(out, markdown, junit)
     decision = read_release(release).model_dump(mode="json") if release is not None else None
     summary, same = rescore(evals, out, decision, rescored, read_annexes(parity, judgement))
     if markdown is not None:

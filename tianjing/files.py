@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from tianjing.errors import TianjingError
 
 OnError = Literal["stop", "skip"]
+SKIP_HINT = "mend the line, or pass --on-error skip to keep it aside and go on"
 Record = TypeVar("Record", bound=BaseModel)
 
 
@@ -33,8 +34,13 @@ def canonical_json(value: Any) -> str:
 
 
 def atomic_write(path: Path, data: str | bytes) -> None:
-    """Write through a temporary sibling, flushed to disk and renamed, so readers see old or new."""
+    """Write through a temporary sibling, flushed to disk and renamed, so readers see old or new.
+
+    Raises:
+        TianjingError: `path` is a folder.
+    """
     path = Path(path)
+    require_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -45,6 +51,23 @@ def atomic_write(path: Path, data: str | bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_target(*paths: Path | None) -> None:
+    """Raises TianjingError where one of `paths` is a folder: what takes long asks before it begins."""
+    for path in paths:
+        if path is not None and path.is_dir():
+            raise TianjingError(f"{path}: is a folder", "name the file to write")
+
+
+def require_readable(path: Path) -> None:
+    """Raises TianjingError where there is no file to read at `path`; a pipe is one, too."""
+    if path.is_dir():
+        raise TianjingError(f"{path}: is a folder, not a file", "name the file in it")
+    if not path.exists():
+        raise TianjingError(f"{path}: no such file", "check the path")
+    if not os.access(path, os.R_OK):
+        raise TianjingError(f"{path}: you may not read it", "mend its permissions")
 
 
 def flush_folder(folder: Path) -> None:
@@ -80,16 +103,19 @@ def read_jsonl(
     model: type[Record],
     on_error: OnError = "stop",
     rejects: list[dict[str, Any]] | None = None,
+    remedy: str = "mend the line",
 ) -> Iterator[Record]:
     """Yield validated records.
 
     Args:
         on_error: `stop` raises at the first bad line; `skip` appends
             `{"file", "line", "error", "text"}` to `rejects` and goes on, so nothing is lost.
+        remedy: what to do about a bad line; `SKIP_HINT` where the command can skip it.
 
     Raises:
-        TianjingError: naming file, line, field and the way to skip bad lines.
+        TianjingError: no such file, or a bad line, naming file, line and field.
     """
+    require_readable(Path(path))
     with open(path, "rb") as stream:
         for number, raw in enumerate(stream, start=1):
             if not raw.strip():
@@ -98,10 +124,7 @@ def read_jsonl(
                 yield parse_line(raw, model)
             except ValueError as error:
                 if on_error == "stop":
-                    raise TianjingError(
-                        f"{path}:{number}: {error}",
-                        "mend the line, or pass --on-error skip to keep it aside and go on",
-                    ) from None
+                    raise TianjingError(f"{path}:{number}: {error}", remedy) from None
                 if rejects is not None:
                     text = raw.decode("utf-8", errors="replace").rstrip("\n")
                     rejects.append({"file": Path(path).name, "line": number, "error": str(error), "text": text})

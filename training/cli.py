@@ -185,13 +185,14 @@ def plan(
     from tianjing.config import load
     from tianjing.console import make_console
     from tianjing.errors import EXIT_STAGE_FAILED
-    from tianjing.files import atomic_write
+    from tianjing.files import atomic_write, require_target
     from tianjing.models import resolve
     from training.config import TrainConfig
     from training.plan.planning import as_dict, make_plan
     from training.plan.report import print_plan
     from training.scenes import of_scene, one_scene
 
+    require_target(json_file)
     settings = load(TrainConfig, config)
     planned = one_scene(settings, scene)
     if planned is not None:

@@ -22,9 +22,8 @@ from data_recipes.cleaning.lookup import Lookup, key_hashes, merge_places, save_
 from data_recipes.cleaning.plan import JOINED, Plan
 from data_recipes.cleaning.workspace import Workspace
 from data_recipes.errors import DataError
-from data_recipes.readers.raw import SKIP_HINT
 from data_recipes.readers.shards import LineBlock, Row, Shard, line_blocks, parse_row, read_shard
-from tianjing.files import validate_row
+from tianjing.files import SKIP_HINT, validate_row
 from tianjing.records import Customer, Dialogue, Event, Outcome
 
 INGEST, INDEX = "ingest", "index"

@@ -22,8 +22,8 @@ from data_recipes.cleaning.duplicates import Clusters, KeysOnDisk, Texts, cluste
 from data_recipes.cleaning.plan import Plan
 from data_recipes.cleaning.workspace import Workspace
 from data_recipes.errors import DataError
-from data_recipes.readers.raw import SKIP_HINT
 from data_recipes.readers.shards import Shard
+from tianjing.files import SKIP_HINT
 
 JOIN = "join"
 DIALOGUES, EVENTS, TRAIL, QUARANTINE = "dialogues.jsonl", "events.jsonl", "trail.jsonl", "quarantine.jsonl"

@@ -14,7 +14,7 @@ from data_recipes.readers.document import RuleDocument
 from data_recipes.readers.rows import Row
 from data_recipes.readers.rules import READERS, read_rules, unread_files
 from data_recipes.readers.shards import FORMATS, plan_shards, read_shard
-from tianjing.files import OnError, validate_row
+from tianjing.files import SKIP_HINT, OnError, validate_row
 from tianjing.records import Account, Contact, Customer, Dialogue, Document, Event, Outcome
 from tianjing.records import Record as CustomerRecord
 
@@ -39,7 +39,6 @@ TABLES: dict[str, Table] = {
     "records": Table(CustomerRecord),
     "documents": Table(Document, "id"),
 }
-SKIP_HINT = "mend the line, or pass --on-error skip to keep it aside and go on"
 _EXPECTED = (
     "expected "
     + ", ".join(f"{name}.jsonl" for name in TABLES)

@@ -13,7 +13,7 @@ from evals.gate.release import decide_and_sign, judge
 from evals.gate.selftest import selftest
 from tianjing.config import load
 from tianjing.console import make_console
-from tianjing.files import atomic_write
+from tianjing.files import atomic_write, require_target
 from tianjing.models import resolve
 
 _COLOURS = {"PROMOTE": "green", "BLOCK": "red", "INCONCLUSIVE": "yellow", "INVALID": "red"}
@@ -38,6 +38,7 @@ def run_gate(
         EvalError: a release is asked for and a folder is not given.
         TianjingError: as `judge` and `decide_and_sign` do.
     """
+    require_target(out, junit, markdown)
     policy = load(GatePolicy, config)
     if selftest:
         return _selftest(evals, policy)

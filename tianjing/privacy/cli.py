@@ -39,9 +39,11 @@ def scan(
     ] = None,
 ) -> None:
     """Count personal data by kind, show it masked, write the de-identified file, and try to re-identify it."""
+    from tianjing.files import require_target
     from tianjing.privacy.scan import make_act, totals, write_report
     from tianjing.privacy.scan import scan as run
 
+    require_target(report)
     chosen = make_act(act, key)
     with make_console(stderr=True).status("reading …") as status:
         result = run(file, customers, out, chosen, lambda done: status.update(f"{done} records"))

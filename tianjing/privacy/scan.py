@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tianjing.errors import TianjingError
-from tianjing.files import atomic_write, read_jsonl
+from tianjing.files import atomic_write, read_jsonl, require_target
 from tianjing.privacy.acts import Act, Pseudonym, Surrogate, stars
 from tianjing.privacy.engine import Masked, Session
 from tianjing.privacy.findings import FIELD_KINDS, KINDS
@@ -101,10 +101,10 @@ def scan(
         progress: called with the number of records done.
 
     Raises:
-        TianjingError: a file is missing, `out` is a folder, or a line is not what it should be; nothing is written.
+        TianjingError: a file is missing or holds no records, `out` is a folder, or a line is not what it should be;
+            nothing is written.
     """
-    if out and out.is_dir():
-        raise TianjingError(f"{out}: is a folder", "name the file to write, e.g. masked.jsonl")
+    require_target(out)
     table = _customers(customers) if customers else {}
     result = Scan()
     written: list[str] = []
@@ -122,6 +122,8 @@ def scan(
         raw_texts.append((record.customer, "\n".join(text for _, text in record.turns)))
         safe_texts.append((record.customer, "\n".join(turn.text for turn in masked)))
         progress(result.records)
+    if not result.records:
+        raise TianjingError(f"{file}: holds no records", 'give a text, or {"text": …} or {"turns": […]}, a line')
     if out:
         atomic_write(out, "".join(line + "\n" for line in written))
     if table:

@@ -26,11 +26,10 @@ _Day = Annotated[
 _EXIT_BREACHES = 1
 
 
-def _book(packs: list[Path] | None, day: datetime | None = None) -> Any:
+def _book(packs: list[Path] | None) -> Any:
     from tianjing.rulebook.book import Rulebook
 
-    book = Rulebook.load(packs or ())
-    return book.on(day.date()) if day else book
+    return Rulebook.load(packs or ())
 
 
 @app.command("list", epilog="Example: tianjing rules list --topic false_promise --on 2026-08-01")
@@ -46,10 +45,20 @@ def list_rules(
     from rich.table import Table
 
     from tianjing.console import make_console, print_table
+    from tianjing.rulebook.errors import RulebookError
 
+    book = _book(pack)
+    for name, given, known in (
+        ("topic", topic, {rule.topic for rule in book}),
+        ("kind", kind, {rule.check.kind for rule in book}),
+    ):
+        if given and given not in known:
+            raise RulebookError(f"--{name} {given}: no rule has it", f"one of: {', '.join(sorted(known))}")
+    if on:
+        book = book.on(on.date())
     table = Table("rule", "topic", "check", "strength", "from", "severity", "action", "verified", "title", box=None)
     count = 0
-    for rule in _book(pack, on):
+    for rule in book:
         if (topic and rule.topic != topic) or (kind and rule.check.kind != kind):
             continue
         count += 1
@@ -115,7 +124,7 @@ def check(
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from tianjing.console import make_console
-    from tianjing.files import read_jsonl, write_jsonl
+    from tianjing.files import SKIP_HINT, read_jsonl, require_readable, require_target, write_jsonl
     from tianjing.finance.statements import KnownFacts, read_known_facts
     from tianjing.records import Contact, Dialogue
     from tianjing.rulebook.checking import Finding, check_contacts, check_dialogue
@@ -124,22 +133,27 @@ def check(
 
     if institution not in get_args(Institution):
         raise RulebookError(f"no institution type '{institution}'", f"one of: {', '.join(get_args(Institution))}")
+    require_target(out)
+    if contacts:
+        require_readable(contacts)
     book = _book(pack)
-    known = read_known_facts(facts) if facts else KnownFacts()
     console = make_console(stderr=True)
     findings: list[Finding] = []
     rejects: list[dict[str, Any]] = []
+    known = read_known_facts(facts, on_error, rejects, SKIP_HINT) if facts else KnownFacts()
     read = 0
     with Progress(SpinnerColumn(), TextColumn("{task.completed} dialogues"), console=console, transient=True) as bar:
         task = bar.add_task("dialogues", total=None)
-        for dialogue in read_jsonl(dialogues, Dialogue, on_error, rejects):
+        for dialogue in read_jsonl(dialogues, Dialogue, on_error, rejects, SKIP_HINT):
             truth = known.about(dialogue.id, dialogue.customer)
             findings += check_dialogue(book, dialogue, institution, product, truth)  # type: ignore[arg-type]
             read += 1
             bar.update(task, completed=read)
+        if not read and not rejects:
+            raise RulebookError(f"{dialogues}: holds no records", "give a file with one dialogue a line")
         if contacts:
             mine = book.within(institution, product)
-            findings += check_contacts(mine, read_jsonl(contacts, Contact, on_error, rejects))
+            findings += check_contacts(mine, read_jsonl(contacts, Contact, on_error, rejects, SKIP_HINT))
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.tmp")
     write_jsonl(temporary, findings)

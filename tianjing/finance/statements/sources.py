@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 
 from tianjing.config import StrictModel
-from tianjing.files import parse_line, read_jsonl
+from tianjing.files import OnError, parse_line, read_jsonl
 from tianjing.finance.cost import Quote, quote
 from tianjing.finance.errors import FinanceError
 from tianjing.finance.statements.facts import NAMES, Fact, Facts, Period, Unit
@@ -66,17 +66,20 @@ def read_facts(path: Path) -> Facts:
         raise FinanceError(f"{path}: {error}", _SHAPE) from None
 
 
-def read_known_facts(path: Path) -> KnownFacts:
-    """facts.jsonl: `FactsRow`s, each dialogue or customer once.
+def read_known_facts(
+    path: Path,
+    on_error: OnError = "stop",
+    rejects: list[dict[str, Any]] | None = None,
+    remedy: str = "mend the line",
+) -> KnownFacts:
+    """facts.jsonl: `FactsRow`s, each dialogue or customer once; the other arguments are those of `read_jsonl`.
 
     Raises:
-        TianjingError: a line is wrong; it names the file, the line and the field.
+        TianjingError: no such file, or a line is wrong; it names the file, the line and the field.
         FinanceError: a dialogue or customer stands twice.
     """
     known = KnownFacts()
-    if not Path(path).is_file():
-        raise FinanceError(f"{path}: no such file", "check the path")
-    for row in read_jsonl(path, FactsRow):
+    for row in read_jsonl(path, FactsRow, on_error, rejects, remedy):
         table, key = (
             (known.by_dialogue, row.dialogue) if row.dialogue is not None else (known.by_customer, row.customer)
         )
