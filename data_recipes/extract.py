@@ -95,13 +95,16 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
     breaches: dict[tuple[str, int], frozenset[str]] = {}
     for row in quarantine:
         breaches[row.dialogue, row.turn] = breaches.get((row.dialogue, row.turn), frozenset()) | {row.rule}
-    aligned, clocks = align(learned, events, config.practices.exclude_activities)
-    situations = _situations(learned, dialogues, aligned, outcomes, config)
-    mined, without_reason = cases(learned, aligned, outcomes, customers, config.practices, told(situations))
+    ours = {dialogue.id for dialogue in learned}
+    others = [dialogue for dialogue in dialogues if dialogue.id not in ours]
+    after_the_call = {*config.practices.exclude_activities, config.inspection_activity}
+    events, clocks = align(learned, events, after_the_call, others)
+    situations = _situations(learned, dialogues, events, outcomes, config)
+    mined, without_reason = cases(learned, events, outcomes, customers, config.practices, told(situations))
     found.dropped.update(without_reason)
     practices = mine(mined, config.practices, breaches)
     everyone = {dialogue.id for dialogue in dialogues}
-    held_out = everyone - {dialogue.id for dialogue in learned}
+    held_out = everyone - ours
     logged = [event for event in events if event.case not in held_out] if learned or not dialogues else []
     done, not_joined = join_cases(logged, learned, customers, config.procedures, config.practices, config.strata_fields)
     found.dropped.update(not_joined)
