@@ -8,11 +8,12 @@ hurried inspector overlooked and no rule describes cannot be known here.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from data_recipes.cleaning.segment import uncut
 from data_recipes.config import BuildConfig
 from data_recipes.findings import turn_of
 from data_recipes.knowledge import Knowledge
@@ -85,17 +86,18 @@ def draft_quality_inspection(
 def breached_turns(knowledge: Knowledge, activity: str) -> set[tuple[str, int]]:
     """(dialogue, turn) of every turn in which an inspector found a breach: never taught as an answer.
 
-    A breach that names no agent turn may be in any: then these are all agent turns of the dialogue.
+    A breach that names no agent turn may be in any: then these are all agent turns of the dialogue in all its sessions.
     """
-    spoken = {
-        dialogue.id: {index for index, turn in enumerate(dialogue.turns) if turn.speaker == "agent"}
-        for dialogue in knowledge.dialogues
-    }
+    spoken: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for dialogue in knowledge.dialogues:
+        turns = enumerate(dialogue.turns)
+        spoken[uncut(dialogue.id)] |= {(dialogue.id, index) for index, turn in turns if turn.speaker == "agent"}
     found: set[tuple[str, int]] = set()
     for event in knowledge.events:
         if event.activity == activity and event.attributes.get("rule", NONE) != NONE:
-            own, turn = spoken.get(event.case, set()), turn_of(event.attributes)
-            found |= {(event.case, index) for index in own if turn not in own or index == turn}
+            turn, anywhere = turn_of(event.attributes), spoken[uncut(event.case)]
+            named = {place for place in anywhere if place == (event.case, turn)}
+            found |= named or anywhere
     return found
 
 
