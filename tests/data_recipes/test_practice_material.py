@@ -136,6 +136,16 @@ def test_entries_of_held_out_cases_are_set_right_too(learned: int) -> None:
     assert clocks == Clocks({"A0": -28_800, "A1": -28_800, "A2": -28_800}, ())
 
 
+def test_what_lies_outside_its_call_after_the_shift_tells_no_turn() -> None:
+    """As entries do that a wrong clock put into the session before their own."""
+    dialogues, log = _corpus(30)
+    skewed = [event.model_copy(update={"at": event.at - timedelta(hours=2)}) for event in log]
+    skewed[5] = log[5]
+    aligned, clocks = align(dialogues, skewed)
+    assert set(clocks.shifts.values()) == {7200}
+    assert [number for number, event in enumerate(aligned) if event.clock == "unreadable"] == [5]
+
+
 def test_held_out_cases_move_no_entry_that_is_learned_from() -> None:
     dialogues, log = _corpus(30)
     tested = {dialogue.id for dialogue in dialogues[3:]}

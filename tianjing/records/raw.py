@@ -56,7 +56,7 @@ class Event(StrictModel):
     logged_at: datetime | None = None
     """The time as it was logged, where extraction put `at` on the clock of the dialogues."""
     clock: Literal["unreadable"] | None = None
-    """Set by extraction where the actor's clock fits the dialogues at no shift: `at` tells no turn."""
+    """Set by extraction where no shift of the actor's clock brings the entry into its dialogue: `at` tells no turn."""
     actor: str
     activity: str
     attributes: dict[str, Any] = {}

@@ -60,21 +60,25 @@ def align(
     theirs = _read(strange, _everyone(limits) + _everyone(others))
     moved = []
     for event in events:
-        if event.activity not in exclude and (event.case in learned or event.case in tested):
-            event = _put_right(event, theirs if event.case in tested and event.actor in strange else clocks)
+        span = learned.get(event.case) or tested.get(event.case)
+        if span and event.activity not in exclude:
+            event = _put_right(event, span, theirs if event.case in tested and event.actor in strange else clocks)
         moved.append(event)
     unreadable = {*clocks.unreadable, *theirs.unreadable}
     return moved, Clocks({**theirs.shifts, **clocks.shifts}, tuple(sorted(unreadable)))
 
 
-def _put_right(event: Event, clocks: Clocks) -> Event:
+def _put_right(event: Event, span: tuple[float, float], clocks: Clocks) -> Event:
+    """On the dialogues' clock; what is moved and still lies outside its dialogue is no more readable than before."""
     if event.actor in clocks.unreadable:
         return event.model_copy(update={"clock": "unreadable"})
     shift = clocks.shifts.get(event.actor)
     if shift is None:
         return event
     at = event.at + timedelta(seconds=shift)
-    return event.model_copy(update={"at": at, "logged_at": event.logged_at or event.at})
+    within = span[0] - _GRACE_S <= instant(at).timestamp() <= span[1] + _GRACE_S
+    clock = event.clock if within else "unreadable"
+    return event.model_copy(update={"at": at, "logged_at": event.logged_at or event.at, "clock": clock})
 
 
 def _spans(dialogues: Iterable[Dialogue]) -> dict[str, tuple[float, float]]:
