@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from data_recipes.cleaning.executors import ExecutorConfig
 from data_recipes.cleaning.run import workspace
+from data_recipes.cleaning.segment import uncut
 from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
 from data_recipes.experience.practices import align, cases, conclude, mine, told
@@ -27,6 +29,8 @@ from data_recipes.splits import LinkedRow, split_groups, split_rows
 from tianjing.files import OnError
 from tianjing.lineage import Manifest, Work, artefact, read_manifest
 from tianjing.records import Customer, Dialogue, Event, Outcome, Split
+
+Logged = TypeVar("Logged", Event, Outcome)
 
 
 def extract(
@@ -60,6 +64,9 @@ def extract(
             work.count("rejected_lines", len(gathered.rejected))
         for name, count in write_knowledge(work.dir, knowledge).items():
             work.count(f"kept_{name}", count)
+        stray = sum(row.events_in_no_session for row in knowledge.trail)
+        if stray:
+            work.count("log_entries_in_no_session", stray)
         if config.timelines:
             progress("joining the timeline of each customer")
             _write_timelines(work, raw, gathered, knowledge, config)
@@ -95,13 +102,16 @@ def _knowledge(found: Gathered, config: ExtractConfig, progress: Progress) -> Kn
     breaches: dict[tuple[str, int], frozenset[str]] = {}
     for row in quarantine:
         breaches[row.dialogue, row.turn] = breaches.get((row.dialogue, row.turn), frozenset()) | {row.rule}
-    aligned, clocks = align(learned, events, config.practices.exclude_activities)
-    situations = _situations(learned, dialogues, aligned, outcomes, config)
-    mined, without_reason = cases(learned, aligned, outcomes, customers, config.practices, told(situations))
+    ours = {dialogue.id for dialogue in learned}
+    others = [dialogue for dialogue in dialogues if dialogue.id not in ours]
+    after_the_call = {*config.practices.exclude_activities, config.inspection_activity}
+    events, clocks = align(learned, events, after_the_call, others)
+    situations = _situations(learned, dialogues, events, outcomes, config)
+    mined, without_reason = cases(learned, events, outcomes, customers, config.practices, told(situations))
     found.dropped.update(without_reason)
     practices = mine(mined, config.practices, breaches)
     everyone = {dialogue.id for dialogue in dialogues}
-    held_out = everyone - {dialogue.id for dialogue in learned}
+    held_out = everyone - ours
     logged = [event for event in events if event.case not in held_out] if learned or not dialogues else []
     done, not_joined = join_cases(logged, learned, customers, config.procedures, config.practices, config.strata_fields)
     found.dropped.update(not_joined)
@@ -237,27 +247,33 @@ def _write_timelines(work: Work, raw: Path, found: Gathered, knowledge: Knowledg
     """Timelines and profile proposals. They need dialogues as they were said: what is masked proves nothing."""
     from data_recipes.timeline import TimelineSources, write_timelines
 
+    # A timeline tells of dialogues as they came: their sessions are one.
+    whole = {row.id: uncut(row.id) for row in knowledge.trail if row.first_turn}
     material = [item for _, item, _ in found.raw]
     names = ("accounts", "contacts", "records", "documents")
     sources = TimelineSources(
         dialogues=SpokenDialogues(raw, knowledge.trail, config.clean.max_line_mib << 20),
-        events=knowledge.events,
-        outcomes=knowledge.outcomes,
+        events=[_in_case(event, whole) for event in knowledge.events],
+        outcomes=[_in_case(outcome, whole) for outcome in knowledge.outcomes],
         customers=[row for item in material for row in item.customers],
         accounts=[row for item in material for row in item.accounts],
         contacts=[row for item in material for row in item.contacts],
         records=[row for item in material for row in item.records],
         documents=[row for item in material for row in item.documents],
         identity_fields=config.identity_fields,
-        dialogue_lines={row.id: row.line for row in knowledge.trail},
+        dialogue_lines={whole.get(row.id, row.id): row.line for row in knowledge.trail},
         lines={name: [line for item in material for line in item.lines.get(name, ())] for name in names},
     )
-    breaches = Counter(row.dialogue for row in knowledge.quarantine)
+    breaches = Counter(whole.get(row.dialogue, row.dialogue) for row in knowledge.quarantine)
     rows, lost = write_timelines(work.dir, sources, breaches)
     for name, count in sorted(rows.items()):
         work.count(f"kept_{name}", count)
     for reason, count in sorted(lost.items()):
         work.drop(reason, count)
+
+
+def _in_case(row: Logged, whole: Mapping[str, str]) -> Logged:
+    return row.model_copy(update={"case": whole[row.case]}) if row.case in whole else row
 
 
 def _strata(name: str, records: Mapping[str, Customer], split: str, config: ExtractConfig) -> Customer:

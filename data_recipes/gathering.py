@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from data_recipes.clauses import ParsedDocument, parse_clauses, same_law
 from data_recipes.cleaning.executors import ExecutorConfig
 from data_recipes.cleaning.run import CleanedMaterial, clean_material
+from data_recipes.cleaning.segment import uncut
 from data_recipes.config import ExtractConfig, InstructionsSource, RawSource, StatutesSource
 from data_recipes.errors import DataError
 from data_recipes.knowledge import DocumentInfo, QualityRule, Term, Trail
@@ -87,14 +88,14 @@ class Gathered:
 
 
 class SpokenDialogues:
-    """The dialogues of a trail as they were said, read again from below `raw` each time; a later session of one is
-    none by itself."""
+    """The dialogues of a trail as they were said, read again from below `raw` each time; once each, however many
+    sessions are left of one."""
 
     def __init__(self, raw: Path, trail: Iterable[Trail], max_line_bytes: int):
         self._raw, self._max_line_bytes = raw, max_line_bytes
         self._ids: dict[str, dict[int, set[str]]] = {}
         for row in trail:
-            self._ids.setdefault(row.source, {}).setdefault(row.offset, set()).add(row.id)
+            self._ids.setdefault(row.source, {}).setdefault(row.offset, set()).add(uncut(row.id) if row.first_turn else row.id)
 
     def __iter__(self) -> Iterator[Dialogue]:
         for source, ids in self._ids.items():

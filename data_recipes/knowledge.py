@@ -76,7 +76,9 @@ class Trail(StrictModel):
 
     `offset` and `bytes` are those of the record in `file` (of Parquet: rows). `edits` holds, for each turn that
     changed, triples (characters kept, raw characters taken, characters put), see `cleaning.alignment`; `turns` the raw
-    turns of each turn, where some were joined; `relabelled` counts turns that were given to the other speaker.
+    turns of each turn, where some were joined; `relabelled` counts turns that were given to the other speaker. Of a
+    session that was cut off a longer dialogue (`d1#2`) the raw turns count from `first_turn` of that dialogue on;
+    `events_in_no_session` counts entries of the log that stand with it although they are far from every session.
     """
 
     id: str
@@ -90,6 +92,8 @@ class Trail(StrictModel):
     edits: dict[str, tuple[int, ...]] = {}
     turns: tuple[tuple[int, ...], ...] = ()
     relabelled: int = 0
+    first_turn: int = 0
+    events_in_no_session: int = 0
     personal_data: dict[str, int] = {}
 
 

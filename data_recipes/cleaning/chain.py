@@ -10,6 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ from data_recipes.cleaning.redaction import (
     redact_events,
     split_event,
 )
-from data_recipes.cleaning.segment import sessions
+from data_recipes.cleaning.segment import placed, sessions
 from data_recipes.cleaning.speakers import Repaired, numbered, repairs
+from data_recipes.findings import turn_of
 from tianjing.records import Dialogue, Turn
 from tianjing.rulebook import Finding, Rulebook, check_many
 
@@ -50,7 +52,9 @@ class Cleaned:
         raw: the turns as they came.
         sources: for each turn now the numbers of those it is made of; None if they are the same ones.
         turns: what is written.
+        cut: the sessions of its dialogue as they came, of which it is number `part`, from 0.
         events: lines of its log.
+        logged: whether any of them lies in it by its time.
     """
 
     dialogue: Dialogue
@@ -59,7 +63,10 @@ class Cleaned:
     raw: Sequence[str]
     sources: tuple[tuple[int, ...], ...] | None
     turns: AlignedTurns
+    cut: Sequence[Dialogue]
+    part: int
     events: list[bytes] = field(default_factory=list)
+    logged: bool = False
     breaches: list[dict[str, Any]] = field(default_factory=list)
     trail: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
@@ -132,7 +139,9 @@ class Chain:
 
     def _normalised(self, rows: Sequence[tuple[Dialogue, dict[str, Any]]]) -> list[Cleaned]:
         config = self._config.normalise
-        cut = [(session, where) for dialogue, where in rows for session in sessions(dialogue, self._config.sessions)]
+        parts = [(sessions(dialogue, self._config.sessions), where) for dialogue, where in rows]
+        cut = [(session, where) for own, where in parts for session in own]
+        places = [(own, part) for own, _ in parts for part in range(len(own))]
         self.clock.lap("sessions")
         speakers = [turn.speaker for dialogue, _ in cut for turn in dialogue.turns]
         texts = [turn.text for dialogue, _ in cut for turn in dialogue.turns]
@@ -160,7 +169,8 @@ class Chain:
             if done or lines:
                 dialogue = _respoken(dialogue, turns, lines, done)
             sources = done.sources if done and done.joined else None
-            item = Cleaned(dialogue, where, turns, raw, sources, AlignedTurns([text for _, text in turns], lines))
+            written = AlignedTurns([text for _, text in turns], lines)
+            item = Cleaned(dialogue, where, turns, raw, sources, written, *places[number])
             if done and done.relabelled:
                 item.trail["relabelled"] = done.relabelled
             batch.append(item)
@@ -182,7 +192,7 @@ class Chain:
         for item, own in zip(batch, redacted, strict=True):
             item.turns = own.turns
             item.trail |= _trail(item, own.findings)
-        logs = self._events.lines([item.dialogue.id for item in batch])
+        logs = self._logs(batch)
         self.clock.lap("look up events")
         events = [
             (number, place, *split_event(line)) for number, log in enumerate(logs) for place, line in enumerate(log)
@@ -201,6 +211,29 @@ class Chain:
         for item, log in zip(batch, logs, strict=True):
             item.events = log
         self.clock.lap("redact events")
+
+    def _logs(self, batch: Sequence[Cleaned]) -> list[list[bytes]]:
+        """Of each session its lines of the operation log. The log of a dialogue that was cut is shared out."""
+        logs = self._events.lines([item.dialogue.id for item in batch])
+        for first, item in enumerate(batch):
+            if len(item.cut) == 1 or item.part:
+                continue
+            own = batch[first : first + len(item.cut)]
+            stays = [not session.reason for session in own]
+            log, logs[first] = logs[first], []
+            for line in log:
+                event = from_json(line)
+                at, turn = datetime.fromisoformat(event["at"]), turn_of(event["attributes"])
+                found = placed(item.cut, turn, at, stays, self._config.sessions)
+                session = own[found.session]
+                event["case"] = session.dialogue.id
+                if found.turn is not None:
+                    event["attributes"]["turn"] = found.turn
+                elif not found.near:
+                    session.trail["events_in_no_session"] = session.trail.get("events_in_no_session", 0) + 1
+                session.logged |= found.near
+                logs[first + found.session].append(to_json(event) + b"\n")
+        return logs
 
     def _identities(self, customers: Sequence[str]) -> list[dict[str, str]]:
         """What is known of each customer."""
@@ -270,6 +303,8 @@ def _respoken(
 def _trail(item: Cleaned, findings: Counter[str]) -> dict[str, Any]:
     """How the cleaned turns lie on the raw ones: only of turns that changed."""
     trail: dict[str, Any] = {}
+    if item.part:
+        trail["first_turn"] = sum(len(session.turns) for session in item.cut[: item.part])
     edits = {str(number): line.as_list() for number, line in sorted(item.turns.changed.items()) if line.edits}
     if edits:
         trail["edits"] = edits

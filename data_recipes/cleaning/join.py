@@ -31,6 +31,10 @@ DIALOGUES, EVENTS, TRAIL, QUARANTINE = "dialogues.jsonl", "events.jsonl", "trail
 # for each file the place where the dialogue's part of it ends.
 CLEANED = (DIALOGUES, TRAIL, EVENTS, QUARANTINE)
 IDS, CUSTOMERS, KEPT, KEYS, ENDS = "ids.npy", "customers.npy", "kept.npy", "keys.npy", "ends.npy"
+# The sessions of dialogues that were cut: their number among the dialogues of the shard, the hash of the dialogue's id,
+# which part of it they are, and whether something was logged in them. The join chooses one for the outcomes.
+PARTS, OUTCOMES_OF = "parts.npy", "outcomes-of.npy"
+PART = np.dtype([("row", "<i8"), ("of", "<u8"), ("part", "<i8"), ("logged", "?")])
 # What the join says: 0 for a dialogue that stays, else why it goes; and its number among all.
 VERDICTS, DUPLICATES = "verdicts.npy", "duplicates.jsonl"
 STAYS, SAME_ID, SAME_WORDS = 0, 1, 2
@@ -51,6 +55,13 @@ class Candidates:
 
     def _load(self, shard: int, name: str) -> npt.NDArray[Any]:
         return np.load(self.folders[shard] / name, mmap_mode="r")
+
+    def parts(self) -> npt.NDArray[np.void]:
+        """The sessions of all dialogues that were cut (`PART`), numbered through as these are."""
+        found = [np.array(self._load(shard, PARTS)) for shard in range(len(self.folders))]
+        for own, start in zip(found, self.starts.tolist(), strict=False):
+            own["row"] += start
+        return np.concatenate([np.empty(0, PART), *found])
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """One array over all shards."""
@@ -89,6 +100,10 @@ def join(work: Workspace, index: int, folder: Path) -> None:
     candidates = Candidates(work, "clean", len(plan.dialogues))
     verdicts = np.zeros(int(candidates.starts[-1]), dtype=np.uint8)
     verdicts[_later(candidates.column(IDS))] = SAME_ID
+    # A row with an id that stood before is bad as a whole, also where it has more sessions than the first one.
+    parts = candidates.parts()
+    bad = parts[verdicts[parts["row"] - parts["part"] + 1] == SAME_ID]
+    verdicts[bad["row"]] = SAME_ID
     wanted = (verdicts == STAYS) & candidates.column(KEPT).astype(bool)
     rows = np.flatnonzero(wanted)
     with _mapped(len(rows)) as apply:
@@ -102,13 +117,28 @@ def join(work: Workspace, index: int, folder: Path) -> None:
         pairs = zip(*(map(from_json, candidates.lines(rows[one])) for one in (near, found.near[near])), strict=True)
         for later, first in pairs:
             stream.write(json.dumps({"id": later["id"], "first": first["id"]}, ensure_ascii=False) + "\n")
-    _reject_same_ids(plan, candidates, verdicts, folder)
+    bad_rows = np.setdiff1d(np.flatnonzero(verdicts == SAME_ID), bad["row"][bad["part"] > 1])
+    _reject_same_ids(plan, candidates, bad_rows, folder)
+    stay = wanted & (verdicts == STAYS)
+    np.save(folder / OUTCOMES_OF, _with_outcomes(parts[stay[parts["row"]]]))
     ids = candidates.column(IDS)
     np.save(folder / "known.npy", np.unique(ids))
-    np.save(folder / "gone.npy", np.setdiff1d(ids[~wanted | (verdicts != STAYS)], ids[wanted & (verdicts == STAYS)]))
+    np.save(folder / "gone.npy", np.setdiff1d(ids[~stay], ids[stay]))
 
 
-def _reject_same_ids(plan: Plan, candidates: Candidates, verdicts: npt.NDArray[np.uint8], folder: Path) -> None:
+def _with_outcomes(parts: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """Of each dialogue the session that has its outcomes: the last one in which something was logged, else the last.
+
+    One promise kept is one outcome. Where the agent logged something stand the reason and the acts that practices
+    compare; a thank-you the next day is no case.
+    """
+    ordered = parts[np.lexsort((parts["part"], parts["logged"], parts["of"]))]
+    is_last = np.ones(len(ordered), np.bool_)
+    is_last[:-1] = ordered["of"][1:] != ordered["of"][:-1]
+    return ordered[is_last]
+
+
+def _reject_same_ids(plan: Plan, candidates: Candidates, rows: Int64, folder: Path) -> None:
     """Dialogues whose id an earlier one has are bad rows, kept as they stand in their file (of Parquet: cleaned).
 
     Raises:
@@ -117,7 +147,6 @@ def _reject_same_ids(plan: Plan, candidates: Candidates, verdicts: npt.NDArray[n
     ids = candidates.column(IDS)
     order = np.argsort(ids, kind="stable")
     with open(folder / "rejected.jsonl", "w", encoding="utf-8", newline="\n") as stream:
-        rows = np.flatnonzero(verdicts == SAME_ID)
         firsts = order[np.searchsorted(ids[order], ids[rows])]
         trails = (map(from_json, candidates.lines(some, CLEANED.index(TRAIL))) for some in (firsts, rows))
         for first, later, dialogue in zip(*trails, candidates.lines(rows), strict=True):

@@ -30,6 +30,9 @@ from data_recipes.cleaning.join import (
     JOIN,
     KEPT,
     KEYS,
+    OUTCOMES_OF,
+    PART,
+    PARTS,
     SAME_ID,
     SAME_WORDS,
     STAYS,
@@ -38,11 +41,12 @@ from data_recipes.cleaning.join import (
     join,
 )
 from data_recipes.cleaning.lookup import KEYS as KEYS_OF_ROWS
-from data_recipes.cleaning.lookup import key_hashes
+from data_recipes.cleaning.lookup import key_hash, key_hashes
 from data_recipes.cleaning.minhash import row_keys
 from data_recipes.cleaning.normalise import NormaliseConfig
 from data_recipes.cleaning.plan import JOINED, Plan
 from data_recipes.cleaning.redaction import CaseLog, joined_event, redact_activities, redact_events, split_event
+from data_recipes.cleaning.segment import session_id
 from data_recipes.cleaning.workspace import Phase, Workspace
 from tianjing.privacy import Session
 from tianjing.records import Dialogue
@@ -93,6 +97,7 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
     counts: Counter[str] = Counter()
     keys = [row_keys([])]
     sizes: list[tuple[int, ...]] = []
+    parts: list[tuple[int, int, int, bool]] = []
     with without_collector(), _opened(folder, (*CLEANED, REJECTED)) as files:
 
         def good() -> Iterator[tuple[Dialogue, dict[str, Any]]]:
@@ -109,6 +114,8 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
                     reasons[len(ids)] = item.reason
                 else:
                     _count(counts, item.trail, item.breaches, 1)
+                if len(item.cut) > 1:
+                    parts.append((len(ids), key_hash(item.cut[0].id), item.part + 1, item.logged))
                 ids.append(item.dialogue.id)
                 customers.append(item.dialogue.customer)
                 written = _written(item)
@@ -126,6 +133,7 @@ def clean(work: Workspace, index: int, folder: Path) -> None:
     np.save(folder / IDS, key_hashes(ids))
     np.save(folder / CUSTOMERS, key_hashes(customers))
     np.save(folder / KEPT, kept)
+    np.save(folder / PARTS, np.array(parts, PART))
     ends = np.cumsum(np.array(sizes, np.int64).reshape(-1, len(CLEANED)), axis=0)
     np.save(folder / ENDS, ends)
     np.save(folder / KEYS, np.asfortranarray(np.concatenate(keys)))
@@ -171,6 +179,7 @@ def _count(counts: Counter[str], trail: Mapping[str, Any], breaches: Iterable[Ma
     counts["speakers relabelled"] += times * trail.get("relabelled", 0)
     for kind, count in trail.get("personal_data", {}).items():
         counts[f"masked: {kind}"] += times * count
+    counts["log entries in no session"] += times * trail.get("events_in_no_session", 0)
 
 
 def finish(work: Workspace, index: int, folder: Path) -> None:
@@ -220,9 +229,13 @@ def _copy(source: Path, target: Path, ends: npt.NDArray[np.int64], kept: npt.NDA
 
 
 def rest(work: Workspace, index: int, folder: Path) -> None:
-    """One shard of events or outcomes: what belongs to no dialogue passes; what belongs to a dropped one goes too."""
+    """One shard of events or outcomes: what belongs to no dialogue passes; what belongs to a dropped one goes too.
+
+    The outcomes of a dialogue that was cut go to the session that the join chose.
+    """
     plan = Plan.of(work)
     name, _ = plan.joined[index]
+    sessions = np.empty(0, np.int64)
     if name == "customers":
         counts: Counter[str] = Counter()
         wanted = np.empty(0, dtype=np.bool_)
@@ -231,11 +244,14 @@ def rest(work: Workspace, index: int, folder: Path) -> None:
         # Events of a dialogue stand with it; outcomes of one that stays pass as they are.
         gone = np.load(work.folder(JOIN) / ("known.npy" if name == "events" else "gone.npy"), mmap_mode="r")
         wanted = ~_among(gone, keys)
+        if name == "outcomes":
+            sessions = _sessions(np.load(work.folder(JOIN) / OUTCOMES_OF, mmap_mode="r"), keys)
+            wanted |= sessions > 0
         counts = Counter({f"read {name}": len(keys)})
     with open(work.folder(INGEST, index) / ROWS, "rb") as rows, open(folder / f"{name}.jsonl", "wb") as written:
         lines = (line for line, passes in zip(rows, wanted.tolist(), strict=False) if passes)
         if name == "outcomes":
-            written.writelines(lines)
+            written.writelines(map(_of_session, lines, sessions[wanted].tolist()))
         for batch in batched(lines, _ROWS_AT_ONCE) if name == "events" else ():
             written.writelines(_redacted_alone(batch, plan.config.normalise))
     (folder / COUNTS).write_text(json.dumps(dict(sorted(counts.items()))), encoding="utf-8")
@@ -264,6 +280,22 @@ def _among(known: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.N
         return np.zeros(len(keys), dtype=np.bool_)
     places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     return np.asarray(known[places] == keys)
+
+
+def _sessions(chosen: npt.NDArray[np.void], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Of each case the session that has its outcomes, counted from 1; 0 if it is no dialogue that was cut and stays."""
+    if not len(chosen):
+        return np.zeros(len(keys), np.int64)
+    places = np.minimum(np.searchsorted(chosen["of"], keys), len(chosen) - 1)
+    return np.where(chosen["of"][places] == keys, chosen["part"][places], 0).astype(np.int64)
+
+
+def _of_session(line: bytes, part: int) -> bytes:
+    """An outcome as it stands, or that of a session after the first."""
+    if part < 2:
+        return line
+    outcome = from_json(line)
+    return to_json({**outcome, "case": session_id(outcome["case"], part)}) + b"\n"
 
 
 def _redacted_alone(events: Sequence[bytes], config: NormaliseConfig) -> Iterator[bytes]:

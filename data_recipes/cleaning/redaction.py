@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 
 from data_recipes.cleaning.alignment import Aligned, AlignedTurns
 from data_recipes.cleaning.normalise import NormaliseConfig, normalise_many
+from data_recipes.findings import turn_of
 from tianjing.privacy import Finding, Session, find_many, mask_dialogues, mask_in_sessions
 from tianjing.text import fold
 
@@ -83,7 +84,7 @@ class CaseLog:
     Attributes:
         attributes: of each event.
         session: of the dialogue's redaction (a new one if there is no dialogue).
-        raw: the dialogue's turns as they came; `attributes["turn"]` counts these.
+        raw: the dialogue's turns as they came; `turn` (`findings.turn_of`) counts these.
         turns: the dialogue's turns after redaction.
         sources: for each of `turns` the numbers of its raw turns (`speakers.Repaired.sources`); None if `turns` are
             the raw ones, one for one.
@@ -115,8 +116,8 @@ def redact_events(cases: Sequence[CaseLog], config: NormaliseConfig | None = Non
 
 def _event(event: Mapping[str, Any], case: CaseLog, texts: Iterator[str]) -> dict[str, Any]:
     redacted: dict[str, Any] = _rebuilt(event, texts)
-    number = event.get("turn")
-    if not isinstance(number, int) or not 0 <= number < len(case.raw):
+    number = turn_of(event)
+    if number is None or number >= len(case.raw):
         return redacted
     sources = [(place,) for place in range(len(case.raw))] if case.sources is None else case.sources
     place = next((place for place, raws in enumerate(sources) if number in raws), -1)

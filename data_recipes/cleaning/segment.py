@@ -12,15 +12,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from tianjing.config import StrictModel
-from tianjing.records import Dialogue, Turn
+from tianjing.records import DEFAULT_TIME_ZONE, Dialogue, Turn
 
+_ZONE = ZoneInfo(DEFAULT_TIME_ZONE)
+_PART = re.compile(r"#\d+$")
 _NO_WORD = re.compile(r"[\W_]+")
 _CUES = tuple("另外 还有个问题 还有一个问题 那你再帮我 那您再帮我 对了 再问一下 你好 您好 喂".split())
 _CLOSINGS = tuple("不客气 再见 拜拜 祝您 祝你 感谢您的来电 没有别的问题 没有其他问题".split())
@@ -31,7 +34,8 @@ class SegmentConfig(StrictModel):
     """How a stream of turns is cut."""
 
     max_pause_minutes: Annotated[float, Field(gt=0)] = 30.0
-    """A longer pause ends a session; less cuts calls on hold in two, more joins a morning's chat with an evening's."""
+    """A longer pause ends a session; less cuts calls on hold in two, more joins a morning's chat with an evening's. Log
+    entries farther than this from every session of a dialogue are counted as lying in none."""
     window_turns: Annotated[int, Field(ge=1)] = 3
     """Turns on either side of a place whose words are compared; more finds only long topics."""
     depth_sd: float = 3.5
@@ -47,6 +51,20 @@ class SegmentConfig(StrictModel):
     """Words that close one, anywhere in the turn before."""
 
 
+class Place(NamedTuple):
+    """Where an entry of a cut dialogue's log belongs.
+
+    Attributes:
+        session: its number, from 0.
+        turn: the turn it speaks of, counted in that session; None if it speaks of none.
+        near: whether it lies in the session by its time, give or take a pause.
+    """
+
+    session: int
+    turn: int | None
+    near: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """A session put together from single messages; `messages` are the ids of those, in order."""
@@ -58,7 +76,7 @@ class Joined:
 def sessions(dialogue: Dialogue, config: SegmentConfig) -> list[Dialogue]:
     """The sessions of a dialogue, cut at long pauses between turns that have a time.
 
-    The first keeps the id, and with it the log of the case; the second has `#2` behind it, and so on.
+    The first keeps the id; the second has `#2` behind it, and so on (`session_id`).
     """
     pause = timedelta(minutes=config.max_pause_minutes)
     starts, last = [0], None
@@ -75,9 +93,44 @@ def sessions(dialogue: Dialogue, config: SegmentConfig) -> list[Dialogue]:
         turns = dialogue.turns[start:end]
         changed: dict[str, object] = {"turns": turns}
         if part > 1:
-            changed |= {"id": f"{dialogue.id}#{part}", "started_at": turns[0].at}
+            changed |= {"id": session_id(dialogue.id, part), "started_at": turns[0].at}
         found.append(dialogue.model_copy(update=changed))
     return found
+
+
+def session_id(dialogue: str, part: int) -> str:
+    """The id of a dialogue's session; parts count from 1."""
+    return dialogue if part == 1 else f"{dialogue}#{part}"
+
+
+def uncut(session: str) -> str:
+    """The id of the dialogue that a session is cut from, as far as its own tells."""
+    return _PART.sub("", session)
+
+
+def placed(
+    cut: Sequence[Dialogue], turn: int | None, at: datetime, stays: Sequence[bool], config: SegmentConfig
+) -> Place:
+    """Where an entry of the log belongs: with the turn that it speaks of, else with the session nearest in time, the
+    earlier of two. One that is farther than a pause from all goes to the nearest session that stays.
+
+    Args:
+        cut: the sessions of the dialogue.
+        turn: the number that the entry gives, counted in the dialogue; None if it gives none.
+        stays: of each session whether it is kept.
+    """
+    pause = timedelta(minutes=config.max_pause_minutes)
+    distances = [_distance(session, at) for session in cut]
+    if turn is not None:
+        for number, session in enumerate(cut):
+            if turn < len(session.turns):
+                return Place(number, turn, distances[number] <= pause)
+            turn -= len(session.turns)
+    number = distances.index(min(distances))
+    if distances[number] <= pause:
+        return Place(number, None, True)
+    kept = [number for number, wanted in enumerate(stays) if wanted] or range(len(cut))
+    return Place(min(kept, key=distances.__getitem__), None, False)
 
 
 def join_messages(messages: Iterable[Dialogue], config: SegmentConfig) -> list[Joined]:
@@ -153,6 +206,16 @@ def _since(earlier: datetime, later: datetime) -> timedelta:
     if (earlier.tzinfo is None) != (later.tzinfo is None):
         earlier, later = earlier.replace(tzinfo=None), later.replace(tzinfo=None)
     return later - earlier
+
+
+def _distance(session: Dialogue, at: datetime) -> timedelta:
+    """How far a moment is from the time between the first and the last turn; without an offset it is Chinese time."""
+    moment, *times = [
+        time if time.tzinfo else time.replace(tzinfo=_ZONE)
+        for time in (at, *(turn.at for turn in session.turns))
+        if time is not None
+    ]
+    return max(times[0] - moment, moment - times[-1], timedelta())
 
 
 def _last_time(dialogue: Dialogue) -> datetime:

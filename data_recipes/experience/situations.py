@@ -73,7 +73,8 @@ def logged_reasons(
     """The first reason that the operation log holds of each dialogue, at the customer's turn before it."""
     first: dict[str, Event] = {}
     for event in events:
-        if event.activity == config.reason_activity and event.attributes.get(config.reason_attribute):
+        logged = event.activity == config.reason_activity and event.attributes.get(config.reason_attribute)
+        if logged and event.clock != "unreadable":
             first.setdefault(event.case, event)
     return {
         dialogue.id: KnownReason(

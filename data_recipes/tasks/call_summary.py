@@ -78,6 +78,9 @@ def _summary(
 ) -> dict[str, str]:
     limits = config.call_summary
     activity, attribute = limits.reason.activity, limits.reason.attribute
+    timed = {activity, limits.date_activity, *limits.steps}
+    if any(event.activity in timed and event.clock == "unreadable" for event in log):
+        raise _Contested("the clock of its log cannot be read")
     logged = next((event for event in log if event.activity == activity and event.attributes.get(attribute)), None)
     reason_turn = customer_turn_at(dialogue, logged.at) if logged else None
     if logged and reason_turn is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data_recipes.config import BuildConfig
+from data_recipes.findings import turn_of
 from data_recipes.knowledge import Knowledge
 from data_recipes.tasks.draft import Drafts, from_dialogue, turn_id
 from data_recipes.tasks.verdicts import Verdicts
@@ -81,12 +82,12 @@ def _tells(dialogue: Dialogue, turn: int, verdicts: Verdicts, config: BuildConfi
 def _inspectors(knowledge: Knowledge, activity: str) -> dict[tuple[str, int], str]:
     """(dialogue, turn) -> the words in which an inspector found a breach."""
     return {
-        (event.case, event.attributes["turn"]): str(event.attributes["evidence"])
+        (event.case, turn): str(event.attributes["evidence"])
         for event in knowledge.events
         if event.activity == activity
         and event.attributes.get("rule", NONE) != NONE
         and event.attributes.get("evidence")
-        and "turn" in event.attributes
+        and (turn := turn_of(event.attributes)) is not None
     }
 
 

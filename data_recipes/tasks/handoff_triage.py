@@ -37,12 +37,16 @@ def draft_handoff_triage(
     handed_on = {event.case for event in knowledge.events if event.activity == config.handoff_triage.transfer_activity}
     ordinary: dict[Split, list[tuple[Dialogue, int]]] = defaultdict(list)
     logged = logged_intents(knowledge, config)
+    labels = {label.activity for label in config.intent.labels}
+    unread = {event.case for event in knowledge.events if event.clock == "unreadable" and event.activity in labels}
     grave: set[str] = set()
     for dialogue in knowledge.dialogues:
         turn, evidence, reason = _first(dialogue, verdicts, config)
         if turn is None:
             if dialogue.id in handed_on:
                 drafts.dropped["handoff_triage: handed on in the log, no rule says why"] += 1
+            elif dialogue.id in unread:
+                drafts.dropped["handoff_triage: no rule is met, the clock of the logged reason cannot be read"] += 1
             else:
                 ordinary[splits[dialogue.customer]] += _answerable(dialogue)
         elif reason is None:

@@ -68,9 +68,12 @@ def logged_intents(
         value = str(event.attributes.get(attributes.get(event.activity, ""), "")).strip()
         if not value or event.case not in dialogues:
             continue
-        turn = customer_turn_at(dialogues[event.case], event.at)
+        turn, problem = None, "the clock of the logged intent cannot be read"
+        if event.clock != "unreadable":
+            problem = "no customer turn at the time of the logged intent"
+            turn = customer_turn_at(dialogues[event.case], event.at)
         if turn is not None:
             found.setdefault((event.case, turn), set()).add(value)
         elif dropped is not None:
-            dropped["intent: no customer turn at the time of the logged intent"] += 1
+            dropped[f"intent: {problem}"] += 1
     return found

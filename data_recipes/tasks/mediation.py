@@ -25,6 +25,7 @@ from data_recipes.config import BuildConfig, PracticesConfig
 from data_recipes.experience.evidence import known_cases, vetoed_acts, weigh
 from data_recipes.experience.practices import Case, best_practices
 from data_recipes.experience.units import title
+from data_recipes.findings import turn_of
 from data_recipes.knowledge import Knowledge
 from data_recipes.provisions import Provisions
 from data_recipes.tasks.draft import Draft, Drafts, from_dialogue, turn_id
@@ -310,10 +311,11 @@ def _risks(material: _Material, found: Sequence[Case]) -> dict[tuple[Split, str]
     first: dict[tuple[tuple[Split, str], str], str] = {}
     for event in material.knowledge.events:
         rule = str(event.attributes.get("rule", NONE))
-        if event.activity == material.inspection and rule in items and event.case in where:
+        turn = turn_of(event.attributes)
+        if event.activity == material.inspection and rule in items and event.case in where and turn is not None:
             key = where[event.case]
             counts[key][rule] += 1
-            first.setdefault((key, rule), f"{event.case}#{event.attributes.get('turn', 0)}")
+            first.setdefault((key, rule), f"{event.case}#{turn}")
     risks = {}
     for key, broken in counts.items():
         rule = min(broken, key=lambda rule: (-broken[rule], rule))

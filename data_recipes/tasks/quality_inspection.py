@@ -8,11 +8,14 @@ hurried inspector overlooked and no rule describes cannot be known here.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
+from data_recipes.cleaning.segment import uncut
 from data_recipes.config import BuildConfig
+from data_recipes.findings import turn_of
 from data_recipes.knowledge import Knowledge
 from data_recipes.surface import NearDuplicates, surface
 from data_recipes.tasks.draft import Draft, Drafts, from_dialogue, last_customer_turn, turn_id
@@ -25,7 +28,19 @@ from tianjing.tasks.quality_inspection import NONE
 TASK = "quality_inspection"
 
 Rules = Sequence[Mapping[str, str]]
-Breach = tuple[Event, Dialogue]
+
+
+class _Finding(NamedTuple):
+    """What an inspector found, in which dialogue, and in which of its turns."""
+
+    event: Event
+    dialogue: Dialogue
+    turn: int
+
+    @property
+    def text(self) -> str:
+        """What was said in the turn."""
+        return self.dialogue.turns[self.turn].text
 
 
 def draft_quality_inspection(
@@ -44,41 +59,57 @@ def draft_quality_inspection(
     writer = _Writer(rules, splits, verdicts, config, licence)
     known = {rule["id"] for rule in rules} | {NONE}
     dialogues = {dialogue.id: dialogue for dialogue in knowledge.dialogues}
-    inspected: set[tuple[str, int]] = set()
-    breaches: list[Breach] = []
+    # A finding that gives no row still says that its turn is not clean.
+    inspected = breached_turns(knowledge, activity)
+    breaches: list[_Finding] = []
     for event in knowledge.events:
         dialogue = dialogues.get(event.case)
         if event.activity != activity or dialogue is None:
             continue
-        problem = _problem(event, dialogue, known, verdicts)
+        turn = turn_of(event.attributes)
+        if turn is None:
+            drafts.dropped["quality_inspection: the turn is no number"] += 1
+            continue
+        finding = _Finding(event, dialogue, turn)
+        problem = _problem(finding, known, verdicts)
         if problem:
             drafts.dropped[f"quality_inspection: {problem}"] += 1
             continue
-        inspected.add((dialogue.id, event.attributes["turn"]))
+        inspected.add((dialogue.id, turn))
         if event.attributes["rule"] != NONE:
-            breaches.append((event, dialogue))
-        drafts.rows.append(writer.finding(event, dialogue))
+            breaches.append(finding)
+        drafts.rows.append(writer.finding(finding))
     drafts.rows += writer.hard_negatives(breaches, inspected, drafts.dropped)
     return drafts
 
 
 def breached_turns(knowledge: Knowledge, activity: str) -> set[tuple[str, int]]:
-    """(dialogue, turn) of every turn in which an inspector found a breach: never taught as an answer."""
-    return {
-        (event.case, event.attributes["turn"])
-        for event in knowledge.events
-        if event.activity == activity and event.attributes.get("rule", NONE) != NONE and "turn" in event.attributes
-    }
+    """(dialogue, turn) of every turn in which an inspector found a breach: never taught as an answer.
+
+    A breach that names no agent turn may be in any: then these are all agent turns of the dialogue in all its sessions.
+    """
+    spoken: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for dialogue in knowledge.dialogues:
+        turns = enumerate(dialogue.turns)
+        spoken[uncut(dialogue.id)] |= {(dialogue.id, index) for index, turn in turns if turn.speaker == "agent"}
+    found: set[tuple[str, int]] = set()
+    for event in knowledge.events:
+        if event.activity == activity and event.attributes.get("rule", NONE) != NONE:
+            turn, anywhere = turn_of(event.attributes), spoken[uncut(event.case)]
+            named = {place for place in anywhere if place == (event.case, turn)}
+            found |= named or anywhere
+    return found
 
 
-def _problem(event: Event, dialogue: Dialogue, known: set[str], verdicts: Verdicts) -> str:
-    turn, rule = event.attributes.get("turn"), event.attributes.get("rule")
-    if not isinstance(turn, int) or not 0 <= turn < len(dialogue.turns) or dialogue.turns[turn].speaker != "agent":
+def _problem(finding: _Finding, known: set[str], verdicts: Verdicts) -> str:
+    event, dialogue, turn = finding
+    rule = event.attributes.get("rule")
+    if turn >= len(dialogue.turns) or dialogue.turns[turn].speaker != "agent":
         return "the turn inspected is no agent turn"
     if rule not in known:
         return "the rule found is not in the list of items"
     evidence = str(event.attributes.get("evidence", ""))
-    if rule != NONE and (not evidence or evidence not in dialogue.turns[turn].text):
+    if rule != NONE and (not evidence or evidence not in finding.text):
         return "the evidence does not stand in the turn"
     if rule != NONE and not event.attributes.get("rewrite"):
         return "a breach without a compliant rewrite"
@@ -96,25 +127,26 @@ class _Writer:
         self._rules, self._splits, self._verdicts = rules, splits, verdicts
         self._config, self._licence = config, licence
 
-    def finding(self, event: Event, dialogue: Dialogue) -> Draft:
-        index, rule = event.attributes["turn"], event.attributes["rule"]
+    def finding(self, finding: _Finding) -> Draft:
+        attributes = finding.event.attributes
+        rule = attributes["rule"]
         breach = rule != NONE
         reference = {
             "rule": rule,
             "title": next((item["title"] for item in self._rules if item["id"] == rule), ""),
-            "evidence": event.attributes["evidence"] if breach else "",
-            "rewrite": event.attributes["rewrite"] if breach else "",
+            "evidence": attributes["evidence"] if breach else "",
+            "rewrite": attributes["rewrite"] if breach else "",
         }
-        return self._draft(dialogue, index, dialogue.turns[index].text, reference)
+        return self._draft(finding.dialogue, finding.turn, finding.text, reference)
 
     def hard_negatives(
-        self, breaches: Sequence[Breach], inspected: set[tuple[str, int]], dropped: Counter[str]
+        self, breaches: Sequence[_Finding], inspected: set[tuple[str, int]], dropped: Counter[str]
     ) -> list[Draft]:
         """As many as their share of the turns without a breach asks for, by split: half rewrites, half near turns."""
         limits = self._config.quality_inspection
         found: list[Draft] = []
         for split in sorted(set(self._splits.values())):
-            own = [(event, dialogue) for event, dialogue in breaches if self._splits[dialogue.customer] == split]
+            own = [finding for finding in breaches if self._splits[finding.dialogue.customer] == split]
             without = len(own) * limits.max_none_share / (1 - limits.max_none_share)
             wanted = round(without * limits.hard_negative_share)
             if wanted:
@@ -123,23 +155,23 @@ class _Writer:
                 found += self._near_turns(own, inspected, wanted - len(rewrites), dropped)
         return found
 
-    def _rewrites(self, breaches: Sequence[Breach], wanted: int) -> list[Draft]:
+    def _rewrites(self, breaches: Sequence[_Finding], wanted: int) -> list[Draft]:
         """The inspector's compliant words in the place of the breach; each wording once."""
-        shuffled = sorted(breaches, key=lambda item: order_key(self._config.seed, f"rewrite|{item[1].id}"))
+        shuffled = sorted(breaches, key=lambda item: order_key(self._config.seed, f"rewrite|{item.dialogue.id}"))
         found: dict[str, Draft] = {}
-        for event, dialogue in shuffled:
+        for event, dialogue, turn in shuffled:
             text = str(event.attributes["rewrite"])
             if len(found) == wanted or text in found:
                 continue
-            found[text] = self._negative(dialogue, event.attributes["turn"], text, ":rewrite")
+            found[text] = self._negative(dialogue, turn, text, ":rewrite")
         return list(found.values())
 
     def _near_turns(
-        self, breaches: Sequence[Breach], inspected: set[tuple[str, int]], wanted: int, dropped: Counter[str]
+        self, breaches: Sequence[_Finding], inspected: set[tuple[str, int]], wanted: int, dropped: Counter[str]
     ) -> list[Draft]:
         """Turns of inspected calls nearest to a breach by their words, without being nearly one of them."""
-        heard = [dialogue.turns[event.attributes["turn"]].text for event, dialogue in breaches]
-        calls = {dialogue.id: dialogue for _, dialogue in breaches}
+        heard = [finding.text for finding in breaches]
+        calls = {finding.dialogue.id: finding.dialogue for finding in breaches}
         candidates = [
             (dialogue, index)
             for _, dialogue in sorted(calls.items())

@@ -120,7 +120,42 @@ def test_one_desktop_in_another_time_zone_is_set_right_by_itself() -> None:
         for event in log
     ]
     aligned, clocks = align(dialogues, skewed)
-    assert clocks == Clocks({"A1": -28_800}, ()) and aligned == log
+    assert clocks == Clocks({"A1": -28_800}, ())
+    assert [event.at for event in aligned] == [event.at for event in log]
+    assert [event.logged_at or event.at for event in aligned] == [event.at for event in skewed]
+    assert {event.actor for event in aligned if event.logged_at} == {"A1"}
+
+
+@pytest.mark.parametrize("learned", [20, 3, 0])
+def test_entries_of_held_out_cases_are_set_right_too(learned: int) -> None:
+    """By what the cases that are learned from tell of the actor, or, where these are too few, by themselves."""
+    dialogues, log = _corpus(30)
+    skewed = [event.model_copy(update={"at": event.at + timedelta(hours=8)}) for event in log]
+    aligned, clocks = align(dialogues[:learned], skewed, (), dialogues[learned:])
+    assert [event.at for event in aligned] == [event.at for event in log]
+    assert clocks == Clocks({"A0": -28_800, "A1": -28_800, "A2": -28_800}, ())
+
+
+def test_what_lies_outside_its_call_after_the_shift_tells_no_turn() -> None:
+    """As entries do that a wrong clock put into the session before their own."""
+    dialogues, log = _corpus(30)
+    skewed = [event.model_copy(update={"at": event.at - timedelta(hours=2)}) for event in log]
+    skewed[5] = log[5]
+    aligned, clocks = align(dialogues, skewed)
+    assert set(clocks.shifts.values()) == {7200}
+    assert [number for number, event in enumerate(aligned) if event.clock == "unreadable"] == [5]
+
+
+def test_held_out_cases_move_no_entry_that_is_learned_from() -> None:
+    dialogues, log = _corpus(30)
+    tested = {dialogue.id for dialogue in dialogues[3:]}
+    skewed = [
+        event.model_copy(update={"at": event.at + timedelta(hours=8)}) if event.case in tested else event
+        for event in log
+    ]
+    aligned, _ = align(dialogues[:3], skewed, (), dialogues[3:])
+    assert [event.at for event in aligned] == [event.at for event in log]
+    assert {event.case for event in aligned if event.logged_at} == tested
 
 
 def test_a_clock_that_jumps_about_is_not_believed() -> None:
@@ -132,7 +167,9 @@ def test_a_clock_that_jumps_about_is_not_believed() -> None:
         for event in log
     ]
     aligned, clocks = align(dialogues, jumping)
-    assert clocks.unreadable == ("A1",) and {event.actor for event in aligned} == {"A0", "A2"}
+    assert clocks.unreadable == ("A1",) and len(aligned) == len(log)
+    assert {(event.actor, event.clock) for event in aligned} == {("A0", None), ("A1", "unreadable"), ("A2", None)}
+    assert [event.at for event in aligned] == [event.at for event in jumping]
 
 
 def test_inspection_after_the_call_is_no_skew() -> None:

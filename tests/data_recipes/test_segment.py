@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_recipes.cleaning.segment import SegmentConfig, join_messages, sessions, topics
+from data_recipes.cleaning.segment import SegmentConfig, join_messages, placed, sessions, topics
 from tianjing.records import Dialogue, Turn
 
 CONFIG = SegmentConfig()
@@ -47,6 +47,31 @@ def test_cutting_and_joining_lose_no_turn(gaps: list[int]) -> None:
     joined = join_messages(reversed(messages), CONFIG)
     assert [one.dialogue.turns for one in joined] == [part.turns for part in cut]
     assert [name for one in joined for name in one.messages] == [message.id for message in messages]
+
+
+@given(st.lists(st.integers(0, 90), min_size=2, max_size=12), st.data())
+def test_an_entry_belongs_to_the_session_of_its_turn_or_else_of_its_time(gaps: list[int], data: st.DataObject) -> None:
+    dialogue = _dialogue([sum(gaps[: i + 1]) for i in range(len(gaps))])
+    cut = sessions(dialogue, CONFIG)
+    stays = [True] * len(cut)
+    turn = data.draw(st.integers(0, len(gaps) - 1))
+    at = dialogue.turns[turn].at
+    assert at is not None
+    by_turn = placed(cut, turn, at + timedelta(days=9), stays, CONFIG)
+    assert by_turn.turn is not None and cut[by_turn.session].turns[by_turn.turn] == dialogue.turns[turn]
+    assert placed(cut, None, at, stays, CONFIG) == (by_turn.session, None, True)
+    assert placed(cut, len(gaps), at, stays, CONFIG) == (by_turn.session, None, True)
+
+
+def test_an_entry_that_is_far_from_all_goes_to_the_nearest_session_that_stays() -> None:
+    cut = sessions(_dialogue([0, 200, 400]), CONFIG)
+    noon = NINE + timedelta(minutes=180)
+    assert placed(cut, None, noon, [True, True, True], CONFIG) == (1, None, True)
+    hour = NINE + timedelta(minutes=100)
+    assert placed(cut, None, hour, [True, True, True], CONFIG) == (0, None, False)  # the earlier of two
+    assert placed(cut, None, hour, [False, False, True], CONFIG) == (2, None, False)
+    assert placed(cut, None, hour, [False, False, False], CONFIG) == (0, None, False)
+    assert placed(cut, None, noon.replace(tzinfo=None), [True, True, True], CONFIG) == (1, None, True)
 
 
 def test_messages_of_other_customers_and_channels_are_not_joined() -> None:

@@ -53,6 +53,10 @@ class Event(StrictModel):
 
     case: str
     at: datetime
+    logged_at: datetime | None = None
+    """The time as it was logged, where extraction put `at` on the clock of the dialogues."""
+    clock: Literal["unreadable"] | None = None
+    """Set by extraction where no shift of the actor's clock brings the entry into its dialogue: `at` tells no turn."""
     actor: str
     activity: str
     attributes: dict[str, Any] = {}

@@ -85,7 +85,7 @@ def cases(
     """Cases with a situation, and how many dialogues fell out by reason.
 
     Args:
-        events: on the dialogues' clock (`clock.align`).
+        events: on the dialogues' clock (`clock.align`); what a clock logged that cannot be read counts nowhere.
         situations: what was inferred from the text, by dialogue id (`told`); used as `config.situation` says.
         tagger: acts of one agent turn.
 
@@ -135,6 +135,8 @@ def _logs(events: Iterable[Event], config: PracticesConfig) -> tuple[dict[str, E
     logged: dict[str, Event] = {}
     logs: dict[str, list[Event]] = defaultdict(list)
     for event in events:
+        if event.clock == "unreadable":
+            continue
         if event.activity == config.reason_activity:
             if config.reason_attribute in event.attributes:
                 logged.setdefault(event.case, event)

@@ -8,7 +8,7 @@ per actor, since each desktop has its own clock.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ _MIN_CASES = 5
 # Shares of an actor's cases that a shift must fit: to be left alone, and to be believed.
 _ENOUGH = 0.9
 _ZONE = ZoneInfo(DEFAULT_TIME_ZONE)
+_Limits = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 @dataclass(frozen=True)
@@ -37,41 +38,79 @@ def instant(at: datetime) -> datetime:
 
 
 def align(
-    dialogues: Iterable[Dialogue], events: Sequence[Event], exclude: Sequence[str] = ()
+    dialogues: Iterable[Dialogue],
+    events: Sequence[Event],
+    exclude: Collection[str] = (),
+    held_out: Iterable[Dialogue] = (),
 ) -> tuple[list[Event], Clocks]:
-    """Events on the dialogues' clock, without those of an actor whose clock cannot be read.
+    """Events on the dialogues' clock, in their order; those of an actor whose clock cannot be read are marked.
 
-    `exclude` names activities that are logged after the call, such as quality inspection; they are not moved.
+    What is learned from is put right by itself. Of a held-out case the entries are, too, else the wrong turns would be
+    tested on: by what is known of the actor's clock, or by held-out cases where too few others tell of it.
+
+    Args:
+        exclude: activities that are logged after the call, such as quality inspection; they are not moved.
+        held_out: the dialogues that are not learned from.
     """
+    learned, tested = _spans(dialogues), _spans(held_out)
+    during = [event for event in events if event.activity not in exclude]
+    limits, others = _limits(learned, during), _limits(tested, during)
+    clocks = _read(limits, _everyone(limits))
+    strange = {actor: cases for actor, cases in others.items() if len(limits.get(actor, ())) < _MIN_CASES}
+    theirs = _read(strange, _everyone(limits) + _everyone(others))
+    moved = []
+    for event in events:
+        span = learned.get(event.case) or tested.get(event.case)
+        if span and event.activity not in exclude:
+            event = _put_right(event, span, theirs if event.case in tested and event.actor in strange else clocks)
+        moved.append(event)
+    unreadable = {*clocks.unreadable, *theirs.unreadable}
+    return moved, Clocks({**theirs.shifts, **clocks.shifts}, tuple(sorted(unreadable)))
+
+
+def _put_right(event: Event, span: tuple[float, float], clocks: Clocks) -> Event:
+    """On the dialogues' clock; what is moved and still lies outside its dialogue is no more readable than before."""
+    if event.actor in clocks.unreadable:
+        return event.model_copy(update={"clock": "unreadable"})
+    shift = clocks.shifts.get(event.actor)
+    if shift is None:
+        return event
+    at = event.at + timedelta(seconds=shift)
+    within = span[0] - _GRACE_S <= instant(at).timestamp() <= span[1] + _GRACE_S
+    clock = event.clock if within else "unreadable"
+    return event.model_copy(update={"at": at, "logged_at": event.logged_at or event.at, "clock": clock})
+
+
+def _spans(dialogues: Iterable[Dialogue]) -> dict[str, tuple[float, float]]:
+    """First and last turn of each dialogue whose turns have times, in seconds."""
     spans = {}
     for dialogue in dialogues:
         times = [instant(turn.at) for turn in dialogue.turns if turn.at is not None]
         if times:
             spans[dialogue.id] = (times[0].timestamp(), times[-1].timestamp())
-    during = [event for event in events if event.case in spans and event.activity not in exclude]
+    return spans
+
+
+def _limits(spans: Mapping[str, tuple[float, float]], events: Iterable[Event]) -> _Limits:
+    """Of each actor and case between which shifts, in seconds, its entries lie in the dialogue."""
     limits: dict[str, dict[str, list[float]]] = defaultdict(dict)
-    for event in during:
-        start, end = spans[event.case]
-        at = instant(event.at).timestamp()
-        limit = limits[event.actor].setdefault(event.case, [start - at, end - at])
-        limit[0], limit[1] = max(limit[0], start - at), min(limit[1], end - at)
-    shifts, unreadable = _shifts(limits)
-    moved = []
     for event in events:
-        if event.case in spans and event.activity not in exclude:
-            if event.actor in unreadable:
-                continue
-            if event.actor in shifts:
-                event = event.model_copy(update={"at": event.at + timedelta(seconds=shifts[event.actor])})
-        moved.append(event)
-    return moved, Clocks(shifts, tuple(sorted(unreadable)))
+        if event.case in spans:
+            start, end = spans[event.case]
+            at = instant(event.at).timestamp()
+            limit = limits[event.actor].setdefault(event.case, [start - at, end - at])
+            limit[0], limit[1] = max(limit[0], start - at), min(limit[1], end - at)
+    return limits
 
 
-def _shifts(limits: Mapping[str, Mapping[str, Sequence[float]]]) -> tuple[dict[str, int], set[str]]:
-    """Shift in seconds of every actor whose clock is off; actors of few cases follow what most of the others need."""
+def _everyone(limits: _Limits) -> list[Sequence[float]]:
+    return [interval for cases in limits.values() for interval in cases.values()]
+
+
+def _read(limits: _Limits, everyone: Sequence[Sequence[float]]) -> Clocks:
+    """Every actor's clock; actors of few cases follow what most of `everyone` needs."""
     shifts: dict[str, int] = {}
-    unreadable: set[str] = set()
-    everyone = [interval for cases in limits.values() for interval in cases.values()]
+    unreadable: list[str] = []
     common = _best(everyone)
     for actor, cases in limits.items():
         intervals = list(cases.values())
@@ -81,8 +120,8 @@ def _shifts(limits: Mapping[str, Mapping[str, Sequence[float]]]) -> tuple[dict[s
         if own is not None and _fit(intervals, own) >= _ENOUGH:
             shifts[actor] = round(own)
         elif len(intervals) >= _MIN_CASES:
-            unreadable.add(actor)
-    return shifts, unreadable
+            unreadable.append(actor)
+    return Clocks(shifts, tuple(sorted(unreadable)))
 
 
 def _fit(intervals: Sequence[Sequence[float]], shift: float) -> float:

@@ -55,8 +55,9 @@ def _material(
         yield Conclusion(
             code="clock_unreadable",
             statement=f"The operation log of {_some(clocks.unreadable)} fits the dialogues at no shift of its clock:"
-            " its entries count in no practice.",
-            remedy="export events with the time at which they were entered during the call",
+            " its entries count in no practice and label no turn.",
+            remedy="export events with the time at which they were entered during the call, and name the activities"
+            " that are logged after it in practices.exclude_activities",
             cases=len(clocks.unreadable),
         )
     if not found:

@@ -103,14 +103,16 @@ def _task(log: Sequence[Event], reasons: PracticesConfig) -> str:
 def _acts(
     dialogue: Dialogue, log: Sequence[Event], lost: Counter[str]
 ) -> list[tuple[datetime, str, Mapping[str, Any]]]:
-    """Acts of the agent's turns; none where the log lies wholly before the dialogue, as only a wrong clock can."""
+    """Acts of the agent's turns; none beside entries whose clock cannot be read, or a log that lies wholly before the
+    dialogue, as only a wrong clock can."""
     timed = [(_instant(turn.at), turn) for turn in dialogue.turns if turn.at is not None]
     acts: list[tuple[datetime, str, Mapping[str, Any]]] = [
         (at, act, {}) for at, turn in timed if turn.speaker == "agent" for act in tag(turn.text)
     ]
+    unreadable = any(event.clock == "unreadable" for event in log)
     if not timed:
         lost[NO_TIMES] += 1
-    elif log and max(_instant(event.at) for event in log) < min(at for at, _ in timed):
+    elif unreadable or (log and max(_instant(event.at) for event in log) < min(at for at, _ in timed)):
         lost[CLOCKS_DIFFER] += 1
         return []
     return acts

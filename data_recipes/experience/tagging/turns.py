@@ -24,10 +24,12 @@ class Spoken(NamedTuple):
 
 
 def spoken_turns(dialogues: Sequence[Dialogue], events: Iterable[Event], side: Side) -> list[Spoken]:
-    """Every turn of one side, in order; a desktop event marks the next turn after it, if turns have times."""
+    """Every turn of one side, in order; a desktop event marks the next turn after it, if turns have times
+    and its clock can be read."""
     log: dict[str, list[Event]] = defaultdict(list)
     for event in events:
-        log[event.case].append(event)
+        if event.clock != "unreadable":
+            log[event.case].append(event)
     found: list[Spoken] = []
     for dialogue in dialogues:
         own = [index for index, turn in enumerate(dialogue.turns) if turn.speaker == side]
