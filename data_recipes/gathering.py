@@ -95,7 +95,8 @@ class SpokenDialogues:
         self._raw, self._max_line_bytes = raw, max_line_bytes
         self._ids: dict[str, dict[int, set[str]]] = {}
         for row in trail:
-            self._ids.setdefault(row.source, {}).setdefault(row.offset, set()).add(uncut(row.id) if row.first_turn else row.id)
+            spoken = uncut(row.id) if row.first_turn else row.id
+            self._ids.setdefault(row.source, {}).setdefault(row.offset, set()).add(spoken)
 
     def __iter__(self) -> Iterator[Dialogue]:
         for source, ids in self._ids.items():
