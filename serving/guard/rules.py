@@ -64,6 +64,7 @@ class Book:
         whole = Rulebook.of(packs)
         self._known(whole)
         scope = Rulebook.of([*packs, ("guard", self._without_words(whole))])
+        self._words = [pack.model_dump(mode="json", include={"vocabulary", "part_of"}) for _, pack in packs]
         self._book = scope.within(settings.institution, settings.product, settings.channel)
         theirs = {rule.id for _, pack in own for rule in pack.rules}
         self._asked = frozenset(rule.id for rule in whole if rule.id.startswith(UNLAWFUL) or rule.id in theirs)
@@ -146,6 +147,7 @@ class Book:
         held: list[Any] = [
             self._settings.model_dump(mode="json", exclude={"rule_packs", "reload_s"}),
             [rule.model_dump(mode="json", exclude={"examples"}) for rule in book],
+            self._words,
             self._rewrites,
             {rule: wording.model_dump() for rule, wording in self._wordings().items()},
             injection.PATTERNS_SHA256,

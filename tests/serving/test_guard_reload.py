@@ -93,3 +93,13 @@ def test_a_rule_holds_from_its_first_day(tmp_path: Path) -> None:
 def test_a_pack_that_is_wrong_at_the_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TianjingError, match="missing"):
         GuardFactory(GuardSettings(rule_packs=(tmp_path / "missing.yaml",)))
+
+
+def test_the_policy_changes_with_the_words_of_a_pack(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    pack(path, "金苹果")
+    factory = GuardFactory(GuardSettings(rule_packs=(path,)), day=lambda: DAY)
+    old = factory.policy
+    path.write_text(path.read_text(encoding="utf-8") + "part_of: {金苹果: 金苹果树}\n", encoding="utf-8")
+    assert factory.reload() is True and factory.policy != old
+    assert ended(factory, "送您金苹果树。") is None and ended(factory, "送您金苹果。") == "block"

@@ -47,6 +47,12 @@ def test_a_company_adds_rules_and_overrides_severity_and_action(tmp_path: Path) 
     assert mine.model_copy(update={"severity": shipped.severity, "action": shipped.action}) == shipped
 
 
+def test_a_company_says_in_which_longer_words_a_word_is_none(tmp_path: Path) -> None:
+    book = Rulebook.load([pack(tmp_path, RULE + "part_of: {送: 运送 送达}")])
+    assert not book.matcher().find("运送的礼品") and not book.matcher().find("送达的礼品")
+    assert book.matcher().find("运费我出，送您礼品")[0].evidence == "送您礼品"
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -56,6 +62,12 @@ def test_a_company_adds_rules_and_overrides_severity_and_action(tmp_path: Path) 
         (RULE.replace("@gift", "@gitf"), ["house.gift", "check.patterns.0", "gitf"]),
         (RULE.replace("house.gift", "collect.abuse"), ["collect.abuse", "field 'id'"]),
         (RULE.replace("action: warn", "action: warn\n  action: block"), ["house.yaml", "action", "twice"]),
+        (RULE + "part_of: {送礼: 运送礼物}", ["house.yaml", "part_of.送礼", "no phrase has this word"]),
+        (RULE + "part_of: {送: 赠品}", ["part_of.送", "赠品"]),
+        (RULE + "part_of: {送: 送}", ["part_of.送", "no longer form"]),
+        (RULE + "part_of: {送: 送一二三四五六七八九}", ["part_of.送", "more than 8 characters"]),
+        (RULE + "part_of: {送: 运送。}", ["part_of.送", "end of a sentence"]),
+        (RULE + 'part_of: {送: "@gitf送"}', ["part_of.送", "no vocabulary set 'gitf'"]),
         (RULE + "overrides: [{rule: collect.abuze, action: block}]", ["collect.abuze", "did you mean 'collect.abuse'"]),
         (RULE + "overrides: [{rule: collect.abuse, title: 别的}]", ["collect.abuse", "title", "not overridable"]),
         ("- just a list", ["house.yaml", "mapping"]),

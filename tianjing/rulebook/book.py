@@ -12,7 +12,7 @@ from tianjing.records import Speaker
 from tianjing.rulebook.errors import RulebookError
 from tianjing.rulebook.matcher import PhraseMatcher
 from tianjing.rulebook.packs import nearest, read_pack, shipped_packs
-from tianjing.rulebook.patterns import Pattern, parse
+from tianjing.rulebook.patterns import Beside, Pattern, beside, parse
 from tianjing.rulebook.schema import DisclosureCheck, Institution, Pack, PhraseCheck, Rate, Rule
 
 _Parsed = dict[tuple[str, str], list[Pattern]]
@@ -27,6 +27,7 @@ class Rulebook:
     rules: tuple[Rule, ...]
     lpr: tuple[Rate, ...] = ()
     _patterns: _Parsed = field(default_factory=dict, repr=False)
+    _part_of: dict[str, tuple[Beside, ...]] = field(default_factory=dict, repr=False)
     _matchers: dict[str, PhraseMatcher] = field(default_factory=dict, repr=False, compare=False)
     # Smaller books by the ids of their rules: dialogues of one day and scope share one book, and so its matchers.
     _smaller: dict[tuple[str, ...], Rulebook] = field(default_factory=dict, repr=False, compare=False)
@@ -48,6 +49,7 @@ class Rulebook:
         rules: dict[str, Rule] = {}
         parsed: _Parsed = {}
         vocabulary: dict[str, tuple[str, ...]] = {}
+        part_of: dict[str, tuple[Beside, ...]] = {}
         lpr: tuple[Rate, ...] = ()
         for where, pack in packs:
             for name, words in pack.vocabulary.items():
@@ -66,6 +68,8 @@ class Rulebook:
                     )
                 rules[rule.id] = rule
                 parsed.update(_parse(rule, vocabulary, where))
+            for word, sides in _parts(pack, parsed, vocabulary, where).items():
+                part_of[word] = part_of.get(word, ()) + sides
             for override in pack.overrides:
                 if override.rule not in rules:
                     raise RulebookError(
@@ -75,7 +79,7 @@ class Rulebook:
                     )
                 changed = override.model_dump(exclude={"rule"}, exclude_none=True)
                 rules[override.rule] = rules[override.rule].model_copy(update=changed)
-        return cls(tuple(rules.values()), tuple(sorted(lpr, key=lambda rate: rate.effective_from)), parsed)
+        return cls(tuple(rules.values()), tuple(sorted(lpr, key=lambda rate: rate.effective_from)), parsed, part_of)
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)
@@ -120,7 +124,7 @@ class Rulebook:
             return self
         key = tuple(rule.id for rule in rules)
         if key not in self._smaller:
-            self._smaller[key] = Rulebook(rules, self.lpr, self._patterns)
+            self._smaller[key] = Rulebook(rules, self.lpr, self._patterns, self._part_of)
         return self._smaller[key]
 
     def having(self, kind: type[Kind]) -> tuple[tuple[Rule, Kind], ...]:
@@ -137,7 +141,7 @@ class Rulebook:
                 for rule in self.rules
                 if isinstance(rule.check, PhraseCheck) and rule.check.speaker == speaker
             ]
-            self._matchers[speaker] = PhraseMatcher(mine)
+            self._matchers[speaker] = PhraseMatcher(mine, self._part_of)
         return self._matchers[speaker]
 
     def phrases(self, rule: Rule, name: str) -> PhraseMatcher:
@@ -145,7 +149,7 @@ class Rulebook:
         key = f"{rule.id}/{name}"
         if key not in self._matchers:
             check = PhraseCheck(kind="phrase", patterns=("x",), deniable=name == "when")
-            self._matchers[key] = PhraseMatcher([(rule, check, self._patterns[rule.id, name])])
+            self._matchers[key] = PhraseMatcher([(rule, check, self._patterns[rule.id, name])], self._part_of)
         return self._matchers[key]
 
     def prepared(self, make: Callable[[Rulebook], Made]) -> Made:
@@ -158,6 +162,32 @@ class Rulebook:
         """One-year LPR in percent on `day`, or None before the first entry of the table."""
         known = [rate.percent for rate in self.lpr if rate.effective_from <= day]
         return known[-1] if known else None
+
+
+def _parts(
+    pack: Pack, parsed: _Parsed, vocabulary: dict[str, tuple[str, ...]], where: str
+) -> dict[str, tuple[Beside, ...]]:
+    """What stands beside the words of the phrases in the longer forms that the pack lists."""
+    if not pack.part_of:
+        return {}
+    known = {
+        word for patterns in parsed.values() for pattern in patterns for step in pattern.steps for word in step.words
+    }
+    found = {}
+    for word, forms in pack.part_of.items():
+        if word not in known:
+            raise RulebookError(
+                f"{where}: field 'part_of.{word}': no phrase has this word{nearest(word, sorted(known))}",
+                "remove it, or write the word as the phrase has it",
+            )
+        try:
+            found[word] = beside(word, forms, vocabulary)
+        except ValueError as error:
+            raise RulebookError(
+                f"{where}: field 'part_of.{word}': {error}",
+                "list longer words that hold the word; their language is described in tianjing/rulebook/patterns.py",
+            ) from None
+    return found
 
 
 def _parse(rule: Rule, vocabulary: dict[str, tuple[str, ...]], where: str) -> _Parsed:

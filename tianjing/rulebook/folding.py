@@ -117,12 +117,14 @@ _SPELT: Final = re.compile(f"[{SKIP}a-z]")
 class Folded:
     """Cells of a text: `codes[i]` its sound, `chars[i]` its plain character, `starts[i]`/`ends[i]` in the raw text.
 
-    `spelt` marks cells that were spelt in letters. `open_from` is the raw index from which more text may change the
-    cells: an unfinished run of letters, or the first half of a split character.
+    `plain` is the raw text, each character as it is compared. `spelt` marks cells that were spelt in letters.
+    `open_from` is the raw index from which more text may change the cells: an unfinished run of letters, or the first
+    half of a split character.
     """
 
     codes: str
     chars: str
+    plain: str
     starts: range | list[int]
     ends: range | list[int]
     spelt: frozenset[int]
@@ -138,7 +140,7 @@ def fold(text: str) -> Folded:
     codes, chars, size = text.translate(CODES), text.translate(PLAIN), len(text)
     open_from = size - 1 if chars and chars[-1] in _HALVES else size
     if not (_SPELT.search(codes) or _SPELT.search(chars) or _is_split(codes) or _is_split(chars)):
-        return Folded(codes, chars, range(size), range(1, size + 1), frozenset(), open_from)
+        return Folded(codes, chars, chars, range(size), range(1, size + 1), frozenset(), open_from)
     return _fold_disguised(codes, chars, size)
 
 
@@ -181,7 +183,7 @@ def _fold_disguised(codes: str, chars: str, size: int) -> Folded:
         open_from = size - tail if tail <= LETTER_RUN_CHARS else size
     if cells and cells[-1][1] in _HALVES:
         open_from = min(open_from, cells[-1][2])
-    return _join(cells, spelt, open_from)
+    return _join(cells, spelt, chars, open_from)
 
 
 def _spell(codes: str, start: int, end: int) -> list[tuple[str, int, int]]:
@@ -210,7 +212,7 @@ def syllables(letters: str) -> tuple[str, ...]:
     return best[-1] or ()
 
 
-def _join(cells: list[tuple[str, str, int, int]], spelt: set[int], open_from: int) -> Folded:
+def _join(cells: list[tuple[str, str, int, int]], spelt: set[int], plain: str, open_from: int) -> Folded:
     """Put split characters together. A pair counts unless its first half already closes a pair: local, so that a
     cut two cells away cannot change it."""
     out: list[tuple[str, str, int, int]] = []
@@ -232,6 +234,7 @@ def _join(cells: list[tuple[str, str, int, int]], spelt: set[int], open_from: in
     return Folded(
         "".join(cell[0] for cell in out),
         "".join(cell[1] for cell in out),
+        plain,
         [cell[2] for cell in out],
         [cell[3] for cell in out],
         frozenset(kept_spelt),

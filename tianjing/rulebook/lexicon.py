@@ -1,7 +1,8 @@
 """All words of all patterns in one Aho-Corasick automaton over sounds, and which of them a text really says.
 
 The automaton finds words by their sound in one pass; a find counts when the characters are the word's own, or when it
-is a plausible disguise: some characters are kept or spelt in letters, and the written form is no word of its own.
+is a plausible disguise: some characters are kept or spelt in letters, and the written form is no word of its own. What
+is only a part of a longer word or number that the packs name (找死 in 找死角) does not count.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import functools
 import operator
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pypinyin.constants import PHRASES_DICT
@@ -18,6 +19,7 @@ from pypinyin.constants import PHRASES_DICT
 from tianjing.rulebook.automaton import Automaton
 from tianjing.rulebook.folding import Folded, fold, readings
 from tianjing.rulebook.homophones import FUNCTION_CHARS, SENSITIVE_WORDS, ordinary_words
+from tianjing.rulebook.patterns import Beside
 
 _READINGS_MAX: Final = 8
 # Words of two characters of which people disguise one; any other pair of sounds is too likely to be said by chance.
@@ -90,13 +92,16 @@ class Tokens:
 class Lexicon:
     """Sets of words, numbered as given.
 
+    Args:
+        part_of: by word, what may stand beside it that makes it a part of something longer.
+
     Attributes:
         sets: the words of each set.
         longest: cells of the longest word of each set.
         entries: sound -> the words that have it.
     """
 
-    def __init__(self, sets: Iterable[frozenset[str]]):
+    def __init__(self, sets: Iterable[frozenset[str]], part_of: Mapping[str, tuple[Beside, ...]]):
         self.sets = list(sets)
         self.longest = [max(len(fold(word).codes) for word in words) for words in self.sets]
         memberships: dict[str, int] = defaultdict(int)
@@ -113,6 +118,7 @@ class Lexicon:
         self.entries: dict[str, tuple[Entry, ...]] = {key: tuple(values) for key, values in entries.items()}
         self._automaton = Automaton(self.entries, frozenset(self.entries))
         self._spelling: dict[str, Spelling] = spelling
+        self._part_of = {spelling[word][0]: beside for word, beside in part_of.items() if word in spelling}
         self._heads: dict[int, dict[str, list[tuple[str, str]]]] = {}
 
     def tokens(self, cells: Folded) -> Tokens:
@@ -123,7 +129,9 @@ class Lexicon:
             start = end - size
             said = chars[start:end]
             for word, mask in entries:
-                if said == word or _stands_for(word, said, start, cells):
+                if (said == word or _stands_for(word, said, start, cells)) and not self._is_part(
+                    word, start, end, cells
+                ):
                     found.append((start, end, mask))
         return Tokens(found)
 
@@ -141,7 +149,9 @@ class Lexicon:
                     while start >= 0:
                         end = start + len(sound)
                         said = chars[start:end]
-                        if said == word or _stands_for(word, said, start, cells):
+                        if (said == word or _stands_for(word, said, start, cells)) and not self._is_part(
+                            word, start, end, cells
+                        ):
                             words.add((start, end))
                         start = codes.find(sound, start + 1)
             if "" in head:
@@ -149,6 +159,21 @@ class Lexicon:
             if words:
                 found[number] = sorted(words)
         return found
+
+    def _is_part(self, word: str, start: int, end: int, cells: Folded) -> bool:
+        """Whether `word`, said in cells `start` to `end`, is a part of something longer.
+
+        What stands beside it must be in plain characters: nothing that comes later can read them otherwise, and so
+        far as it is known no stream takes it back.
+        """
+        known = self._part_of.get(word)
+        if known is None:
+            return False
+        first, behind = cells.starts[start], cells.ends[end - 1]
+        for left, right in known:
+            if cells.plain.endswith(left, 0, first) and cells.plain.startswith(right, behind):
+                return True
+        return False
 
     def _head(self, number: int) -> dict[str, list[tuple[str, str]]]:
         """The words of a set, with their sounds, by the first sound."""

@@ -13,14 +13,14 @@ import functools
 import itertools
 import operator
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from tianjing.rulebook import guards
 from tianjing.rulebook.folding import REACH_CHARS, STOP, Folded, fold
 from tianjing.rulebook.lexicon import Found, Lexicon, Tokens, bits
-from tianjing.rulebook.patterns import Pattern
+from tianjing.rulebook.patterns import Beside, Pattern
 from tianjing.rulebook.schema import PhraseCheck, Rule
 
 # A hit depends on no character further back than this; a caller that drops released text keeps this much of it.
@@ -60,6 +60,7 @@ class _Analysis:
 
 
 _Path = tuple[tuple[int, int], ...]
+_NO_PARTS: Final[Mapping[str, tuple[Beside, ...]]] = {}
 _EXCUSE_CHARS: Final = 16
 # How often a word of so many characters is said, roughly: what is rare tells whether a pattern is worth a look.
 _COMMON: Final = {1: 1.0, 2: 0.01}
@@ -68,11 +69,19 @@ _EXPECTED: Final = 2.0
 
 
 class PhraseMatcher:
-    """The phrase rules of one speaker."""
+    """The phrase rules of one speaker.
+
+    Args:
+        part_of: by word, what may stand beside it that makes it a part of something longer.
+    """
 
     left_context_chars: ClassVar[int] = LEFT_CONTEXT_CHARS
 
-    def __init__(self, rules: Iterable[tuple[Rule, PhraseCheck, list[Pattern]]]):
+    def __init__(
+        self,
+        rules: Iterable[tuple[Rule, PhraseCheck, list[Pattern]]],
+        part_of: Mapping[str, tuple[Beside, ...]] = _NO_PARTS,
+    ):
         self.rules: list[Rule] = []
         self._checks: list[PhraseCheck] = []
         numbers: dict[frozenset[str], int] = {}
@@ -85,7 +94,7 @@ class PhraseMatcher:
                 compiled.append(CompiledPattern(needed, len(self.rules), sets, gaps, pattern.context))
             self.rules.append(rule)
             self._checks.append(check)
-        self.lexicon = Lexicon(numbers)
+        self.lexicon = Lexicon(numbers, part_of)
         # Each pattern is looked at only when its most telling word set occurs, and is open only after its first one.
         common = self._common(numbers)
         self.by_key: list[list[CompiledPattern]] = [[] for _ in numbers]

@@ -6,19 +6,30 @@
     @certain @waive?            ? may be missing
     @unpaid ~10 / @jail         what stands before / must be there, but is no part of the hit
 
-A gap never crosses the end of a sentence.
+A gap never crosses the end of a sentence. A word that stands in a longer one may be no word of its own; a pack lists
+such longer forms, `找死: 找死角 安装死机`, in which @ names a vocabulary set likewise: `二百五: "@numeral二百五"`
+(`~` ends the name of the set where a letter or digit follows: `@numeral~110`).
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from tianjing.rulebook.folding import CODES, PLAIN, STOP
 
 DEFAULT_GAP = 4
 _TOKEN = re.compile(r"\{[^{}]*\}(?:~\d+)?|~\d+|/|[^\s{}]+")
 _ALL_ORDERS_MAX = 4
+# What tells that a word is part of a longer one stands within so many characters of it: a stream waits for them.
+BESIDE_MAX_CHARS = 8
+_SET = re.compile(r"@([a-z0-9]+(?:[._-][a-z0-9]+)*)~?")
+
+
+# What stands directly before a word, and directly behind it.
+Beside = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,36 @@ def parse(source: str, vocabulary: Mapping[str, tuple[str, ...]]) -> list[Patter
             raise ValueError("nothing is left of the pattern when its optional words are missing")
         found.append(Pattern(steps, context))
     return found
+
+
+def beside(word: str, forms: Sequence[str], vocabulary: Mapping[str, tuple[str, ...]]) -> tuple[Beside, ...]:
+    """What stands beside `word` in the longer forms of which it is only a part.
+
+    Raises:
+        ValueError: a form does not hold the word, is no longer, reaches too far, or holds the end of a sentence.
+    """
+    found: dict[Beside, None] = {}
+    for form in forms:
+        for whole in _spelt_out(form, vocabulary):
+            if word not in whole or word == whole:
+                raise ValueError(f"'{form}' is no longer form of '{word}'")
+            at = whole.find(word)
+            while at >= 0:
+                left, right = whole[:at].translate(PLAIN), whole[at + len(word) :].translate(PLAIN)
+                if max(len(left), len(right)) > BESIDE_MAX_CHARS:
+                    raise ValueError(f"'{form}' reaches more than {BESIDE_MAX_CHARS} characters beyond '{word}'")
+                if STOP in (left + right).translate(CODES):
+                    raise ValueError(f"'{form}' holds the end of a sentence")
+                found[left, right] = None
+                at = whole.find(word, at + 1)
+    return tuple(found)
+
+
+def _spelt_out(form: str, vocabulary: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """`form` with each word of the sets it names."""
+    pieces = _SET.split(form)
+    choices = [_words(f"@{piece}", vocabulary) if odd % 2 else (piece,) for odd, piece in enumerate(pieces)]
+    return ["".join(chosen) for chosen in itertools.product(*choices)]
 
 
 def _any_order(token: str, vocabulary: Mapping[str, tuple[str, ...]], gap: int) -> list[list[Step]]:

@@ -244,6 +244,11 @@ class Pack(StrictModel):
     title: str
     vocabulary: dict[Key, Words] = {}
     """Sets of words that patterns name with @, a list or one string; a pack sees those of the packs before it."""
+    part_of: dict[str, Words] = {}
+    """Word of the phrases → longer words and numbers in which it is no word of its own, e.g. 找死: 找死角.
+
+    They are read as written, at most eight characters to each side of it, may name vocabulary sets with @, and hold for
+    the word in all packs."""
     lpr: tuple[Rate, ...] = ()
     """One-year LPR by day; a later pack's table replaces an earlier one's."""
     rules: tuple[Rule, ...] = ()
