@@ -53,6 +53,17 @@ PIECES = st.sampled_from(
         "A",
         "1",
         "%",
+        "找死",
+        "角",
+        "不要脸",
+        "上有遮挡",
+        "您妈",
+        "妈的",
+        "一千",
+        "二百五",
+        "十元",
+        "被判",
+        "定",
     ]
 )
 TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=3)), max_size=8).map("".join)

@@ -2,7 +2,9 @@
 
 `ordinary_words.txt` lists forms that sound like a word of the shipped vocabulary but are common words or common
 neighbours themselves (a 在晚 inside 在晚上 is no 再晚). They were collected by running the vocabulary over open texts:
-the CrossWOZ dialogues, the statutes, DISC-FinLLM samples, and the word list of jieba (MIT).
+the CrossWOZ dialogues, the statutes, DISC-FinLLM samples, and the word list of jieba (MIT), from which also come the
+pairs of which one character ends and the other begins common words: 须审 in 必须审核 is no 畜生. 陶先 is a name before
+its title.
 """
 
 from __future__ import annotations
