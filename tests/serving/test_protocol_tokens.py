@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from tokenizers import Tokenizer
 
 from serving.config import ServeConfig
 from serving.protocol.chat import parse_chat
 from serving.protocol.tokens import most_tokens
-from tianjing.models.cache import model_dir
 
-QWEN = model_dir("qwen2.5-coder-0.5b-instruct")
 DATA = Path(__file__).parents[1] / "data"
-needs_qwen = pytest.mark.skipif(not QWEN.is_dir(), reason=f"no model at {QWEN}: tianjing models get")
+# What the tokenizer and template of Qwen2.5 make of the prompts below and of the labelled set, one by one.
+COUNTED = json.loads((DATA / "prompt_tokens.json").read_text(encoding="utf-8"))
 USER = {"role": "user", "content": "我这个月工资晚发，可以晚几天还款吗？"}
 SCHEMA = {
     "type": "object",
@@ -70,38 +67,36 @@ def test_counting_is_no_work() -> None:
     assert min(timeit.repeat(lambda: most_tokens(text), number=1, repeat=5)) < 0.05
 
 
-@needs_qwen
-@pytest.mark.parametrize(
-    ("messages", "tools"),
-    [
-        ([USER], None),
-        (said("a") * 256, None),
-        (said("1 2 3 4 5 6 7 8 9 0 " * 50), None),
-        (said("2026-01-05,1234.56;" * 80), None),
-        (said("?!" * 400), None),
-        (said("您好请问本月应还多少" * 50), None),
-        (said("您好，請問這個月應還多少錢？" * 10), None),
-        (said("龘靐齉爩" * 100), None),
-        (said("αβγδ" * 100 + "Ёж" * 100), None),
-        (said("😀" * 100), None),
-        ([USER], TOOLS),
-        (said("a"), BARE),
-        ([USER, CALLED, RESULT] * 20, BARE),
-        ([USER, {**CALLED, "tool_calls": [CALL] * 60}, *[RESULT] * 60], BARE),
-    ],
-)
-def test_no_prompt_has_more_tokens_than_are_reserved(messages: list[Any], tools: Any, qwen: Any) -> None:
-    assert qwen(messages, tools) <= reserved(messages, tools)
+PROMPTS: list[tuple[list[Any], Any]] = [
+    ([USER], None),
+    (said("a") * 256, None),
+    (said("1 2 3 4 5 6 7 8 9 0 " * 50), None),
+    (said("2026-01-05,1234.56;" * 80), None),
+    (said("?!" * 400), None),
+    (said("您好请问本月应还多少" * 50), None),
+    (said("您好，請問這個月應還多少錢？" * 10), None),
+    (said("龘靐齉爩" * 100), None),
+    (said("αβγδ" * 100 + "Ёж" * 100), None),
+    (said("😀" * 100), None),
+    ([USER], TOOLS),
+    (said("a"), BARE),
+    ([USER, CALLED, RESULT] * 20, BARE),
+    ([USER, {**CALLED, "tool_calls": [CALL] * 60}, *[RESULT] * 60], BARE),
+]
 
 
-@needs_qwen
-def test_what_customers_write_is_reserved_with_little_to_spare(qwen: Any) -> None:
+@pytest.mark.parametrize(("prompt", "tokens"), list(zip(PROMPTS, COUNTED["prompts"], strict=True)))
+def test_no_prompt_has_more_tokens_than_are_reserved(prompt: tuple[list[Any], Any], tokens: int) -> None:
+    assert tokens <= reserved(*prompt)
+
+
+def test_what_customers_write_is_reserved_with_little_to_spare() -> None:
     texts = list(written())
-    tokens = [qwen(said(text)) for text in texts]
+    tokens = COUNTED["customers"]
     most = [reserved(said(text)) for text in texts]
     assert all(used <= bound for used, bound in zip(tokens, most, strict=True))
     frames = reserved(said("")) * len(texts)
-    assert sum(most) - frames < 1.6 * (sum(tokens) - qwen(said("")) * len(texts))
+    assert sum(most) - frames < 1.6 * (sum(tokens) - COUNTED["empty"] * len(texts))
 
 
 def written() -> Iterator[str]:
@@ -109,18 +104,3 @@ def written() -> Iterator[str]:
     with open(DATA / "handoff_signals.jsonl", encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)["text"]
-
-
-@pytest.fixture(scope="module")
-def qwen() -> Any:
-    """Counts the tokens of a chat as the engine's template writes it."""
-    tokenizer = Tokenizer.from_file(str(QWEN / "tokenizer.json"))
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
-    template = environment.from_string((QWEN / "chat_template.jinja").read_text(encoding="utf-8"))
-
-    def count(messages: list[Any], tools: Any = None) -> int:
-        prompt = template.render(messages=messages, tools=tools, add_generation_prompt=True)
-        return len(tokenizer.encode(prompt, add_special_tokens=False).ids)
-
-    return count
