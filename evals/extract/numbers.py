@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 
+from evals.extract.formulas import plain_text
 from evals.extract.found import CONTRADICTION, EMPTY, HEDGE, NEGATED, SEVERAL, TRUNCATED, Found
 from evals.extract.normalise import strip_thought
 from tianjing.text import HAN_DIGITS, number
@@ -67,20 +67,6 @@ _CUE = re.compile(
 _BOXED = re.compile(r"\\?boxed\s*\{([^{}]+)\}")
 _STEP = re.compile(r"Calculator\([^()]*\)\s*(?:→|->)")
 
-# What is written as a formula, turned into one number before numbers are looked for.
-_FORMULA = re.compile(r"\$(?=[^$\n一-鿿]*\$)([^$\n]*)\$")
-_TEXT = re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}")
-_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(-?\d+(?:\.\d+)?)\s*\}\s*\{\s*(\d+(?:\.\d+)?)\s*\}")
-_SLASH = re.compile(r"(^|[:=≈是为得{(]|(?:答案|结果)\s)(\s*-?\d{1,3})\s*/\s*([1-9]\d{0,3})(?![\d/.])")
-_POWER = re.compile(
-    r"(?<![\d.^])(?:(?P<times>\d+(?:\.\d+)?)\s*(?:×|\\times|\\cdot|[*·xX])\s*)?10\s*"
-    r"(?:\^\s*(?:\{\s*)?(?P<power>[-−]?\d{1,3})(?:\s*\})?|(?P<raised>⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})|的(?P<said>\d{1,2})次方)"
-)
-_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-")
-# Thousands set off by a thin or a hard space; by a plain one only right behind what announces the number.
-_THIN = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
-_SPACED = re.compile(r"(?<=[:=≈是为])(\s*)(\d{1,3})((?: \d{3})+)(?![\d.]*\d)")
-
 # A number that is named and not given. Read over the text before it, and behind it.
 _DENIED = re.compile(r"(?:不是|并非|不等于|不为|不应是|≠)\s*$")
 _PERHAPS = re.compile(r"(?:可能|也许|或许|好像|似乎|说不定|猜测?)(?:是|为|等于)?\s*$")
@@ -126,7 +112,7 @@ def find_number(text: str) -> tuple[Quantity | None, Found]:
     answer = strip_thought(text)
     if answer is None:
         return None, Found(None, TRUNCATED, final=True)
-    body = _plain_text(answer)
+    body = plain_text(answer)
     if not body.strip():
         return None, Found(None, EMPTY)
     boxed = [quantities(match[1]) for match in _BOXED.finditer(body)]
@@ -154,24 +140,6 @@ def find_number(text: str) -> tuple[Quantity | None, Found]:
     if not told:
         return None, Found(None, NEGATED)
     return _given(body, *([one for one in told if not _year(one[1])] or told)[-1], "last_number", final=False)
-
-
-def _plain_text(answer: str) -> str:
-    """The answer with formulas, powers of ten and fractions written out as numbers."""
-    body = _TEXT.sub(r"\1", _FORMULA.sub(r"\1", answer))
-    body = _POWER.sub(lambda m: f"{m['times'] or 1}e{_exponent(m)}", body)
-    body = unicodedata.normalize("NFKC", _THIN.sub("", body)).replace("**", "").replace("−", "-").replace("\\%", "%")
-    body = _FRACTION.sub(lambda m: _ratio(m[1], m[2]), body)
-    body = _SLASH.sub(lambda m: m[1] + _ratio(m[2], m[3]), body)
-    return _SPACED.sub(lambda m: m[1] + m[2] + m[3].replace(" ", ""), body).replace("￥", "¥")
-
-
-def _exponent(match: re.Match[str]) -> str:
-    return (match["power"] or match["raised"] or match["said"]).translate(_RAISED)
-
-
-def _ratio(over: str, under: str) -> str:
-    return f"{Decimal(over.strip()) / Decimal(under):f}" if Decimal(under) else f"{over}/{under}"
 
 
 def _before(body: str, match: re.Match[str]) -> str:
