@@ -6,9 +6,9 @@ import functools
 import re
 from dataclasses import dataclass
 
-from evals.extract.cues import IN_BRACKETS
 from evals.extract.found import Found
 from evals.extract.normalise import fold, plain, squeeze
+from evals.extract.owntexts import without_texts
 
 # Option texts that speak of all the others.
 _EACH = r"(?:全部|全|都|均|皆|全都)"
@@ -27,11 +27,6 @@ NONE_OF_THEM = re.compile(
     r"noneoftheabove|(?:以上|上述|前面|前述|所有|全部|[二三四五六]个)?(?:的)?(?:选项|说法|各项|答案|三项|四项)?"
     + _EACH
     + r"(?:不|错|非|没)"
-)
-_ANNOUNCES = (
-    r"(?:(?:答案|正确(?:选项|说法|的)|最终作答|应选|故选|选择|选|(?<!确)(?<!判)(?<!不)定)(?:应该?|应当|取)?(?:是|为|:|】|→|\s)*|→\s*|"
-    r"(?:不属于|不包括|错误|不正确|不符合)[^。;,\n]{0,14}?的?(?:选项|"
-    r"说法)?(?:是|为)|除了?(?=[^。;,\n]{2,30}(?:以外|之外|外)))"
 )
 
 
@@ -64,50 +59,28 @@ class Options:
         return fold(self.texts[self.letters.index(letter)]).strip() if letter in self.letters and letter else ""
 
     @functools.cached_property
-    def _own_text(self) -> re.Pattern[str] | None:
-        """A letter with the text of its option behind it, which adds nothing."""
-        parts = []
-        for letter, text in zip(self.letters, self.texts, strict=True):
-            if len(text.strip()) > 1:
-                own, head = re.escape(fold(text).strip()), rf"{letter}\s*(?:选项|项)?"
-                parts.append(rf"{head}\s*[.、:—-]*\s*\({own}\)")
-                mark = r"(?:\s*[.、:)\]—-]+\s*|\s+|(?=[一-鿿]))"
-                parts.append(rf"{head}{mark}{own}(?![a-z0-9%]|[A-Z](?![一-鿿 .、])|(?![和与及])[一-鿿])")
-        return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(parts)})") if parts else None
-
-    @functools.cached_property
-    def _announced_texts(self) -> list[tuple[str, re.Pattern[str], re.Pattern[str], str]]:
-        """Per option: its text, the text where it is announced, the text with its letter behind, what a choice is."""
-        found = []
-        for letter, own in zip(self.letters, self.texts, strict=True):
-            name = fold(own).strip()
-            if len(name) > 1:
-                said = re.escape(name)
-                announced = re.compile(
-                    rf"({_ANNOUNCES})[\"“「]?{said}[\"”」]?(?=[。;,\n外]|以外|之外|那个|这一?[项个]|$)"
-                )
-                lettered = re.compile(rf"{said}\s*\(\s*(?:选项)?\s*{letter}\s*(?:选?项)?\)")
-                found.append((name, announced, lettered, letter))
-        return found
+    def _names(self) -> dict[str, str]:
+        named = {letter: fold(text).strip() for letter, text in zip(self.letters, self.texts, strict=True)}
+        return {letter: name for letter, name in named.items() if len(name) > 1}
 
     def without_own_texts(self, text: str) -> str:
         """`text` with the letter alone where an option's text stands beside it, or is announced."""
-        if self._own_text:
-            text = self._own_text.sub(lambda match: match[0][0], text)
-        for name, announced, lettered, letter in self._announced_texts:
-            if name in text:  # 答案是次级类, 次级类（C）
-                text = announced.sub(rf"\g<1>{letter}", text)
-                text = lettered.sub(letter if self.multiple else f"选{letter}{IN_BRACKETS}", text)
-        return text
+        return without_texts(text, self._names, self.multiple)
 
     @functools.cached_property
-    def restated(self) -> re.Pattern[str] | None:
-        """`A. … B. … C. …` with the very texts of all options, on one line or several."""
-        if len(self.texts) < 2 or not all(self.texts):
-            return None
-        pairs = zip(self.letters, self.texts, strict=True)
-        parts = [rf"[(\[]?{letter}\s*[.、:)\]]?\s*{re.escape(plain(text))}[。;,\s]*" for letter, text in pairs]
+    def _shown(self) -> tuple[str, ...]:
+        return tuple(plain(text) for text in self.texts)
+
+    @functools.cached_property
+    def _listing(self) -> re.Pattern[str]:
+        pairs = zip(self.letters, self._shown, strict=True)
+        parts = [rf"[(\[]?{letter}\s*[.、:)\]]?\s*{re.escape(text)}[。;,\s]*" for letter, text in pairs]
         return re.compile(r"\s*".join(parts))
+
+    def restated(self, text: str) -> re.Match[str] | None:
+        """`A. … B. … C. …` with the very texts of all options, on one line or several."""
+        whole = len(self.texts) > 1 and all(self.texts) and all(shown in text for shown in self._shown)
+        return self._listing.search(text) if whole else None
 
     def contradicts(self, answer: str, behind: str) -> bool:
         """Whether one letter is followed at once by the text of another option."""
@@ -169,7 +142,7 @@ def without_echo(text: str, known: Options) -> tuple[str, Found | None]:
 
 
 def _inline_echo(text: str, known: Options) -> tuple[int, int] | None:
-    match = known.restated.search(text) if known.restated else None
+    match = known.restated(text)
     if match is None or (known.multiple and re.search(r"答案(?:是|为|:|\s)*$", text[: match.start()])):
         return None
     return match.span()

@@ -361,10 +361,13 @@ def by_value(text: str, known: Options, question: str) -> Found | None:
 
 def _find(text: str, part: str) -> int:
     """Where `part` stands, not inside a longer number; -1 if nowhere."""
-    for match in re.finditer(re.escape(part), text):
-        inside = (part[0].isdigit() and re.match(r"[\d.]", text[match.start() - 1 : match.start()])) or (
-            part[-1].isdigit() and re.match(r"\d|\.\d|%", text[match.end() : match.end() + 2])
+    start = text.find(part)
+    while part and start >= 0:
+        end = start + len(part)
+        inside = (part[0].isdigit() and re.match(r"[\d.]", text[start - 1 : start])) or (
+            part[-1].isdigit() and re.match(r"\d|\.\d|%", text[end : end + 2])
         )
         if not inside:
-            return match.start()
+            return start
+        start = text.find(part, end)
     return -1
