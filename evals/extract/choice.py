@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from evals.extract.apart import by_contrast
 from evals.extract.asked import another_kind, is_negative, shares_words
 from evals.extract.cues import (
     IN_BRACKETS,
@@ -30,6 +31,7 @@ from evals.extract.cues import (
     turns,
     without_refused,
 )
+from evals.extract.doubts import asks, is_doubted, is_taken_back, is_unsure, is_withdrawn, refuted, without_offer
 from evals.extract.found import (
     CONTRADICTION,
     EMPTY,
@@ -42,19 +44,20 @@ from evals.extract.found import (
     Found,
 )
 from evals.extract.groups import by_flags, by_groups, by_items, by_predicates, by_text_list
-from evals.extract.normalise import FINAL_MARK, fold, plain, squeeze, strip_thought
+from evals.extract.normalise import FINAL_MARK, ends_turn, fold, plain, squeeze, strip_thought
 from evals.extract.options import Options, without_echo
 from evals.extract.places import by_circles, by_heads, by_letters, by_ordinals
 from evals.extract.runon import own_answer
 from evals.extract.tables import by_columns, by_table
 from evals.extract.texts import REFERS, by_option_text, by_value, whole_text
-from evals.extract.verdicts import by_marks, by_verdicts
+from evals.extract.verdicts import by_marks, by_verdicts, others_are_so
 
 _WORDS = "一二三四五六七八"
 _NUMBER = r"(?:(?:[Qq]|第|题|No\.?)?\s*\d{1,3}\s*(?:题)?\s*(?:[.、:)]\s*|-(?=[A-Z])|\s))?"
 _ONLY_LETTERS = re.compile(rf"[\W_]*{_NUMBER}{LETTERS}[\W_]*")
 _LETTER_LINE = re.compile(rf"[\s\-•·]*{_NUMBER}([A-Ja-j])\s*[.。、,;]?\s*")
 _LEADING = re.compile(rf"[\s\"'“‘:,.。\-•]*(?:\d{{1,3}}\s*[.、)]\s*)?{LETTERS}")
+_ONE_DESCRIBED = re.compile(r"\W*(?:选项)?[A-J](?:选项|项)?\s*[,:—-]\s*(?!其[余他它])")
 _LAST = re.compile(
     rf"(?:(?:^|\n)[\s>•\-]*(?:→\s*|=+>\s*|-+>\s*)?|(?<=[。!?;])\s*|(?:→|⇒|=>|->)\s*){_NUMBER}{LETTERS}[\s.。!]*$"
 )
@@ -71,32 +74,12 @@ _LEAD_END = re.compile(
     r"由于|解析|理由|原因|说明|是因为|\()|(?i:because|since|as)\b)"
 )
 _LEAD_VERDICT = re.compile(
-    r"\s*,[^。;\n]{0,8}不(?:得|能|可|属|应)|\s*\([TF]\)|\s*(?:选项|项)?\s*[.、:,)(\"'—=→-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
+    r"\s*,(?!\s*其[余他它])[^。;\n]{0,8}不(?:得|能|可|属|应)|\s*\([TF]\)|\s*(?:选项|项)?\s*[.、:,)(\"'—=→-]*\s*(?:是|为)?(?:不(?!是\s*[A-J]|"
     r"选)|正确|错|对(?![于应])|√|×|✓|✔|✗|✘|✅|❌|☑|是否|[是否](?=\s*(?:[\n;,。)/]|$))|符合|属于|排除|有误|"
     r"(?i:true|false|yes\b|no\b)|[01](?!\d))"
 )
-_UNSURE = re.compile(
-    r"(?:不太|不是很|不能|无法|没法|难以|很难)(?:完全|准确)?(?:确定|"
-    r"判断|确认|得出|给出|回答|作答|选择|抉择|断定)|不(?:太)?确定(?!性)|"
-    r"拿不准|"
-    r"说不准|不知道|不清楚|(?:信息|条件|题目)不(?:足|全|完整)|两说[皆均都]可|暂不作答|(?:判断|确定|决定|回答)不(?:了|准|清)|没有把握|"
-    r"存在争议|(?:若|如果)(?:一定|必须|非)?要?(?:选|猜)|"
-    r"(?i:cannot (?:determine|be determined)|not sure|don't know|unable to|if i (?:had|have) to)"
-)
-# 不能确认为收入, 难以判断风险大小: what cannot be told is no answer.
-_OF_A_THING = re.compile(
-    r"(?<=确认|判断|确定|断定|得出|给出)(?![^。;,\n]{0,8}(?:答案|选|哪|[对正][错误]|正确|题|结[果论]|究竟|到底|怎么|如何|是否))"
-    r"(?:为|是|属于)?[一-鿿](?<![的了就但也而和是否])[一-鿿]+"
-)
-# 到底选ABCD还是ABCDE呢？ at the end
-_ASKS = re.compile(
-    r"(?:(?:到底|究竟)[^。!\n]{0,30}(?:\?|[呢啊])\s*\??|(?:到底|究竟)[^。!\n]{0,30}还是[^。!\n]{0,24}(?:不了|不知道|无法[^。]*|难以[^。]*|不确定)|"
-    r"请问[您你][^。!\n]*\?|(?:^|[。,;!?\n])\s*不对?[,。]\s*(?:应该?)?(?:答案)?是?)[。\s]*$"
-)
-_OFFER = re.compile(r"(?:需要|要不要|是否需要)我[^。!\n]{2,}$")
 # So many turns are a loop, not a correction.
 _TURNS = 4
-_RESOLVED = re.compile(r"但|综合|经过|最终|因此|所以|故|综上|(?i:however|but|therefore|so)")
 
 
 def read_choice(
@@ -125,11 +108,23 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         return Found(None, TRUNCATED, final=True)
     asked = plain(question)
     known = _options(tuple(options), multiple)
-    body = own_answer(plain(by_circles(answer, known, question)), options, asked)
+    whole = plain(by_circles(answer, known, question))
+    body = own_answer(whole, options, asked)
     if not body.strip():
         return Found(None, EMPTY)
-    body = _OFFER.sub("", _without_question(body, asked))
-    if _ASKS.search(body):
+    found = _read(body, known, question, asked)
+    said_all = len(body) < len(whole) or ends_turn(answer)
+    return replace(found, final=True) if said_all and found.answer else found
+
+
+def _read(body: str, known: Options, question: str, asked: str) -> Found:
+    """What the own answer takes.
+
+    Args:
+        asked: the question in plain form.
+    """
+    body = without_offer(_without_question(body, asked))
+    if asks(body):
         return Found(None, HEDGE)
     body = by_letters(body, known, question)
     stripped, listed = without_echo(body, known)
@@ -154,10 +149,10 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         return found
     if listed is not None:
         return listed
-    if _unsure(stripped, known, question):
+    if is_unsure(stripped, known, question):
         return Found(None, HEDGE)
     stripped = by_ordinals(stripped.replace(IN_BRACKETS, ""), known, question)
-    for weak in (by_marks, by_predicates, _by_verdicts, by_value):
+    for weak in (by_marks, by_predicates, by_contrast, _by_verdicts, by_value):
         found = weak(stripped, known, question)
         if found is not None:
             return found
@@ -234,7 +229,7 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
             continue
         if claim.rule == "named" and question and _of_others(text, claim, question):
             continue
-        if _withdrawn(text, claim) or re.match(r"\s*[是否√×对错](?=\s*[、,;。])", text[claim.end :]):
+        if is_withdrawn(text, claim) or re.match(r"\s*[是否√×对错](?=\s*[、,;。])", text[claim.end :]):
             continue
         found = _letters(
             claim.letters, known, loose=claim.rule in ("leading", "last_line", "json", "final_mark", "answer", "chosen")
@@ -258,15 +253,19 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
             claim, found, since = later, other, later.start
             continue
         weightier = later.strength > claim.strength and not (found.answer and _is_announced(text, claim))
-        if weightier or turns(text[claim.end : later.start]):
+        between = text[claim.end : later.start]
+        if weightier or turns(between) or _corrects(text, later, refuted(between, question), found, other):
             claim, found, since = later, other, later.start
             continue
         return Found(None, CONTRADICTION)
     if found.answer is None:
         return found
-    if claim.hedged or _doubted(text, claim, known, question) or rivalled(text[claim.end :], found.answer):
+    behind = text[claim.end :]
+    if claim.hedged or is_doubted(text, claim, known, question) or rivalled(behind, found.answer):
         return Found(None, HEDGE)
-    if denied(text[claim.end :], found.answer):
+    if is_taken_back(behind):
+        return Found(None, HEDGE)
+    if denied(behind, found.answer) or refuted(behind, question) & set(found.answer):
         return Found(None, CONTRADICTION)
     if known.contradicts(found.answer, text[claim.end : claim.end + 80]):
         return Found(None, MISMATCH)
@@ -279,6 +278,14 @@ def _announced(text: str, known: Options, question: str) -> Found | None:
     return Found(found.answer, claim.rule, final and complete)
 
 
+def _corrects(text: str, later: Claim, wrong: set[str], found: Found, other: Found) -> bool:
+    """答案：AC。解析：A错误…综上，答案为BC: whether a conclusion drops nothing but what is called wrong before it."""
+    dropped = set(found.answer or "") - set(other.answer or "")
+    said = text[clause_start(text, clause_start(text, later.start) - 1) : later.start]
+    concludes = re.search("综上|因此|所以|故|总之|因而", said) and re.search("答案|选", said)
+    return bool(concludes and dropped and other.answer and dropped <= wrong)
+
+
 def _is_announced(text: str, claim: Claim) -> bool:
     """Whether it is called the answer, or opens the output on a line of its own: one that differs contradicts it."""
     alone = re.compile(r"\s*[。.]?\s*\n").match(text, claim.end)
@@ -289,15 +296,6 @@ def _is_announced(text: str, claim: Claim) -> bool:
         return True
     opens = claim.rule == "chosen" and re.fullmatch(r"[\W_]*(?:应|我|本题)?选择?[\W_]*", text[: claim.start])
     return alone is not None and (claim.rule == "leading" or opens is not None)
-
-
-def _withdrawn(text: str, claim: Claim) -> bool:
-    """那是C，…就不能用C: whether one letter is turned down behind, with no word of an answer where it stood."""
-    if claim.rule not in ("chosen", "leading") or len(claim.letters) != 1:
-        return False
-    return (
-        re.search(rf"不(?:能|可以?|应该?|该)(?:用|选|取)\s*{claim.letters}(?![A-Za-z])", text[claim.end :]) is not None
-    )
 
 
 def _described(behind: str, question: str) -> bool:
@@ -361,7 +359,8 @@ def _by_place(text: str, known: Options, question: str) -> list[Claim]:
             after = after[len(named) :] if _LEAD_VERDICT.match(after, len(named)) else after
         opens = _LEAD_END.match(after) or (own and squeeze(after).startswith(own))
         listed = letters == lead["letters"] and _enumerates(text, letters, after)
-        other_use = listed or _LEAD_VERDICT.match(after) or re.match(r"[\s,]*\?", after)
+        described = known.multiple and _ONE_DESCRIBED.match(text) and others_are_so(text[end:], question)
+        other_use = listed or described or _LEAD_VERDICT.match(after) or re.match(r"[\s,]*\?", after)
         if letters and opens and not other_use:
             claims.append(Claim(start, end, letters, 1, "leading", is_hedged(text, "", end)))
     last = _LAST.search(text) or (None if known.multiple else _LAST_CLAUSE.search(text))
@@ -419,17 +418,3 @@ def _letters(written: str, known: Options, loose: bool) -> Found | None:
     if len(chosen) > 1 and not known.multiple:
         return Found(None, SEVERAL)
     return Found(chosen, "")
-
-
-def _unsure(text: str, known: Options, question: str) -> bool:
-    return any(not known.mentions(match[0], question) for match in _UNSURE.finditer(text))
-
-
-def _doubted(text: str, claim: Claim, known: Options, question: str) -> bool:
-    """Whether the output says that it does not know, and not before it resolves that."""
-    for match in _UNSURE.finditer(text):
-        if known.mentions(match[0], question) or _OF_A_THING.match(text, match.end()):
-            continue
-        if match.start() > claim.start or not _RESOLVED.search(text, match.end(), claim.start):
-            return True
-    return False

@@ -48,7 +48,7 @@ LETTERS = (
 )
 
 _LINK = (
-    r"(?:[\"'“”‘’】\])>》\s]|就|应当|应该|应|当然|当|可以|毫无疑问|很明显|"
+    r"(?:[\"'“”‘’】\])>》」』\s]|就|应当|应该|应|当然|当|可以|毫无疑问|很明显|"
     r"明显|自然|必定|便|确定|确认|断定|定|显然|无疑|"
     r"确实|肯定|必然|只能|只|我?认为|我?觉得|选择的|选择|选出|选|是|"
     r"为|乃|"
@@ -205,6 +205,13 @@ _PHRASES: tuple[tuple[int, str, str], ...] = (
         rf"\bans(?:wer)?s?|\bchoice)(?:\s*(?i:choice|option|letter)s?)?[\"'\])\s]*"
         rf"(?i:\s*(?:is|are|would be|should be|must be|:|=|->|-|—|be))+\W{{0,3}}(?i:(?:option|"
         rf"choice|letter)s?\s*)?{LETTERS}",
+    ),
+    (
+        ANSWER,
+        "english",
+        r"(?i:\b(?:option|choice|one|answer|statement)\s+(?:that|which)\s+(?:best\s+|most\s+|correctly\s+)?"
+        r"(?:answers?|fits?|matches|applies|satisfies|describes|completes|is\s+(?:correct|right))\b"
+        rf"(?:(?!\b(?:not|no|never)\b|n't)[^.\n]){{0,40}}?(?:\s+(?:is|would\s+be|must\s+be)|:)\s+(?:option\s+)?)[(\"']?{LETTERS}",
     ),
     (
         ANSWER,

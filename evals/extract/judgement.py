@@ -57,7 +57,7 @@ _LEAD = (
     r"题|项|上面|前面|前述|所述|经|会|将|原|句子?|话|一|个|种|条|道|说法|表述|陈述|描述|观点|命题|判断|"
     r"叙述|论述|理解|"
     r"认识|论断|做法|它|中|里|内容|本身|存在|包含|有|为|乃|是|的|属于|与|和|跟|事实|实际|情况|规定|"
-    r"(?i:the|this|that|it|statement|claim|sentence|answer|is|was|'s|'d|"
+    r"(?i:the|this|that|it|statement|claim|sentence|answer|judge?ment|verdict|conclusion|assessment|evaluation|is|was|'s|'d|"
     r"therefore|so|final|my|given|i|we|think|believe|say|would|:)|"
     r"[\"'“”‘’《》〈〉【】\[\](){}<>:=→\-\s•]|\d{1,3}\s*[.、)]|[一二三四五六七八九十]{1,2}\s*[.、)]|\d{1,3}\s+(?=\S{1,3}$)|题号|序号|"
     + FINAL_MARK
@@ -164,6 +164,9 @@ _VERDICT_ALONE = re.compile(rf"\s*(?:正确|错误?|不正确|不对)(?:的|哦|
 _LOOP = re.compile(r"(?:(?:正确|[对√])\W{0,8}(?:错误?|×)\W{0,8}){2,}|若[^。;,]{0,16},[对错]\W+若[^。;,]{0,16},[对错]")
 _ASKED = re.compile("是不是|是否|对不对|对吗|正确吗")
 _CUT = re.compile(r"[:(/]|\s+")
+_OF_A_NOUN = re.compile(
+    r"\s+(?i:answer|option|choice|judge?ment|verdict|statement|approach|way)\b"
+)  # the correct way is…
 
 
 _COMPILED = tuple((value, re.compile(pattern)) for value, pattern in _PHRASES)
@@ -318,6 +321,8 @@ def _clauses(text: str) -> Iterator[tuple[int, str]]:
 def _opening(said: str) -> re.Match[str] | None:
     """错误：因为…, 错误（…）, 对 因为…: a verdict with something behind a mark."""
     for cut in _CUT.finditer(said):
+        if _OF_A_NOUN.match(said, cut.start()):
+            continue
         form = _FORM.fullmatch(said, 0, cut.start())
         if form is not None and said[: cut.start()].strip():
             return form

@@ -49,7 +49,8 @@ _TAG_THOUGHT = re.compile(r"<(think|thinking|reasoning|thought)>.*?</\1>", re.S 
 _THOUGHT_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.I)
 _THOUGHT_START = re.compile(r"<(?:think|thinking|reasoning|thought)>", re.I)
 _LATEX_WORD = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf|operatorname|rm|bf)\s*\{([^{}]*)\}")
-_BOXED = re.compile(r"\\?(?:boxed|fbox)\s*\{([^{}]*)\}")
+_BOXED = re.compile(r"\\?(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_BRACES = re.compile(r"[{}]|\\(?=[$%#&])")
 _STRUCK = re.compile(r"~~[^~\n]+~~|<(del|s)>.*?</\1>", re.I)
 _TAGS = re.compile(r"</?(?:b|i|u|p|br|em|strong|span|div|font|li|ul|ol|h[1-6])(?:\s[^<>]*)?/?>|&nbsp;")
 _ANSWER_TAG = re.compile(
@@ -71,9 +72,20 @@ _DECORATION = re.compile(
 )
 _HEADING = re.compile(r"^[ \t]*#{1,6}(?=[ \t]*[^#\s])", re.M)
 _RULED = re.compile(r"^[ \t|:+-]{3,}$", re.M)
+# What chat models close a turn with, or open the next one with: tokens that were left in the text.
 _END_OF_TURN = re.compile(
-    r"<\|(?:user|system|im_end|endoftext|eot_id|end|im_start)[^|]*\|>|</s>|<eos>|<end_of_turn>", re.I
+    r"<\|(?:user|human|assistant|system|observation|im_|eo[a-z]|end|start_header_id|return|pad)[^|\n]{0,24}\|>|"
+    r"</s>|</?(?:eo[acdhmpst]|(?:end|start)_of_turn|end_of_utterance|pad)>|"
+    r"<(?:reserved|unused|extra_id)_?\d+>|<TOKENS_UNUSED_\d+>|"
+    r"\[(?:UNUSED_TOKEN_\d+|unused\d+|EOS|SEP|PAD|/?INST|eo[a-z])\]",
+    re.I,
 )
+_OPENING = re.compile(
+    r"^\s*(?:<s>|<bos>|<sop>|<\|begin.?of.?(?:text|sentence)\|>|<\|startoftext\|>|\[/INST\]|\[gMASK\](?:\s*<?sop>?)?|"
+    r"<start_of_turn>\s*model\b)+",
+    re.I,
+)
+_FINAL_CHANNEL = "<|channel|>final<|message|>"
 FINAL_MARK = "\x01"  # stands where a form marks the final answer by itself: \boxed{}, <answer>, ####
 
 _RANGE = re.compile(r"(?<=\d)\s*(?:至|到|~|—|–|-)\s*(?=\d)")
@@ -86,6 +98,8 @@ _MARKS = re.compile(
 def strip_thought(text: str) -> str | None:
     """What stands after the reasoning; None when the output ended inside it."""
     text = _TAG_THOUGHT.sub("", text.replace("◁", "<").replace("▷", ">"))
+    if "<|channel|>" in text:
+        return text.rpartition(_FINAL_CHANNEL)[2] if _FINAL_CHANNEL in text else None
     ends = list(_THOUGHT_END.finditer(text))
     if ends:  # some chat templates open the block in the prompt
         text = text[ends[-1].end() :]
@@ -114,20 +128,33 @@ _SPOKEN = re.compile("|".join(_CANTONESE))
 _SMALL_LIST = re.compile(r"(?<![A-Za-z])([a-j])((?:\s*,\s*[a-j])*)\s*,?\s+and\s+([a-j])(?![A-Za-z])")
 
 
+def closed_turn(text: str) -> str:
+    """`text` up to the mark that closes the turn; all of it where none stands behind an answer."""
+    end = _END_OF_TURN.search(text)
+    return text[: end.start()] if end and text[: end.start()].strip() else text
+
+
+def ends_turn(text: str) -> bool:
+    """Whether a raw output closes its turn, so that it says all it has to say even if it was cut off behind."""
+    opened = _opened(fold(text))
+    return closed_turn(opened) != opened
+
+
+def _opened(text: str) -> str:
+    return _SPEAKER.sub("", _TURN_START.sub("", _OPENING.sub("", text)))
+
+
 def plain(text: str) -> str:
     """Folded text without markdown, with `FINAL_MARK` before what a form marks as the final answer."""
-    text = _SPEAKER.sub("", _TURN_START.sub("", fold(text)))
+    text = _opened(fold(text))
     if "_of_box" in text:
         text = _BOX_TOKENS.sub(rf"{FINAL_MARK}\1 ", text)
-    end = _END_OF_TURN.search(text)
-    if end and text[: end.start()].strip():
-        text = text[: end.start()]
-    text = _TAGS.sub("", _STRUCK.sub("", text))
+    text = _TAGS.sub("", _STRUCK.sub("", closed_turn(text)))
     text = _CHECKED.sub("☑", _UNCHECKED.sub("☐", text))
     if "\\" in text or "boxed" in text:
-        text = _LATEX_TICK.sub("√", _LATEX_CROSS.sub(r"\1×", re.sub(r"\\[,;:! ]", " ", text)))
+        text = _LATEX_TICK.sub("√", _LATEX_CROSS.sub(r"\1×", re.sub(r"\\[,;:! ]", " ", text.replace("{,}", ","))))
         text = _LATEX_WORD.sub(r"\1", _LATEX_WORD.sub(r"\1", text))
-        text = _BOXED.sub(rf"{FINAL_MARK}\1 ", text)
+        text = _BOXED.sub(lambda box: f"{FINAL_MARK}{_without_braces(box[1])} ", text)
     for _ in range(2 if "<" in text else 0):  # <result><choice>A</choice></result>
         text = _ANSWER_TAG.sub(rf"{FINAL_MARK}\2 ", text)
     text = re.sub(r"^[ \t]*####[ \t]*(?=[A-Za-z、, ]{1,20}$)", FINAL_MARK, text, flags=re.M)
@@ -136,6 +163,11 @@ def plain(text: str) -> str:
     text = _SMALL_LIST.sub(lambda match: match[0].replace("and", ",").upper(), text)  # a, c and d
     text = _RULED.sub("", _DECORATION.sub("", _HEADING.sub("", _FENCE.sub("", text))))
     return text.replace("|", " ").strip()
+
+
+def _without_braces(boxed: str) -> str:
+    """C. $240,000 for C. \\$240{,}000; a formula keeps its form, lest its parts be read as one number."""
+    return boxed if re.search(r"\\[A-Za-z]", boxed) else _BRACES.sub("", boxed)
 
 
 @functools.lru_cache(maxsize=8192)

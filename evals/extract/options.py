@@ -119,30 +119,62 @@ def _without_own_letter(text: str, place: int) -> str:
     return squeeze(re.sub(rf"^\s*{chr(ord('A') + place)}\s*[.、:)]\s*", "", fold(text)))
 
 
+_ANNOUNCED = re.compile(
+    r"(?:答案|正确(?:的)?(?:选项|说法)?|应选|故选)[^。;\n不非错误]{0,6}?(?:是|为|有|包括|如下)?\s*:?\s*$|"
+    r"(?i:\b(?:correct|right)\s+(?:answer|option|choice)s?(?:\s+(?:is|are))?\s*:\s*|\banswers?(?:\s+(?:is|are))?\s*:\s*)$"
+)
+
+
 def without_echo(text: str, known: Options) -> tuple[str, Found | None]:
-    """The text without the options restated in it; and the answer, if some of several right ones are listed."""
+    """The text without the options restated in it; and the answer, if some of several right ones are listed.
+
+    Those listed right behind what announces the answer leave their letters there.
+    """
     lines = text.split("\n")
-    echoes = {}
+    echoes: dict[int, str] = {}
     for number, line in enumerate(lines):
         head = re.match(r"\s*[-•]?\s*[(\[]?([A-J])\s*[.、:)\]]?\s*(\S.*?)\s*$", line)
-        if head and head[1] in known.letters and squeeze(head[2]) == known.text_of(head[1]) != "":
+        if head and head[1] in known.letters and _restates(squeeze(head[2]), head[1], lines, number, echoes, known):
             echoes[number] = head[1]
     named = "".join(sorted(set(echoes.values())))
     if len(named) >= 2:
         everything = named == known.letters
-        rest = "\n".join(line for number, line in enumerate(lines) if number not in echoes)
         before = "\n".join(lines[: min(echoes)]).rstrip()
-        if everything and not (known.multiple and re.search(r"答案(?:是|为|:)?[::\s]*$", before)):
+        announced = known.multiple and _ANNOUNCED.search(before) is not None and len(named) == len(echoes)
+        if announced and not everything:
+            lines[min(echoes)] = "、".join(named)
+            del echoes[min(echoes)]
+        rest = "\n".join(line for number, line in enumerate(lines) if number not in echoes)
+        if everything and not (announced and re.search(r"答案(?:是|为|:)?[::\s]*$", before)):
             return rest, None
         if known.multiple:
             return rest, Found(named, "listed_options")
         return rest, None
-    inline = _inline_echo(text, known)
-    return (text[: inline[0]] + "\n" + text[inline[1] :], None) if inline else (text, None)
+    return _without_inline_echo(text, known), None
 
 
-def _inline_echo(text: str, known: Options) -> tuple[int, int] | None:
+def _restates(said: str, letter: str, lines: list[str], number: int, echoes: dict[int, str], known: Options) -> bool:
+    """Whether a line has an option's text; or its beginning, where the output was cut off in listing them again."""
+    own = known.text_of(letter)
+    if said == own != "":
+        return True
+    again = list(echoes.values()).count(chr(ord(letter) - 1)) > 1 or (
+        letter == "A" and known.letters[-1] in echoes.values()
+    )
+    return bool(said) and own.startswith(said) and again and number - 1 in echoes and not any(lines[number + 1 :])
+
+
+def _without_inline_echo(text: str, known: Options) -> str:
     match = known.restated(text)
-    if match is None or (known.multiple and re.search(r"答案(?:是|为|:|\s)*$", text[: match.start()])):
-        return None
-    return match.span()
+    while match and not (known.multiple and re.search(r"答案(?:是|为|:|\s)*$", text[: match.start()])):
+        rest = text[match.end() :]
+        text = text[: match.start()] + "\n" + ("" if _opens_list(rest, known) else rest)
+        match = known.restated(text)
+    return text
+
+
+def _opens_list(text: str, known: Options) -> bool:
+    """Whether a text is the beginning of the list of options, cut off."""
+    said = squeeze(text)
+    whole = squeeze("".join(f"{letter}{own}" for letter, own in zip(known.letters, known.squeezed, strict=True)))
+    return len(said) > 2 and said != whole and whole.startswith(said)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from evals.extract.normalise import squeeze
 
 _KINDS = r"(?:单项选择|多项选择|不定项选择|单选|多选|不定项|选择|填空|简答)题?"
+_HEADS = r"下一道?题|下题|新题目?|题目|问题|原题|试题|例题|习题|练习题?|指令|(?:Next\s+)?Question|Instruction|Exercise"
 _JUDGE = r"(?:请?判断(?:下列|以下)?(?:说法|题|正误|对错|是否正确|命题|陈述)?|是非题|正误题)"
 _NEW_QUESTION = re.compile(
-    rf"^[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|原题|试题|例题|练习题?|题干|{_KINDS})\s*\d*[】\])]?\s*[::]?|"
+    rf"^[ \t]*(?:[【\[(]?(?:{_HEADS}|题干|{_KINDS})\s*\d*[】\])]?\s*[::]?|"
     rf"[【\[(]?{_JUDGE}\s*\d*(?:[】\])]\s*:?|\s*:)|"
     r"第\s*[\d一二三四五六七八九十]+\s*题[::.、 ]?|"
     r"(?:Question|Problem|Q)\s*\d*\s*[:.\n]|(?:用户|User|Human|问|提问)\s*:|\d{1,3}\s*[.、)]|\(\d{1,3}\)|"
@@ -20,7 +21,7 @@ _NEW_QUESTION = re.compile(
     re.M | re.I,
 )
 _EXPLICIT = re.compile(
-    rf"[ \t]*(?:[【\[(]?(?:下一题|下题|题目|问题|原题|试题|例题|练习题?|{_KINDS})\s*\d*(?:[】\])]\s*:?|\s*:)|"
+    rf"[ \t]*(?:[【\[(]?(?:{_HEADS}|{_KINDS})\s*\d*(?:[】\])]\s*:?|\s*:)|"
     r"(?:Question|Problem|Q)\s*\d*\s*[:\n]|"
     r"(?:用户|User|Human|问|提问)\s*:|以下是.{0,60}题)",
     re.I,
@@ -32,6 +33,18 @@ _HEADING = re.compile(
     re.I,
 )
 _SPEAKER = re.compile(r"\s*(?:用户|User|Human|提问)", re.I)
+_TURN_OF_ASKER = re.compile(r"[ \t]*(?:用户|User|Human|提问者?)\s*:", re.I)
+_BARE_HEADING = re.compile(rf"[ \t]*[【\[(]?(?:{_HEADS}|{_KINDS})\s*\d*[】\])]?[ \t]*:?[ \t]*\n\s*(?=\S)", re.I)
+_OPEN_BLANK = re.compile(r"\(\s*\)|_{2,}")
+_ANSWERS = re.compile(r"(?<![A-Za-z])[A-J](?![a-z])|正确|错|对|√|×")
+# A statement on a line of its own with a verdict below it, where the output opened with the verdict that was asked for.
+_OPENS_WITH_VERDICT = re.compile(r"[\W_]*(?:答案\s*:?\s*)?(?:不?正确|错误?|不?对|√|×)(?:的|说法)?\s*(?:[。,.;:!(\n]|$)")
+_ONE_MORE_JUDGED = re.compile(
+    r"\n\s*\n[ \t]*(?P<line>[^\n]{8,}[。.])\s*\n\s*(?:答案\s*:\s*)?(?:正确|错误?|对|√|×)\s*[。.]?\s*$"
+)
+_OF_THE_SAME = re.compile(
+    r"因此|所以|故|综上|总之|由此|可见|本题|该|此|这|题|答案|解析|但|不过|等等|然而|其实|更正|不对|重新"
+)
 _BLANK = re.compile(r"(?:\(\s*\)|_{2,}|[。.:?\s])+$")
 _VERDICT_LINE = re.compile(
     r"^[\s\"'(【\[]*(?:不?正确|错误?|不?对|√|×|✓|✗|✅|❌|是|否|true|false|该|这|此|本)|"
@@ -56,7 +69,17 @@ def own_answer(text: str, options: Sequence[str], question: str, judged: bool = 
     """
     for match in _NEW_QUESTION.finditer(text):
         if _another(text, match.start(), options, question, judged):
-            return text[: match.start()]
+            return _first_judged(text[: match.start()]) if judged else text[: match.start()]
+    return text
+
+
+def _first_judged(text: str) -> str:
+    """`text` without statements that were judged behind its own verdict, before it ran on under a heading."""
+    while _OPENS_WITH_VERDICT.match(text):
+        more = _ONE_MORE_JUDGED.search(text)
+        if more is None or _OF_THE_SAME.match(more["line"]):
+            break
+        text = text[: more.start()]
     return text
 
 
@@ -71,6 +94,15 @@ def _another(text: str, start: int, options: Sequence[str], question: str, judge
     tail = text[start : start + 1500]
     line = tail.partition("\n")[0]
     listed = _OPTION_LINE.findall(tail)
+    before = text[:start]
+    if _ANSWERS.search(before) and not _restated(question, tail):
+        below = _BARE_HEADING.match(tail)
+        posed = tail[below.end() :].partition("\n")[0] if below else line
+        poses = below or _EXPLICIT.match(tail) or (listed and _OPEN_BLANK.search(posed))
+        if _TURN_OF_ASKER.match(tail) and not _SPEAKER.match(text):
+            return True
+        if question and poses and _differs(posed, question):
+            return True
     if _same_options(listed, options):
         return False
     headed = _HEADED_JUDGE.match(tail)
@@ -80,18 +112,18 @@ def _another(text: str, start: int, options: Sequence[str], question: str, judge
         return True
     if question and _restated(question, tail):
         return False
-    open_blank = re.search(r"\(\s*\)|_{2,}", line)
+    open_blank = _OPEN_BLANK.search(line)
     blank = open_blank or re.search(r"\?|(?:下列|以下|关于).{2,60}(?:的是|的有|是|有|为|包括)", line)
     if listed and blank:
         return True
     explicit = _EXPLICIT.match(tail)
-    posed = headed and len(squeeze(line[headed.end() :])) >= 4
+    judges = headed and len(squeeze(line[headed.end() :])) >= 4
     if text[:start].strip():
         if judged and _NEXT_JUDGED.match(tail) and not _VERDICT_LINE.search(statement(line)):
             return True
-        return bool(open_blank or explicit or (posed and judged) or (headed and not line[headed.end() :].strip()))
+        return bool(open_blank or explicit or (judges and judged) or (headed and not line[headed.end() :].strip()))
     # The whole output poses a question: another one only if it is known to differ, as a judged statement does at once.
-    if not question or "\n" not in tail or _SPEAKER.match(tail) or not (explicit or posed):
+    if not question or "\n" not in tail or _SPEAKER.match(tail) or not (explicit or judges):
         return False
     return len(squeeze(statement(line))) >= 6 and _likeness(statement(line), question) < (0.8 if judged else 0.5)
 

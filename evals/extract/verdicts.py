@@ -90,7 +90,7 @@ _EXCEPT = re.compile(
     r",|和|与|及)\s*[A-J])*)(?![A-Za-z])(?:选项|项|两项)?"
     r"(?:以外|之外|外)?,?(?:其余|其他|其它|别的|剩下|另外)?的?(?:选项|说法|表述|"
     r"各项|[一二三四五六几][项个])?(?:都|均|全|全部)*(?:是|为)?"
-    r"(不?(?:要|应该?|应当|该|能)?(?:正确|对|符合|属于|选|当选|入选|成立|可以?|行|得|是|均?可)|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
+    r"(不?(?:要|应该?|应当|该|能)?(?:正确|对|符合|属于|选|当选|入选|成立|可以?(?!能)|行|得|是|均?可(?!能))|错误?|不选|有误|(?<=的)(?:所有|全部)(?:选项)?)"
 )
 _WRONG_ONES = re.compile(
     r"(?:错误|(?<!没)(?<!没有)有问题|说错|错的|不正确|不属于|不包括|不符合|有误|不对|不恰当|不准确|不是|不得|不能|不应|不可以?|不需要?)"
@@ -110,6 +110,14 @@ _DENIALS = re.compile(
 _REST_IS_IT = re.compile(
     r"就?是(?:剩下|剩余|其余|余下)的那?一?[个项]|(?:剩下|剩余|其余|余下)的?[那这]?(?:一?[个项])?(?:选项)?[就便才即]?[是为](?:本题|正确|所求)?的?(?:答案|正确选项)"
 )
+
+
+def others_are_so(text: str, question: str) -> bool:
+    """Whether the options that are not named are said to be what the question asks for: 其余均正确, 其他选项属于…."""
+    others, kind = THE_OTHERS.search(text), OTHER_KIND.search(text)
+    if kind:
+        return bool(of_the_kind(kind[1] or kind[2], question))
+    return others is not None and others[1][0] not in "不错有排是属答"
 
 
 def by_marks(text: str, known: Options, question: str) -> Found | None:
@@ -325,7 +333,9 @@ def _chunks(text: str, known: Options) -> Iterator[tuple[str, str]]:
     """(letters, what is said of them up to the next letters)."""
     heads = list(_HEAD.finditer(text))
     for place, head in enumerate(heads):
-        letters = "".join(letter for letter in re.findall(r"[A-J]", head[0]) if letter in known.letters)
+        runs = re.findall(r"[A-J]+", head[0])
+        word = any(len(run) > 1 and not set(run) <= set(known.letters) for run in runs)  # AI, of A to D
+        letters = "" if word else "".join(letter for letter in "".join(runs) if letter in known.letters)
         end = heads[place + 1].start() if place + 1 < len(heads) else len(text)
         chunk = text[head.end() : end]
         stop = THE_OTHERS.search(chunk)
