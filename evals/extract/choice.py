@@ -44,7 +44,8 @@ from evals.extract.found import (
     Found,
 )
 from evals.extract.groups import by_flags, by_groups, by_items, by_predicates, by_text_list
-from evals.extract.normalise import FINAL_MARK, ends_turn, fold, plain, squeeze, strip_thought
+from evals.extract.listed import with_letters_of_list
+from evals.extract.normalise import FINAL_MARK, closed_turn, ends_turn, fold, plain, squeeze, strip_thought
 from evals.extract.options import Options, without_echo
 from evals.extract.places import by_circles, by_heads, by_letters, by_ordinals
 from evals.extract.runon import own_answer
@@ -108,7 +109,7 @@ def find_choice(text: str, options: Sequence[str], multiple: bool, question: str
         return Found(None, TRUNCATED, final=True)
     asked = plain(question)
     known = _options(tuple(options), multiple)
-    whole = plain(by_circles(answer, known, question))
+    whole = plain(by_circles(closed_turn(answer), known, question))
     body = own_answer(whole, options, asked)
     if not body.strip():
         return Found(None, EMPTY)
@@ -127,7 +128,7 @@ def _read(body: str, known: Options, question: str, asked: str) -> Found:
     if asks(body):
         return Found(None, HEDGE)
     body = by_letters(body, known, question)
-    stripped, listed = without_echo(body, known)
+    stripped, listed = without_echo(with_letters_of_list(body, known), known, is_negative(question))
     spelled, stripped = stripped, known.without_own_texts(stripped)
     tabled = by_table(stripped, known, question)
     if tabled is not None:
@@ -156,7 +157,8 @@ def _read(body: str, known: Options, question: str, asked: str) -> Found:
         found = weak(stripped, known, question)
         if found is not None:
             return found
-    return by_option_text(spelled, known, question) or Found(None, UNREADABLE)
+    marked = spelled.rpartition(FINAL_MARK)[2]  # all of it where no form marks the answer
+    return by_option_text(marked, known, question) or Found(None, UNREADABLE)
 
 
 def _by_verdicts(text: str, known: Options, question: str) -> Found | None:

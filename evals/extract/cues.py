@@ -245,6 +245,7 @@ _EACH_CASE = re.compile(r"(?:没?有|无)[^。;,]{1,8}[,;](?:没?有|无)[^。;,
 _CASE = re.compile(r"\s*(?:而|但)?(?:若|如果|假如|按|依)")
 _BY_CASE = re.compile(r"(?:若|如果|假如)[^。\n]{0,30}(?:选|是|为)[^。\n]{0,10}[,;](?:而|但)?(?:若|如果|假如|按|依)")
 _DENIES = re.compile("[不错非误除未无]|最初|初步|初稿|起初|第一轮")
+_OF_WRONG = re.compile(r"(?i:\b(?:incorrect|wrong|false)\s+(?:answer|option|choice|statement)s?\b)")
 _DELIMITERS = "。!?\n;,:"
 _CLAUSE = re.compile(r"[。!?\n;,]")
 # What makes a mention of an option no choice of it, in the clause before it.
@@ -325,6 +326,8 @@ def announced(text: str) -> Iterator[Claim]:
             if _NOT_MEANT.search(text[clause:begins]) and rule != "only":
                 continue
             if text[begins] in "即也就" and _FORMERLY.search(text, clause_start(text, clause - 1), begins):
+                continue
+            if rule == "english" and _OF_WRONG.search(text, clause, start):
                 continue
             if rule == "named" and _DENIES.search(text, clause, start):
                 continue

@@ -34,14 +34,15 @@ _OFFER = re.compile(r"(?:需要|要不要|是否需要)我[^。!\n]{2,}$")
 _RESOLVED = re.compile(r"但|综合|经过|最终|因此|所以|故|综上|(?i:however|but|therefore|so)")
 _TAKEN_BACK = re.compile(
     r"(?:选项|项)?[\s。.,;!?…)\]】—-]*(?:(?:哦|啊|噢|哎|呃|嗯|等等|等一下|慢着)[\s,。.!…]*)*"
-    r"(?:(?:好像|似乎)?不对|错了|搞错了|算错了|(?i:no|wait,? no|that's wrong|that is wrong))(?:$|[\s,。.!?…;])"
+    r"(?:(?:好像|似乎)?不对|[搞算]?错了|"
+    r"(?i:(?:wait,?\s*)?no(?=\s*[,.!]|\s*$)|that(?:'s| is) wrong))(?:$|[\s,。.!?…;])"
 )
-_OR_ELSE = r"(?:不正确|错误(?![地的])|不对(?!的)|错(?=[。,;!\n]|$)|有误|不成立|不符合(?:题意|要求))"
+_WRONG = r"(?:(?:不正确|错误(?!地)|不对)(?!的[一-鿿])|错(?=[。,;!\n]|$)|有误|不成立|不符合(?:题意|要求))(?!\s*[?吗么])"
 _REFUTED = re.compile(
     r"(?<![A-Za-z])(?P<letters>(?:选项)?[A-J](?:选项|项)?(?:\s*[、和与及]\s*[A-J](?:选项|项)?)*|[A-J]{2,8})"
-    rf"(?:的?(?:说法|表述|观点))?(?:都|均|是|为|显然|明显|则|也|就)*{_OR_ELSE}"
+    rf"(?:的?(?:说法|表述|观点))?(?:都|均|是|为|显然|明显|则|也|就)*{_WRONG}"
 )
-_ASKS_FOR_WRONG = re.compile(r"[错误不非]|(?i:\b(?:not|except|incorrect|false|wrong|least)\b)")
+_ASKS_FOR_WRONG = re.compile(r"[错误不非]|除外|例外|(?i:\b(?:not|except|incorrect|false|wrong|least)\b)")
 _SUPPOSED = re.compile(r"(?:认为|以为|误|如果|若|假如|假设|说|觉得|为何|为什么|是否)[^。;,\n]{0,6}$")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from evals.extract.found import EMPTY, TRUNCATED, Found
-from evals.extract.normalise import fold, squeeze, strip_thought
+from evals.extract.normalise import closed_turn, fold, squeeze, strip_thought
 from evals.extract.numbers import quantities
 
 FieldType = Literal["text", "money", "number", "percent", "date", "month", "id"]
@@ -52,6 +52,7 @@ def find_fields(text: str, types: Mapping[str, FieldType]) -> tuple[dict[str, st
     answer = strip_thought(text)
     if answer is None:
         return {}, Found(None, TRUNCATED, final=True)
+    answer = closed_turn(answer)
     if not answer.strip():
         return {}, Found(None, EMPTY)
     value, rule = _object(answer)

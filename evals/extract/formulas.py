@@ -22,7 +22,7 @@ _SPACED = re.compile(r"(?<=[:=≈是为])(\s*)(\d{1,3})((?: \d{3})+)(?![\d.]*\d)
 
 def plain_text(answer: str) -> str:
     """The answer with formulas, powers of ten and fractions written out as numbers."""
-    body = _TEXT.sub(r"\1", _FORMULA.sub(r"\1", answer))
+    body = _TEXT.sub(r"\1", _FORMULA.sub(r"\1", answer.replace("{,}", ",").replace("\\$", "$")))
     body = _POWER.sub(lambda m: f"{m['times'] or 1}e{_exponent(m)}", body)
     body = unicodedata.normalize("NFKC", _THIN.sub("", body)).replace("**", "").replace("−", "-").replace("\\%", "%")
     body = _FRACTION.sub(lambda m: _ratio(m[1], m[2]), body)

@@ -59,7 +59,7 @@ _LEAD = (
     r"认识|论断|做法|它|中|里|内容|本身|存在|包含|有|为|乃|是|的|属于|与|和|跟|事实|实际|情况|规定|"
     r"(?i:the|this|that|it|statement|claim|sentence|answer|judge?ment|verdict|conclusion|assessment|evaluation|is|was|'s|'d|"
     r"therefore|so|final|my|given|i|we|think|believe|say|would|:)|"
-    r"[\"'“”‘’《》〈〉【】\[\](){}<>:=→\-\s•]|\d{1,3}\s*[.、)]|[一二三四五六七八九十]{1,2}\s*[.、)]|\d{1,3}\s+(?=\S{1,3}$)|题号|序号|"
+    r"[\"'“”‘’《》〈〉【】「」『』\[\](){}<>:=→\-\s•]|\d{1,3}\s*[.、)]|[一二三四五六七八九十]{1,2}\s*[.、)]|\d{1,3}\s+(?=\S{1,3}$)|题号|序号|"
     + FINAL_MARK
 )
 _ADVERB = r"(?:完全|基本|十分|非常|绝对|显然|明显|很|是|的|\s)*"

@@ -41,6 +41,7 @@ _TRADITIONAL = str.maketrans(
 )
 _LOOKALIKE = str.maketrans("АВСЕΑΒΕ", "ABCEABE")  # Cyrillic and Greek
 _SPECIAL = {0x1F170 + n: chr(ord("A") + n) for n in range(26)}
+_SPECIAL |= {0x3014: "【", 0x3015: "】", 0x3016: "【", 0x3017: "】"}
 _SPECIAL |= dict.fromkeys((0x2715, 0x2573), "×")
 _SPECIAL |= {0x2460 + n: f"({n + 1})" for n in range(20)}
 _SPECIAL |= {0x2160 + n: f"罗{n % 16 + 1}" for n in range(32)}  # NFKC would turn Ⅰ into the letter I
@@ -130,7 +131,7 @@ _SMALL_LIST = re.compile(r"(?<![A-Za-z])([a-j])((?:\s*,\s*[a-j])*)\s*,?\s+and\s+
 
 def closed_turn(text: str) -> str:
     """`text` up to the mark that closes the turn; all of it where none stands behind an answer."""
-    end = _END_OF_TURN.search(text)
+    end = _END_OF_TURN.search(text.replace("｜", "|"))
     return text[: end.start()] if end and text[: end.start()].strip() else text
 
 

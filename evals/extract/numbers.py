@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from evals.extract.formulas import plain_text
 from evals.extract.found import CONTRADICTION, EMPTY, HEDGE, NEGATED, SEVERAL, TRUNCATED, Found
-from evals.extract.normalise import strip_thought
+from evals.extract.normalise import closed_turn, strip_thought
 from tianjing.text import HAN_DIGITS, number
 
 _HAN = f"[{HAN_DIGITS}十百千万亿点]{{2,}}|[{HAN_DIGITS}十](?=[万亿元%])"
@@ -112,7 +112,7 @@ def find_number(text: str) -> tuple[Quantity | None, Found]:
     answer = strip_thought(text)
     if answer is None:
         return None, Found(None, TRUNCATED, final=True)
-    body = plain_text(answer)
+    body = plain_text(closed_turn(answer))
     if not body.strip():
         return None, Found(None, EMPTY)
     boxed = [quantities(match[1]) for match in _BOXED.finditer(body)]

@@ -119,49 +119,45 @@ def _without_own_letter(text: str, place: int) -> str:
     return squeeze(re.sub(rf"^\s*{chr(ord('A') + place)}\s*[.、:)]\s*", "", fold(text)))
 
 
-_ANNOUNCED = re.compile(
-    r"(?:答案|正确(?:的)?(?:选项|说法)?|应选|故选)[^。;\n不非错误]{0,6}?(?:是|为|有|包括|如下)?\s*:?\s*$|"
-    r"(?i:\b(?:correct|right)\s+(?:answer|option|choice)s?(?:\s+(?:is|are))?\s*:\s*|\banswers?(?:\s+(?:is|are))?\s*:\s*)$"
-)
+_DENIES = re.compile(r"错误|有误|不(?:正确|属于|包括|符合|选|是|对)|(?i:\b(?:not|incorrect|wrong|except)\b)")
 
 
-def without_echo(text: str, known: Options) -> tuple[str, Found | None]:
+def without_echo(text: str, known: Options, negative: bool = False) -> tuple[str, Found | None]:
     """The text without the options restated in it; and the answer, if some of several right ones are listed.
 
-    Those listed right behind what announces the answer leave their letters there.
+    Args:
+        negative: the question asks for what is not so, so that a list of what is not so is one of answers.
     """
     lines = text.split("\n")
     echoes: dict[int, str] = {}
     for number, line in enumerate(lines):
         head = re.match(r"\s*[-•]?\s*[(\[]?([A-J])\s*[.、:)\]]?\s*(\S.*?)\s*$", line)
-        if head and head[1] in known.letters and _restates(squeeze(head[2]), head[1], lines, number, echoes, known):
-            echoes[number] = head[1]
+        if head and head[1] in known.letters:
+            said, own = squeeze(head[2]), known.text_of(head[1])
+            cut = said and own.startswith(said) and _lists_on(echoes, number, head[1]) and not any(lines[number + 1 :])
+            if said == own != "" or cut:
+                echoes[number] = head[1]
     named = "".join(sorted(set(echoes.values())))
     if len(named) >= 2:
         everything = named == known.letters
         before = "\n".join(lines[: min(echoes)]).rstrip()
-        announced = known.multiple and _ANNOUNCED.search(before) is not None and len(named) == len(echoes)
-        if announced and not everything:
-            lines[min(echoes)] = "、".join(named)
-            del echoes[min(echoes)]
+        chosen = max(echoes)  # B. …, once more behind the whole list
+        if everything and not known.multiple and len(echoes) == len(named) + 1 and echoes[chosen] != "A":
+            del echoes[chosen]
         rest = "\n".join(line for number, line in enumerate(lines) if number not in echoes)
-        if everything and not (announced and re.search(r"答案(?:是|为|:)?[::\s]*$", before)):
+        if everything and not (known.multiple and re.search(r"答案(?:是|为|:)?[::\s]*$", before)):
             return rest, None
-        if known.multiple:
+        denied = _DENIES.search(before.rpartition("\n")[2]) is not None and not negative
+        if known.multiple and not denied:
             return rest, Found(named, "listed_options")
         return rest, None
     return _without_inline_echo(text, known), None
 
 
-def _restates(said: str, letter: str, lines: list[str], number: int, echoes: dict[int, str], known: Options) -> bool:
-    """Whether a line has an option's text; or its beginning, where the output was cut off in listing them again."""
-    own = known.text_of(letter)
-    if said == own != "":
-        return True
-    again = list(echoes.values()).count(chr(ord(letter) - 1)) > 1 or (
-        letter == "A" and known.letters[-1] in echoes.values()
-    )
-    return bool(said) and own.startswith(said) and again and number - 1 in echoes and not any(lines[number + 1 :])
+def _lists_on(echoes: dict[int, str], number: int, letter: str) -> bool:
+    """Whether the line before was the option before it: what is listed last may be cut off."""
+    before = echoes.get(number - 1)
+    return before is not None and (ord(before) + 1 == ord(letter) or letter == "A")
 
 
 def _without_inline_echo(text: str, known: Options) -> str:

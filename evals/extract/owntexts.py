@@ -44,7 +44,8 @@ def without_texts(text: str, names: dict[str, str], multiple: bool) -> str:
 
 def _replaced(text: str, spans: Iterator[tuple[int, int, str]] | list[tuple[int, int, str]]) -> str:
     """`text` with each span in its order replaced; of two that overlap, the first."""
-    parts, last = [], 0
+    parts: list[str] = []
+    last = 0
     for start, end, said in spans:
         if start >= last:
             parts += text[last:start], said

@@ -16,7 +16,7 @@ _NEW_QUESTION = re.compile(
     rf"[【\[(]?{_JUDGE}\s*\d*(?:[】\])]\s*:?|\s*:)|"
     r"第\s*[\d一二三四五六七八九十]+\s*题[::.、 ]?|"
     r"(?:Question|Problem|Q)\s*\d*\s*[:.\n]|(?:用户|User|Human|问|提问)\s*:|\d{1,3}\s*[.、)]|\(\d{1,3}\)|"
-    r"以下是|下列|下面)|"
+    r"以下是|下列|下面|(?P<unheaded>[^\n]{2,120}\(\s*\)[^\n]{0,12}\n\s*\(?A\s*[.、:)]))|"
     r"(?<=[。.!;])[ \t]*(?:下一题|题目|问题|Question|User|Human|用户)\s*\d*\s*:",
     re.M | re.I,
 )
@@ -68,6 +68,8 @@ def own_answer(text: str, options: Sequence[str], question: str, judged: bool = 
         judged: a statement is judged, so that `判断：…` may pose another.
     """
     for match in _NEW_QUESTION.finditer(text):
+        if match["unheaded"] and not _ANSWERS.search(text[: match.start()]):
+            continue
         if _another(text, match.start(), options, question, judged):
             return _first_judged(text[: match.start()]) if judged else text[: match.start()]
     return text
@@ -94,15 +96,8 @@ def _another(text: str, start: int, options: Sequence[str], question: str, judge
     tail = text[start : start + 1500]
     line = tail.partition("\n")[0]
     listed = _OPTION_LINE.findall(tail)
-    before = text[:start]
-    if _ANSWERS.search(before) and not _restated(question, tail):
-        below = _BARE_HEADING.match(tail)
-        posed = tail[below.end() :].partition("\n")[0] if below else line
-        poses = below or _EXPLICIT.match(tail) or (listed and _OPEN_BLANK.search(posed))
-        if _TURN_OF_ASKER.match(tail) and not _SPEAKER.match(text):
-            return True
-        if question and poses and _differs(posed, question):
-            return True
+    if _ANSWERS.search(text, 0, start) and _asks_on(text, tail, listed, question):
+        return True
     if _same_options(listed, options):
         return False
     headed = _HEADED_JUDGE.match(tail)
@@ -123,9 +118,22 @@ def _another(text: str, start: int, options: Sequence[str], question: str, judge
             return True
         return bool(open_blank or explicit or (judges and judged) or (headed and not line[headed.end() :].strip()))
     # The whole output poses a question: another one only if it is known to differ, as a judged statement does at once.
-    if not question or "\n" not in tail or _SPEAKER.match(tail) or not (explicit or judges):
+    asked_back = _SPEAKER.match(tail) and len(squeeze(line)) < 16  # 用户：选哪个？
+    if not question or "\n" not in tail or asked_back or not (explicit or judges):
         return False
     return len(squeeze(statement(line))) >= 6 and _likeness(statement(line), question) < (0.8 if judged else 0.5)
+
+
+def _asks_on(text: str, tail: str, listed: Sequence[object], question: str) -> bool:
+    """Whether `tail`, behind an answer, poses another question, be it about the same options."""
+    if _restated(question, tail):
+        return False
+    if _TURN_OF_ASKER.match(tail) and not _SPEAKER.match(text):
+        return True
+    heading = _BARE_HEADING.match(tail)
+    line = tail[heading.end() if heading else 0 :].partition("\n")[0]
+    posed = heading or _EXPLICIT.match(tail) or (listed and _OPEN_BLANK.search(line))
+    return bool(question and posed and _differs(line, question))
 
 
 def _same_options(listed: Sequence[tuple[str, str]], options: Sequence[str]) -> bool:
@@ -150,7 +158,7 @@ def _restated(question: str, tail: str) -> bool:
 def _differs(line: str, question: str) -> bool:
     """Whether a line poses another statement than the one asked about; a single word may make it true or false."""
     shown, asked = squeeze(statement(line)), squeeze(statement(question))
-    return len(shown) >= 6 and shown not in asked and asked not in shown
+    return len(shown) >= (4 if _OPEN_BLANK.search(line) else 6) and shown not in asked and asked not in shown
 
 
 def _likeness(shown: str, question: str) -> float:

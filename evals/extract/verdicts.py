@@ -115,6 +115,8 @@ _REST_IS_IT = re.compile(
 def others_are_so(text: str, question: str) -> bool:
     """Whether the options that are not named are said to be what the question asks for: 其余均正确, 其他选项属于…."""
     others, kind = THE_OTHERS.search(text), OTHER_KIND.search(text)
+    if is_negative(question):
+        return False
     if kind:
         return bool(of_the_kind(kind[1] or kind[2], question))
     return others is not None and others[1][0] not in "不错有排是属答"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,16 +17,18 @@ def read(text: str, multiple: bool = False, finish_reason: str = "stop", options
     return read_choice(text, options, multiple, finish_reason)[0]
 
 
+def read_row(row: dict[str, Any]) -> tuple[str | None, str]:
+    if row["kind"] == "judge":
+        return read_judgement(row["output"], row["finish_reason"], row["options"], row["question"])
+    return read_choice(row["output"], row["options"], row["kind"] == "multiple", row["finish_reason"], row["question"])
+
+
 def misread(path: Path) -> list[tuple[str, str, str, str | None, str]]:
     """Id, output, gold, answer and rule of each row that is not read as it should be."""
     wrong = []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        if row["kind"] == "judge":
-            answer, rule = read_judgement(row["output"], row["finish_reason"], row["options"], row["question"])
-        else:
-            multiple = row["kind"] == "multiple"
-            answer, rule = read_choice(row["output"], row["options"], multiple, row["finish_reason"], row["question"])
+        answer, rule = read_row(row)
         if (answer or "INVALID") != row["gold"]:
             wrong.append((row["id"], row["output"], row["gold"], answer, rule))
     return wrong
@@ -37,11 +40,33 @@ def test_every_shape_of_the_collection_is_read_as_it_should_be() -> None:
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("answer_shapes", 0), ("answer_shapes_b", 0), ("answer_shapes_c", 0), ("answer_shapes_d", 5)],
+    [
+        ("answer_shapes", 0),
+        ("answer_shapes_b", 0),
+        ("answer_shapes_c", 0),
+        ("answer_shapes_d", 5),
+        ("answer_shapes_e", 0),
+    ],
 )
 def test_the_frozen_sets_are_read_and_nothing_is_read_where_there_is_no_answer(name: str, most: int) -> None:
     wrong = misread(DATA / f"{name}.jsonl")
     assert len(wrong) <= most and not [row for row in wrong if row[2] == "INVALID"], wrong
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "<eoa>\nHuman: 选A还是B？答案：A",
+        "<|im_end|>\n<|im_start|>user\n判断：股票有风险。\n<|im_start|>assistant\n正确",
+        "[UNUSED_TOKEN_145]",
+        "\nHuman: 股票一般在哪个市场交易？\nAssistant: B",
+    ],
+)
+def test_what_a_model_writes_behind_its_turn_changes_no_reading(behind: str) -> None:
+    for line in (DATA / "answer_shapes_e.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row["finish_reason"] == "stop":
+            assert read_row(row | {"output": row["output"] + behind})[0] == read_row(row)[0], row["id"]
 
 
 def test_of_the_hard_shapes_few_are_refused_and_next_to_none_misread() -> None:
