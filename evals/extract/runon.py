@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from evals.extract.normalise import squeeze
 
 _KINDS = r"(?:单项选择|多项选择|不定项选择|单选|多选|不定项|选择|填空|简答)题?"
-_HEADS = r"下一道?题|下题|新题目?|题目|问题|原题|试题|例题|习题|练习题?|指令|(?:Next\s+)?Question|Instruction|Exercise"
+_HEADS = (
+    r"下一道?题|下题|新题目?|题目|问题|原题|试题|例题|习题|练习题?|指令|(?:Next\s+)?Question|Instruction|Input|Exercise"
+)
 _JUDGE = r"(?:请?判断(?:下列|以下)?(?:说法|题|正误|对错|是否正确|命题|陈述)?|是非题|正误题)"
 _NEW_QUESTION = re.compile(
     rf"^[ \t]*(?:[【\[(]?(?:{_HEADS}|题干|{_KINDS})\s*\d*[】\])]?\s*[::]?|"

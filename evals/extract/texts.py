@@ -17,6 +17,7 @@ _SUFFIX = re.compile(r"\s*(?:是|为)(?:正确|对)的?(?:答案|选项)?[。.!]
 _REFUSING = re.compile(
     r"但[这它该][一-鿿]{0,3}不是(?:正确)?答案|抱歉|无法|不能(?:回答|提供|给出)|没有(?:正确|合适|符合)的?(?:答案|选项)|(?i:sorry|cannot|unable)"
 )
+_WRONG_BELOW = re.compile(r"(?:错误|不正确|有误|不属于|不包括|不符合|不选)[^。;\n]{0,10}:\s*\n")
 # The reader is sent elsewhere: what is mentioned before is no answer.
 REFERS = re.compile(r"(?:请|可|具体)(?:自行|以)?(?:查阅|查询|参阅|咨询|拨打)[^。\n]*[。!]?\s*$")
 _FILLER = re.compile(
@@ -112,6 +113,8 @@ def _more_letters(text: str, letter: str, known: Options) -> bool:
 def by_option_text(text: str, known: Options, question: str) -> Found | None:
     """The only options whose texts stand in the output; for multiple choice if little else does."""
     if _REFUSING.search(text) or REFERS.search(text) or text.rstrip().endswith("?"):
+        return None
+    if _WRONG_BELOW.search(text) and not is_negative(question):
         return None
     text = _TEASER.sub("", text)
     said, breaks = _by_sentence(text)
