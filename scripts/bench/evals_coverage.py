@@ -44,7 +44,7 @@ def coverage(replicates: int, items: Sequence[int]) -> None:
         for shape, size, rho in SHAPES:
             shown, others = "", []
             for n in items:
-                clusters = _clusters(n, size)
+                clusters = clusters_of(n, size)
                 ours, peer = _covered(row, clusters, rho, replicates, np.random.default_rng([n, size, len(row.name)]))
                 others.append(peer)
                 mark = " "
@@ -132,15 +132,15 @@ def _quantities() -> Iterator[Quantity]:
     for discordance, gap in ((0.05, 0.0), (0.1, 0.04), (0.2, 0.05), (0.3, 0.1)):
         yield Quantity(
             f"difference {gap:g}, discordance {discordance:g}",
-            _pairs(discordance, gap, 1),
+            pairs(discordance, gap, 1),
             _paired,
             _unpaired,
             "unpaired z (lm-eval)",
             None if gap else partial(least_coverage_of_no_difference, discordance=discordance),
-            partial(_every_pair, discordance=discordance, gap=gap),
+            partial(every_pair, discordance=discordance, gap=gap),
         )
     name = "difference of graded scores 0.05"
-    yield Quantity(name, _pairs(0.3, 0.05, 4), _paired, _unpaired, "unpaired z (lm-eval)")
+    yield Quantity(name, pairs(0.3, 0.05, 4), _paired, _unpaired, "unpaired z (lm-eval)")
     yield Quantity("difference of pass^4", _pass_pairs, _paired, _unpaired, "unpaired z (lm-eval)")
     yield Quantity("pass^4 / pass^1 of 4 runs", _ratio, _share, _percentile, "percentile bootstrap, items alone")
 
@@ -151,13 +151,13 @@ def _every_score(n: int, mean: float) -> Iterator[tuple[float, Array]]:
         yield chance, (np.arange(n) < right).astype(float)
 
 
-def _every_pair(n: int, discordance: float, gap: float) -> Iterator[tuple[float, Any]]:
+def every_pair(n: int, discordance: float, gap: float) -> Iterator[tuple[float, Any]]:
     """Wins, losses and ties, but for outcomes that together have no weight."""
     up, down = (discordance + gap) / 2, (discordance - gap) / 2
-    for wins in range(n + 1):
-        for losses in range(n + 1 - wins):
+    for wins in range(n + 1 if up else 1):
+        for losses in range(n + 1 - wins if down else 1):
             ties = n - wins - losses
-            of_items = wins * math.log(up) + losses * math.log(down) + ties * math.log(1 - discordance)
+            of_items = _log_power(up, wins) + _log_power(down, losses) + ties * math.log(1 - discordance)
             chance = math.exp(_ways(wins, losses, ties) + of_items)
             if chance > 1e-10:
                 item = np.arange(n)
@@ -165,12 +165,16 @@ def _every_pair(n: int, discordance: float, gap: float) -> Iterator[tuple[float,
                 yield chance, (base, (item < wins).astype(float))
 
 
+def _log_power(chance: float, count: int) -> float:
+    return count * math.log(chance) if count else 0.0
+
+
 def _ways(*counts: int) -> float:
     """Logarithm of the multinomial coefficient."""
     return math.lgamma(sum(counts) + 1) - sum(math.lgamma(count + 1) for count in counts)
 
 
-def _clusters(n: int, size: int) -> Clusters:
+def clusters_of(n: int, size: int) -> Clusters:
     rng = np.random.default_rng(n * 7 + size)
     sizes: list[int] = []
     while sum(sizes) < n:
@@ -200,7 +204,7 @@ def _scores(mean: float, runs: int, k: int | None) -> Draw:
     return draw
 
 
-def _pairs(discordance: float, gap: float, runs: int) -> Draw:
+def pairs(discordance: float, gap: float, runs: int) -> Draw:
     """Scores of two arms that differ on a share of the items; each is the mean of `runs` like outcomes."""
 
     def draw(rng: np.random.Generator, clusters: Clusters, rho: float) -> tuple[float, Any]:
