@@ -15,6 +15,16 @@ class Estimate(StrictModel):
     high: float | None = None
     degrees: float | None = None
     """Degrees of freedom of a t interval; None where it is none."""
+    newcombe_low: float | None = None
+    """Of a difference: the lower end of Newcombe's interval, for claims that rest on one end alone."""
+    newcombe_high: float | None = None
+    """Its upper end."""
+
+    @property
+    def least(self) -> float | None:
+        """The smallest value that is not excluded, by the more cautious of the two intervals."""
+        ends = [end for end in (self.low, self.newcombe_low) if end is not None]
+        return min(ends) if self.low is not None else None
 
 
 class Measure(StrictModel):

@@ -23,16 +23,24 @@ def gain(measure: Measure) -> Estimate:
 
 
 def guardrail(rule: GuardrailRule, measure: Measure, confidence: float) -> Finding:
-    """Three-way: a whole interval beyond the margin is harm, one that excludes the margin holds, the rest is open."""
+    """Three-way: a whole interval beyond the margin is harm, one that excludes the margin holds, the rest is open.
+
+    Without an interval the figures say neither. To hold, Newcombe's interval must exclude the margin as well.
+    """
     found, margin, name = gain(measure), rule.margin, words.name(measure)
     shown = f"{name} difference {words.signed(_told(measure))} ({words.sample(measure)})"
-    if found.high is not None and found.high < -margin:
+    if found.low is None or found.high is None or found.least is None:
+        remedy = more_items(measure, found, margin, confidence)
+        return Finding("INCONCLUSIVE", f"{shown} says nothing of a loss", rule.kind, remedy, name)
+    if found.high < -margin:
         remedy = "look at the flips in the report"
         return Finding("BLOCK", f"{shown} is a loss of more than {margin:g}", rule.kind, remedy, name)
     if not rule.must_be_shown:
         return Finding("PROMOTE", f"{shown}, a loss of more than {margin:g} is not shown", rule.kind, name=name)
-    if found.low is not None and found.low > -margin:
+    if found.least > -margin:
         return Finding("PROMOTE", f"{shown} rules out a loss of more than {margin:g}", rule.kind, name=name)
+    if found.low > -margin:
+        shown += f", at worst {-found.least:g} lost by Newcombe's interval,"
     # Planned for models that are equal in truth: to be shown equal is what a guardrail asks for.
     remedy = more_items(measure, found, margin + max(0.0, found.value or 0.0), confidence)
     return Finding("INCONCLUSIVE", f"{shown} does not rule out a loss of more than {margin:g}", rule.kind, remedy, name)
@@ -106,8 +114,19 @@ def _two_sided(measure: Measure, confidence: float) -> float:
 
 def _turned(estimate: Estimate) -> Estimate:
     """The same with the sign changed."""
-    value, low, high = (None if end is None else -end for end in (estimate.value, estimate.high, estimate.low))
-    return estimate.model_copy(update={"value": value, "low": low, "high": high})
+
+    def minus(end: float | None) -> float | None:
+        return None if end is None else -end
+
+    return estimate.model_copy(
+        update={
+            "value": minus(estimate.value),
+            "low": minus(estimate.high),
+            "high": minus(estimate.low),
+            "newcombe_low": minus(estimate.newcombe_high),
+            "newcombe_high": minus(estimate.newcombe_low),
+        }
+    )
 
 
 def _told(measure: Measure) -> Estimate:

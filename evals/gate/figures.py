@@ -116,7 +116,14 @@ def _of_table(name: str, task: Json) -> Iterator[Measure]:
 
 
 def _difference(row: Json) -> Estimate:
-    return Estimate(value=row["difference"], low=row["ci_low"], high=row["ci_high"], degrees=row.get("degrees"))
+    return Estimate(
+        value=row["difference"],
+        low=row["ci_low"],
+        high=row["ci_high"],
+        degrees=row.get("degrees"),
+        newcombe_low=row.get("newcombe_low"),
+        newcombe_high=row.get("newcombe_high"),
+    )
 
 
 def _estimate(value: float, bounds: Sequence[float | None]) -> Estimate:

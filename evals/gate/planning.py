@@ -23,7 +23,7 @@ def standard_error(estimate: Estimate, groups: int, confidence: float) -> float 
 
 
 def one_sided_p(gain: Estimate, bound: float, groups: int, confidence: float) -> float:
-    """P-value of "the gain is at most `bound`", by t with the interval's own degrees of freedom; 1 without an interval.
+    """P-value of "the gain is at most `bound`", by t with the interval's own degrees of freedom; 1 without a width.
 
     At one claim, p ≤ (1 − confidence) / 2 says the same as "the interval's lower end is above the bound".
     """
@@ -31,7 +31,7 @@ def one_sided_p(gain: Estimate, bound: float, groups: int, confidence: float) ->
         return 1.0
     reach = gain.value - gain.low
     if reach <= 0:
-        return 0.0 if gain.value > bound else 1.0
+        return 1.0
     degrees = _degrees(gain, groups)
     t = (gain.value - bound) / reach * stats.t_quantile(0.5 + confidence / 2, degrees)
     tail = stats.t_tail(t, degrees) / 2

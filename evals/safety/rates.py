@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.measures import Estimate
-from evals.stats import Clusters, clopper_pearson, t_quantile
+from evals.stats import Clusters, clopper_pearson, correlation, newcombe, t_quantile
 
 
 @dataclass(frozen=True)
@@ -62,35 +62,45 @@ def rate(counts: Counts, groups: Sequence[Hashable], confidence: float) -> Estim
 def rate_difference(tuned: Counts, base: Counts, groups: Sequence[Hashable], confidence: float) -> Estimate:
     """Rate of tuned minus rate of base over the same items, with a t interval by linearisation over clusters.
 
-    The difference equals that of the two rates. Where no cluster differs, the share of clusters that do is at most
-    1 − (α/2)^(1/G), as in `evals.stats.mean_interval`.
+    Beside it Newcombe's interval, put together of those of the two rates. The difference equals that of the two rates.
+    Where no cluster differs, the share of clusters that do is at most 1 − (α/2)^(1/G), as in
+    `evals.stats.mean_interval`.
     """
     if not tuned.total[1] or not base.total[1]:
         return Estimate(value=None)
-    scores, difference = np.zeros(len(set(groups))), 0.0
-    for sign, counts in ((1, tuned), (-1, base)):
-        events, trials = counts.total
-        sums = _by_group(counts, groups)
-        scores += sign * (sums[0] - events / trials * sums[1]) / trials
-        difference += sign * events / trials
+    residuals = _residuals(tuned, groups), _residuals(base, groups)
+    scores = residuals[0] - residuals[1]
+    rates = [rate(counts, groups, confidence) for counts in (tuned, base)]
+    difference = tuned.total[0] / tuned.total[1] - base.total[0] / base.total[1]
     clusters = len(scores)
     if clusters < 2:
         return Estimate(value=difference)
+    both = [(one.low or 0.0, one.value or 0.0, 1.0 if one.high is None else one.high) for one in rates]
+    ends = newcombe(both[0], both[1], correlation(*residuals))
+    least, most = max(-1.0, ends[0]), min(1.0, ends[1])
     error = math.sqrt(clusters / (clusters - 1) * float(scores @ scores))
     if error < 1e-12:
         unseen = clopper_pearson(0, clusters, confidence)[1]
-        return Estimate(value=difference, low=max(-1.0, difference - unseen), high=min(1.0, difference + unseen))
+        low, high = max(-1.0, difference - unseen), min(1.0, difference + unseen)
+        return Estimate(value=difference, low=low, high=high, newcombe_low=least, newcombe_high=most)
     degrees = Clusters.of(groups).degrees
     reach = t_quantile(0.5 + confidence / 2, degrees) * error
     low, high = max(-1.0, difference - reach), min(1.0, difference + reach)
-    return Estimate(value=difference, low=low, high=high, degrees=degrees)
+    return Estimate(value=difference, low=low, high=high, degrees=degrees, newcombe_low=least, newcombe_high=most)
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:
     """The same estimate in another unit."""
-    names = ("value", "low", "high")
+    names = ("value", "low", "high", "newcombe_low", "newcombe_high")
     values = {name: getattr(estimate, name) for name in names}
     return estimate.model_copy(update={name: value and value * factor for name, value in values.items()})
+
+
+def _residuals(counts: Counts, groups: Sequence[Hashable]) -> NDArray[np.float64]:
+    """(G,) what each group's events are beyond those of its trials at the common rate, per trial."""
+    events, trials = counts.total
+    sums = _by_group(counts, groups)
+    return np.asarray((sums[0] - events / trials * sums[1]) / trials)
 
 
 def _by_group(counts: Counts, groups: Sequence[Hashable]) -> NDArray[np.float64]:

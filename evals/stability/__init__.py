@@ -26,7 +26,7 @@ from evals.stability.calibration import (
     semantic_entropy,
     vote_brier,
 )
-from evals.stability.flips import batch_determinism, correctness_flips, first_divergence
+from evals.stability.flips import batch_determinism, correctness_flips, first_divergence, sampled_flips
 from evals.stability.options import (
     Circular,
     circular,
@@ -94,6 +94,7 @@ __all__ = [
     "reliability_curve",
     "reliability_gap",
     "rstd",
+    "sampled_flips",
     "semantic_entropy",
     "tar_at_k",
     "undo_permutation",

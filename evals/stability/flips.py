@@ -11,11 +11,27 @@ from evals.stats import Array
 def correctness_flips(base: Array, candidate: Array) -> tuple[Array, Array]:
     """Negative and positive flips per item: p_base(1 − p_candidate) and (1 − p_base)p_candidate.
 
-    Of single greedy runs (0 or 1) their means are NFR = n₁₀/N and PFR = n₀₁/N. Of success rates over repeats they are
-    unbiased, since the runs of the two models are independent. The accuracy difference is PFR − NFR.
+    Of single greedy runs (0 or 1) their means are NFR = n₁₀/N and PFR = n₀₁/N. The accuracy difference is PFR − NFR.
     Source: MUSCLE, arXiv 2407.09435.
     """
     return base * (1 - candidate), (1 - base) * candidate
+
+
+def sampled_flips(base: Sequence[float], candidate: Sequence[float]) -> tuple[float, float]:
+    """Negative and positive flips of one item from repeats, as often as of two runs with nothing in common.
+
+    Repeat r of either model is drawn from the same seed, and two like models make the same of it: only pairs of
+    different repeats are independent, and their mean is unbiased. One repeat alone is a pair with itself.
+
+    Args:
+        base: 1 or 0 for each repeat, in the order of the repeats.
+        candidate: the same of the other model.
+    """
+    pairs = [(one, other) for r, one in enumerate(base) for s, other in enumerate(candidate) if r != s] or list(
+        zip(base, candidate, strict=True)
+    )
+    share = 1 / len(pairs)
+    return share * sum(b * (1 - c) for b, c in pairs), share * sum((1 - b) * c for b, c in pairs)
 
 
 def batch_determinism(outputs: Mapping[str, Sequence[Hashable] | None]) -> float:

@@ -33,6 +33,8 @@ def cluster_bootstrap(
 ) -> Interval:
     """Interval of any statistic by resampling whole clusters, with a fixed seed.
 
+    Draws that all come out alike show no variance, and so no interval: NaN.
+
     `bca` corrects the percentiles for bias and skewness (Efron 1987), with the acceleration from the jackknife over
     clusters. Draws that the statistic does not define (a ratio whose denominator is 0 in that resample) are left out.
 
@@ -56,9 +58,11 @@ def cluster_bootstrap(
     levels = np.array([0.5 - confidence / 2, 0.5 + confidence / 2])
     if method == "bca":
         levels = _corrected(levels, values, point, _jackknife(statistic, data, clusters, step))
-    low, high = np.quantile(values, levels)
+    low, high = (float(end) for end in np.quantile(values, levels))
+    if low == high:
+        low = high = math.nan
     # The standard error is the standard deviation of the draws; dividing it by √B again would shrink it for nothing.
-    return Interval(point, float(low), float(high), float(values.std(ddof=1)), n, count)
+    return Interval(point, low, high, float(values.std(ddof=1)), n, count)
 
 
 def mean_of(columns: Array, weights: Array) -> Array:

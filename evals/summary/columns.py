@@ -97,6 +97,8 @@ def estimate(found: Interval) -> Estimate:
         low=_number(found.low),
         high=_number(found.high),
         degrees=_number(found.degrees),
+        newcombe_low=_number(found.newcombe_low),
+        newcombe_high=_number(found.newcombe_high),
     )
 
 

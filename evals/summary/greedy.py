@@ -97,8 +97,11 @@ def flips(arms: Mapping[Arm, Runs], config: EvalConfig) -> tuple[Json, list[Colu
     figures: Json = {"n": len(items), "NFR": float(negative.mean()), "PFR": float(positive.mean())}
     repeated = [item for item in items if all(runs.of(item, SAMPLED) for runs in arms.values())]
     if repeated:
-        rates = {arm: np.asarray([_success(runs, item, config) for item in repeated]) for arm, runs in arms.items()}
-        negative, positive = stability.correctness_flips(rates["base"], rates["tuned"])
+        flips = [
+            stability.sampled_flips(_right(arms["base"], item, config), _right(arms["tuned"], item, config))
+            for item in repeated
+        ]
+        negative, positive = np.asarray(flips).T
         ids = [item.id for item in repeated]
         note = "of the repeats: right in the base times wrong in the tuned model"
         columns.append(
@@ -134,8 +137,15 @@ def _difference(scores: Mapping[Any, Sequence[float]], clusters: Clusters, level
 
 def _interval(found: Interval | None) -> Json:
     if found is None:
-        return dict.fromkeys(("difference", "ci_low", "ci_high", "degrees"))
-    return {"difference": found.estimate, "ci_low": found.low, "ci_high": found.high, "degrees": found.degrees}
+        return dict.fromkeys(("difference", "ci_low", "ci_high", "degrees", "newcombe_low", "newcombe_high"))
+    return {
+        "difference": found.estimate,
+        "ci_low": found.low,
+        "ci_high": found.high,
+        "degrees": found.degrees,
+        "newcombe_low": found.newcombe_low,
+        "newcombe_high": found.newcombe_high,
+    }
 
 
 def _invalid(attempts: Sequence[Attempt], confidence: float) -> Json:
@@ -148,5 +158,6 @@ def _share(attempts: Sequence[Attempt], finish_reason: str) -> float:
     return sum(attempt.finish_reason == finish_reason for attempt in attempts) / len(attempts)
 
 
-def _success(runs: Runs, item: Item, config: EvalConfig) -> float:
-    return stability.mean([float(run.score >= config.success_at) for run in runs.of(item, SAMPLED)])
+def _right(runs: Runs, item: Item, config: EvalConfig) -> list[float]:
+    """1 or 0 for each repeat."""
+    return [float(run.score >= config.success_at) for run in runs.of(item, SAMPLED)]

@@ -21,7 +21,8 @@ from evals_attainable import least_coverage_of_mean, least_coverage_of_no_differ
 from evals import stability, stats
 from evals.stats import Array, Clusters, Interval
 
-SIZES = (36, 50, 100, 200, 300)
+# Items of the quickstart's tasks, of small sets, and of a stability profile; 1,076 is what the gate's benchmark plans.
+SIZES = (36, 50, 100, 200, 300, 1076)
 Z = NormalDist().inv_cdf(0.975)
 # Name, mean items a cluster (sizes are uneven, from 1 to twice that less 1), correlation of the items of one.
 SHAPES = (("alone", 1, 0.0), ("2 a cluster", 2, 0.4), ("4 a cluster", 4, 0.4))
@@ -30,19 +31,20 @@ GOOD = (0.93, 0.97)
 CLOSE, LONGER = 3, 6
 
 
-def coverage(replicates: int) -> None:
-    """Share of nominal 95 % intervals that hold the truth."""
+def coverage(replicates: int, items: Sequence[int]) -> None:
+    """Share of nominal 95 % intervals that hold the truth, for each number of items."""
     error = 100 * math.sqrt(0.95 * 0.05 / replicates)
     print(f"\nCoverage in % of nominal 95 % intervals, {replicates:,} evaluations a cell (MC se {error:.2f})")
     print(f"outside {100 * GOOD[0]:.0f} to {100 * GOOD[1]:.0f} %: *, and ° where that is not attainable")
-    sizes = "".join(f"{f'N={n}':>9}" for n in SIZES)
+    sizes = "".join(f"{f'N={n}':>9}" for n in items)
     print(f"{'figure':34} {'items':12}{sizes}   {'peer at each N':29}  the peer's interval")
+    within = dict.fromkeys(items, 0)
     cells, outside, unattainable = 0, 0, 0
     for row in _quantities():
         for shape, size, rho in SHAPES:
             shown, others = "", []
-            for n in SIZES:
-                clusters = _clusters(n, size)
+            for n in items:
+                clusters = clusters_of(n, size)
                 ours, peer = _covered(row, clusters, rho, replicates, np.random.default_rng([n, size, len(row.name)]))
                 others.append(peer)
                 mark = " "
@@ -50,9 +52,11 @@ def coverage(replicates: int) -> None:
                     least = row.least(clusters.sizes.astype(int).tolist(), rho) if ours > GOOD[1] and row.least else 0.0
                     mark = "°" if least > GOOD[1] else "*"
                 shown += f"{100 * ours:8.1f}{mark}"
+                within[n] += mark == " "
                 cells, outside, unattainable = cells + 1, outside + (mark != " "), unattainable + (mark == "°")
             peers = " ".join(f"{100 * one:5.1f}" for one in others)
             print(f"{row.name:34} {shape:12}{shown}   {peers}  {row.label}", flush=True)
+    print("within: " + ", ".join(f"{count} of {cells // len(items)} at N={n}" for n, count in within.items()))
     print(f"outside: {outside} of {cells} cells; {unattainable} of them not attainable, {outside - unattainable} are")
 
 
@@ -128,40 +132,49 @@ def _quantities() -> Iterator[Quantity]:
     for discordance, gap in ((0.05, 0.0), (0.1, 0.04), (0.2, 0.05), (0.3, 0.1)):
         yield Quantity(
             f"difference {gap:g}, discordance {discordance:g}",
-            _pairs(discordance, gap, 1),
+            pairs(discordance, gap, 1),
             _paired,
             _unpaired,
             "unpaired z (lm-eval)",
             None if gap else partial(least_coverage_of_no_difference, discordance=discordance),
-            partial(_every_pair, discordance=discordance, gap=gap),
+            partial(every_pair, discordance=discordance, gap=gap),
         )
     name = "difference of graded scores 0.05"
-    yield Quantity(name, _pairs(0.3, 0.05, 4), _paired, _unpaired, "unpaired z (lm-eval)")
+    yield Quantity(name, pairs(0.3, 0.05, 4), _paired, _unpaired, "unpaired z (lm-eval)")
     yield Quantity("difference of pass^4", _pass_pairs, _paired, _unpaired, "unpaired z (lm-eval)")
     yield Quantity("pass^4 / pass^1 of 4 runs", _ratio, _share, _percentile, "percentile bootstrap, items alone")
 
 
 def _every_score(n: int, mean: float) -> Iterator[tuple[float, Array]]:
     for right in range(n + 1):
-        chance = math.comb(n, right) * mean**right * (1 - mean) ** (n - right)
+        chance = math.exp(_ways(right, n - right) + right * math.log(mean) + (n - right) * math.log(1 - mean))
         yield chance, (np.arange(n) < right).astype(float)
 
 
-def _every_pair(n: int, discordance: float, gap: float) -> Iterator[tuple[float, Any]]:
+def every_pair(n: int, discordance: float, gap: float) -> Iterator[tuple[float, Any]]:
     """Wins, losses and ties, but for outcomes that together have no weight."""
     up, down = (discordance + gap) / 2, (discordance - gap) / 2
-    for wins in range(n + 1):
-        for losses in range(n + 1 - wins):
+    for wins in range(n + 1 if up else 1):
+        for losses in range(n + 1 - wins if down else 1):
             ties = n - wins - losses
-            ways = math.lgamma(n + 1) - math.lgamma(wins + 1) - math.lgamma(losses + 1) - math.lgamma(ties + 1)
-            chance = math.exp(ways + wins * math.log(up) + losses * math.log(down) + ties * math.log(1 - discordance))
+            of_items = _log_power(up, wins) + _log_power(down, losses) + ties * math.log(1 - discordance)
+            chance = math.exp(_ways(wins, losses, ties) + of_items)
             if chance > 1e-10:
                 item = np.arange(n)
                 base = ((item >= wins) & (item < wins + losses)).astype(float)
                 yield chance, (base, (item < wins).astype(float))
 
 
-def _clusters(n: int, size: int) -> Clusters:
+def _log_power(chance: float, count: int) -> float:
+    return count * math.log(chance) if count else 0.0
+
+
+def _ways(*counts: int) -> float:
+    """Logarithm of the multinomial coefficient."""
+    return math.lgamma(sum(counts) + 1) - sum(math.lgamma(count + 1) for count in counts)
+
+
+def clusters_of(n: int, size: int) -> Clusters:
     rng = np.random.default_rng(n * 7 + size)
     sizes: list[int] = []
     while sum(sizes) < n:
@@ -191,7 +204,7 @@ def _scores(mean: float, runs: int, k: int | None) -> Draw:
     return draw
 
 
-def _pairs(discordance: float, gap: float, runs: int) -> Draw:
+def pairs(discordance: float, gap: float, runs: int) -> Draw:
     """Scores of two arms that differ on a share of the items; each is the mean of `runs` like outcomes."""
 
     def draw(rng: np.random.Generator, clusters: Clusters, rho: float) -> tuple[float, Any]:

@@ -4,7 +4,8 @@ Bias: items with known answer distributions are drawn again and again; the mean 
 Monte-Carlo standard error, beside the estimator that other tools use.
 Coverage: how often a nominal 95 % interval holds the truth (evals_coverage.py).
 Summary: seconds and memory to turn attempts into summary.json.
-Usage: python scripts/bench/evals_metrics.py [--only bias|coverage|vectors|summary] [--replicates N] [--attempts N]
+Usage: python scripts/bench/evals_metrics.py [--only bias|coverage|vectors|summary] [--replicates N]
+       [--sizes N ...] [--attempts N]
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from evals_coverage import coverage
+from evals_coverage import SIZES, coverage
 
 from evals import stability, stats
 from evals.config import EvalConfig
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--replicates", type=int, default=4000, help="simulated evaluations a cell of the coverage table"
     )
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="items of each column of that table")
     parser.add_argument("--items", type=int, default=200_000, help="items drawn for each bias")
     parser.add_argument("--attempts", type=int, default=200_000, help="attempts of the summary that is timed")
     options = parser.parse_args()
@@ -44,7 +46,7 @@ def main() -> None:
     if options.only in (None, "vectors"):
         vectors()
     if options.only in (None, "coverage"):
-        coverage(options.replicates)
+        coverage(options.replicates, options.sizes)
     if options.only in (None, "summary"):
         time_summary(options.attempts)
 

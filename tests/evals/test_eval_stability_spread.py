@@ -18,6 +18,7 @@ from evals.stability import (
     instance_worst_case,
     performance_drop_rate,
     prompt_spread,
+    sampled_flips,
     worst_prompt,
 )
 from evals.stats import difference_interval
@@ -114,9 +115,18 @@ def test_flips_of_single_runs_and_of_repeats() -> None:
     assert (negative.sum(), positive.sum()) == (2, 1)
     assert positive.mean() - negative.mean() == pytest.approx((candidate - base).mean())
     base_runs, candidate_runs = [1, 1, 0, 1], [0, 1, 0, 0]
-    pairs = list(product(base_runs, candidate_runs))
-    negative, _ = correctness_flips(np.array([0.75]), np.array([0.25]))
-    assert negative[0] == pytest.approx(sum(b and not c for b, c in pairs) / len(pairs))
+    pairs = [(b, c) for (r, b), (s, c) in product(enumerate(base_runs), enumerate(candidate_runs)) if r != s]
+    lost, won = sampled_flips(base_runs, candidate_runs)
+    assert lost == pytest.approx(sum(b and not c for b, c in pairs) / len(pairs))
+    assert won == pytest.approx(sum(c and not b for b, c in pairs) / len(pairs))
+    assert sampled_flips([1], [0]) == (1, 0)
+
+
+def test_a_model_against_itself_flips_as_often_as_its_runs_do_though_equal_seeds_make_them_alike() -> None:
+    rng = np.random.default_rng(5)
+    runs = rng.random((20_000, 4)) < 0.5
+    lost = np.mean([sampled_flips(row, row)[0] for row in runs.astype(float).tolist()])
+    assert lost == pytest.approx(0.25, abs=0.005)
 
 
 def test_batch_determinism_wants_every_size_alike() -> None:
