@@ -39,7 +39,7 @@ from data_recipes.tasks.verdicts import Verdicts
 from data_recipes.teacher.round_trip import RoundTrip
 from data_recipes.teacher.writing import Taught, teach
 from tianjing.config import parse
-from tianjing.lineage import Manifest, artefact, read_manifest
+from tianjing.lineage import Manifest, artefact, check_target, read_manifest
 from tianjing.records import Example, Preference, Split
 from tianjing.rulebook import Rulebook
 from tianjing.tasks import TASKS
@@ -61,6 +61,8 @@ def build(
             training rows; accepted knowledge is asked for and nothing was decided; the teacher does not answer, or not
             well enough; the mixture does not fit the tasks.
     """
+    inputs = [Path(knowledge_dir), *([config.decisions] if config.decisions else [])]
+    check_target(out, KIND, inputs)
     progress("reading knowledge")
     knowledge = read_knowledge(knowledge_dir)
     extracted = parse(ExtractConfig, read_manifest(knowledge_dir).parameters["config"], str(knowledge_dir))
@@ -94,7 +96,6 @@ def build(
     mixed = mix(rows, config.mixture, config.seed, rejecter(rejected))
     progress("writing")
     parameters = {"config": config.model_dump(mode="json", exclude=_OUTSIDE_THE_RESULT)}
-    inputs = [Path(knowledge_dir), *([config.decisions] if config.decisions else [])]
     with artefact(out, KIND, inputs, parameters) as work:
         for (split, task), count in sorted(Counter((row.split, row.task) for row in mixed.rows).items()):
             work.count(f"{task}/{split}", count)

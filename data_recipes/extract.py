@@ -27,7 +27,7 @@ from data_recipes.knowledge import (
 )
 from data_recipes.splits import LinkedRow, split_groups, split_rows
 from tianjing.files import OnError
-from tianjing.lineage import Manifest, Work, artefact, read_manifest
+from tianjing.lineage import Manifest, Work, artefact, check_target, read_manifest
 from tianjing.records import Customer, Dialogue, Event, Outcome, Split
 
 Logged = TypeVar("Logged", Event, Outcome)
@@ -51,10 +51,11 @@ def extract(
     raw, out = Path(raw), Path(out)
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder", "give the folder that holds the raw material")
+    inputs = sorted({(raw / source.path).resolve() for source in config.sources})
+    check_target(out, KIND, inputs)
     work_folder = workspace(out)
     gathered = gather(raw, work_folder.root, config, on_error, executor or ExecutorConfig(), progress)
     knowledge = _knowledge(gathered, config, progress)
-    inputs = sorted({(raw / source.path).resolve() for source in config.sources})
     parameters = {"config": config.model_dump(mode="json"), "on_error": on_error}
     progress("writing")
     with artefact(out, KIND, inputs, parameters) as work:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import signal
 import sys
@@ -58,6 +59,11 @@ class _LazyGroup(TyperGroup):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+# What a user mends at the place itself; any other error of the system is a fault of ours, with its traceback.
+_OF_THE_PLACE = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ENOTDIR)
+)
+
 app = typer.Typer(
     cls=_LazyGroup,
     add_completion=False,
@@ -81,8 +87,24 @@ def _tianjing(
     """Tianjing (天镜): from service dialogues, logs and rules to a tuned, proven and guarded model."""
 
 
+def _show(error: TianjingError) -> int:
+    """Print an error and its remedy; gives the exit status."""
+    console = make_console(stderr=True, soft_wrap=True)
+    console.print("[bold red]error[/]", end=" ")
+    console.print(error.message, markup=False)
+    if error.remedy:
+        console.print("[bold]remedy[/]", end=" ")
+        console.print(error.remedy, markup=False)
+    return error.exit_code
+
+
+def _explained(error: OSError) -> TianjingError:
+    place = f"{error.filename}: " if error.filename else ""
+    return TianjingError(f"{place}{error.strerror}", "mend its permissions or free space, or give another path")
+
+
 def main() -> None:
-    """Console entry point: a `TianjingError` becomes its message, remedy and exit status."""
+    """Console entry point: a `TianjingError`, or a place that cannot be written to, becomes a message and a status."""
     # A shell ignores SIGINT in what a script puts in the background, and children inherit that: a stage could then not
     # be stopped by its pipeline, nor an endpoint by its supervisor.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -90,13 +112,11 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except TianjingError as error:
-        console = make_console(stderr=True, soft_wrap=True)
-        console.print("[bold red]error[/]", end=" ")
-        console.print(error.message, markup=False)
-        if error.remedy:
-            console.print("[bold]remedy[/]", end=" ")
-            console.print(error.remedy, markup=False)
-        sys.exit(error.exit_code)
+        sys.exit(_show(error))
+    except OSError as error:
+        if error.errno not in _OF_THE_PLACE:
+            raise
+        sys.exit(_show(_explained(error)))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:

@@ -37,7 +37,7 @@ def atomic_write(path: Path, data: str | bytes) -> None:
     """Write through a temporary sibling, flushed to disk and renamed, so readers see old or new.
 
     Raises:
-        TianjingError: `path` is a folder.
+        TianjingError: `path` is a folder, or lies beneath a file.
     """
     path = Path(path)
     require_target(path)
@@ -54,10 +54,35 @@ def atomic_write(path: Path, data: str | bytes) -> None:
 
 
 def require_target(*paths: Path | None) -> None:
-    """Raises TianjingError where one of `paths` is a folder: what takes long asks before it begins."""
+    """Raises TianjingError where one of `paths` cannot be a file, for it is a folder or lies beneath a file.
+
+    What takes long asks before it begins.
+    """
     for path in paths:
-        if path is not None and path.is_dir():
+        if path is None:
+            continue
+        if path.is_dir():
             raise TianjingError(f"{path}: is a folder", "name the file to write")
+        require_above(path)
+
+
+def require_above(path: Path) -> None:
+    """Raises TianjingError where `path` lies beneath a file, so that its folder can neither be there nor be made."""
+    _require_folders(path, path.parents)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there; raises TianjingError where a file stands in its way."""
+    _require_folders(folder, (folder, *folder.parents))
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _require_folders(path: Path, folders: Iterable[Path]) -> None:
+    for folder in folders:
+        if os.path.isdir(folder):
+            return
+        if os.path.lexists(folder):
+            raise TianjingError(f"{path}: cannot be written: {folder} is no folder", "give another path")
 
 
 def require_readable(path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tianjing.errors import TianjingError
+from tianjing.files import require_above
 
 
 @contextlib.contextmanager
@@ -18,9 +19,10 @@ def sole_writer(folder: Path, lock: Path) -> Iterator[None]:
     The file stays afterwards: whoever removed it could take it from one that has just opened it.
 
     Raises:
-        TianjingError: another process holds it; names its process id.
+        TianjingError: another process holds it (names its process id); `folder` lies beneath a file.
         OSError: the lock file cannot be written.
     """
+    require_above(folder)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "a+", encoding="utf-8") as stream:
         try:

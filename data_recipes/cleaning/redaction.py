@@ -90,7 +90,7 @@ class CaseLog:
             the raw ones, one for one.
     """
 
-    attributes: Sequence[Mapping[str, Any]]
+    attributes: Sequence[dict[str, Any]]
     session: Session
     raw: Sequence[str] = ()
     turns: Sequence[Aligned] = ()
@@ -106,11 +106,17 @@ def redact_events(cases: Sequence[CaseLog], config: NormaliseConfig | None = Non
     An event that quotes a raw turn (`turn` its number, `evidence` its words) quotes the redacted turn instead, and
     `turn` becomes the number that this turn has after speaker repair.
     """
-    found = [(*part, case.session) for case in cases for event in case.attributes for part in _parts(event)]
-    lines = iter(normalise_many([text for text, is_text, _ in found if is_text], config))
-    texts = [next(lines).text if is_text else text for text, is_text, _ in found]
-    sessions = [session for _, _, session in found]
-    redacted = iter(_masked(sessions, texts, [not is_text for _, is_text, _ in found]))
+    texts: list[str] = []
+    told: list[bool] = []
+    sessions: list[Session] = []
+    for case in cases:
+        for event in case.attributes:
+            _spell(event, texts, told)
+        sessions += itertools.repeat(case.session, len(texts) - len(sessions))
+    raw = list(dict.fromkeys(itertools.compress(texts, told)))  # a log has few different ones
+    lines = dict(zip(raw, (line.text for line in normalise_many(raw, config)), strict=True))
+    texts = [lines[text] if is_text else text for text, is_text in zip(texts, told, strict=True)]
+    redacted = iter(_masked(sessions, texts, told))
     return [[_event(event, case, redacted) for event in case.attributes] for case in cases]
 
 
@@ -136,20 +142,24 @@ def redact_activities(sessions: Sequence[Session], activities: Sequence[bytes]) 
     """The activity of each event, as `split_event` gives it, redacted in the session of its case."""
     texts = {activity: from_json(activity) for activity in set(activities)}  # a log has few different ones
     said = [texts[activity] for activity in activities]
-    masked = _masked(sessions, said, [True] * len(said))
+    masked = _masked(sessions, said, [False] * len(said))
     return [old if new == text else to_json(new) for new, text, old in zip(masked, said, activities, strict=True)]
 
 
-def _masked(sessions: Sequence[Session], texts: Sequence[str], again: Sequence[bool]) -> list[str]:
-    """Each text without personal data. In those that come `again` and again each session looks only for what is known
-    or was heard in it; for all else each different one of them is looked through once."""
-    distinct = list(dict.fromkeys(itertools.compress(texts, again)))
+def _masked(sessions: Sequence[Session], texts: Sequence[str], told: Sequence[bool]) -> list[str]:
+    """Each text without personal data. Each different one is looked through once, and each session looks only for what
+    is known or was heard in it; where it finds something it may learn, so all `told` there is looked through."""
+    distinct = list(dict.fromkeys(texts))
     telling = {text for text, found in zip(distinct, find_many(distinct), strict=True) if found}
     folded = {text: fold(text) for text in distinct}
+    marked = [
+        text in telling or session.scanner.holds(folded[text]) for session, text in zip(sessions, texts, strict=True)
+    ]
+    learning = {id(session) for session in itertools.compress(sessions, marked)}
     wanted = [
         number
-        for number, (session, text, often) in enumerate(zip(sessions, texts, again, strict=True))
-        if not often or text in telling or session.scanner.holds(folded[text])
+        for number, (session, mark, is_text) in enumerate(zip(sessions, marked, told, strict=True))
+        if mark or (is_text and id(session) in learning)
     ]
     done = list(texts)
     masked = mask_in_sessions([sessions[number] for number in wanted], [texts[number] for number in wanted])
@@ -170,26 +180,29 @@ def joined_event(head: bytes, activity: bytes, attributes: bytes) -> bytes:
     return b"".join((head, activity, _ATTRIBUTES, attributes, b"}\n"))
 
 
-def _parts(value: Any) -> Iterator[tuple[str, bool]]:
-    """Every text, number and key in the value, as it is spelled, in the order in which `_rebuilt` puts them back; and
-    whether it is a text."""
+def _spell(value: Any, texts: list[str], told: list[bool]) -> None:
+    """Add every text, number and key in the value, as it is spelled, in the order in which `_rebuilt` puts them back;
+    and whether it is a text."""
     if isinstance(value, str):
-        yield value, True
-    elif isinstance(value, Mapping):
+        texts.append(value)
+        told.append(True)
+    elif isinstance(value, dict):
         for name, item in value.items():
-            yield name, False
-            yield from _parts(item)
+            texts.append(name)
+            told.append(False)
+            _spell(item, texts, told)
     elif isinstance(value, list):
         for item in value:
-            yield from _parts(item)
+            _spell(item, texts, told)
     elif _is_whole(value):
-        yield str(int(value)), False
+        texts.append(str(int(value)))
+        told.append(False)
 
 
 def _rebuilt(value: Any, texts: Iterator[str]) -> Any:
     if isinstance(value, str):
         return next(texts)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         rebuilt: dict[str, Any] = {}
         for name in value:
             key = next(texts)

@@ -27,7 +27,7 @@ from data_recipes.cleaning.plan import Plan, make_plan
 from data_recipes.cleaning.workspace import Workspace
 from data_recipes.errors import DataError
 from tianjing.files import OnError, read_jsonl
-from tianjing.lineage import Manifest, artefact, read_manifest
+from tianjing.lineage import Manifest, artefact, check_target, read_manifest
 from tianjing.records import Dialogue, Event, Outcome
 
 KIND = "clean"
@@ -114,6 +114,7 @@ def clean(
     raw, out = Path(raw), Path(out)
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder", "give the folder that holds dialogues")
+    check_target(out, KIND, [raw])
     work = workspace(out)
     plan = prepare(raw, work, config, identity_fields, on_error, progress)
     if not plan.dialogues:

@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, Field
 from data_recipes.errors import DataError
 from data_recipes.experience.units import Kind, Unit, material, restore, same_subject
 from tianjing.config import StrictModel
-from tianjing.files import parse_line
+from tianjing.files import make_folder, parse_line
 
 Word = Literal["accept", "edit", "reject"]
 WORDS: tuple[Word, ...] = get_args(Word)
@@ -145,7 +145,7 @@ def _parse(path: Path, data: bytes) -> Iterator[Decision]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with open(path, "a+b") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield stream

@@ -20,6 +20,7 @@ from evals.run import Evidence, read_evidence
 from evals.scoring import score_all
 from evals.stats import clustered_se
 from tianjing.config import parse
+from tianjing.files import make_folder
 from tianjing.lineage import artefact_digest
 from tianjing.tasks import Task
 
@@ -56,7 +57,7 @@ def export_inspect(run: Path, out: Path, dataset: Path | None = None) -> list[Pa
     scored = score_all(evidence.attempts, items, tasks)
     material = _material(dataset, evidence)
     arms = [arm for arm in ARMS if any(attempt.arm == arm for attempt in scored)]
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     written = []
     for arm in arms:
         path = out if len(arms) == 1 else out.with_name(f"{out.stem}-{arm}{out.suffix}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from evals.errors import EvalError
 from tianjing.config import StrictModel
 from tianjing.dataset import read_examples, write_examples
-from tianjing.files import read_jsonl, write_jsonl
+from tianjing.files import make_folder, read_jsonl, require_target, write_jsonl
 from tianjing.lineage import artefact
 from tianjing.records import Example
 from tianjing.tasks import TASKS, conversation
@@ -82,6 +82,7 @@ def plant(dataset: Path, out: Path, canaries: Path, count: int, repeats: int, se
     Raises:
         TianjingError: `dataset` is no dataset; `out` holds something else.
     """
+    require_target(canaries)
     made = make_canaries(count, seed)
     rows = read_examples(dataset / _TRAIN)
     planted = [_row(canary, repeat) for canary in made if canary.planted for repeat in range(repeats)]
@@ -91,7 +92,7 @@ def plant(dataset: Path, out: Path, canaries: Path, count: int, repeats: int, se
         write_examples(work.dir / _TRAIN, [*rows, *planted])
         work.count("read", len(rows))
         work.count("planted", len(planted))
-    canaries.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(canaries.parent)
     write_jsonl(canaries, made)
     return made
 

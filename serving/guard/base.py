@@ -49,6 +49,10 @@ class Outlet(Protocol):
         """Take the end of the text; returns and raises as `push`. Required disclosures that are missing come here."""
         ...
 
+    def cut_off(self) -> str:
+        """The answer ends here, and not by this text: what has to stand behind what was released, "" once it does."""
+        ...
+
 
 class Guard(Protocol):
     """Guards one request: placeholders are the same in question and answer."""

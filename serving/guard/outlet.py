@@ -53,6 +53,10 @@ class Dropped:
         """Nothing is released."""
         return ""
 
+    def cut_off(self) -> str:
+        """Nothing is released."""
+        return ""
+
 
 class RequestOutlet:
     """The way out of one choice's channel: `push` deltas, then `finish`; both return what may be released.
@@ -124,6 +128,10 @@ class RequestOutlet:
             raise self._failed(error) from error
         self.released_chars += len(text)
         return text
+
+    def cut_off(self) -> str:
+        """Nothing: what is held goes, and an answer that is cut off owes no disclosure."""
+        return ""
 
     def _pushed(self, text: str, now_ms: float) -> str:
         if self._broken is not None:

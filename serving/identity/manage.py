@@ -15,7 +15,7 @@ from serving.errors import ServeError
 from serving.identity.digests import key_digest
 from serving.identity.keyring import KeyEntry, QuotaEntry, pepper_path, read_entries, read_pepper, write_line
 from serving.identity.principal import Role
-from tianjing.files import atomic_write
+from tianjing.files import atomic_write, require_target
 
 KEY_BYTES = 32
 PREFIX = "tj-"
@@ -123,6 +123,7 @@ class KeyringFile:
     @contextmanager
     def _changing(self) -> Iterator[tuple[list[KeyEntry], bytes]]:
         """The entries, to be changed in place, and the pepper; two operators at once wait for one another."""
+        require_target(self.path, self.pepper)
         self._make_pepper()
         # The pepper's file is never replaced, so that a lock on it is a lock on the keyring.
         with open(self.pepper, "rb") as stream:

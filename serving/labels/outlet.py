@@ -70,6 +70,10 @@ class LabelledOutlet:
         """The rest; an answer without a word, a call of a tool say, gets no notice."""
         return self._begun(self._outlet.finish()) + self._closed()
 
+    def cut_off(self) -> str:
+        """The notice, if anything was released and it has not been given."""
+        return self._closed()
+
     def _begun(self, text: str) -> str:
         if not text or self._spoke:
             return text

@@ -135,6 +135,10 @@ class ArgumentsOutlet:
         """Take the next piece of the arguments; raises as the outlet inside."""
         return self._after.push(self._outlet.push(self._before.push(delta), now_ms))
 
+    def cut_off(self) -> str:
+        """Nothing stands behind arguments."""
+        return ""
+
     def finish(self) -> str:
         """Take the end of the arguments; raises as the outlet inside."""
         released = self._outlet.push(rest) if (rest := self._before.finish()) else ""

@@ -119,6 +119,13 @@ class GuardedChoice:
             if released:
                 yield lane, released
 
+    def cut_off(self) -> Iterator[tuple[Lane, str]]:
+        """What has to stand behind content that was released, where something else ended the choice."""
+        lane = self.lanes.get("content")
+        if lane is not None and (behind := lane.outlet.cut_off()):
+            lane.released.append(behind)
+            yield lane, behind
+
     def spoke(self) -> bool:
         """Whether content has been released."""
         lane = self.lanes.get("content")

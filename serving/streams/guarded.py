@@ -237,6 +237,7 @@ class GuardedStream:
 
     def _end(self, choice: GuardedChoice, reason: str, text: str = "") -> None:
         index = choice.index
+        self._send(choice.cut_off())
         if text:
             choice.lane("content").released.append(text)
             self._out.append(self._form.text(index, text))

@@ -36,6 +36,8 @@ def _guarded(guard: Guard, call: Call, item: dict[str, Any], request: str) -> Ch
             pass
     if choice.ended is None:
         return choice.whole(reason)
+    for _ in choice.cut_off():
+        pass
     if not choice.spoke():
         choice.lane("content").released.append(guard.refusal())
     return choice.whole("content_filter")

@@ -15,6 +15,7 @@ from data_recipes.config import BuildConfig, ProceduresConfig
 from data_recipes.experience.evidence import known_cases
 from data_recipes.experience.procedures import join_cases
 from data_recipes.experience.procedures.cases import CLOCKS_DIFFER
+from data_recipes.experience.procedures.report import Judged, judge, read_procedures
 from data_recipes.extract import extract
 from data_recipes.knowledge import Knowledge, read_knowledge
 from data_recipes.tasks.call_summary import draft_call_summary
@@ -25,6 +26,7 @@ from data_recipes.tasks.verdicts import Verdicts
 from tests.data_recipes.calls import all_train, call, logged
 from tests.data_recipes.material import EXTRACT, write_raw
 from tests.data_recipes.talks import MINING, WORKS, world
+from tianjing.acts import ACTS
 from tianjing.dataset import SPLITS, read_examples
 from tianjing.lineage import read_manifest
 from tianjing.rulebook import Rulebook
@@ -92,6 +94,23 @@ def test_a_log_that_nobody_can_read_labels_no_turn(tmp_path: Path) -> None:
     assert dropped["intent: the clock of the logged intent cannot be read"] == len(unread)
     found = [event for event in read_knowledge(tmp_path / "raw-k").events if event.clock == "unreadable"]
     assert {event.actor for event in found} == {"A0"} and {event.case for event in found} == unread
+
+
+def _judged(knowledge: Path, raw: Path) -> Judged:
+    return judge(knowledge, raw / "events.jsonl", raw / "dialogues.jsonl")
+
+
+def test_new_cases_are_judged_on_the_clock_that_cases_are_learned_on(tmp_path: Path) -> None:
+    right = _write(tmp_path / "right", lambda event, at: at)
+    wrong = _write(tmp_path / "wrong", lambda event, at: at + EIGHT_HOURS)
+    extract(right, tmp_path / "k", EXTRACT)
+    plain, repaired = _judged(tmp_path / "k", right), _judged(tmp_path / "k", wrong)
+    assert any(step in ACTS for procedure in read_procedures(tmp_path / "k") for step in procedure.steps)
+    assert repaired.cases == plain.cases
+    assert [note for note in repaired.notes if note not in plain.notes] == [
+        "the log of 8 actors was put on the clock of the dialogues: "
+        "A0 -28,800 s, A1 -28,800 s, A2 -28,800 s, A3 -28,800 s, A4 -28,800 s, …"
+    ]
 
 
 @pytest.fixture

@@ -39,6 +39,9 @@ class PlainOutlet:
     def finish(self) -> str:
         return self._safe(self._stream.finish())
 
+    def cut_off(self) -> str:
+        return ""
+
     def _safe(self, released: core.Released) -> str:
         if self._stream.ended is not None and self._stream.ended.kind.startswith(core.FAULT):
             raise GuardFailure(self._stream.ended.kind)

@@ -11,13 +11,17 @@ import yaml
 from PIL import Image
 
 from serving.errors import ServeError
+from serving.guard.base import REFUSAL
 from serving.labels.aigc import METADATA_HEADER, closing, headers, in_report, metadata, opening
 from serving.labels.files import label_file
 from serving.labels.outlet import labelled
 from serving.labels.settings import LabelSettings
 from serving.protocol.call import Call, ChoiceText
+from serving.protocol.forms import form_of
 from serving.streams.choices import GuardedChoice
-from tests.serving.stream_parts import PlainGuard, Word
+from serving.streams.guarded import GuardedStream
+from serving.streams.whole import guarded_choices
+from tests.serving.stream_parts import CHAT, IDENTITY, REPORT, PlainGuard, Read, Word, called, delta
 
 PRODUCER = "某某消费金融有限公司"
 SETTINGS = LabelSettings(producer=PRODUCER, notice="suffix")
@@ -80,6 +84,41 @@ def test_an_answer_that_is_cut_off_carries_the_notice_too(texts: list[str], said
     before = SETTINGS.model_copy(update={"notice": "prefix"})
     assert answer(SETTINGS, *texts).content == said + SETTINGS.text
     assert answer(before, *texts).content == SETTINGS.text + said
+
+
+def labelled_stream(word: Word, choices: int = 1) -> GuardedStream:
+    guard = labelled(PlainGuard(word), Call("", "m", (), {}), SETTINGS)
+    return GuardedStream(guard, form_of(CHAT, dict(IDENTITY)), choices, False, tools=frozenset(("pay",)))
+
+
+def test_a_choice_that_another_one_ends_carries_the_notice_too() -> None:
+    stream = labelled_stream(Word("不想活", "handoff"), choices=3)
+    sent = stream.feed(delta(1, content="请稍等。好的") + delta(0, content="您说不想活了，"))
+    read = Read(sent + stream.close({**REPORT, "verdict": "handoff"}, "同事马上联系您。"))
+    assert read.texts[1, "content"] == "请稍等。" + SETTINGS.text
+    assert read.texts[0, "content"] == "您说" + SETTINGS.text + "同事马上联系您。"
+    assert read.texts[2, "content"] == ""
+
+
+@pytest.mark.parametrize("end", [called(name="pay", arguments='{"to": "坐牢"}'), called(name="transfer")])
+def test_an_answer_that_a_call_of_a_tool_ends_carries_the_notice_too(end: bytes) -> None:
+    stream = labelled_stream(Word("坐牢"))
+    read = Read(stream.feed(delta(content="我来办。好") + end + delta(reason="tool_calls")) + stream.close(REPORT))
+    assert read.texts[0, "content"] == "我来办。" + SETTINGS.text and read.ends == {0: "content_filter"}
+
+
+def test_an_answer_that_is_cut_off_in_another_channel_carries_the_notice_in_a_whole_answer_too() -> None:
+    call = Call("", "m", (), {})
+    item = {"index": 0, "finish_reason": "stop", "message": {"content": "我来办。好", "refusal": "再不还就坐牢，请还"}}
+    (choice,) = guarded_choices(labelled(PlainGuard(Word("坐牢")), call, SETTINGS), call, {"choices": [item]})
+    assert choice.content == "我来办。" + SETTINGS.text
+
+
+def test_an_answer_whose_guard_fails_carries_the_notice_behind_what_was_read() -> None:
+    stream = labelled_stream(Word("x"), choices=2)
+    sent = stream.feed(delta(0, content="前文。") + delta(1, content="前文。") + delta(0, content="秘密在这里。"))
+    read = Read(sent + stream.close(REPORT))
+    assert [read.texts[index, "content"] for index in (0, 1)] == ["前文。" + SETTINGS.text + REFUSAL] * 2
 
 
 def test_a_structured_answer_stays_json() -> None:

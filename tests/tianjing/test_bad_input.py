@@ -128,6 +128,55 @@ def test_a_folder_to_write_to_is_refused_before_anything_is_read(tianjing: Comma
     assert sorted(path.name for path in Path().iterdir()) == ["odd.jsonl", "there"]
 
 
+@pytest.mark.parametrize("beneath", ["file/x", "file/x/y"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"cost table {LOAN} --out",
+        "rules check odd.jsonl --out",
+        "privacy scan odd.jsonl --out",
+        "privacy scan odd.jsonl --report",
+        f"data clean {RAW} --out",
+        f"data extract {RAW} --out",
+        "data build nothing --out",
+        "data inspect nothing --out",
+        "data diff nothing nothing --out",
+        "simulate --cases 20 --seed 1 --out",
+        "train plan --json",
+        f"train launch {REPOSITORY / 'examples' / 'training' / 'cpu.yaml'} --on local --out",
+        "eval report nothing --out",
+        "eval canary plant nothing --out planted --canaries",
+        "audit export nothing --out",
+        "lineage keygen",
+        "serve keys new --tenant t --role app",
+        f"run {REPOSITORY / 'examples' / 'tiny.yaml'} --out",
+        f"ablate {REPOSITORY / 'examples' / 'ablation.yaml'} --out",
+    ],
+)
+def test_a_place_beneath_a_file_is_named_before_any_work(tianjing: Command, command: str, beneath: str) -> None:
+    Path("file").write_text("precious", encoding="utf-8")
+    Path("odd.jsonl").write_text("{\n", encoding="utf-8")
+    ended = tianjing(*command.split(), beneath)
+    assert ended.status == 2
+    assert beneath in ended.err and "file is no folder" in ended.err and "give another path" in ended.err
+    assert sorted(path.name for path in Path().iterdir()) == ["file", "odd.jsonl"]
+    assert Path("file").read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "f.md"), OSError(28, "No space left")])
+def test_a_place_that_the_system_refuses_is_a_sentence(
+    error: OSError, tianjing: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tianjing.files.os.replace", refuse)
+    ended = tianjing("cost", "table", LOAN, "--out", "f.md")
+    assert ended.status == 2
+    assert str(error.strerror) in ended.err and "remedy" in ended.err
+    assert not list(Path().iterdir())
+
+
 def test_a_remedy_names_only_an_option_that_the_command_has(tianjing: Command) -> None:
     Path("d.jsonl").write_text(dialogue(), encoding="utf-8")
     Path("odd.jsonl").write_text('{"customer": 5}\n', encoding="utf-8")

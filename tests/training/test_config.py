@@ -140,6 +140,45 @@ def test_first_weights_that_this_trainer_cannot_make_are_refused_for_every_serve
             read(f"lora: {{init_lora_weights: {first}}}\nserve_with: {server}\n", tmp_path)
 
 
+# Each of these ended in an error of peft, numpy, torch or Python, long after the file was read, or ended the process.
+UNTRAINABLE = {
+    "no target": ("lora: {targets: []}", r":1: 'lora.targets': names no layer.*leave it out, or use q_proj"),
+    "an empty target": ("lora: {targets: ['']}", r":1: 'lora.targets': holds an empty name"),
+    "an empty module": ("lora: {modules_to_save: ['']}", r":1: 'lora.modules_to_save': holds an empty name"),
+    "an odd rank of orthogonal weights": (
+        "lora:\n  init_lora_weights: orthogonal\n  rank: 3",
+        r":3: 'lora.rank': is odd.*give an even one",
+    ),
+    "an odd rank of one module's orthogonal weights": (
+        "lora:\n  init_lora_weights: orthogonal\n  rank_pattern: {q_proj: 3}",
+        r":3: 'lora.rank_pattern.q_proj': is odd.*give an even one",
+    ),
+    "a torn pattern": ("lora: {rank_pattern: {layers.(.q_proj: 4}}", r":1: 'lora.rank_pattern': .*no regular expr"),
+    "too large an alpha": (f"lora: {{alpha: {10**400}}}", r":1: 'lora.alpha': .*less than or equal to 2147483647"),
+    "endless epochs": ("epochs: .inf", r":1: 'epochs': .*finite"),
+    "an endless rate": ("learning_rate: .inf", r":1: 'learning_rate': .*finite"),
+    "an endless decay": ("weight_decay: .inf", r":1: 'weight_decay': .*finite"),
+    "an endless weight": ("decision_weight: .inf", r":1: 'decision_weight': .*finite"),
+    "an endless ratio": ("lora: {loraplus_ratio: .inf}", r":1: 'lora.loraplus_ratio': .*finite"),
+    "an endless hold": ("method: dpo\npreference: {beta: .inf}", r":2: 'preference.beta': .*finite"),
+    "no number": ("learning_rate: .nan", r":1: 'learning_rate': "),
+    "a seed below zero": ("seed: -1", r":1: 'seed': .*greater than or equal to 0"),
+    "a seed of 33 bits": (f"seed: {2**32}", r":1: 'seed': .*less than or equal to 4294967295"),
+    "too many threads": ("threads: 1000000", r":1: 'threads': .*less than or equal to 1024"),
+    "too many rows at once": (f"micro_rows: {10**30}", r":1: 'micro_rows': .*less than or equal to"),
+    "an empty place": ("out: ''", r":1: 'out': .*at least 1 character"),
+    "an empty place of older rows": ("replay: {dataset: '', share: 0.2}", r":1: .replay.dataset.: .*at least 1"),
+}
+
+
+@pytest.mark.parametrize("what", UNTRAINABLE)
+def test_what_no_run_could_begin_with_is_refused_by_line_for_every_server(what: str, tmp_path: Path) -> None:
+    text, message = UNTRAINABLE[what]
+    for server in ("vllm", "transformers"):
+        with pytest.raises(TianjingError, match=rf"train\.yaml{message}"):
+            read(f"{text}\nserve_with: {server}\n", tmp_path)
+
+
 def test_layer_replication_is_refused_for_every_server(tmp_path: Path) -> None:
     for server in ("vllm", "transformers"):
         with pytest.raises(TianjingError, match="train the layers that the base has"):

@@ -20,6 +20,7 @@ from tianjing.engine.config import EngineConfig
 from tianjing.engine.errors import EngineError
 from tianjing.engine.ports import free_port, require_free_port
 from tianjing.errors import EXIT_BAD_INPUT
+from tianjing.files import make_folder
 
 Progress = Callable[[str], None]
 POLL_S = 0.25
@@ -67,7 +68,7 @@ class Engine:
         require_model(self.config.model)
         self.version, is_cpu = vllm_version()
         port = self._take_address()
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.log_path.parent)
         began = time.monotonic()
         with open(self.log_path, "wb") as stream:
             process = spawn(

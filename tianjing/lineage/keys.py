@@ -10,6 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from tianjing.files import require_above
 from tianjing.lineage.errors import LineageError
 
 
@@ -36,6 +37,7 @@ def keygen(path: Path) -> Path:
     for existing in (path, public):
         if existing.exists():
             raise LineageError(f"{existing}: exists and is not overwritten", "give another path, or move it away first")
+    require_above(path)
     key = Ed25519PrivateKey.generate()
     private_pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tianjing.files import flush, flush_folder
+from tianjing.files import flush, flush_folder, require_above
 from tianjing.lineage.errors import LineageError
 
 
@@ -24,9 +24,11 @@ def staged(path: Path) -> Iterator[Path]:
 
     Raises:
         LineageError: another process is writing it; the disk is full or may not be written to.
+        TianjingError: it lies beneath a file.
     """
     target = Path(os.path.abspath(path))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    require_above(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target.parent):

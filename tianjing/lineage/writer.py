@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tianjing.files import atomic_write
+from tianjing.files import atomic_write, require_above
 from tianjing.lineage.environment import compute, versions
 from tianjing.lineage.errors import LineageError
 from tianjing.lineage.manifest import (
@@ -109,8 +109,10 @@ def check_target(path: Path, kind: str, inputs: Sequence[Path] = ()) -> None:
 
     Raises:
         LineageError: `path` holds what is not ours to overwrite: a user's folder, another kind, or an input.
+        TianjingError: `path` lies beneath a file.
     """
     target = Path(os.path.abspath(path))
+    require_above(target)
     for source in inputs:
         if Path(os.path.abspath(source)).is_relative_to(target):
             raise LineageError(f"{target}: is also the input of this stage", "give --out another folder")

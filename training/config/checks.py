@@ -31,6 +31,7 @@ def problems(config: TrainConfig) -> Iterator[Problem]:
     if config.tune == "full":
         yield from _not_of_full_tuning(config)
     yield from _of_packing(config)
+    yield from _of_first_weights(config)
     if config.serve_with == "vllm":
         yield from _not_served(config)
 
@@ -79,6 +80,17 @@ def _of_packing(config: TrainConfig) -> Iterator[Problem]:
             "or lower the other"
         )
         yield Problem(("pack_tokens",), why, config.pack_tokens)
+
+
+def _of_first_weights(config: TrainConfig) -> Iterator[Problem]:
+    if config.lora.init_lora_weights != "orthogonal":
+        return
+    ranks: dict[tuple[str, ...], int] = {("lora", "rank"): config.lora.rank}
+    ranks |= {("lora", "rank_pattern", name): rank for name, rank in config.lora.rank_pattern.items()}
+    why = "is odd, and orthogonal first weights need an even rank; give an even one, or init_lora_weights: default"
+    for place, rank in ranks.items():
+        if rank % 2:
+            yield Problem(place, why, rank)
 
 
 def _not_served(config: TrainConfig) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
@@ -11,20 +11,23 @@ from tianjing.config import StrictModel
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 VOCABULARY_MATRICES = frozenset(("lm_head", "embed_tokens"))
+# What the libraries below take as a count or a scale; more overflows in them, with a message of theirs.
+MAX_COUNT = 2**31 - 1
 
+_LAYERS = ", ".join(LINEAR_LAYERS)
 _INITIALISATIONS = ("default", "gaussian", "orthogonal")
 # These train, and vLLM serves them, but only after a pass over the data that peft leaves to its caller.
 _DATA_DRIVEN = ("eva", "lora_ga")
 _CHANGES_BASE = re.compile(r"pissa(_niter_\d+)?|olora|corda|loftq")
 
 
-class LoraSection(StrictModel):
+class LoraSection(StrictModel, allow_inf_nan=False):
     """The adapter. What vLLM would refuse is refused with the whole configuration (`serve_with`)."""
 
     rank: int = Field(16, ge=1)
     """Rank of the update; more rank, more capacity and more memory. vLLM serves up to 512."""
 
-    alpha: int = Field(32, gt=0)
+    alpha: int = Field(32, gt=0, le=MAX_COUNT)
     """Scale: the update is multiplied by alpha / rank (by alpha / sqrt(rank) with use_rslora)."""
 
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
@@ -50,7 +53,7 @@ class LoraSection(StrictModel):
     """Ranks of single modules, by name or the end of it: `down_proj: 32`, `layers.23.mlp.down_proj: 64`. Empty: rank
     everywhere. Of several that name a module the first holds."""
 
-    alpha_pattern: dict[str, PositiveInt] = {}
+    alpha_pattern: dict[str, Annotated[int, Field(gt=0, le=MAX_COUNT)]] = {}
     """Alphas of single modules, by name or the end of it, as in rank_pattern."""
 
     init_lora_weights: str = "default"
@@ -70,12 +73,26 @@ class LoraSection(StrictModel):
     layer_replication: None = None
     """Here so that its refusal can say why: stacked copies of layers make another base, which no server has."""
 
+    @field_validator("targets")
+    @classmethod
+    def _some_target(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError(f"names no layer, so there is nothing to train; leave it out, or use {_LAYERS}")
+        return value
+
+    @field_validator("targets", "modules_to_save")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(value):
+            raise ValueError("holds an empty name; take it out, or give the last part of a module's name")
+        return value
+
     @field_validator("targets", "modules_to_save")
     @classmethod
     def _no_vocabulary_matrix(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         refused = sorted(VOCABULARY_MATRICES & set(value))
         if refused:
-            raise ValueError(f"vLLM refuses trained copies of {', '.join(refused)}; use {', '.join(LINEAR_LAYERS)}")
+            raise ValueError(f"vLLM refuses trained copies of {', '.join(refused)}; use {_LAYERS}")
         return value
 
     @field_validator("layer_replication", mode="before")
@@ -105,6 +122,10 @@ class LoraSection(StrictModel):
         for name in value:
             if name.rsplit(".", 1)[-1] not in targets:
                 raise ValueError(f"'{name}' is no module that gets an adapter; targets are {', '.join(targets)}")
+            try:
+                re.compile(name)
+            except re.error as error:
+                raise ValueError(f"'{name}' is no regular expression: {error}; give a module's name") from None
         return value
 
     @property

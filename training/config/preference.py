@@ -17,7 +17,7 @@ _ONLY_DPO = ("loss", "label_smoothing", "sft_weight")
 _ONLY_KTO = ("desirable_weight", "undesirable_weight")
 
 
-class PreferenceSection(StrictModel):
+class PreferenceSection(StrictModel, allow_inf_nan=False):
     """How preference pairs are learned. The reference is the model as it stands before the first step."""
 
     beta: float = Field(0.1, gt=0)

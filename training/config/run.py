@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from tianjing.config import StrictModel
 from tianjing.tasks import SCENES, TASKS
 from training.config.checks import problems
-from training.config.lora import LoraSection
+from training.config.lora import MAX_COUNT, LoraSection
 from training.config.preference import Method, PreferenceSection
 from training.config.presets import Preset, under
 
@@ -26,11 +26,13 @@ _BESIDE_THE_RESULT: dict[str, Any] = {
 _OF_AN_ADAPTER = ("lora", "quantize", "serve_with")
 # Tokens of a block of attention scores, which a kernel computes or leaves out as a whole.
 BLOCK = 128
+# More than any machine's cores; OpenMP ends the process, without a word, where it cannot start them.
+MAX_THREADS = 1024
 # A folder's name, and a server's name for the adapter (vLLM's --lora-modules NAME=PATH).
 SceneName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
-class EvaluationSection(StrictModel):
+class EvaluationSection(StrictModel, allow_inf_nan=False):
     """Loss on the validation split while training; the checkpoint with the lowest becomes the adapter."""
 
     every_steps: int = Field(50, ge=1)
@@ -47,10 +49,10 @@ class EvaluationSection(StrictModel):
     """A loss counts as lower only by more than this many nats per supervised token."""
 
 
-class ReplaySection(StrictModel):
+class ReplaySection(StrictModel, allow_inf_nan=False):
     """Rows of an older dataset among the new ones, so that what they taught is not forgotten (experience replay)."""
 
-    dataset: str
+    dataset: str = Field(min_length=1)
     """Older dataset artefact, relative to the working directory."""
 
     share: float | None = Field(None, gt=0.0, lt=1.0)
@@ -66,7 +68,7 @@ class ReplaySection(StrictModel):
         return self
 
 
-class TrainConfig(StrictModel):
+class TrainConfig(StrictModel, allow_inf_nan=False):
     """Training of a LoRA adapter, or of all weights, on answers or on preferences; defaults are the preset `cpu`."""
 
     preset: Preset | None = None
@@ -79,16 +81,16 @@ class TrainConfig(StrictModel):
     preference: PreferenceSection | None = None
     """Of `dpo` and `kto`; None there takes the section's defaults."""
 
-    model: str | None = None
+    model: str | None = Field(None, min_length=1)
     """Base model: a folder, `embedded`, `tiny` or a hub id. The command line's wins; None there too is `embedded`."""
 
-    dataset: str | None = None
+    dataset: str | None = Field(None, min_length=1)
     """Dataset artefact, relative to the working directory. The command line's wins."""
 
-    out: str | None = None
+    out: str | None = Field(None, min_length=1)
     """Folder of the adapter artefact, relative to the working directory. The command line's wins."""
 
-    adapter: str | None = None
+    adapter: str | None = Field(None, min_length=1)
     """Adapter artefact to go on from, relative to the working directory; with scenes, the folder that holds one for
     each. It gives `lora` but for dropout and loraplus_ratio. None begins a fresh one."""
 
@@ -126,7 +128,7 @@ class TrainConfig(StrictModel):
     epochs: float = Field(1.0, gt=0)
     """Passes over the chosen rows."""
 
-    micro_rows: int = Field(4, ge=1)
+    micro_rows: int = Field(4, ge=1, le=MAX_COUNT)
     """Rows (of `dpo` and `kto` pairs) of one forward pass, of like length; more rows need more memory and pad more. Not
     used with pack_tokens."""
 
@@ -176,11 +178,11 @@ class TrainConfig(StrictModel):
     """Tracker that also gets the curves. Each is an extra of its own: pip install 'tianjing[mlflow]'. Without one the
     run folder holds loss.jsonl and loss.svg."""
 
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=MAX_THREADS)
     """CPU threads of the training process; None takes every core it may use. Another number rounds sums differently."""
 
-    seed: int = 0
-    """Seeds adapter initialisation, row choice and order."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seeds adapter initialisation, row choice and order. Of 32 bits, as numpy's generator takes it."""
 
     @model_validator(mode="before")
     @classmethod

@@ -11,8 +11,9 @@ from typing import Any
 
 from rich.table import Table
 
-from data_recipes.config import PracticesConfig, ProceduresConfig
+from data_recipes.config import ExtractConfig
 from data_recipes.errors import DataError
+from data_recipes.experience.practices import Clocks, align
 from data_recipes.experience.procedures.cases import join_cases
 from data_recipes.experience.procedures.conformance import Conformance, conform
 from data_recipes.experience.procedures.mermaid import mermaid
@@ -69,7 +70,8 @@ class Judged:
 def judge(knowledge: Path, events: Path, dialogues: Path | None = None, task: str | None = None) -> Judged:
     """Judge the cases of an operation log by the procedures of a knowledge artefact.
 
-    A case's task is found as when the procedures were mined. Without dialogues, steps that are acts of a dialogue are
+    A case's task is found as when the procedures were mined, and the log is put on the clock of the dialogues as it was
+    then. Without dialogues, steps that are acts of a dialogue are
     not judged.
 
     Args:
@@ -85,16 +87,15 @@ def judge(knowledge: Path, events: Path, dialogues: Path | None = None, task: st
     for path in (events, dialogues):
         if path is not None and not path.is_file():
             raise DataError(f"{path}: no such file", "give the operation log (or dialogues) as JSON Lines")
-    parameters: dict[str, Any] = read_manifest(knowledge).parameters.get("config", {})
-    where = str(knowledge / "manifest.json")
-    mining = parse(ProceduresConfig, parameters.get("procedures", {}), where)
-    reasons = parse(PracticesConfig, parameters.get("practices", {}), where)
+    learned = read_manifest(knowledge).parameters.get("config", {})
+    config = parse(ExtractConfig, learned, str(knowledge / "manifest.json"))
     log = list(read_jsonl(events, Event))
     if not log:
         raise DataError(f"{events}: no event", "give an operation log with at least one line")
     spoken = list(read_jsonl(dialogues, Dialogue)) if dialogues else []
-    cases, lost = join_cases(log, spoken, {}, mining, reasons)
-    notes = [f"{count:,} × {reason}" for reason, count in sorted(lost.items())]
+    log, clocks = align(spoken, log, {*config.practices.exclude_activities, config.inspection_activity})
+    cases, lost = join_cases(log, spoken, {}, config.procedures, config.practices)
+    notes = [f"{count:,} × {reason}" for reason, count in sorted(lost.items())] + _moved(clocks)
     judged = None
     acts = sorted({step for procedure in procedures for step in procedure.steps if step in ACTS})
     if dialogues is None and acts:
@@ -106,6 +107,15 @@ def judge(knowledge: Path, events: Path, dialogues: Path | None = None, task: st
         listed = "、".join(f"{name} ({count:,})" for name, count in unknown.most_common(_MOST_LISTED))
         notes.append(f"{unknown.total():,} cases are of tasks without a procedure and have no fitness: {listed}")
     return Judged(results, tuple(notes))
+
+
+def _moved(clocks: Clocks) -> list[str]:
+    if not clocks.shifts:
+        return []
+    shifts = [f"{actor} {seconds:+,} s" for actor, seconds in sorted(clocks.shifts.items())]
+    more = ", …" if len(shifts) > _MOST_LISTED else ""
+    listed = ", ".join(shifts[:_MOST_LISTED]) + more
+    return [f"the log of {len(shifts):,} actors was put on the clock of the dialogues: {listed}"]
 
 
 def run(knowledge: Path, task: str | None, out: Path | None, events: Path | None, dialogues: Path | None) -> None:
