@@ -25,14 +25,17 @@ from evals.runner import (
     Pool,
     Target,
     adaptive,
+    copied_repeats,
     finished_keys,
     fixed,
     load_attempts,
-    require_different_repeats,
+    remedy,
+    seeds_ignored,
 )
 from evals.runner.cache import Cache
 from evals.runner.journal import short_key
-from tianjing.files import atomic_write, write_jsonl
+from evals.seeds import SeedCanaries
+from tianjing.files import atomic_write
 
 Json = dict[str, Any]
 Jobs = Iterator[tuple[Target, Request]]
@@ -52,7 +55,7 @@ def ask(group: Group, plans: Plans, scratch: Path, config: EvalConfig) -> dict[A
     """All attempts of a group's arms. Answers that lie in `scratch` from an earlier, killed call are not asked again.
 
     Raises:
-        EvalError: the models stopped answering, or the repeats of an arm are copies of one another.
+        EvalError: the models stopped answering, an arm answered nothing, or its server ignores seeds.
         TianjingError: the models cannot be served.
     """
     scratch.mkdir(parents=True, exist_ok=True)
@@ -61,6 +64,7 @@ def ask(group: Group, plans: Plans, scratch: Path, config: EvalConfig) -> dict[A
     cache = None if config.cache is None else Cache(config.cache)
     total = left = 0
     widths: set[int] = set()
+    sampled: dict[Arm, str] = {}
     for arm, spec in group.specs.items():
         if cache is not None:
             _reuse(plans[arm], arm, spec.identity, cache, paths[arm], finished[arm])
@@ -68,6 +72,9 @@ def ask(group: Group, plans: Plans, scratch: Path, config: EvalConfig) -> dict[A
         for request in plans[arm]:
             left += short_key(request.key(spec.identity)) not in finished[arm]
             widths |= {request.concurrency} - {None}  # type: ignore[arg-type]
+            if request.temperature > 0:
+                sampled[arm] = spec.identity
+    canaries = SeedCanaries(sampled, scratch, config)
     note = scratch / f"asked-{'-'.join(group.specs)}.json"
     asked: Json = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {"seconds": 0.0}
     if left:
@@ -79,7 +86,9 @@ def ask(group: Group, plans: Plans, scratch: Path, config: EvalConfig) -> dict[A
                 widest = max(pace.highest, *widths) if widths else pace.highest
                 serving = stack.enter_context(group.serve(scratch, lambda line: _say(f"{title}: {line}"), widest))
                 progress = stack.enter_context(ArmProgress(title, total, total - left))
-                asyncio.run(_ask_all(serving, group, plans, paths, finished, sorted(widths), pace, config, progress))
+                asyncio.run(
+                    _ask_all(serving, group, plans, paths, finished, sorted(widths), pace, config, progress, canaries)
+                )
                 if reason := serving.ended():
                     raise EvalError(
                         f"the engine of the {' and '.join(group.specs)} model ended before all requests were answered: "
@@ -94,11 +103,13 @@ def ask(group: Group, plans: Plans, scratch: Path, config: EvalConfig) -> dict[A
     answered = {}
     for arm, spec in group.specs.items():
         attempts = _collect(plans[arm], spec.identity, paths[arm])
-        if cache is not None:
-            cache.put(attempts)
-        details = {"model": spec.model, "digest": spec.digest, "engine": spec.server, **spec.facts, **asked}
-        answered[arm] = Answered(attempts, details)
         _say_failures(arm, attempts)
+        details = {"model": spec.model, "digest": spec.digest, "engine": spec.server, **spec.facts, **asked}
+        canary = canaries.result(arm, cache)
+        details |= _notes(arm, attempts, canary)
+        if cache is not None and not (details.get("copied_repeats") and seeds_ignored(canary) is None):
+            cache.put(attempts)
+        answered[arm] = Answered(attempts, details)
     if cache is not None:
         cache.close()
     return answered
@@ -114,14 +125,27 @@ async def _ask_all(
     pace: Pace,
     config: EvalConfig,
     progress: ArmProgress,
+    canaries: SeedCanaries,
 ) -> None:
+    names = {arm: spec.name for arm, spec in group.specs.items()}
     with ExitStack() as stack:
         journals = {arm: stack.enter_context(Journal(path)) for arm, path in paths.items()}
         async with serving.backend as backend:
             targets = [
-                Target(arm, spec.identity, spec.name, backend, journals[arm], finished[arm])
+                Target(
+                    arm,
+                    spec.identity,
+                    spec.name,
+                    backend,
+                    journals[arm],
+                    finished[arm],
+                    plans[arm],
+                    spec.aliases,
+                    set(names.values()) - {spec.name},
+                )
                 for arm, spec in group.specs.items()
             ]
+            await canaries.ask(targets, pace)
             pool = Pool(config, lambda failure: progress.step(failure is not None))
             await pool.run(_jobs(targets, plans, None), pace)
             for width in widths:
@@ -157,17 +181,45 @@ def _reuse(plan: Iterable[Request], arm: Arm, identity: str, cache: Cache, path:
                 finished.add(short_key(key))
 
 
-def _collect(plan: Iterable[Request], identity: str, path: Path) -> list[RawAttempt]:
-    """The attempts of the plan, from the journal."""
+def _collect(plan: Sequence[Request], identity: str, path: Path) -> list[RawAttempt]:
+    """The attempts of the plan, from the journal.
+
+    Raises:
+        EvalError: some are not there, or none is an answer.
+    """
     known = load_attempts(path)
-    attempts = [known[request.key(identity)] for request in plan]
-    try:
-        require_different_repeats(attempts)
-    except EvalError:
-        # Once the cause is mended these must be asked again, so they may not count as answered.
-        write_jsonl(path, (attempt for attempt in known.values() if attempt.temperature == 0))
-        raise
-    return attempts
+    attempts = [known.get(request.key(identity)) for request in plan]
+    found = [attempt for attempt in attempts if attempt is not None]
+    if len(found) < len(plan):
+        first = plan[attempts.index(None)]
+        raise EvalError(
+            f"{path}: {len(plan) - len(found)} of {len(plan)} requests have no row that can be read, e.g. "
+            f"{first.item}/{first.condition}/{first.repeat}",
+            "give the same command again: they are asked anew, answered requests are kept",
+        )
+    errors = [str(attempt.error) for attempt in found if attempt.error is not None]
+    if errors and len(errors) == len(found):
+        raise EvalError(f"none of the {len(errors)} requests was answered; the first: {errors[0]}", remedy(errors[0]))
+    return found
+
+
+def _notes(arm: Arm, attempts: Sequence[RawAttempt], canary: Json | None) -> Json:
+    """What run.json says of the answers: the seed canary, copies among them, and other names they came under."""
+    notes: Json = {}
+    if canary is not None:
+        notes["seed_canary"] = canary
+    if copies := copied_repeats(attempts):
+        notes["copied_repeats"] = copies
+        proven = seeds_ignored(canary) is False
+        why = (
+            "the server heeds seeds (the seed canary differed), so the model is this certain"
+            if proven
+            else "the seed canary was not answered, so the server may ignore seeds: the gate will find it invalid"
+        )
+        _say(f"{arm}: the repeats of all {copies} repeated items are byte-identical; {why}")
+    if served := sorted({attempt.served for attempt in attempts if attempt.served is not None}):
+        notes["served_as"] = served
+    return notes
 
 
 def _say_failures(arm: Arm, attempts: Sequence[RawAttempt]) -> None:

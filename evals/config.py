@@ -117,6 +117,11 @@ class EvalConfig(StrictModel):
     repetition_penalty), so that no default of the server or the model folder changes the answers. `openai`: for an
     endpoint that refuses what the OpenAI protocol does not know."""
 
+    served_as: dict[str, tuple[str, ...]] = {}
+    """By the name that is asked, other names under which an endpoint may answer for the same model. An answer under any
+    other name is an error; the name with a date behind it (`gpt-4o-2024-08-06`) and what `/v1/models` lists as the same
+    model need not be given."""
+
     measure_ttft: bool = False
     """Stream the answers, so that the time to the first token is known for each. Costs the client more per token."""
 

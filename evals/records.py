@@ -141,6 +141,8 @@ class RawAttempt(StrictModel):
     """Seconds to the first token, where `measure_ttft` asks for them."""
     cached_tokens: int = 0
     """Prompt tokens that the server took from its prefix cache, as far as it tells."""
+    served: str | None = None
+    """Name under which the server says it answered, where it is not the one that was asked."""
     reused: bool = False
     """Taken from the answers of an earlier run: its latency is that of the earlier run."""
 

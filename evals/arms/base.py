@@ -25,6 +25,7 @@ class ArmSpec:
         name: what requests give in their `model` field.
         digest: of the weights, or of all that is known of them.
         server: what answers and its version; answers of another are not the same answers.
+        aliases: other names under which its server may answer.
         facts: more for run.json: `over`, the digest of the model under an adapter; `unknown`, what could not be learnt.
     """
 
@@ -33,6 +34,7 @@ class ArmSpec:
     digest: str
     server: str
     facts: Json = field(default_factory=dict)
+    aliases: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> str:

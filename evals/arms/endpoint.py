@@ -102,7 +102,8 @@ def endpoint_group(endpoint: Endpoint, config: EvalConfig) -> EndpointGroup:
         if cards is not None and card is None:
             served = ", ".join(sorted(cards)[:20]) or "none"
             raise EvalError(f"{endpoint.shown} serves no model '{name}'", f"it serves: {served}")
-        specs[arm] = _spec(endpoint, arm, name, card, version)
+        aliases = _aliases(name, cards or {}) | set(config.served_as.get(name, ()))
+        specs[arm] = _spec(endpoint, arm, name, card, version, aliases)
     return EndpointGroup(endpoint, specs, config)
 
 
@@ -125,7 +126,22 @@ async def _look(endpoint: Endpoint) -> tuple[dict[str, Json] | None, str | None]
         return cards, await client.server_version()
 
 
-def _spec(endpoint: Endpoint, arm: Arm, name: str, card: Json | None, version: str | None) -> ArmSpec:
+def _aliases(name: str, cards: Mapping[str, Json]) -> frozenset[str]:
+    """Other names of one model: its `root`, and those listed with the same root, as vLLM lists its served names.
+
+    The root of an adapter is no alias where it is the model under it.
+    """
+    card = cards.get(name, {})
+    root, parent = card.get("root"), card.get("parent")
+    if not root or root == parent:
+        return frozenset()
+    alike = {other for other, its in cards.items() if (its.get("root"), its.get("parent")) == (root, parent)}
+    return frozenset({str(root), *alike} - {name})
+
+
+def _spec(
+    endpoint: Endpoint, arm: Arm, name: str, card: Json | None, version: str | None, aliases: frozenset[str]
+) -> ArmSpec:
     """The identity of a model that only its server knows: names and versions, since weights cannot be seen."""
     known = {key: card[key] for key in ("root", "parent", "owned_by") if card and card.get(key)}
     adapter = artefact_digest(endpoint.adapter) if arm == "tuned" and endpoint.adapter is not None else None
@@ -141,4 +157,4 @@ def _spec(endpoint: Endpoint, arm: Arm, name: str, card: Json | None, version: s
     if adapter is not None:
         facts["adapter"] = adapter
     digest = sha256_bytes(canonical_json([endpoint.shown, name, known, adapter]).encode())
-    return ArmSpec(name, name, digest, server, facts)
+    return ArmSpec(name, name, digest, server, facts, aliases)

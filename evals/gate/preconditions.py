@@ -6,13 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.errors import EvalError
 from evals.gate.figures import INVALID_RATE, Figures
 from evals.gate.findings import Finding
 from evals.gate.policy import GatePolicy
 from evals.gate.words import percent
 from evals.records import ARMS, Arm, RawAttempt
-from evals.runner import require_different_repeats
+from evals.runner import copied_repeats, seeds_ignored
 
 Json = Mapping[str, Any]
 
@@ -85,6 +84,7 @@ def of_evidence(attempts: Sequence[RawAttempt], run: Json, policy: GatePolicy) -
         by_arm[attempt.arm].append(attempt)
     for arm, rows in by_arm.items():
         problems += _one_arm(arm, rows, policy)
+        problems += _seeds(arm, rows, run.get("arms", {}).get(arm, {}).get("seed_canary"))
     if len(by_arm) == 2:
         problems += _both_arms(by_arm["base"], by_arm["tuned"], run, policy)
     return problems
@@ -97,10 +97,18 @@ def _one_arm(arm: Arm, rows: Sequence[RawAttempt], policy: GatePolicy) -> Iterab
     errors = sum(row.error is not None for row in rows) / len(rows)
     if errors > policy.max_error_rate:
         yield f"error rate {percent(errors)} of the {arm} model exceeds {percent(policy.max_error_rate)}"
-    try:
-        require_different_repeats(rows)
-    except EvalError as error:
-        yield f"{arm}: {error.message}"
+
+
+def _seeds(arm: Arm, rows: Sequence[RawAttempt], canary: Json | None) -> Iterable[str]:
+    """Copies among repeats are the model's own certainty only where the seed canary shows that seeds are heeded."""
+    ignored = seeds_ignored(canary)
+    if ignored:
+        yield f"{arm}: the answers to the seed canary are byte-identical: the server ignored the seeds of requests"
+    elif ignored is None and (copies := copied_repeats(rows)):
+        yield (
+            f"{arm}: the repeats of all {copies} repeated items are byte-identical at temperature > 0, and no seed "
+            "canary shows that the server heeds the seed of a request"
+        )
 
 
 def _both_arms(base: Sequence[RawAttempt], tuned: Sequence[RawAttempt], run: Json, policy: GatePolicy) -> Iterable[str]:

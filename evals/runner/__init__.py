@@ -1,9 +1,10 @@
 """Asks a plan of requests of its models and keeps every answer on disk: resumable, paced, counted."""
 
-from evals.runner.canary import require_different_repeats
+from evals.runner.canary import copied_repeats, seeds_ignored
 from evals.runner.journal import Journal, finished_keys, load_attempts
 from evals.runner.pace import Pace, adaptive, fixed
-from evals.runner.pool import Backend, Pool, Target
+from evals.runner.pool import Pool
+from evals.runner.target import Backend, Target, remedy
 
 __all__ = [
     "Backend",
@@ -12,8 +13,10 @@ __all__ = [
     "Pool",
     "Target",
     "adaptive",
+    "copied_repeats",
     "finished_keys",
     "fixed",
     "load_attempts",
-    "require_different_repeats",
+    "remedy",
+    "seeds_ignored",
 ]

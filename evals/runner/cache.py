@@ -2,7 +2,7 @@
 
 Off unless a folder is given. Evidence for a release should come from the model as it is served now: a server's flags or
 its accelerator can change without its name, version or digest telling. A cached answer says so (`reused`). Errors are
-never kept. Answers are stored when an arm is finished, after the seed canary, so that no copy of a repeat gets in.
+never kept. Answers are stored when an arm is finished; repeats that are copies only where the seed canary differed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from evals.records import Arm, RawAttempt, Request
 
 FILE = "answers.sqlite"
 # What an answer is, apart from who asked it and how it went there.
-_KEPT = ("output", "finish_reason", "latency_s", "prompt_tokens", "output_tokens", "first_token_s", "cached_tokens")
+_KEPT = (
+    *("output", "finish_reason", "latency_s", "prompt_tokens", "output_tokens", "first_token_s", "cached_tokens"),
+    "served",
+)
 
 
 class Cache:

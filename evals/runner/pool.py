@@ -10,66 +10,36 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.records import Arm, Request
 from evals.runner import retry
-from evals.runner.journal import Journal, short_key
+from evals.runner.health import Health
+from evals.runner.journal import short_key
 from evals.runner.pace import Pace
-from tianjing.engine import ChatRequest, Completion, EngineError
+from evals.runner.target import Target
+from tianjing.engine import Completion, EngineError
 from tianjing.engine.errors import FailureKind
 
-# So many failures in a row, none of them the request's own fault, mean that the endpoint is gone.
-GIVE_UP_AFTER = 20
 WATCH_EVERY_S = 1.0
 SAY_STALLED_AFTER_S = 60.0
-# All that is refused with these is refused for the same reason: the key, the route or the model's name.
-_REFUSES_ALL = frozenset({401, 403, 404})
-# Servers put the model folder's own defaults where a request is silent, so nothing is left to them.
-_NEUTRAL = {"n": 1, "presence_penalty": 0.0, "frequency_penalty": 0.0}
-_EXTRA = {"openai": _NEUTRAL, "all": {**_NEUTRAL, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}}
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Failure = FailureKind | None
 OnAttempt = Callable[[Failure], None]
 
 
-class Backend(Protocol):
-    """Whatever answers chat requests: `tianjing.engine.ChatClient`, or a model in this process."""
-
-    async def chat(self, request: ChatRequest) -> Completion:
-        """Raises EngineError as `ChatClient.chat` does."""
-
-
-@dataclass
-class Target:
-    """One arm of a run: who is asked, under which name, and where its answers go.
-
-    Attributes:
-        identity: digest of all that decides its answers; part of every request's key.
-        model: the name that the backend knows the model by.
-        finished: `short_key` of the requests that need not be asked.
-    """
-
-    arm: Arm
-    identity: str
-    model: str
-    backend: Backend
-    journal: Journal
-    finished: Set[bytes] = frozenset()
-
-
 @dataclass
 class _Watch:
     """What the workers share."""
 
-    started: dict[int, float] = field(default_factory=dict)
-    failures_in_a_row: int = 0
-    last_answer: float = field(default_factory=time.monotonic)
+    started: dict[object, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+    """When it was last known that requests are in flight."""
     said: float = field(default_factory=time.monotonic)
 
 
@@ -83,12 +53,13 @@ class Pool:
     def __init__(self, config: EvalConfig, on_attempt: OnAttempt = lambda failure: None):
         self._config, self._on_attempt = config, on_attempt
         self._stalled_after_s = 2 * config.request_timeout_s + SAY_STALLED_AFTER_S
+        self._health: dict[Arm, Health] = {}
 
     async def run(self, jobs: Iterable[tuple[Target, Request]], pace: Pace) -> None:
         """Ask all jobs that are not finished, in their order, at `pace`.
 
         Raises:
-            EvalError: the endpoint stopped answering, or refuses everything; what came before is kept.
+            EvalError: the endpoint stopped answering, or answers nothing; what came before is kept.
         """
         queue, watch = iter(jobs), _Watch()
         workers = [asyncio.create_task(self._work(queue, pace, watch)) for _ in range(pace.highest)]
@@ -114,47 +85,42 @@ class Pool:
 
     async def _attempt(self, target: Target, request: Request, key: str, pace: Pace, watch: _Watch) -> None:
         """Send one request until it is answered, refused for good, or out of tries."""
-        asked = ChatRequest(
-            target.model,
-            request.messages,
-            request.max_tokens,
-            request.temperature,
-            request.top_p,
-            request.seed,
-            extra=_EXTRA[request.parameters],
-            stream=self._config.measure_ttft,
-        )
+        health = self._health_of(target)
         began, waited_s, tries = time.monotonic(), 0.0, 0
         while True:
             tries += 1
+            if health.checking:
+                await health.checked()
             await pace.enter()
-            watch.started[id(request)] = time.monotonic()
+            sent = object()  # not the request: that of one arm may be that of the other
+            watch.started[sent] = time.monotonic()
             failure: Failure = "connection"
             retry_after_s = None
             try:
-                completion = await target.backend.chat(asked)
+                completion = await target.ask(request, self._config.measure_ttft)
                 failure = None
                 break
             except EngineError as error:
                 failure, retry_after_s = error.kind or "server", error.retry_after_s
-                self._note(error, failure, pace, watch)
+                await health.failed(error, failure, pace.limit)
                 pause_s = retry.pause_s(error, tries, self._config.tries, waited_s)
                 if pause_s is None:
                     self._fail(target, request, key, tries, began, error, failure)
                     return
             finally:
-                del watch.started[id(request)]
+                del watch.started[sent]
                 pace.leave(failure, retry_after_s)
             waited_s += pause_s
             await asyncio.sleep(pause_s)
-        watch.failures_in_a_row = 0
-        watch.last_answer = time.monotonic()
+        health.answered()
         row = _identity(target, request, key, tries)
         row["output"] = with_reasoning(completion)
         row["finish_reason"] = completion.finish_reason
         row["latency_s"] = round(completion.latency_s, 4)
         row["prompt_tokens"] = completion.prompt_tokens
         row["output_tokens"] = completion.completion_tokens
+        if completion.model and completion.model != target.model:
+            row["served"] = completion.model
         if completion.cached_tokens:
             row["cached_tokens"] = completion.cached_tokens
         if completion.first_token_s is not None:
@@ -177,27 +143,24 @@ class Pool:
         target.journal.add(_encode(row))
         self._on_attempt(kind)
 
-    def _note(self, error: EngineError, kind: FailureKind, pace: Pace, watch: _Watch) -> None:
-        """Count failures that are not the request's own fault; too many in a row end the run."""
-        if kind == "rate_limit" or (error.status is not None and not error.transient):
-            watch.last_answer = time.monotonic()  # the server lives
-            if error.status not in _REFUSES_ALL:
-                return
-        watch.failures_in_a_row += 1
-        if watch.failures_in_a_row >= max(GIVE_UP_AFTER, 2 * pace.highest):
-            raise EvalError(
-                f"the endpoint stopped answering ({watch.failures_in_a_row} failures in a row; last: {error.message})",
-                "read the engine's log, then give the same command again: answered requests are kept",
-            )
+    def _health_of(self, target: Target) -> Health:
+        health = self._health.get(target.arm)
+        if health is None:
+            health = Health(target, self._config.measure_ttft, self._config.request_timeout_s)
+            self._health[target.arm] = health
+        return health
 
     async def _watch(self, pace: Pace, watch: _Watch) -> None:
         """Say when nothing comes, and end a run whose requests outlive even their own timeout."""
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             now = time.monotonic()
-            silent_s = now - watch.last_answer
+            arms = self._health.values()
+            if any(health.checking for health in arms):
+                continue  # the check ends by itself
+            silent_s = now - max([watch.began, *(health.last_sign for health in arms)])
             if not watch.started:
-                watch.last_answer = max(watch.last_answer, now - SAY_STALLED_AFTER_S)
+                watch.began = max(watch.began, now - SAY_STALLED_AFTER_S)
                 continue
             if silent_s > self._stalled_after_s:
                 raise EvalError(

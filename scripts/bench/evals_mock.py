@@ -53,9 +53,10 @@ class Mock(asyncio.Protocol):
         number = zlib.crc32(body)
         text = f"答案：{'ABCD'[number % 4]}，依据第{number % 97}条。"
         return (
-            b'{"id":"mock","object":"chat.completion","created":1,"model":"base","choices":[{"index":0,"message":'
+            b'{"id":"mock","object":"chat.completion","created":1,"model":"%b","choices":[{"index":0,"message":'
             b'{"role":"assistant","content":%b},"finish_reason":"stop"}],'
-            b'"usage":{"prompt_tokens":48,"completion_tokens":12,"total_tokens":60}}' % json.dumps(text).encode()
+            b'"usage":{"prompt_tokens":48,"completion_tokens":12,"total_tokens":60}}'
+            % (b"tuned" if b'"model":"tuned"' in body else b"base", json.dumps(text).encode())
         )
 
     def send(self, body: bytes) -> None:

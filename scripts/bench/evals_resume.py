@@ -92,12 +92,16 @@ def killed_at_random(url: str, log: Path, folder: Path, arguments: argparse.Name
             child.wait()
             kills += 1
         sent = Counter(map(request_of, lines(log)[before:]))
-        repeated += sum(max(0, count - planned[request] + finished[request]) for request, count in sent.items())
+        repeated += sum(
+            max(0, count - planned[request] + finished[request])
+            for request, count in sent.items()
+            if request in planned
+        )  # the seed canary is not of the plan
         finished = answered(folder / ".work" / "killed")
     if code:
         sys.exit("the last run failed")
     asked_killed = lines(log)
-    again = len(asked_killed) - planned.total()
+    again = len(asked_killed) - len(asked_whole)
     rows = [attempts(folder / name) for name in ("whole", "killed")]
     whole, killed = (
         without_times(json.loads((folder / name / "summary.json").read_text())) for name in ("whole", "killed")

@@ -18,6 +18,7 @@ from aiohttp import web
 from evals.config import EvalConfig
 from evals.plan import build_requests, choose_items, choose_shots
 from evals.records import Item
+from evals.runner.canary import PROMPT
 from tianjing.dataset import read_examples, write_examples
 from tianjing.lineage import artefact
 from tianjing.records import Example
@@ -118,6 +119,11 @@ class Endpoint:
     payloads: list[dict[str, Any]] = field(default_factory=list)
     models: list[str] | None = None
     """What it says that it serves; None has no such list."""
+    cards: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What it says of the models it serves, beyond their names."""
+    served: Callable[[dict[str, Any]], str | None] = lambda payload: payload["model"]
+    """Name under which it answers; None leaves it out."""
+    refusal: str = "no"
 
 
 @pytest.fixture
@@ -129,16 +135,15 @@ def endpoint() -> Iterator[Endpoint]:
         state.payloads.append(payload)
         answer = state.reply(payload)
         if isinstance(answer, int):
-            return web.json_response({"error": {"message": "no"}}, status=answer)
+            return web.json_response({"error": {"message": state.refusal}}, status=answer)
         message = {"message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
-        return web.json_response(
-            {"choices": [message], "usage": {"prompt_tokens": 9, "completion_tokens": len(answer)}}
-        )
+        usage = {"prompt_tokens": 9, "completion_tokens": len(answer)}
+        return web.json_response({"model": state.served(payload), "choices": [message], "usage": usage})
 
     async def models(request: web.Request) -> web.Response:
         if state.models is None:
             return web.json_response({"error": {"message": "no"}}, status=404)
-        return web.json_response({"data": [{"id": name} for name in state.models]})
+        return web.json_response({"data": [{"id": name, **state.cards.get(name, {})} for name in state.models]})
 
     loop = asyncio.new_event_loop()
     started = threading.Event()
@@ -231,6 +236,8 @@ def world(
     }
 
     def reply(payload: dict[str, Any]) -> str:
+        if payload["messages"][-1]["content"] == PROMPT:
+            return f"故事{payload['seed']}"
         item = asked[json.dumps([[m["role"], m["content"]] for m in payload["messages"]])]
         return answer_as(item, world.skill[serving.model], payload["seed"] if payload["temperature"] else 0)
 

@@ -20,6 +20,7 @@ from evals.errors import EvalError
 from evals.gate.policy import GatePolicy
 from evals.gate.preconditions import of_evidence
 from evals.gate.release import judge, policy_digest
+from evals.records import RawAttempt
 from evals.run import evaluate, read_evidence
 from tests.evals.conftest import World
 from tianjing.errors import TianjingError
@@ -169,8 +170,23 @@ def test_models_that_were_asked_differently_are_not_compared(world: World) -> No
     assert problems(world) == []
     assert "sampled at other temperatures" in problems(world, temperature=1.5)[0]
     assert "error rate 100.0 % of the tuned model" in problems(world, error="timeout")[0]
-    assert "byte-identical" in problems(world, output="same")[0]
     assert "answered twice" in problems(world, item="i", condition="greedy", repeat=0)[0]
+
+
+def test_copies_are_refused_where_no_seed_canary_shows_that_seeds_are_heeded(world: World) -> None:
+    evaluated(world)
+    assert problems(world, output="same") == [], "a model may be this certain"
+    evidence = read_evidence(world.out)
+    copies = [row.model_copy(update={"output": "same"}) for row in evidence.attempts]
+
+    def told(attempts: list[RawAttempt], canary: Any) -> list[str]:
+        arms = {arm: {**details, "seed_canary": canary} for arm, details in evidence.run["arms"].items()}
+        return of_evidence(attempts, {**evidence.run, "arms": arms}, GatePolicy())
+
+    for unknown in (None, {"outputs": []}, {"outputs": ["a"]}):
+        assert "repeated items are byte-identical" in told(copies, unknown)[0], "as before there were canaries"
+        assert told(evidence.attempts, unknown) == []
+    assert "the server ignored the seeds" in told(evidence.attempts, {"outputs": ["a", "a", "a"]})[0]
 
 
 def test_prompts_may_differ_by_the_worked_examples_that_the_run_names_and_by_nothing_else(world: World) -> None:

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from evals.arms import in_process_groups
+from evals.ask import ask
+from evals.config import EvalConfig
+from evals.runner.canary import canary_requests
 from tianjing.engine import ChatRequest, Completion, EngineError
 from tianjing.records import Message
 
@@ -38,3 +42,11 @@ def test_an_answer_hangs_on_its_own_seed_alone(tiny_model: Path) -> None:
     with pytest.raises(EngineError, match="max_model_len is 512") as caught:
         asyncio.run(all_of(request("工资晚发怎么办", 0.0, 1, max_tokens=600)))
     assert caught.value.kind == "context_length"
+
+
+@pytest.mark.slow
+def test_the_seed_canary_finds_that_this_process_heeds_seeds(tiny_model: Path, tmp_path: Path) -> None:
+    config = EvalConfig(max_model_len=512)
+    (group,) = in_process_groups(None, tiny_model, config)
+    answered = ask(group, {"tuned": canary_requests(config)}, tmp_path, config)["tuned"]
+    assert len(set(answered.details["seed_canary"]["outputs"])) > 1

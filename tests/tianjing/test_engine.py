@@ -303,7 +303,13 @@ def test_the_client_asks_and_reads_an_answer(played: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize(("status", "transient"), [(400, False), (401, False), (429, True), (500, True), (503, True)])
+@pytest.mark.parametrize(
+    ("status", "transient"),
+    [
+        *((status, False) for status in (400, 401, 404, 413, 422, 501, 505)),
+        *((status, True) for status in (408, 425, 429, 500, 502, 503, 504, 507, 520, 522, 524, 529)),
+    ],
+)
 def test_refusals_say_whether_to_try_again(played: Any, status: int, transient: bool) -> None:
     played.answer = (status, b'{"error": {"message": "too long"}}')
     with pytest.raises(EngineError, match="too long") as caught:
@@ -351,6 +357,59 @@ def test_failures_say_what_failed(played: Any, status: int, message: str, kind: 
     assert caught.value.kind == kind
 
 
+CHOICE = {"message": {"content": "您好"}, "finish_reason": "stop"}
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        ({}, (0, 0)),
+        ({"usage": None}, (0, 0)),
+        ({"usage": "none"}, (0, 0)),
+        ({"usage": {"prompt_tokens": None, "completion_tokens": None}}, (0, 0)),
+        ({"usage": {"prompt_tokens": 10.0, "completion_tokens": 3.6, "prompt_tokens_details": []}}, (10, 4)),
+        ({"usage": {"prompt_tokens": float("nan"), "completion_tokens": -1}}, (0, 0)),
+    ],
+)
+def test_counts_that_a_server_leaves_out_cost_no_answer(played: Any, usage: Any, counts: tuple[int, int]) -> None:
+    played.answer = (200, json.dumps({"choices": [CHOICE], **usage}).encode())
+    completion = ask(played.url)
+    assert (completion.text, completion.prompt_tokens, completion.completion_tokens) == ("您好", *counts)
+
+
+def test_a_text_in_parts_and_no_finish_reason_are_an_answer(played: Any) -> None:
+    parts = [{"type": "text", "text": "您"}, {"type": "text", "text": "好"}]
+    played.answer = (200, json.dumps({"choices": [{"message": {"content": parts}}], "model": "m-1"}).encode())
+    completion = ask(played.url)
+    assert (completion.text, completion.finish_reason, completion.model) == ("您好", "", "m-1")
+    event = {"choices": [{"delta": {"content": parts}}], "model": "m-1"}
+    played.answer = (200, events(event))
+    completion = ask(played.url, stream=True)
+    assert (completion.text, completion.finish_reason, completion.model) == ("您好", "", "m-1")
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": {"content": 5}},
+        {"message": {"content": [{"type": "image_url", "image_url": "x"}]}},
+        {"message": {"content": "好", "reasoning": {"a": 1}}},
+        {"message": {"content": "好"}, "finish_reason": 1},
+        {"message": "好"},
+    ],
+)
+def test_what_cannot_be_read_as_text_is_an_error_of_its_own_kind(played: Any, choice: Any) -> None:
+    played.answer = (200, json.dumps({"choices": [choice]}).encode())
+    with pytest.raises(EngineError, match="not an OpenAI chat completion") as caught:
+        ask(played.url)
+    assert caught.value.kind == "protocol"
+    choice = {**choice, "delta": choice["message"]}
+    played.answer = (200, events({"choices": [choice]}))
+    with pytest.raises(EngineError) as caught:
+        ask(played.url, stream=True)
+    assert caught.value.kind == "protocol"
+
+
 def test_a_timeout_is_not_a_broken_connection(played: Any) -> None:
     played.delay_s = 1
     with pytest.raises(EngineError) as caught:
@@ -395,7 +454,7 @@ def test_a_streamed_answer_tells_its_first_token(played: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (events({"choices": [{"delta": {"content": "您"}}]}), "server"),
+        (events({"choices": [{"delta": {"content": "您"}}]}).removesuffix(b"data: [DONE]\n\n"), "server"),
         (events({"error": {"message": "engine died"}}), "server"),
         (b"data: not json\n\n", "protocol"),
     ],

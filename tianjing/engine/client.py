@@ -18,13 +18,16 @@ import aiohttp
 from yarl import URL
 
 from tianjing.engine.errors import EngineError, FailureKind
+from tianjing.engine.fields import cached_tokens_of, count_of, name_of, text_of
 from tianjing.engine.stream import StreamedAnswer
 from tianjing.records import Message
 
 MAX_CONNECTIONS = 512
 CONNECT_TIMEOUT_S = 10
-# The engine asks to come back, or broke in the middle: sending the same request again may succeed.
-TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+# The engine asks to come back: sending the same request again may succeed.
+_COME_BACK = frozenset({408, 409, 425, 429})
+# A 5xx breaks in the middle, whoever of those between numbers it (529, 524); these two say "never".
+_NEVER = frozenset({501, 505})
 _TOO_LONG = re.compile(r"context.?length|maximum context|max_model_len|too long|longer than the", re.IGNORECASE)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -73,7 +76,7 @@ class ChatRequest:
 
 @dataclass(slots=True)
 class Completion:
-    """One answer. `latency_s` is from sending the request to the last byte."""
+    """One answer. `latency_s` is from sending the request to the last byte; "" and 0 stand for what was not told."""
 
     text: str
     finish_reason: str
@@ -91,6 +94,8 @@ class Completion:
     output_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     """Natural log of the probability of each token of the answer, where `logprobs` was asked."""
+    model: str = ""
+    """Name under which the server says it answered, as far as it tells."""
 
 
 class ChatClient:
@@ -134,21 +139,21 @@ class ChatClient:
         latency_s = time.monotonic() - began
         try:
             answer = json.loads(raw)
-            choice, usage = answer["choices"][0], answer["usage"]
+            choice, usage = answer["choices"][0], answer.get("usage")
             message = choice["message"]
-            details = usage.get("prompt_tokens_details")
             return Completion(
-                message["content"] or "",
-                choice["finish_reason"] or "",
-                usage["prompt_tokens"],
-                usage["completion_tokens"],
+                text_of(message["content"]),
+                name_of(choice.get("finish_reason")),
+                count_of(usage, "prompt_tokens"),
+                count_of(usage, "completion_tokens"),
                 latency_s,
-                (details.get("cached_tokens") or 0) if details else 0,
-                message.get("reasoning_content") or message.get("reasoning") or "",
+                cached_tokens_of(usage),
+                text_of(message.get("reasoning_content") or message.get("reasoning")),
                 None,
                 tuple(answer.get("prompt_token_ids") or ()),
                 tuple(choice.get("token_ids") or ()),
                 tuple(token["logprob"] for token in (choice.get("logprobs") or {}).get("content") or ()),
+                name_of(answer.get("model")),
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             _no_completion(self._chat_url, raw)
@@ -219,9 +224,9 @@ class ChatClient:
                         first_token_s = time.monotonic() - began
         except (TimeoutError, aiohttp.ClientError) as error:
             self._broken(self._chat_url, error)
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError) as error:
             _no_completion(self._chat_url, str(error).encode())
-        if answer.error or not answer.finish_reason:
+        if answer.error or not (answer.finish_reason or answer.done):
             reason = answer.error or "the stream ended before the answer did"
             raise EngineError(f"{self._chat_url}: {reason}", transient=True, kind="server")
         return Completion(
@@ -233,6 +238,7 @@ class ChatClient:
             answer.cached_tokens,
             "".join(answer.reasoning),
             first_token_s,
+            model=answer.model,
         )
 
     def _open(self) -> aiohttp.ClientSession:
@@ -255,13 +261,13 @@ def _refused(url: URL, response: aiohttp.ClientResponse, raw: bytes) -> NoReturn
     kind: FailureKind = "refused"
     if status == 429:
         kind = "rate_limit"
-    elif status in TRANSIENT_STATUS or status >= 500:
+    elif status in _COME_BACK or status >= 500:
         kind = "server"
     elif _TOO_LONG.search(reason):
         kind = "context_length"
     raise EngineError(
         f"{url}: HTTP {status}: {reason}",
-        transient=status in TRANSIENT_STATUS,
+        transient=status in _COME_BACK or (status >= 500 and status not in _NEVER),
         status=status,
         kind=kind,
         retry_after_s=_retry_after_s(response.headers.get("Retry-After")),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+from tianjing.engine.fields import cached_tokens_of, count_of, name_of, text_of
+
 
 @dataclass
 class StreamedAnswer:
@@ -17,14 +19,20 @@ class StreamedAnswer:
     completion_tokens: int = 0
     cached_tokens: int = 0
     error: str = ""
+    model: str = ""
+    done: bool = False
+    """Whether the stream told its end, which stands for a finish reason that was left out."""
 
     def feed(self, line: bytes) -> bool:
         """Take one line; returns whether it brought text.
 
         Raises:
-            ValueError: the event is no JSON, or not of the OpenAI form.
+            ValueError, TypeError, AttributeError: the event is no JSON, or not of the OpenAI form.
         """
-        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
+        if not line.startswith(b"data:"):
+            return False
+        if line[5:].strip() == b"[DONE]":
+            self.done = True
             return False
         event = json.loads(line[5:])
         if not isinstance(event, dict):
@@ -33,14 +41,16 @@ class StreamedAnswer:
             error = event["error"]
             self.error = str(error.get("message", error) if isinstance(error, dict) else error)
             return False
+        self.model = name_of(event.get("model")) or self.model
         if usage := event.get("usage"):
-            self.prompt_tokens = usage.get("prompt_tokens") or 0
-            self.completion_tokens = usage.get("completion_tokens") or 0
-            self.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+            self.prompt_tokens = count_of(usage, "prompt_tokens")
+            self.completion_tokens = count_of(usage, "completion_tokens")
+            self.cached_tokens = cached_tokens_of(usage)
         for choice in event.get("choices") or ():
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            self.finish_reason = name_of(choice.get("finish_reason")) or self.finish_reason
             delta = choice.get("delta") or {}
-            text, thought = delta.get("content"), delta.get("reasoning_content") or delta.get("reasoning")
+            text = text_of(delta.get("content"))
+            thought = text_of(delta.get("reasoning_content") or delta.get("reasoning"))
             if text:
                 self.text.append(text)
             if thought:
