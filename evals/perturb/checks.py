@@ -70,6 +70,7 @@ _FOUND: dict[str, Callable[[str], Sequence[str]]] = {
     "numbers": values,
     "quantities": protect.QUANTITY.findall,
     "negations": protect.NEGATION.findall,
+    "pauses behind negations": protect.PAUSED_NEGATION.findall,
     "names": protect.names,
     "deciding words": protect.deciding_words,
 }

@@ -27,7 +27,7 @@ _UNIT_BEHIND = re.compile(rf"[ \t]?({UNIT})")
 _DATE = re.compile(r"(?<!\d)(\d{4})年(\d{1,2})月(\d{1,2})[日号](?!\d)")
 # Titles and placeholders. An ordinal, a code, a vague count (几十), the month of a year that is written in digits.
 _KEPT = re.compile(r"《[^》]*》|[【\[〔][^】\]〕]*[】\]〕]")
-_NO_COUNT = re.compile(r"[第几数多A-Za-z_/·-]$|\d[.:：,]$|\d年(?:\d{1,2}月)?$")
+_NO_COUNT = re.compile(r"[第几数多小A-Za-z_/·-]$|\d[.:：,]$|\d年(?:\d{1,2}月)?$")
 _NUMERAL = rf"[\d{HAN_DIGITS}十百千万亿]"
 # 3000三天 and 1 500 would run together in one script; in 三、五百 and 三到五天 the first takes its unit from behind.
 _NUMERAL_BEFORE = re.compile(rf"{_NUMERAL}\s*[、~～至到—–]?\s*$")
