@@ -34,6 +34,9 @@ HAN_DIGITS = "".join(DIGITS)
 _HAN_NUMBER = f"[{HAN_DIGITS}十拾][{HAN_DIGITS}十拾百佰千仟万亿]*(?:点[{HAN_DIGITS}]+)?"
 _PER_CENT = re.compile(rf"(百|千)分之({_HAN_NUMBER}|\d+(?:\.\d+)?)")
 _HAN_WITH_UNIT = re.compile(rf"({_HAN_NUMBER})(?={UNITS})")
+# In 还剩三千三个月还完 the last digit counts the months; only money is counted in short (三千三块).
+_SHORT = re.compile(r"[百佰千仟万萬亿][^零〇十拾百佰千仟万萬亿]$")
+_MONEY = re.compile("元|块|万元|亿元|人民币")
 _ARABIC = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+(?:\.\d+)?")
 _IDIOM = re.compile(
     rf"(?<![{HAN_DIGITS}十百千万第])第?[一二两](?:次|人|家|个(?![月工小自])|件|条|点|种|天|日|名|份|项|时)"
@@ -147,7 +150,13 @@ def arabic(text: str) -> str:
             return part
 
     text = _PER_CENT.sub(lambda m: value(m[2]) + ("%" if m[1] == "百" else "‰"), _narrow(text))
-    return _HAN_WITH_UNIT.sub(lambda m: value(m[1]), text)
+    return _HAN_WITH_UNIT.sub(lambda m: m[1][: _amount_before(m)] + value(m[1][_amount_before(m) :]), text)
+
+
+def _amount_before(match: re.Match[str]) -> int:
+    """How many characters of a numeral with its unit are an amount that stands before it: of 三千三(个月) two."""
+    short = _SHORT.search(match[1]) and not _MONEY.match(match.string, match.end())
+    return len(match[1]) - 1 if short else 0
 
 
 def han_quantities(text: str) -> Iterator[tuple[int, int, str]]:
@@ -159,16 +168,17 @@ def han_quantities(text: str) -> Iterator[tuple[int, int, str]]:
     found = sorted((*_PER_CENT.finditer(text), *_HAN_WITH_UNIT.finditer(text)), key=lambda match: match.start())
     behind = 0
     for match in found:
-        start, end = match.span()
+        share = match.re is _PER_CENT
+        start, end = match.start() + (0 if share else _amount_before(match)), match.end()
         mixed = text[start - 1 : start].isdigit() or text[start - 1 : start] in tuple(".点")
         if start < behind or mixed or any(begin <= start < stop for begin, stop in idioms):
             continue
         behind = end
         try:
-            value = number(match[2] if match.re is _PER_CENT else match[1])
+            value = number(match[2] if share else text[start:end])
         except ValueError:
             continue
-        sign = "" if match.re is not _PER_CENT else "%" if match[1] == "百" else "‰"
+        sign = "" if not share else "%" if match[1] == "百" else "‰"
         yield start, end, f"{value.normalize():f}{sign}"
 
 

@@ -16,6 +16,7 @@ from evals.perturb import protect
 from evals.perturb.content import same_content
 from evals.perturb.numerals import UNIT, values
 from evals.perturb.ordering import is_permutation, is_subsequence, needed
+from evals.perturb.readings import readings
 from evals.perturb.script import simplified
 from evals.perturb.slots import Asked, Kind, gold_strings, materials, replaced, slots, strings
 from tianjing.records import Message
@@ -58,6 +59,8 @@ def said_the_same(before: str, after: str, kind: Kind) -> str | None:
     for reason, find in _FOUND.items():
         if Counter(find(before)) != Counter(find(after)):
             return reason
+    if readings(before) != readings(after):
+        return "readings of a number"
     if any(found not in after for found in protect.personal_data(before)):
         return "personal data"
     return None if same_content(before, after, kind) else "words"
@@ -67,6 +70,7 @@ _FOUND: dict[str, Callable[[str], Sequence[str]]] = {
     "numbers": values,
     "quantities": protect.QUANTITY.findall,
     "negations": protect.NEGATION.findall,
+    "pauses behind negations": protect.PAUSED_NEGATION.findall,
     "names": protect.names,
     "deciding words": protect.deciding_words,
 }

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from evals.perturb.readings import readings
+
 _WIDE = "，：；？！（）％"
 _NARROW = ",:;?!()%"
 _TO_NARROW = str.maketrans(_WIDE, _NARROW)
@@ -17,13 +19,18 @@ _CUE = re.compile(r"^([一-鿿]{1,8})[：:]\s*\Z", re.M)
 _NUMBERED = re.compile(r"^\[(\d+)\] ?", re.M)
 _LISTED = re.compile(r"^(?=\[\d+\]|[A-Z]\d{2} )", re.M)
 _OPTION = re.compile(r"^([A-J])[.．、] ?", re.M)
-_HAN_THEN_LATIN = re.compile(r"(?<=[一-鿿])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9%])(?=[一-鿿])")
+_SCALES = "十百千万亿"  # 1.5万 and 3万2 are one number each
+_HAN_THEN_LATIN = re.compile(
+    rf"(?<=[一-鿿])(?<![{_SCALES}])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9%])(?=[一-鿿])(?![{_SCALES}])"
+)
+# 选1，2 is no 1,2, and 3，500 no 3,500.
+_WIDE_MARK = re.compile(rf"(?<!\d)[{_WIDE}]|[{_WIDE}](?!\d)")
 _MARKS = re.compile(r"[\s*#>`\-\[\]【】()（）:：.．、]")
 
 
 def _width(text: str) -> str:
     """Full-width punctuation as half-width, as many input methods give it; where there is none, the other way."""
-    narrow = text.translate(_TO_NARROW)
+    narrow = _WIDE_MARK.sub(lambda match: match[0].translate(_TO_NARROW), text)
     if narrow != text:
         return narrow
     # Not inside numbers (1,000 or 9:30), URLs or JSON.
@@ -72,8 +79,9 @@ def lay_out(text: str, layout: str) -> str:
 
 
 def same_words(before: str, after: str) -> bool:
-    """Whether both have the same characters in the same order but for width, white space, brackets and marks."""
-    return _words(before) == _words(after)
+    """Whether both have the same characters in the same order but for width, white space, brackets and marks, and the
+    same numbers: 3，500 and 3,500 are not."""
+    return _words(before) == _words(after) and readings(before) == readings(after)
 
 
 def _words(text: str) -> str:

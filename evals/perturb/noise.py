@@ -12,13 +12,16 @@ from collections.abc import Sequence
 
 from evals.perturb.homophones import misheard
 from evals.perturb.protect import NEGATION
+from tianjing.text import HAN_DIGITS
 
-FILLERS = ("嗯，", "呃，", "那个，", "就是，", "嗯那个，", "呃就是，")
+# No 嗯 or 就是: behind a question they say yes.
+FILLERS = ("呃，", "那个，", "就是说，", "呃那个，", "呃就是说，")
 STUTTERS = "我你这那就"
 _PAUSES = re.compile(r"[，。！？、；：,!?;:…～~]")
 # Without its mark a question must still read as one.
 _ASKS = re.compile(r"[吗么呢吧谁哪几啥咋怎]|什么|多少|何时|为何|行不|好不|能否|是否|有没有|([一-鿿])[不没]\1")
-# As they are taken for one another in print. None of the pairs makes a negation, a numeral or a limit of the other.
+# As they are taken for one another in print. None of the pairs makes a negation, a numeral, a limit or a question of
+# the other: 那 for 哪 would.
 OCR = {
     "己": "已",
     "已": "己",
@@ -40,10 +43,11 @@ OCR = {
     "拨": "拔",
     "侯": "候",
     "历": "厉",
-    "哪": "那",
 }
-_TYPED = {"账": "帐", "做": "作", "像": "象", "再": "在", "绑": "帮", "页": "叶", "另": "令"}
+# Not 再 as 在: 我再还 is no 我在还.
+_TYPED = {"账": "帐", "做": "作", "像": "象", "绑": "帮", "页": "叶", "另": "令"}
 _SHARE = 0.06
+_NUMERAL = re.compile(rf"[\d{HAN_DIGITS}十百千万亿]")
 
 
 def heard(text: str, fixed: Sequence[bool], rng: random.Random) -> str:
@@ -131,11 +135,16 @@ def _drop_punctuation(text: str, marks: list[str], fixed: Sequence[bool]) -> Non
 
 
 def _droppable(text: str, place: int) -> bool:
-    """Whether a mark can go and the words still say the same: 不，可以 is not 不可以, nor are 3，5 and 35 the same."""
+    """Whether a mark can go and the words still say the same.
+
+    不，可以 is not 不可以, 认不，要翻译吗 not 不要翻译; 3，5 and 35, 三千，一直 and 三千一 are other numbers.
+    """
     char, before, after = text[place], text[:place], text[place + 1 :]
     if not _PAUSES.match(char):
         return False
-    if before[-1:].isdigit() or after[:1].isdigit():
+    if _NUMERAL.match(before[-1:]) or _NUMERAL.match(after):
+        return False
+    if NEGATION.match(before[-1:]) and after:
         return False
     sentence = _PAUSES.split(before)[-1]
     if char in "？?" and not _ASKS.search(re.split(r"[。！？!?]", before)[-1]):

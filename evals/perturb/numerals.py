@@ -24,10 +24,18 @@ _NUMBER = re.compile(
     r"|(?P<vague>[几半俩仨]|多少|若干)"
 )
 _UNIT_BEHIND = re.compile(rf"[ \t]?({UNIT})")
-_DATE = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})[日号]")
+_DATE = re.compile(r"(?<!\d)(\d{4})年(\d{1,2})月(\d{1,2})[日号](?!\d)")
 # Titles and placeholders. An ordinal, a code, a vague count (几十), the month of a year that is written in digits.
 _KEPT = re.compile(r"《[^》]*》|[【\[〔][^】\]〕]*[】\]〕]")
-_NO_COUNT = re.compile(r"[第几数多A-Za-z_/·-]$|\d[.:：,]$|\d年(?:\d{1,2}月)?$")
+_NO_COUNT = re.compile(r"[第几数多小A-Za-z_/·-]$|\d[.:：,]$|\d年(?:\d{1,2}月)?$")
+_NUMERAL = rf"[\d{HAN_DIGITS}十百千万亿]"
+# 3000三天 and 1 500 would run together in one script; in 三、五百 and 三到五天 the first takes its unit from behind.
+_NUMERAL_BEFORE = re.compile(rf"{_NUMERAL}\s*[、~～至到—–]?\s*$")
+_NUMERAL_BEHIND = re.compile(rf"\s*{_NUMERAL}")
+# What can follow a number that has no unit and is over: in 三千一直没还 its last digit begins another word.
+_OVER = re.compile(r"$|[\s，。！？；：,.!?;:…）)”」』]|[的了吧呢吗啊呀嘛呗]|左右|上下|以[上下内]")
+_MONEY = ("元", "块", "块钱", "万元", "亿元")
+_SAME_DIGIT = str.maketrans("两〇", "二零")
 _PER = {"百": "%", "千": "‰", "万": "‱"}
 _SAME_UNIT = {"块": "元", "块钱": "元", "号": "日", "万元": "元", "亿元": "元", "分钱": "分"}
 _PLACES = ((10**8, "亿"), (10**4, "万"), (1000, "千"), (100, "百"), (10, "十"))
@@ -88,7 +96,8 @@ def han(value: int) -> str:
 def respell(text: str, rng: random.Random | None = None) -> str:
     """The same numbers, written in another way, all that can be; without `rng`, counts before a unit alone.
 
-    Ordinals (第3期), codes (A12), vague counts (三五天), titles in 《》 and idioms stay.
+    Ordinals (第3期), codes (A12), vague counts (三五天), titles in 《》 and idioms stay, and so does what can be read
+    in two ways: 三千三个月 (3000, then 3个月), 八百一分不能少, 五百三十天.
     """
     if rng and _DATE.search(text) and rng.random() < 0.5:
         return _DATE.sub(lambda match: f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}", text)
@@ -109,21 +118,25 @@ def _other(text: str, found: Number, rng: random.Random | None, to_han: bool) ->
     before = text[max(found.start - 5, 0) : found.start]
     if _NO_COUNT.search(before) or text[found.end : found.end + 1] in tuple("几多来余"):
         return ""
+    if _NUMERAL_BEFORE.search(before) or _NUMERAL_BEHIND.match(text, found.end):
+        return ""
     behind = _UNIT_BEHIND.match(fold_words(text), match.end())
     unit = behind[1] if behind else ""
+    over = _OVER.match(text, found.end) is not None
     if match["per"]:
-        return f"{_plain(match['parts'])}%" if rng and match["per"] == "百" and not to_han else ""
+        return _share_to_arabic(match["parts"], over) if rng and match["per"] == "百" and not to_han else ""
     if match["arabic"]:
-        return _arabic_to_han(match, unit, rng) if to_han else ""
+        return _arabic_to_han(match, unit, over, rng) if to_han else ""
     if match["han"] and not to_han:
-        return _han_to_arabic(match["han"], unit, rng)
+        return _han_to_arabic(match["han"], unit, over, rng)
     return ""
 
 
-def _arabic_to_han(match: re.Match[str], unit: str, rng: random.Random | None) -> str:
+def _arabic_to_han(match: re.Match[str], unit: str, over: bool, rng: random.Random | None) -> str:
     digits = match["arabic"].replace(",", "")
     if match["sign"]:
-        return f"百分之{_decimal_han(digits)}" if rng and match["sign"] == "%" and _is_decimal(digits) else ""
+        parts = _decimal_han(digits) if rng and match["sign"] == "%" and _is_decimal(digits) else ""
+        return f"百分之{parts}" if parts and (over or len(parts) == 1) else ""
     if not unit or not digits.isdigit() or digits.startswith("0") or len(digits) > 9:
         return ""
     value = int(digits)
@@ -137,10 +150,18 @@ def _arabic_to_han(match: re.Match[str], unit: str, rng: random.Random | None) -
         return ""  # nobody writes 17,092 in characters
     if value == 2 and unit not in ("号", "日", "月", "年"):
         return "两"
-    return han(value)
+    spelt = han(value)
+    return spelt if unit in _MONEY or not _divides(spelt) else ""
 
 
-def _han_to_arabic(numeral: str, unit: str, rng: random.Random | None) -> str:
+def _share_to_arabic(parts: str, over: bool) -> str:
+    """百分之十五 as 15%; not in 百分之十五天后, which may be ten per cent and five days."""
+    whole, point, _ = parts.partition("点")
+    sure = over or (len(parts) == 1 and not point)
+    return f"{_plain(parts)}%" if sure and _as_it_is_said(whole) else ""
+
+
+def _han_to_arabic(numeral: str, unit: str, over: bool, rng: random.Random | None) -> str:
     if re.search("[壹贰叁肆伍陆柒捌玖拾佰仟]", numeral):
         return ""  # the capital numerals of a document guard an amount: nobody writes half of them in digits
     if numeral in ("一", "两"):
@@ -151,9 +172,36 @@ def _han_to_arabic(numeral: str, unit: str, rng: random.Random | None) -> str:
         return ""
     if unit in ("个", "点", "时", "次", "人", "名", "条", "家", "件", "种", "分钱", "成", "折"):
         return ""  # 一百个不愿意, 三点: idiom, or the time
-    if len(numeral) > 1 and all(char in HAN_DIGITS for char in numeral) and not (len(numeral) == 4 and unit == "年"):
-        return ""  # 三五天
-    return _plain(numeral)
+    if len(numeral) > 1 and all(char in HAN_DIGITS for char in numeral):
+        return _plain(numeral) if len(numeral) == 4 and unit == "年" else ""  # 三五天
+    if unit:
+        sure = _as_it_is_said(numeral) and (unit in _MONEY or not _divides(numeral))
+    elif over:
+        sure = _as_it_is_said(numeral) or _is_short(numeral)
+    else:
+        sure = _as_it_is_said(numeral) and not re.search(f"[十百千万亿][{HAN_DIGITS}十]", numeral)
+    return _plain(numeral) if sure else ""
+
+
+def _as_it_is_said(numeral: str) -> bool:
+    """Whether it is one whole number in its usual form: 一万零二十, not 一万二十, nor 九点三万 (at nine, 30,000)."""
+    plain = _plain(numeral)
+    return plain.isdigit() and han(int(plain)).translate(_SAME_DIGIT) == numeral.translate(_SAME_DIGIT)
+
+
+def _is_short(numeral: str) -> bool:
+    """Whether its last digit counts the next place: 八百一 is 810, 三万二 is 32,000."""
+    return (
+        numeral[-1] in HAN_DIGITS
+        and numeral[-1] not in "零〇两"
+        and numeral[-2] in "百千万亿"
+        and _as_it_is_said(numeral[:-1])
+    )
+
+
+def _divides(numeral: str) -> bool:
+    """Whether an amount of 100 or more and a count may stand in it: 五百三十天 may be 500, and thirty days later."""
+    return re.search("[百千万亿](?:[^零〇百千万亿]|.*十)", numeral) is not None
 
 
 def _plain(numeral: str) -> str:

@@ -14,7 +14,9 @@ REVERSED = "_reversed"
 _BY_PLACE = re.compile(
     r"(?:以上|上述|前述|如上)(?:[都均皆全各所两三四五]|选项|答案|说法|内容)|前[两三四]项|后[两三四]项|其[他它余](?:选|各)项"
     r"|[两三四]者(?:都|均|皆)|(?:都|均|皆|全部)(?:[是对错]$|正确|错误|不[是对])"
-    r"|(?<![A-Za-z])[A-J](?:\s*[、,，和与及]\s*[A-J])+(?![A-Za-z])|选项\s*[A-J]|(?<![A-Za-z])[A-J]\s*选?项"
+    r"|(?<![A-Za-z])[A-J](?:\s*[、,，和与及或/]\s*[A-J])+(?![A-Za-z])|选项\s*[A-J]|(?<![A-Za-z])[A-J]\s*选?项"
+    r"|(?:仅|只有|除了?)\s*[A-J](?![A-Za-z股类])|(?<![A-Za-z])[A-J](?:正确|错误)"
+    r"|第[一二三四]个?选项|[上下]一(?:项|个选项)|最后一(?:项|个选项)"
 )
 # In a question 以上 is about the case; only a letter ties it to the order of its options.
 _BY_LETTER = re.compile(r"选项\s*[A-J]|(?<![A-Za-z])[A-J]\s*选?项")

@@ -12,6 +12,8 @@ from tianjing.privacy import Session
 from tianjing.rulebook.homophones import SENSITIVE_WORDS
 
 NEGATION = re.compile(r"[不没别无未非莫勿否甭]")
+# Before a pause a negation is over: 外文认不，要翻译吗 is no 不要.
+PAUSED_NEGATION = re.compile(rf"{NEGATION.pattern}(?!\w)")
 # How much, when, whether it must be: 最多 for 至少 turns a clause around, as 昨天 for 明天 does a promise.
 QUANTITY = re.compile(
     r"最[多少高低晚早迟]|至[少多]|不得|不足|超过|[高低多少大小早晚]于|以[上下内外前后]|[之届]前|之后|"

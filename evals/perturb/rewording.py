@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from evals.perturb.numerals import respell
 from evals.perturb.slots import Kind
 
-# A question is asked more politely; a turn of a talk, often a heated one, only gains the fillers of speech.
+# A question is asked more politely; a turn of a talk, often a heated one, only gains the fillers of speech. No 嗯 or
+# 好的: they agree to what the agent said.
 _POLITE = (("您好，", "麻烦您一下，", "打扰一下，", "请教一下，"), ("，谢谢", "，谢谢您", "，麻烦了"))
-_SPOKEN = (("那个，", "嗯，", "就是说，", "我跟您讲，"), ("，您看", ""))
+_SPOKEN = (("那个，", "呃，", "就是说，", "我跟您讲，"), ("，您看", ""))
 _PUNCTUATION = str.maketrans({"？": "?", "！": "!", "，": ",", "：": ":", "；": ";"})
 _GREETED = re.compile(r"^(?:您好|你好|请问|请教|麻烦|打扰|喂|嗯|那个|就是)")
 
@@ -65,7 +66,7 @@ _REGISTERS: dict[str, tuple[Mapping[str, str], tuple[str, ...], tuple[str, ...],
     "_formal": (
         _FORMAL,
         ("您好，", "您好，打扰了，", "您好，我想请教一下，"),
-        ("好的，", "是这样的，", "我说一下，"),
+        ("是这样的，", "我说一下，", "我跟您说明一下，"),
         ("",),
     ),
     "_colloquial": (_COLLOQUIAL, ("哎，", "那个啥，", "喂，"), ("哎，", "那个啥，", "我说，"), ("哈", "")),

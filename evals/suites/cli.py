@@ -31,6 +31,8 @@ def check(
         table.add_row(each.task.id, each.reader, *map(str, counts), each.licence or "not stated")
     print_table(table)
     console = make_console(soft_wrap=True, markup=False)
+    for doubt in (doubt for each in loaded for doubt in each.doubts):
+        console.print(f"doubtful: {doubt}")
     for each in loaded:
         for example in each.test[:shown]:
             console.print(f"\n{example.id}  {example.sources[0]}", style="bold")

@@ -9,7 +9,7 @@ from pathlib import Path
 from evals.errors import EvalError
 from evals.suites.definition import Definition
 from evals.suites.entries import Entry, Part, entry, files_of, table_entries
-from evals.suites.rows import LETTERS, Columns
+from evals.suites.rows import Columns, folded_letters
 from evals.suites.tables import records
 
 _SUBJECT_MAPS = ("subject_map.json", "subject_mapping.json")
@@ -151,7 +151,7 @@ def general_mcq(path: Path) -> Iterator[Entry]:
         part: Part = "train" if file.stem.endswith("_dev") else "test"
         for number, record in enumerate(records(file), start=1):
             answer = record.cells.get("answer")
-            several = isinstance(answer, list) or sum(letter in LETTERS for letter in str(answer)) > 1
+            several = isinstance(answer, list) or len(folded_letters(answer)) > 1
             definition = GENERAL_MCQ_MULTIPLE if several else GENERAL_MCQ
             columns = Columns(id="id", subject="category")
             yield entry(definition, part, record, columns, number, file.stem.rpartition("_")[0])

@@ -14,6 +14,7 @@ from evals.suites.config import BuiltinSuite, ReaderSuite, TableSuite, read_conf
 from evals.suites.definition import Definition
 from evals.suites.entries import Part, table_entries
 from evals.suites.readers import READERS, recognise
+from evals.suites.repeats import Repeats
 from evals.suites.rows import as_object
 from evals.suites.tables import Record, records
 from evals.suites.tasks import task_of
@@ -32,7 +33,9 @@ class Loaded:
 
     Attributes:
         definition: None for a task of `tianjing.tasks`.
+        published: whether the rows are another's, so that what is doubtful about one is noted, not refused.
         blind: rows that the published files hold without an answer; they are not used.
+        doubts: what is doubtful about rows of a published set, with file and line.
     """
 
     task: Task
@@ -40,11 +43,15 @@ class Loaded:
     reader: str
     licence: str
     held_out: int
+    published: bool = False
     train: list[Example] = field(default_factory=list)
     test: list[Example] = field(default_factory=list)
     blind: int = 0
+    doubts: list[str] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
     """Row key → file and line, until reading is done."""
+    repeats: Repeats = field(default_factory=Repeats)
+    """Questions and items, until reading is done."""
 
     def add(
         self, part: Part, record: Record, key: str, group: str, fields: dict[str, Any], reference: dict[str, Any]
@@ -57,7 +64,7 @@ class Loaded:
         example = Example(
             id=f"{self.task.id}/{key}",
             task=self.task.id,
-            group=group or f"{self.task.id}/{key}",
+            group=group or self.repeats.group_of(fields, f"{self.task.id}/{key}"),
             split=part,
             messages=conversation(self.task, fields, reference),
             fields=fields,
@@ -66,11 +73,16 @@ class Loaded:
             source=self.reader,
             sources=(f"{record.file.name}:{record.place}",),
         )
+        for doubt in self.repeats.doubts(example, where):
+            if not self.published:
+                raise doubt
+            self.doubts.append(doubt.message)
         (self.train if part == "train" else self.test).append(example)
 
     def hold_out(self) -> None:
         """Without worked examples of its own, a suite gives up a few rows, whole groups of them."""
         self.places.clear()
+        self.repeats = Repeats()
         if self.train or not self.test:
             return
         order = sorted({row.group for row in self.test}, key=lambda group: order_key(_HELD_OUT_SEED, group))
@@ -150,7 +162,7 @@ def _published(config: ReaderSuite, path: Path) -> list[Loaded]:
             definition = each.definition.model_copy(
                 update={"max_tokens": config.max_tokens or each.definition.max_tokens}
             )
-            tasks[name] = Loaded(_task(definition), definition, reader.name, licence, config.held_out)
+            tasks[name] = Loaded(_task(definition), definition, reader.name, licence, config.held_out, published=True)
         if each.row is None:
             tasks[name].blind += 1
         else:

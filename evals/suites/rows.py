@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from evals.suites.definition import Definition
 from evals.suites.tables import Record
 from evals.suites.tasks import reference_of
 from tianjing.config import StrictModel
+from tianjing.text import fold
 
 LETTERS = "ABCDEFGHIJ"
 _KEYWORDS = re.compile(r"[、,，;；|]")
@@ -156,8 +158,9 @@ def option_texts(record: Record, columns: Columns) -> list[str]:
         raise record.error(
             letter, "empty option before a filled one", "close the gap: the right letter may mean another option"
         )
-    if all(re.match(rf"{letter}\s*[.、:：．]", text) for letter, text in zip(LETTERS, texts, strict=False)):
-        texts = [re.sub(r"^[A-J]\s*[.、:：．]\s*", "", text) or text for text in texts]
+    named = [re.match(rf"{letter}\s*[.、:]\s*", fold(text)) for letter, text in zip(LETTERS, texts, strict=False)]
+    if all(named):
+        texts = [text[name.end() :] or text for name, text in zip(named, texts, strict=True) if name]
     return texts
 
 
@@ -167,8 +170,8 @@ def gold_letters(record: Record, column: str, answer: Any, options: int, multipl
     Raises:
         EvalError: something else, a letter without its option, or more than one where one is asked for.
     """
-    written = "".join(map(str, answer)) if isinstance(answer, list) else str(answer)
-    letters = re.sub(r"[\s、,，;；/.。\[\]'\"()（）]+", "", written).upper()
+    letters = folded_letters(answer)
+    written = str(answer)
     if not letters or not re.fullmatch(r"[A-Z]+", letters):
         raise record.error(column, f"'{written:.40}' is no letter", f"write letters from A to {LETTERS[options - 1]}")
     beyond = [letter for letter in letters if letter not in LETTERS[:options]]
@@ -177,6 +180,12 @@ def gold_letters(record: Record, column: str, answer: Any, options: int, multipl
     if len(letters) > 1 and not multiple:
         raise record.error(column, f"several letters '{letters}' in a single choice", "use kind: multiple_choice")
     return "".join(sorted(set(letters)))
+
+
+def folded_letters(answer: Any) -> str:
+    """An answer of letters as it is compared: Ａ、ｂ or ["a", "B"] is AB."""
+    written = "".join(map(str, answer)) if isinstance(answer, list) else str(answer)
+    return re.sub(r"[\s、,;/.。\[\]'\"()]+", "", unicodedata.normalize("NFKC", written)).upper()
 
 
 def as_list(record: Record, column: str) -> list[str]:
@@ -215,6 +224,7 @@ __all__ = [
     "Unanswered",
     "as_list",
     "as_object",
+    "folded_letters",
     "gold_letters",
     "make_row",
     "option_texts",

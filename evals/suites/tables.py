@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from evals.errors import EvalError
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 _BATCH_ROWS = 512
 _LARGEST_CELL = 1 << 24
+_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,35 @@ def records(path: Path) -> Iterator[Record]:
             yield from _parquet(path)
     except UnicodeDecodeError as error:
         raise EvalError(
-            f"{path}: not UTF-8 at byte {error.start}", f"save it as UTF-8: iconv -f GB18030 -t UTF-8 {path.name}"
+            f"{path}: not {error.encoding.upper()} at byte {error.start}",
+            f"save it as UTF-8: iconv -f GB18030 -t UTF-8 {path.name}"
+            if error.encoding.startswith("utf-8")
+            else "the file was cut off: copy it again",
         ) from None
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8, or UTF-16 where a byte order mark says so, as spreadsheets save “Unicode text”.
+
+    Raises:
+        EvalError: it has the zero bytes of UTF-16 and no mark.
+    """
+    with open(path, "rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in head:
+        order = "LE" if head.index(b"\0") % 2 else "BE"
+        raise EvalError(
+            f"{path}: UTF-16 without its byte order mark",
+            f"save it as UTF-8: iconv -f UTF-16{order} -t UTF-8 {path.name}",
+        )
+    return "utf-8-sig"
 
 
 def _csv(path: Path, delimiter: str) -> Iterator[Record]:
     csv.field_size_limit(_LARGEST_CELL)
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+    with open(path, encoding=_encoding(path), newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter)
         header = [name.strip() for name in next(reader, [])]
         if not header:
@@ -101,7 +125,7 @@ def _csv(path: Path, delimiter: str) -> Iterator[Record]:
 
 
 def _jsonl(path: Path) -> Iterator[Record]:
-    with open(path, encoding="utf-8-sig") as stream:
+    with open(path, encoding=_encoding(path)) as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
                 yield _object(path, str(number), _parsed(path, number, line))
@@ -118,7 +142,7 @@ def _parsed(path: Path, number: int, line: str) -> Any:
 
 def _json(path: Path) -> Iterator[Record]:
     """A list of objects, taken one by one, so that each is known by its line."""
-    text = path.read_text(encoding="utf-8-sig")
+    text = path.read_text(encoding=_encoding(path))
     decoder = json.JSONDecoder()
     place = _past_space(text, 0)
     if text[place : place + 1] != "[":

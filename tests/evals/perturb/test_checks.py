@@ -40,6 +40,8 @@ def test_a_change_of_meaning_is_caught(before: str, after: str) -> None:
     [
         ("这期没还", "这期梅还", "negations"), ("最多缓一缓", "罪多缓一缓", "quantities"),
         ("王先生来电", "汪先生来电", "names"),
+        ("外文认不，要翻译吗", "外文认不要翻译吗", "pauses behind negations"),
+        ("还三千，一直没断", "还三千一直没断", "numbers"),
         ("我要投诉", "我要投素", "deciding words"), ("我叫王建国，来还款", "我叫王见国，来还款", "personal data"),
         ("宽限3天", "宽限4天", "numbers"), ("厂子倒了", "铺子倒了", "words"),
     ],
@@ -52,7 +54,7 @@ def test_what_only_sounds_the_same_is_caught_where_it_matters(before: str, after
     ("before", "after"),
     [
         ("逾期3个月怎么办？", "您好，逾期三个月怎么办?"), ("我想延期。", "我想延期，您看。"),
-        ("现在咋个还", "这会儿怎么还"), ("现在公司没钱", "嗯，线在公司没钱"), ("我就是没钱", "我我就就是没钱"),
+        ("现在咋个还", "这会儿怎么还"), ("现在公司没钱", "呃，线在公司没钱"), ("我就是没钱", "我我就就是没钱"),
         ("利率15%，借15000元", "利率百分之十五，借1.5万元"), ("2024年5月1日入职", "2024-05-01入职"),
     ],
 )  # fmt: skip

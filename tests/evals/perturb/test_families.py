@@ -9,6 +9,7 @@ from evals.config import PRESETS, EvalConfig
 from evals.perturb import FAMILIES, family_of, surroundings
 from evals.perturb.checks import before_prompt
 from evals.perturb.layout import LAYOUTS, lay_out, same_words
+from evals.perturb.numerals import values
 from tests.evals.perturb.conftest import choice, policy, triage
 from tianjing.config import parse
 from tianjing.errors import TianjingError
@@ -36,6 +37,19 @@ def test_layouts_look_as_people_write_them() -> None:
     assert (
         lay_out("分期，可以吗？", "_width") == "分期,可以吗?" and lay_out("分期,可以吗?", "_width") == "分期，可以吗？"
     )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "text", ["还了3，500元。", "选1，2都可以", "借了1.5万元", "欠3万2，还5w", "A. 三千3天\n答案："]
+)
+def test_no_layout_makes_another_number(text: str, layout: str) -> None:
+    other = lay_out(text, layout)
+    assert values(text) == values(other) and same_words(text, other)
+
+
+def test_the_check_of_a_layout_sees_numbers_that_ran_together() -> None:
+    assert not same_words("还了3，500元", "还了3,500元") and not same_words("1.5万", "15万")
 
 
 def test_what_is_added_around_an_item_decides_nothing() -> None:

@@ -8,6 +8,7 @@ from evals.perturb import noise
 from evals.perturb.content import same_content
 from evals.perturb.homophones import misheard
 from evals.perturb.protect import untouchable
+from evals.perturb.rewording import OPENINGS
 
 TALK = "我现在公司平台上查账单，3个月没还，王先生说不，可以分期，你们什么时候处理？"
 
@@ -45,9 +46,17 @@ def test_numbers_negations_names_and_deciding_words_are_never_touched(error) -> 
 def test_a_comma_that_carries_the_meaning_is_not_dropped() -> None:
     assert all("不，可以" in text for text in noisy("说不，可以分期再还的话也行。", noise.heard))
     assert all("没有，" in text for text in noisy("没有，上周还了，你再查查看。", noise.heard))
+    assert all("认不，要" in text for text in noisy("外国字的材料认不，要翻译吗，图个明白。", noise.heard))
+    assert all("三千，一" in text for text in noisy("上回还了三千，一直都没断过。", noise.heard))
     assert all("1，2" in text for text in noisy("选1，2都可以的，你看着办。", noise.heard))
     assert all("？" in text for text in noisy("可以延期？", noise.heard)), "without its mark it would be a statement"
     assert any("？" not in text for text in noisy("什么时候能延期？", noise.heard))
+
+
+def test_a_filler_says_neither_yes_nor_something_else() -> None:
+    openings = [*noise.FILLERS, *OPENINGS]
+    assert not [word for word in openings if word.startswith(("嗯", "好", "对", "是的", "行", "就是，"))]
+    assert "再" not in noise._TYPED and "哪" not in noise.OCR
 
 
 def test_the_gold_stays_as_it_is_quoted() -> None:

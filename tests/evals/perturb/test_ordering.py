@@ -35,6 +35,10 @@ def test_the_same_content_is_the_same_answer_at_every_place(varied) -> None:  # 
         ("抵押权", "质权", "A和B", "留置权"),
         ("抵押权", "质权", "前两项均正确", "留置权"),
         ("抵押权", "质权", "留置权", "都不对"),
+        ("抵押权", "质权", "A或B", "留置权"),
+        ("抵押权", "质权", "仅A", "留置权"),
+        ("抵押权", "质权", "A正确，其余存疑", "留置权"),
+        ("抵押权", "质权", "第二个选项加上留置权", "留置权"),
         ("抵押权", "质权", "质权", "留置权"),
     ],
 )
@@ -45,6 +49,7 @@ def test_options_that_speak_of_one_another_are_not_moved(options: tuple[str, ...
 
 def test_options_that_only_sound_like_it_are(varied) -> None:  # type: ignore[no-untyped-def]
     assert varied(choice("30天以上", "60天以上", "90天以上", "A股账户"), "option")[0]
+    assert varied(choice("仅A股", "A对B的请求权", "第三十条第二款", "无"), "option")[0]
     assert varied(choice("对", "错", question="以上说法是否正确？"), "option")[0].keys() == {"option1"}
     asked = choice("抵押权", "质权", question="选项A与选项B的区别是？")
     assert not varied(asked, "option")[0]

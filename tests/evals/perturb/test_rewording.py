@@ -55,7 +55,7 @@ def test_the_numerals_condition_knows_amounts_shares_and_dates(before: str, afte
     [
         "2024年5月的账单", "第3期怎么还", "我三五天就还", "电话13812345678", "【姓名1】问的", "编号A12期",
         "几十期没差过", "过两天给你们弄", "征信上那一笔", "一百个不愿意", "工号8335号来电", "一直没钱", "千万别打",
-        "八成是骗子", "《第2号办法》", "9:30分到", "肆仟捌佰元伍角",
+        "八成是骗子", "《第2号办法》", "9:30分到", "肆仟捌佰元伍角", "缺口有小二十万噻",
     ],
 )  # fmt: skip
 def test_years_ordinals_vague_counts_and_idioms_stay(text: str) -> None:

@@ -118,7 +118,7 @@ def test_fineval_security_drops_the_letter_that_options_repeat(write: Write, tmp
 
 def test_fineval_rigor_compares_numbers_with_their_unit(write: Write, tmp_path: Path) -> None:
     head = "序号,类型,端到端query,基座query,标准答案,题目答案计算逻辑\n"
-    rows = "".join(f'{n},数值计算,短问,"材料\n请计算",{n}.5万元,\n' for n in range(1, 8))
+    rows = "".join(f'{n},数值计算,短问,"材料{n}\n请计算",{n}.5万元,\n' for n in range(1, 8))
     write("Financial Rigor Test_Numerical Calculation.csv", head + rows)
     found = tasks(tmp_path)["fineval_rigor"]
     row = found.test[0]

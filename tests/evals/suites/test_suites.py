@@ -181,6 +181,14 @@ def test_the_format_only_control_of_a_choice_is_chance() -> None:
         ),
         ({"联系机构,不理会,换号码,失联,A\n1,": "联系机构,,,,A\n1,"}, r"exam.csv:2, column 'A': 1 option"),
         ({"第0题：逾期0天怎么办？": ""}, r"exam.csv:2, column 'question': empty"),
+        (
+            {"不理会,换号码,失联,A\n1,": "联系机构,换号码,失联,A\n1,"},
+            r"exam.csv:2: options A and B are the same, '联系机构'",
+        ),
+        (
+            {"1,第1题：逾期1天怎么办？,联系机构,不理会": "1,第0题：逾期0天怎么办？,不理会,联系机构"},
+            r"exam.csv:3: the same item as .*exam.csv:2 with another right answer",
+        ),
     ],
 )
 def test_bad_rows_are_named_with_file_line_and_column(
@@ -220,6 +228,62 @@ def test_two_suites_of_one_name_and_a_file_that_is_not_utf8(suite: Path, write: 
     (suite.parent / "exam.csv").write_bytes((EXAM + "0,题,甲,乙,丙,丁,A\n").encode("gb18030"))
     with pytest.raises(TianjingError, match=r"not UTF-8.*\n.*iconv"):
         load_suites([suite])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_a_spreadsheets_unicode_text_is_read_or_named_for_what_it_is(suite: Path, encoding: str) -> None:
+    before = load_suites([suite]).digest
+    file = suite.parent / "exam.csv"
+    text = file.read_text(encoding="utf-8")
+    file.write_bytes(text.encode(encoding))
+    if encoding == "utf-16":
+        assert load_suites([suite]).digest == before
+        file.write_bytes(text.encode(encoding)[:-1])
+        with pytest.raises(TianjingError, match=r"not UTF-16.*\n.*cut off"):
+            load_suites([suite])
+        return
+    with pytest.raises(
+        TianjingError, match=rf"UTF-16 without its byte order mark\n.*iconv -f {encoding.upper().replace('6-', '6')}"
+    ):
+        load_suites([suite])
+
+
+@pytest.mark.parametrize("written", ["Ａ", "ａ", "Ａ．", "（Ａ）", "a"])
+def test_a_full_width_letter_is_a_letter(suite: Path, write: Write, written: str) -> None:
+    text = (suite.parent / "exam.csv").read_text(encoding="utf-8")
+    write("exam.csv", text.replace(",A\n", f",{written}\n"))
+    assert {row.reference["answer"] for row in load_suites([suite]).test} == {"A"}
+    write(
+        "exam.csv", text.replace("联系机构,不理会,换号码,失联,A", "Ａ．联系机构,Ｂ．不理会,Ｃ．换号码,Ｄ．失联,ａ，ｂ")
+    )
+    write("exam.yaml", YAML.replace("single_choice", "multiple_choice"))
+    row = load_suites([suite]).test[0]
+    assert row.reference["answer"] == "AB" and row.fields["options"][0] == "联系机构"
+
+
+def test_the_same_question_is_one_group_and_the_same_item_no_second_one(suite: Path, write: Write) -> None:
+    again = EXAM + "".join(f"{n},第{n // 3}题？,甲,乙,丙{n % 3},丁,A\n" for n in range(30))
+    write("exam.csv", again)
+    material = load_suites([suite])
+    assert len({row.group for row in (*material.train, *material.test)}) == 10
+    assert not {row.group for row in material.train} & {row.group for row in material.test}
+    write("exam.csv", again + "30,第0题？,乙,甲,丙0,丁,B\n")  # the options turned, and the same one right
+    assert len(load_suites([suite]).test) + len(load_suites([suite]).train) == 31
+    write("shots.csv", EXAM + "0,第0题？,甲,乙,丙0,丁,A\n")
+    write("exam.yaml", YAML + "shots: shots.csv\n")
+    with pytest.raises(TianjingError, match=r"exam.csv:2: the same item as .*shots.csv:2, once tested and once"):
+        load_suites([suite])
+
+
+def test_what_is_doubtful_in_a_published_set_is_told_and_its_rows_stay(write: Write, tmp_path: Path) -> None:
+    rows = numbered(8) + "8,第0题：逾期0天怎么办？,联系机构,不理会,换号码,失联,B\n9,重复？,甲,甲,乙,丙,C\n"
+    write("set/loan_val.csv", rows)
+    done = CliRunner().invoke(app, ["suite", "check", str(tmp_path / "set"), "--show", "0"])
+    assert done.exit_code == 0
+    told = done.output.replace("\n", "")
+    assert "loan_val.csv:10: the same item as" in told and "loan_val.csv:11: options A and B are the same, '甲'" in told
+    (loaded,) = read_suite(tmp_path / "set")
+    assert len(loaded.test) + len(loaded.train) == 10
 
 
 def test_half_a_character_is_named_with_its_line(write: Write) -> None:
