@@ -162,7 +162,8 @@ class EvalConfig(StrictModel):
         """Whether a variant is repeated at the temperature of the repeats, by its own name or its family's."""
         from evals.perturb import family_of
 
-        return bool({condition, family_of(condition).name} & set(self.variant_repeats))
+        # Evidence of a version that had other families can be read as long as none of them was repeated.
+        return bool(self.variant_repeats) and bool({condition, family_of(condition).name} & set(self.variant_repeats))
 
     @model_validator(mode="after")
     def _known_conditions(self) -> EvalConfig:
