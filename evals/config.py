@@ -92,7 +92,7 @@ class EvalConfig(StrictModel):
     """Draws per item of the format-only control: well-formed answers that ignore the input."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    """Level of every interval."""
+    """Level of every interval. A gate policy asks for a least one (`min_confidence`, 0.95 by default)."""
 
     bootstrap: int = Field(2000, ge=100)
     """Resamples of clusters for intervals of ratios."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from evals.gate import bounds, preconditions
+from evals.gate import bounds, preconditions, words
 from evals.gate.figures import Figures, read_figures
 from evals.gate.findings import Decision, Finding, decision
 from evals.gate.policy import GatePolicy, Rule
@@ -34,8 +34,10 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
     findings = [Finding("INVALID", reason, "precondition") for reason in broken]
     figures = read_figures(summary)
     findings += preconditions.of_summary(summary, figures, policy)
+    told = f"every interval has a level of {words.level(figures.confidence)} or more"
+    level = Finding("PROMOTE", told, "advisory", name="confidence")
     if findings:
-        return decision(findings)
+        return decision([*findings, level])
     claims: list[Claim] = []
     shown: list[Measure] = []
     for rule in policy.in_force():
@@ -65,7 +67,7 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
         remedy = "give the policy a rule whose metric was measured"
         findings.append(Finding("INVALID", "no rule of the policy could be applied", "precondition", remedy))
     findings += bounds.advisories(shown, figures.confidence)
-    return decision(findings)
+    return decision([*findings, level])
 
 
 def _judge_alone(findings: Sequence[Finding]) -> list[Finding]:

@@ -143,6 +143,10 @@ class GatePolicy(StrictModel):
     max_invalid_rate: float = Field(0.1, ge=0, le=1)
     """Short form: share of the tuned model's answers that could not be read, per task."""
 
+    min_confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Least level of the intervals that are judged. The level is set where the models are evaluated (`confidence`) or
+    checked (`eval parity`, `eval judge`): at a lower one more is "shown" by the same answers, so it is INVALID."""
+
     max_error_rate: float = Field(0.01, ge=0, le=1)
     """Share of failed requests, of either model, above which the evaluation itself is not valid."""
 

@@ -118,7 +118,7 @@ def _judge(
     if contents:
         broken += _other_origin(contents)
         broken += of_dataset(contents["dataset"], evidence)
-    more = read_beside(beside, evals, summary)
+    more = read_beside(beside, evals, summary, policy)
     measures = [*summary.get("measures", ()), *(measure.model_dump(mode="json") for measure in more.measures)]
     decided = decide({**summary, "measures": measures}, policy, broken + more.problems)
     notes = [Finding("PROMOTE", note, "advisory") for note in more.notes]

@@ -91,6 +91,7 @@ def _equal(material: _Material, policy: GatePolicy, rounds: int, seed: int) -> l
         rules=rules,
         format_change=policy.format_change,
         max_invalid_difference=policy.max_invalid_difference,
+        min_confidence=policy.min_confidence,
         max_error_rate=1.0,
     )
     rng = random.Random(seed)

@@ -50,6 +50,7 @@ def test_a_release_is_signed_and_names_what_was_decided_on(world: World) -> None
         assert release[name] == artefact_digest(getattr(world, name))
     assert release["merged"] == artefact_digest(world.tuned) and release["evaluation"] == artefact_digest(world.out)
     assert release["policy"] == policy_digest(GatePolicy())
+    assert "note: every interval has a level of 95 % or more" in release["reasons"]
     days = datetime.fromisoformat(release["expires"]) - datetime.fromisoformat(release["created"])
     assert days.days == 90
     path = world.out.parent / "release.json"

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from evals.cli import app
 from evals.errors import EvalError
 from evals.gate.beside import read_beside
+from evals.gate.policy import GatePolicy
 from evals.judge.config import JudgeConfig
 from evals.judge.run import judge_evaluation, judge_measures
 from tests.evals.editing import forge, rewrite
@@ -56,9 +57,12 @@ def test_a_gate_takes_a_judgement_of_these_answers_and_of_no_others(tmp_path: Pa
     evals, others = (write_evaluation(tmp_path / name, count=count) for name, count in (("evals", 20), ("others", 10)))
     judge_evaluation(evals, tmp_path / "judged", settings())
     summary: dict[str, Any] = {"arms": {}, "tasks": {judge_measures(tmp_path / "judged")[0].task: {}}}
-    assert [m.name for m in read_beside([tmp_path / "judged"], evals, summary).measures] == ["judge_useful"]
-    refused = read_beside([tmp_path / "judged"], others, summary)
+    found = read_beside([tmp_path / "judged"], evals, summary, GatePolicy())
+    assert [measure.name for measure in found.measures] == ["judge_useful"]
+    refused = read_beside([tmp_path / "judged"], others, summary, GatePolicy())
     assert not refused.measures and "answers of another evaluation" in refused.problems[0]
+    unsure = read_beside([tmp_path / "judged"], evals, summary, GatePolicy(min_confidence=0.99))
+    assert not unsure.measures and "level of 95 %, and the policy asks for at least 99 %" in unsure.problems[0]
 
 
 def test_answers_that_were_edited_are_not_judged(tmp_path: Path, settings: Settings) -> None:
