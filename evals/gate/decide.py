@@ -54,11 +54,11 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
                 else:
                     claims.append(made)
             elif rule.kind == "guardrail":
-                findings.append(bounds.guardrail(rule, measure, figures.confidence))
+                findings.append(_about(measure, bounds.guardrail(rule, measure, figures.confidence)))
             elif rule.kind == "absolute":
-                findings.append(bounds.absolute(rule, measure, figures.confidence))
+                findings.append(_about(measure, bounds.absolute(rule, measure, figures.confidence)))
             elif rule.kind == "zero_tolerance":
-                findings.append(bounds.zero_tolerance(rule, measure))
+                findings.append(_about(measure, bounds.zero_tolerance(rule, measure)))
             else:
                 shown.append(measure)
     findings += judge_claims(claims, figures)
@@ -70,9 +70,13 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
     return decision([*findings, level])
 
 
+def _about(measure: Measure, finding: Finding) -> Finding:
+    return replace(finding, metric=measure.name)
+
+
 def _judge_alone(findings: Sequence[Finding]) -> list[Finding]:
     """Where only a judge's figures BLOCK, the release is INCONCLUSIVE: a judge is never the only one to say no."""
-    if any(finding.verdict == "BLOCK" and JUDGE not in finding.name for finding in findings):
+    if any(finding.verdict == "BLOCK" and not finding.metric.startswith(JUDGE) for finding in findings):
         return list(findings)
     remedy = "have people read these answers: a judge alone blocks nothing"
     return [

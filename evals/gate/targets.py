@@ -86,7 +86,14 @@ def judge_claims(claims: Sequence[Claim], figures: Figures) -> list[Finding]:
             f"wanted above {entry.rule.min_gain:g}, adjusted p {adjusted[index]:.4f} of {len(claims)} claims (Holm)"
         )
         findings.append(
-            Finding(verdict, f"{entry.describe()}; {wanted}", "target", remedy, words.name(entry.parts[0][0]))
+            Finding(
+                verdict,
+                f"{entry.describe()}; {wanted}",
+                "target",
+                remedy,
+                words.name(entry.parts[0][0]),
+                entry.rule.metric,
+            )
         )
     for indices in counted.values():
         findings.append(_enough(claims, indices, holds, figures))
@@ -110,7 +117,8 @@ def _enough(claims: Sequence[Claim], indices: Sequence[int], holds: Sequence[boo
     )
     if verdict == "BLOCK":
         remedy = "train again: the data rule the improvement out"
-    return Finding(verdict, told, "target", "" if verdict == "PROMOTE" else remedy, f"{rule.metric} of {wanted} tasks")
+    remedy = "" if verdict == "PROMOTE" else remedy
+    return Finding(verdict, told, "target", remedy, f"{rule.metric} of {wanted} tasks", rule.metric)
 
 
 def _remedy(entry: Claim, figures: Figures, claims: int, ruled_out: bool = False) -> str:

@@ -279,6 +279,13 @@ def test_a_judge_is_never_the_only_one_to_say_no(summary: dict[str, Any]) -> Non
     assert ruled(summary, judged, counted).verdict == "BLOCK"
 
 
+def test_a_task_whose_name_sounds_like_a_judge_is_blocked_like_any_other(summary: dict[str, Any]) -> None:
+    summary["tasks"]["judge_law"] = make_task(-0.3, -0.4, -0.2)
+    guardrail = {"kind": "guardrail", "metric": "score", "task": "judge_law", "margin": 0.03}
+    assert ruled(summary, guardrail).verdict == "BLOCK"
+    assert ruled(summary, {"kind": "target", "metric": "score", "task": "judge_law"}).verdict == "BLOCK"
+
+
 def test_where_less_is_better_a_rise_is_the_loss(summary: dict[str, Any]) -> None:
     rule = {"kind": "guardrail", "metric": "flip_rate", "task": "a", "margin": 0.05}
     summary["measures"] = [measure("flip_rate", difference=(0.1, 0.06, 0.2), better="lower")]
