@@ -47,8 +47,7 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
             continue
         for measure in _measures(rule, figures, findings):
             if rule.kind == "target":
-                changed = _format_changed(measure, figures, policy)
-                made = claim(rule, measure, figures, policy, changed)
+                made = claim(rule, measure, figures, policy)
                 if isinstance(made, str):
                     findings.append(_missing(made, measure.task, figures))
                 else:
@@ -127,10 +126,3 @@ def _missing(metric: str, task: str, figures: Figures, kind: str = "target") -> 
     else:
         lacks, remedy = "has no difference to a base", "join two runs: tianjing eval compare BASE TUNED --out DIR"
     return Finding("INVALID", f"MISSING: {metric}{where} {lacks}", "precondition", remedy, metric)
-
-
-def _format_changed(measure: Measure, figures: Figures, policy: GatePolicy) -> bool:
-    """Whether the base left so many more answers unreadable, in a task, that a gain may be one of format alone."""
-    tasks = (measure.task,) if measure.task else figures.tasks
-    differences = (preconditions.invalid_difference(figures, task) for task in tasks)
-    return any(found is not None and -found > policy.max_invalid_difference for found in differences)

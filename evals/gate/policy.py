@@ -158,7 +158,7 @@ class GatePolicy(StrictModel):
     """`control`: a gain in score counts only if the model also beats the format-only control. `discount`: from a gain
     is first taken what more readable answers could have given at the most. `refuse`: the evaluation is INVALID; for
     two tuned models, which both hold the format. A base model rarely does, and refusing would leave nothing to
-    decide."""
+    decide. A target on another metric that unreadable answers move shows nothing then: it has no control."""
 
     allow_worked_examples: bool = True
     """Whether the base model may be asked with worked examples that the tuned one does not get, as the plan does to
