@@ -9,13 +9,12 @@ from typing import Any
 from evals.gate import bounds, preconditions, words
 from evals.gate.figures import Figures, read_figures
 from evals.gate.findings import Decision, Finding, decision
+from evals.gate.metrics import JUDGE, out_of_reach, require_known
 from evals.gate.policy import GatePolicy, Rule
 from evals.gate.targets import Claim, claim, judge_claims
 from evals.measures import Measure
 
 Json = Mapping[str, Any]
-JUDGE = "judge_"
-"""How the metrics of a judge begin."""
 
 
 def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Decision:
@@ -29,10 +28,11 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
         broken: why the evidence cannot be trusted at all (changed files, other models than those evaluated).
 
     Raises:
-        EvalError: the policy names a task that was not evaluated.
+        EvalError: the policy names a task that was not evaluated, or a metric that there is not.
     """
     findings = [Finding("INVALID", reason, "precondition") for reason in broken]
     figures = read_figures(summary)
+    require_known(policy.in_force(), figures.metrics)
     findings += preconditions.of_summary(summary, figures, policy)
     told = f"every interval has a level of {words.level(figures.confidence)} or more"
     level = Finding("PROMOTE", told, "advisory", name="confidence")
@@ -46,7 +46,10 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
             findings.append(Finding("INVALID", told, "precondition", "ask for fewer, or evaluate more tasks"))
             continue
         for measure in _measures(rule, figures, findings):
-            if rule.kind == "target":
+            if told := out_of_reach(rule, measure):
+                remedy = "give it in the unit of the metric: three in a hundred are a share of 0.03"
+                findings.append(Finding("INVALID", told, "precondition", remedy, words.name(measure)))
+            elif rule.kind == "target":
                 made = claim(rule, measure, figures, policy)
                 if isinstance(made, str):
                     findings.append(_missing(made, measure.task, figures))
@@ -85,7 +88,7 @@ def _judge_alone(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _measures(rule: Rule, figures: Figures, findings: list[Finding]) -> Iterator[Measure]:
-    """What the rule is about; what was not measured becomes a finding, unless the rule allows for it."""
+    """What the rule is about; what was not measured becomes a finding, a note where the rule allows for it."""
     for task in figures.names(rule):
         measure = figures.find(rule.metric, task)
         if measure is not None and _serves(rule, measure):
@@ -93,7 +96,10 @@ def _measures(rule: Rule, figures: Figures, findings: list[Finding]) -> Iterator
         elif rule.kind == "advisory":
             told = f"{rule.metric} of {task or 'all tasks'} was not measured"
             findings.append(Finding("PROMOTE", told, rule.kind, name=rule.metric))
-        elif not rule.if_measured:
+        elif rule.if_measured:
+            told = _missing(rule.metric, task, figures, rule.kind).reason
+            findings.append(Finding("PROMOTE", f"{told}: its rule was not applied", "advisory", name=rule.metric))
+        else:
             findings.append(_missing(rule.metric, task, figures, rule.kind))
 
 

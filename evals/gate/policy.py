@@ -25,7 +25,7 @@ class _Rule(StrictModel):
     for the figure over all tasks together."""
 
     if_measured: bool = False
-    """Skip the rule where the metric was not measured. Otherwise a decision without it is INVALID."""
+    """Leave the rule out where the metric was not measured, with a note. Otherwise a decision without it is INVALID."""
 
 
 class TargetRule(_Rule):
@@ -130,7 +130,7 @@ class GatePolicy(StrictModel):
     beat_format_only: bool = True
     """Short form: a task counts as improved only if the tuned model also beats the format-only control."""
 
-    guardrail_margin: float = Field(0.03, ge=0, le=1)
+    guardrail_margin: float = Field(0.03, ge=0, lt=1)
     """Short form: loss in score that is tolerated; a task whose whole interval lies below minus this margin blocks."""
 
     require_non_inferiority: bool = False
@@ -140,7 +140,7 @@ class GatePolicy(StrictModel):
     """Short form: pass^k / pass^1 of the tuned model at k = repeats, the part of its success that survives k runs in a
     row; 0 asks for none. Applies where repeats were asked."""
 
-    max_invalid_rate: float = Field(0.1, ge=0, le=1)
+    max_invalid_rate: float = Field(0.1, ge=0, lt=1)
     """Short form: share of the tuned model's answers that could not be read, per task."""
 
     min_confidence: float = Field(0.95, gt=0.5, lt=1)
