@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from evals.requests import planned
 from evals.safety.measures import safety_measures
 from evals.safety.probes import add_probes
 from evals.safety.section import safety_section
-from evals.safety.turns import scan
+from evals.safety.turns import Said, scan
 from evals.scoring import score_all
 from evals.suites.figures import suite_figures
 from evals.summary import summarise
@@ -36,6 +36,7 @@ from tianjing.config import StrictModel, parse
 from tianjing.files import atomic_write, canonical_json, read_jsonl, sha256_bytes, write_jsonl
 from tianjing.lineage import artefact, verify
 from tianjing.lineage.environment import compute
+from tianjing.tasks import Task
 
 if TYPE_CHECKING:
     from evals.report import Annexes
@@ -232,16 +233,33 @@ def rescore(
     return summary, json.loads(_pretty(summary)) == stored
 
 
+def measured(
+    items: Sequence[Item],
+    scored: Sequence[Attempt],
+    config: EvalConfig,
+    tasks: Mapping[str, Task],
+    said: Sequence[Said],
+) -> Json:
+    """All that a gate policy may speak of: tables and measures of accuracy and stability, and measures of safety.
+
+    Args:
+        said: `scan` of the same attempts.
+    """
+    figures = summarise(items, scored, config, tasks)
+    if figures["tasks"]:
+        figures["measures"] += [m.model_dump(mode="json") for m in safety_measures(items, scored, config, said)]
+    return figures
+
+
 def _figures(evidence: Evidence) -> tuple[Json, list[Attempt]]:
     """Summary and scored attempts, from raw outputs."""
     config = parse(EvalConfig, evidence.run["config"], RUN)
     tasks = task_table(evidence.run["definitions"])
     items = evidence.items
     scored = score_all(evidence.attempts, {item.id: item for item in items}, tasks)
-    figures = summarise(items, scored, config, tasks)
+    said = scan(items, scored, config)
+    figures = measured(items, scored, config, tasks, said)
     if figures["tasks"]:
-        said = scan(items, scored, config)
-        figures["measures"] += [m.model_dump(mode="json") for m in safety_measures(items, scored, config, said)]
         figures["safety"] = safety_section(items, scored, config, said)
         for arm in evidence.run["arms"]:
             for name, values in suite_figures(items, scored, tasks, arm).items():

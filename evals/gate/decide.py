@@ -10,7 +10,7 @@ from evals.gate import bounds, preconditions, words
 from evals.gate.figures import Figures, read_figures
 from evals.gate.findings import Decision, Finding, decision
 from evals.gate.metrics import JUDGE, out_of_reach, require_known
-from evals.gate.policy import GatePolicy, Rule
+from evals.gate.policy import AbsoluteRule, GatePolicy, GuardrailRule, Rule, ZeroToleranceRule
 from evals.gate.targets import Claim, claim, judge_claims
 from evals.measures import Measure
 
@@ -55,14 +55,10 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
                     findings.append(_missing(made, measure.task, figures))
                 else:
                     claims.append(made)
-            elif rule.kind == "guardrail":
-                findings.append(_about(measure, bounds.guardrail(rule, measure, figures.confidence)))
-            elif rule.kind == "absolute":
-                findings.append(_about(measure, bounds.absolute(rule, measure, figures.confidence)))
-            elif rule.kind == "zero_tolerance":
-                findings.append(_about(measure, bounds.zero_tolerance(rule, measure)))
-            else:
+            elif rule.kind == "advisory":
                 shown.append(measure)
+            else:
+                findings.append(replace(_bounded(rule, measure, figures.confidence), metric=rule.metric))
     findings += judge_claims(claims, figures)
     findings = _judge_alone(findings)
     if not any(finding.kind != "advisory" for finding in findings):
@@ -72,8 +68,12 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
     return decision([*findings, level])
 
 
-def _about(measure: Measure, finding: Finding) -> Finding:
-    return replace(finding, metric=measure.name)
+def _bounded(rule: GuardrailRule | AbsoluteRule | ZeroToleranceRule, measure: Measure, confidence: float) -> Finding:
+    if rule.kind == "guardrail":
+        return bounds.guardrail(rule, measure, confidence)
+    if rule.kind == "absolute":
+        return bounds.absolute(rule, measure, confidence)
+    return bounds.zero_tolerance(rule, measure)
 
 
 def _judge_alone(findings: Sequence[Finding]) -> list[Finding]:
