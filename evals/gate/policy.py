@@ -6,10 +6,11 @@ decided, so a policy has one meaning whichever way it is written.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tianjing.config import StrictModel
 
@@ -26,6 +27,18 @@ class _Rule(StrictModel):
 
     if_measured: bool = False
     """Leave the rule out where the metric was not measured, with a note. Otherwise a decision without it is INVALID."""
+
+    @field_validator("task")
+    @classmethod
+    def _each_once(cls, task: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(task, str):
+            return task
+        if not task:
+            raise ValueError("the list names no task: leave 'task' out for each by itself")
+        twice = [name for name, count in Counter(task).items() if count > 1]
+        if twice:
+            raise ValueError(f"task '{twice[0]}' is listed twice, and would count twice")
+        return task
 
 
 class TargetRule(_Rule):
@@ -48,6 +61,8 @@ class TargetRule(_Rule):
     def _fits(self) -> TargetRule:
         if self.min_tasks is not None and isinstance(self.task, str) and self.task != EVERY_TASK:
             raise ValueError("min_tasks counts tasks: it goes with task '*' or a list")
+        if self.min_tasks is not None and isinstance(self.task, tuple) and "" in self.task:
+            raise ValueError("min_tasks counts tasks, and '' stands for all of them together")
         if self.beat_format_only and self.metric != "score":
             raise ValueError("beat_format_only goes with metric 'score': the control is scored, not repeated")
         return self

@@ -32,6 +32,10 @@ __all__ = ["summary"]
         ({"rules": [{"kind": "target", "metric": "score"}], "min_tasks_improved": 1}, "short form"),
         ({"rules": [{"kind": "target", "metric": "score", "task": "a", "min_tasks": 2}]}, "task '\\*'"),
         ({"rules": [{"kind": "target", "metric": "TAR@4", "beat_format_only": True}]}, "metric 'score'"),
+        ({"rules": [{"kind": "target", "metric": "score", "task": ["a", "a"], "min_tasks": 2}]}, "'a' is listed twice"),
+        ({"rules": [{"kind": "target", "metric": "score", "task": []}]}, "names no task"),
+        ({"rules": [{"kind": "target", "metric": "score", "task": ["", "a"], "min_tasks": 2}]}, "all of them"),
+        ({"guardrail_margin": 3}, "guardrail_margin"),
     ],
 )
 def test_a_mistake_in_the_policy_is_named(policy: dict[str, Any], message: str) -> None:
