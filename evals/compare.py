@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import EvalError
+from evals.plan import plan_of
 from evals.records import ARMS, Arm, Item, RawAttempt
 from evals.run import KIND, Evidence, read_evidence, write_evidence
 from tianjing.files import canonical_json
-from tianjing.lineage import artefact, artefact_digest, read_manifest, verify
+from tianjing.lineage import artefact, artefact_digest, read_manifest
 
 Json = dict[str, Any]
 
@@ -80,6 +81,7 @@ def compare(first: str, second: str, out: Path, allow_differences: bool = False)
         **tuned.run,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "shared_groups": max(side.run["shared_groups"] for side in (base, tuned)),
+        "plan": plan_of(items),
         "shots": base.shots,
         "arms": {"base": base.details, "tuned": tuned.details},
         "joined": {
@@ -107,11 +109,6 @@ def read_side(given: str) -> Side:
     folder = Path(path) if colon and arm in ARMS else Path(given)
     if read_manifest(folder).kind != KIND:
         raise EvalError(f"{folder}: no evaluation", "give the folder that 'tianjing eval run' wrote")
-    if changed := verify(folder):
-        raise EvalError(
-            f"the evidence was changed after it was written: {changed[0]}",
-            "evaluate again, or take it from its backup",
-        )
     evidence = read_evidence(folder)
     there = [name for name in ARMS if name in evidence.run["arms"]]
     chosen: Arm

@@ -92,7 +92,7 @@ class EvalConfig(StrictModel):
     """Draws per item of the format-only control: well-formed answers that ignore the input."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    """Level of every interval."""
+    """Level of every interval. A gate policy asks for a least one (`min_confidence`, 0.95 by default)."""
 
     bootstrap: int = Field(2000, ge=100)
     """Resamples of clusters for intervals of ratios."""
@@ -167,7 +167,8 @@ class EvalConfig(StrictModel):
         """Whether a variant is repeated at the temperature of the repeats, by its own name or its family's."""
         from evals.perturb import family_of
 
-        return bool({condition, family_of(condition).name} & set(self.variant_repeats))
+        # Evidence of a version that had other families can be read as long as none of them was repeated.
+        return bool(self.variant_repeats) and bool({condition, family_of(condition).name} & set(self.variant_repeats))
 
     @model_validator(mode="after")
     def _known_conditions(self) -> EvalConfig:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.perturb import Asked, vary
 from evals.records import Item
 from evals.requests import Shots, Tasks, build_requests, derived_seed
+from tianjing.files import canonical_json, sha256_bytes
 from tianjing.order import order_key
 from tianjing.records import Example
 from tianjing.tasks import TASKS, Fields, Reference, Task
@@ -29,6 +31,7 @@ __all__ = [
     "control_score",
     "derived_seed",
     "dropped",
+    "plan_of",
 ]
 # Clauses of other items from which irrelevant material is drawn, and references for the wrong answers of the checks.
 _POOL, _REFERENCES = 2000, 200
@@ -162,6 +165,16 @@ def dropped(items: Sequence[Item]) -> dict[str, dict[str, int]]:
         for condition, reason in item.dropped.items():
             counts[condition][reason] += 1
     return {condition: dict(counts[condition].most_common()) for condition in sorted(counts)}
+
+
+def plan_of(items: Sequence[Item]) -> dict[str, Any]:
+    """What the run records of its items, so that one that is not there any more is noticed: number by task, and the
+    digest of their ids."""
+    ids = sorted([item.task, item.id] for item in items)
+    return {
+        "items": dict(sorted(Counter(item.task for item in items).items())),
+        "sha256": sha256_bytes(canonical_json(ids).encode()),
+    }
 
 
 def _item(example: Example, stability: bool) -> Item:

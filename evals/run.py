@@ -6,10 +6,11 @@ that one endpoint serves, are asked side by side.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,26 +22,29 @@ from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.material import read_material, task_table
 from evals.performance import performance
-from evals.plan import Shots, add_control, build_requests, choose_items, choose_shots, dropped
+from evals.plan import Shots, add_control, build_requests, choose_items, choose_shots, dropped, plan_of
 from evals.records import Arm, Attempt, Item, RawAttempt
 from evals.requests import planned
 from evals.safety.measures import safety_measures
 from evals.safety.probes import add_probes
 from evals.safety.section import safety_section
-from evals.safety.turns import scan
+from evals.safety.turns import Said, scan
 from evals.scoring import score_all
 from evals.suites.figures import suite_figures
 from evals.summary import summarise
-from tianjing.config import parse
-from tianjing.files import atomic_write, read_jsonl, write_jsonl
-from tianjing.lineage import artefact
+from tianjing.config import StrictModel, parse
+from tianjing.files import atomic_write, canonical_json, read_jsonl, sha256_bytes, write_jsonl
+from tianjing.lineage import artefact, verify
 from tianjing.lineage.environment import compute
+from tianjing.tasks import Task
 
 if TYPE_CHECKING:
     from evals.report import Annexes
 
 KIND = "evaluation"
 ATTEMPTS, ITEMS, RUN, SUMMARY, REPORT = "attempts.jsonl", "items.jsonl", "run.json", "summary.json", "report.html"
+RESCORED = "rescored"
+"""Parameter of an evaluation that was scored again: `Evidence.digests` of its source."""
 
 Json = dict[str, Any]
 
@@ -52,6 +56,14 @@ class Evidence:
     items: list[Item]
     attempts: list[RawAttempt]
     run: Json
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of what was asked, what was answered, and how: what scoring again must leave as it is."""
+        return {
+            ITEMS: _digest_rows(self.items),
+            ATTEMPTS: _digest_rows(self.attempts),
+            RUN: sha256_bytes(canonical_json(self.run).encode()),
+        }
 
 
 def evaluate(
@@ -123,6 +135,7 @@ def measure(
             "config": parameters,
             "machine": compute().model_dump(mode="json"),
             "shared_groups": len({item.group for item in items} & learnt),
+            "plan": plan_of(items),
             "dropped": dropped(items),
             "shots": {task: [row.id for row in rows] for task, rows in sorted(shots["base"].items())},
             "arms": {},
@@ -160,11 +173,17 @@ def read_evidence(directory: Path) -> Evidence:
     """Read an evaluation back, raw outputs only: whatever was scored before is scored anew.
 
     Raises:
-        EvalError: the folder is no evaluation.
+        EvalError: the folder is no evaluation, or was changed after it was written: whatever is made from it would
+            pass the change on under a manifest of its own.
     """
     for name in (ITEMS, ATTEMPTS, RUN, SUMMARY):
         if not (directory / name).is_file():
             raise EvalError(f"{directory / name}: missing", "give the folder that 'tianjing eval run' wrote")
+    if changed := verify(directory):
+        raise EvalError(
+            f"the evidence was changed after it was written: {changed[0]}",
+            "evaluate again, or take it from its backup",
+        )
     with open(directory / ATTEMPTS, encoding="utf-8") as stream:
         rows = [json.loads(line) for line in stream]
     known = RawAttempt.model_fields
@@ -182,7 +201,8 @@ def rescore(
 ) -> tuple[Json, bool]:
     """Score an evaluation's raw outputs again and recompute its figures.
 
-    The evidence itself is never changed, for a release is signed over its digest.
+    The evidence itself is never changed, for a release is signed over its digest. Scoring again may change scores and
+    figures, never what was asked and answered: a new artefact records the digests of these.
 
     Args:
         page: file for the report.
@@ -194,7 +214,7 @@ def rescore(
         The summary, and whether it equals the stored one.
 
     Raises:
-        EvalError: the folder is no evaluation.
+        EvalError: the folder is no evaluation, or was changed after it was written.
     """
     from evals.report import render_report
 
@@ -204,10 +224,31 @@ def rescore(
         tasks = task_table(evidence.run["definitions"])
         atomic_write(page, render_report(summary, evidence.items, scored, tasks, release, annexes))
     if evidence_out is not None:
-        with artefact(evidence_out, kind=KIND, inputs=[directory], parameters=evidence.run["config"]) as work:
+        parameters = {**evidence.run["config"], RESCORED: evidence.digests()}
+        with artefact(evidence_out, kind=KIND, inputs=[directory], parameters=parameters) as work:
             write_evidence(work.dir, evidence)
+            work.count("items", len(evidence.items))
+            work.count("requests", len(evidence.attempts))
     stored = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
     return summary, json.loads(_pretty(summary)) == stored
+
+
+def measured(
+    items: Sequence[Item],
+    scored: Sequence[Attempt],
+    config: EvalConfig,
+    tasks: Mapping[str, Task],
+    said: Sequence[Said],
+) -> Json:
+    """All that a gate policy may speak of: tables and measures of accuracy and stability, and measures of safety.
+
+    Args:
+        said: `scan` of the same attempts.
+    """
+    figures = summarise(items, scored, config, tasks)
+    if figures["tasks"]:
+        figures["measures"] += [m.model_dump(mode="json") for m in safety_measures(items, scored, config, said)]
+    return figures
 
 
 def _figures(evidence: Evidence) -> tuple[Json, list[Attempt]]:
@@ -216,15 +257,22 @@ def _figures(evidence: Evidence) -> tuple[Json, list[Attempt]]:
     tasks = task_table(evidence.run["definitions"])
     items = evidence.items
     scored = score_all(evidence.attempts, {item.id: item for item in items}, tasks)
-    figures = summarise(items, scored, config, tasks)
+    said = scan(items, scored, config)
+    figures = measured(items, scored, config, tasks, said)
     if figures["tasks"]:
-        said = scan(items, scored, config)
-        figures["measures"] += [m.model_dump(mode="json") for m in safety_measures(items, scored, config, said)]
         figures["safety"] = safety_section(items, scored, config, said)
         for arm in evidence.run["arms"]:
             for name, values in suite_figures(items, scored, tasks, arm).items():
                 figures["tasks"][name].setdefault("beside", {})[arm] = values
     return {**figures, "performance": performance(scored, config.prices), **evidence.run}, scored
+
+
+def _digest_rows(rows: Iterable[StrictModel]) -> str:
+    found = hashlib.sha256()
+    for row in rows:
+        # Without defaults: a version that adds a field reads older rows to the same digest.
+        found.update(canonical_json(row.model_dump(mode="json", exclude_defaults=True)).encode() + b"\n")
+    return found.hexdigest()
 
 
 def _pretty(value: Any) -> str:

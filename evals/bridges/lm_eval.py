@@ -25,6 +25,7 @@ from evals.bridges.report import figures
 from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.material import task_table
+from evals.plan import plan_of
 from evals.records import ARMS, Arm, Item, RawAttempt
 from evals.run import KIND, Evidence, write_evidence
 from evals.scoring import score_all
@@ -156,6 +157,7 @@ def _evidence(
         "config": settings.model_dump(mode="json"),
         "machine": compute().model_dump(mode="json"),
         "shared_groups": 0,
+        "plan": plan_of(items),
         "shots": {},
         "arms": {
             arm: {"model": Path(models[arm]).name, "digest": model.digest, "engine": model.engine, "seconds": 0.0}

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import EvalError
+from evals.gate.policy import GatePolicy
+from evals.gate.words import level
 from evals.judge.run import KIND as JUDGEMENT
 from evals.judge.run import judge_measures
 from evals.measures import Measure
@@ -35,11 +37,12 @@ class Beside:
     notes: list[str] = field(default_factory=list)
 
 
-def read_beside(folders: Sequence[Path], evals: Path, summary: Json) -> Beside:
+def read_beside(folders: Sequence[Path], evals: Path, summary: Json, policy: GatePolicy) -> Beside:
     """Measures of folders that `eval parity` and `eval judge` wrote of the models that were evaluated.
 
     Args:
         evals: the evaluation, and `summary` the content of its summary.json.
+        policy: says which level their intervals must have.
 
     Raises:
         EvalError: a folder is neither.
@@ -55,12 +58,23 @@ def read_beside(folders: Sequence[Path], evals: Path, summary: Json) -> Beside:
             )
         if changed := verify(folder):
             found.problems.append(f"{folder} was changed after it was written: {changed[0]}")
-        elif problem := _of_others(folder, kind, evals, summary):
+        elif problem := _of_others(folder, kind, evals, summary) or _lower_level(folder, policy):
             found.problems.append(problem)
         else:
             found.measures.extend(m for m in _READERS[kind](folder) if not m.task or m.task in summary["tasks"])
             found.notes.append(f"with {kind} {folder.name}, {artefact_digest(folder)}")
     return found
+
+
+def _lower_level(folder: Path, policy: GatePolicy) -> str:
+    """Why the intervals of a folder show less than the policy asks for, or ""."""
+    found = read_manifest(folder).parameters["confidence"]
+    if found >= policy.min_confidence:
+        return ""
+    return (
+        f"{folder}: its intervals have a level of {level(found)}, and the policy asks for at least "
+        f"{level(policy.min_confidence)}: make it again with confidence: {policy.min_confidence:g}"
+    )
 
 
 def _of_others(folder: Path, kind: str, evals: Path, summary: Json) -> str:

@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from evals.gate import bounds, preconditions
+from evals.gate import bounds, preconditions, words
 from evals.gate.figures import Figures, read_figures
 from evals.gate.findings import Decision, Finding, decision
-from evals.gate.policy import GatePolicy, Rule
+from evals.gate.metrics import JUDGE, out_of_reach, require_known
+from evals.gate.policy import AbsoluteRule, GatePolicy, GuardrailRule, Rule, ZeroToleranceRule
 from evals.gate.targets import Claim, claim, judge_claims
 from evals.measures import Measure
 
 Json = Mapping[str, Any]
-JUDGE = "judge_"
-"""How the metrics of a judge begin."""
 
 
 def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Decision:
@@ -29,13 +28,16 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
         broken: why the evidence cannot be trusted at all (changed files, other models than those evaluated).
 
     Raises:
-        EvalError: the policy names a task that was not evaluated.
+        EvalError: the policy names a task that was not evaluated, or a metric that there is not.
     """
     findings = [Finding("INVALID", reason, "precondition") for reason in broken]
     figures = read_figures(summary)
+    require_known(policy.in_force(), figures.metrics)
     findings += preconditions.of_summary(summary, figures, policy)
+    told = f"every interval has a level of {words.level(figures.confidence)} or more"
+    level = Finding("PROMOTE", told, "advisory", name="confidence")
     if findings:
-        return decision(findings)
+        return decision([*findings, level])
     claims: list[Claim] = []
     shown: list[Measure] = []
     for rule in policy.in_force():
@@ -44,33 +46,39 @@ def decide(summary: Json, policy: GatePolicy, broken: Sequence[str] = ()) -> Dec
             findings.append(Finding("INVALID", told, "precondition", "ask for fewer, or evaluate more tasks"))
             continue
         for measure in _measures(rule, figures, findings):
-            if rule.kind == "target":
-                changed = _format_changed(measure, figures, policy)
-                made = claim(rule, measure, figures, policy, changed)
+            if told := out_of_reach(rule, measure):
+                remedy = "give it in the unit of the metric: three in a hundred are a share of 0.03"
+                findings.append(Finding("INVALID", told, "precondition", remedy, words.name(measure)))
+            elif rule.kind == "target":
+                made = claim(rule, measure, figures, policy)
                 if isinstance(made, str):
                     findings.append(_missing(made, measure.task, figures))
                 else:
                     claims.append(made)
-            elif rule.kind == "guardrail":
-                findings.append(bounds.guardrail(rule, measure, figures.confidence))
-            elif rule.kind == "absolute":
-                findings.append(bounds.absolute(rule, measure, figures.confidence))
-            elif rule.kind == "zero_tolerance":
-                findings.append(bounds.zero_tolerance(rule, measure))
-            else:
+            elif rule.kind == "advisory":
                 shown.append(measure)
+            else:
+                findings.append(replace(_bounded(rule, measure, figures.confidence), metric=rule.metric))
     findings += judge_claims(claims, figures)
     findings = _judge_alone(findings)
     if not any(finding.kind != "advisory" for finding in findings):
         remedy = "give the policy a rule whose metric was measured"
         findings.append(Finding("INVALID", "no rule of the policy could be applied", "precondition", remedy))
     findings += bounds.advisories(shown, figures.confidence)
-    return decision(findings)
+    return decision([*findings, level])
+
+
+def _bounded(rule: GuardrailRule | AbsoluteRule | ZeroToleranceRule, measure: Measure, confidence: float) -> Finding:
+    if rule.kind == "guardrail":
+        return bounds.guardrail(rule, measure, confidence)
+    if rule.kind == "absolute":
+        return bounds.absolute(rule, measure, confidence)
+    return bounds.zero_tolerance(rule, measure)
 
 
 def _judge_alone(findings: Sequence[Finding]) -> list[Finding]:
     """Where only a judge's figures BLOCK, the release is INCONCLUSIVE: a judge is never the only one to say no."""
-    if any(finding.verdict == "BLOCK" and JUDGE not in finding.name for finding in findings):
+    if any(finding.verdict == "BLOCK" and not finding.metric.startswith(JUDGE) for finding in findings):
         return list(findings)
     remedy = "have people read these answers: a judge alone blocks nothing"
     return [
@@ -80,7 +88,7 @@ def _judge_alone(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _measures(rule: Rule, figures: Figures, findings: list[Finding]) -> Iterator[Measure]:
-    """What the rule is about; what was not measured becomes a finding, unless the rule allows for it."""
+    """What the rule is about; what was not measured becomes a finding, a note where the rule allows for it."""
     for task in figures.names(rule):
         measure = figures.find(rule.metric, task)
         if measure is not None and _serves(rule, measure):
@@ -88,7 +96,10 @@ def _measures(rule: Rule, figures: Figures, findings: list[Finding]) -> Iterator
         elif rule.kind == "advisory":
             told = f"{rule.metric} of {task or 'all tasks'} was not measured"
             findings.append(Finding("PROMOTE", told, rule.kind, name=rule.metric))
-        elif not rule.if_measured:
+        elif rule.if_measured:
+            told = _missing(rule.metric, task, figures, rule.kind).reason
+            findings.append(Finding("PROMOTE", f"{told}: its rule was not applied", "advisory", name=rule.metric))
+        else:
             findings.append(_missing(rule.metric, task, figures, rule.kind))
 
 
@@ -121,10 +132,3 @@ def _missing(metric: str, task: str, figures: Figures, kind: str = "target") -> 
     else:
         lacks, remedy = "has no difference to a base", "join two runs: tianjing eval compare BASE TUNED --out DIR"
     return Finding("INVALID", f"MISSING: {metric}{where} {lacks}", "precondition", remedy, metric)
-
-
-def _format_changed(measure: Measure, figures: Figures, policy: GatePolicy) -> bool:
-    """Whether the base left so many more answers unreadable, in a task, that a gain may be one of format alone."""
-    tasks = (measure.task,) if measure.task else figures.tasks
-    differences = (preconditions.invalid_difference(figures, task) for task in tasks)
-    return any(found is not None and -found > policy.max_invalid_difference for found in differences)

@@ -20,6 +20,7 @@ class Finding:
     Attributes:
         remedy: what would settle it, or mend it; empty where the rule holds.
         name: task and metric; unlike the reason the same in every evaluation.
+        metric: what the rule is about; empty where it is no rule's finding.
     """
 
     verdict: Verdict
@@ -27,6 +28,7 @@ class Finding:
     kind: Kind
     remedy: str = ""
     name: str = ""
+    metric: str = ""
 
     @property
     def label(self) -> str:

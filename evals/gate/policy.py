@@ -6,10 +6,11 @@ decided, so a policy has one meaning whichever way it is written.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tianjing.config import StrictModel
 
@@ -25,7 +26,19 @@ class _Rule(StrictModel):
     for the figure over all tasks together."""
 
     if_measured: bool = False
-    """Skip the rule where the metric was not measured. Otherwise a decision without it is INVALID."""
+    """Leave the rule out where the metric was not measured, with a note. Otherwise a decision without it is INVALID."""
+
+    @field_validator("task")
+    @classmethod
+    def _each_once(cls, task: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(task, str):
+            return task
+        if not task:
+            raise ValueError("the list names no task: leave 'task' out for each by itself")
+        twice = [name for name, count in Counter(task).items() if count > 1]
+        if twice:
+            raise ValueError(f"task '{twice[0]}' is listed twice, and would count twice")
+        return task
 
 
 class TargetRule(_Rule):
@@ -48,6 +61,8 @@ class TargetRule(_Rule):
     def _fits(self) -> TargetRule:
         if self.min_tasks is not None and isinstance(self.task, str) and self.task != EVERY_TASK:
             raise ValueError("min_tasks counts tasks: it goes with task '*' or a list")
+        if self.min_tasks is not None and isinstance(self.task, tuple) and "" in self.task:
+            raise ValueError("min_tasks counts tasks, and '' stands for all of them together")
         if self.beat_format_only and self.metric != "score":
             raise ValueError("beat_format_only goes with metric 'score': the control is scored, not repeated")
         return self
@@ -130,7 +145,7 @@ class GatePolicy(StrictModel):
     beat_format_only: bool = True
     """Short form: a task counts as improved only if the tuned model also beats the format-only control."""
 
-    guardrail_margin: float = Field(0.03, ge=0, le=1)
+    guardrail_margin: float = Field(0.03, ge=0, lt=1)
     """Short form: loss in score that is tolerated; a task whose whole interval lies below minus this margin blocks."""
 
     require_non_inferiority: bool = False
@@ -140,8 +155,12 @@ class GatePolicy(StrictModel):
     """Short form: pass^k / pass^1 of the tuned model at k = repeats, the part of its success that survives k runs in a
     row; 0 asks for none. Applies where repeats were asked."""
 
-    max_invalid_rate: float = Field(0.1, ge=0, le=1)
+    max_invalid_rate: float = Field(0.1, ge=0, lt=1)
     """Short form: share of the tuned model's answers that could not be read, per task."""
+
+    min_confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Least level of the intervals that are judged. The level is set where the models are evaluated (`confidence`) or
+    checked (`eval parity`, `eval judge`): at a lower one more is "shown" by the same answers, so it is INVALID."""
 
     max_error_rate: float = Field(0.01, ge=0, le=1)
     """Share of failed requests, of either model, above which the evaluation itself is not valid."""
@@ -154,7 +173,7 @@ class GatePolicy(StrictModel):
     """`control`: a gain in score counts only if the model also beats the format-only control. `discount`: from a gain
     is first taken what more readable answers could have given at the most. `refuse`: the evaluation is INVALID; for
     two tuned models, which both hold the format. A base model rarely does, and refusing would leave nothing to
-    decide."""
+    decide. A target on another metric that unreadable answers move shows nothing then: it has no control."""
 
     allow_worked_examples: bool = True
     """Whether the base model may be asked with worked examples that the tuned one does not get, as the plan does to

@@ -9,7 +9,7 @@ from typing import Any
 from evals.gate.figures import INVALID_RATE, Figures
 from evals.gate.findings import Finding
 from evals.gate.policy import GatePolicy
-from evals.gate.words import percent
+from evals.gate.words import level, percent
 from evals.records import ARMS, Arm, RawAttempt
 from evals.runner import copied_repeats, seeds_ignored
 
@@ -19,6 +19,14 @@ Json = Mapping[str, Any]
 def of_summary(summary: Json, figures: Figures, policy: GatePolicy) -> list[Finding]:
     """What the summary itself shows to be wrong."""
     found = []
+    if figures.confidence < policy.min_confidence:
+        found.append(
+            (
+                f"the intervals have a level of {level(figures.confidence)}, and the policy asks for at least "
+                f"{level(policy.min_confidence)}",
+                f"evaluate again with confidence: {policy.min_confidence:g}",
+            )
+        )
     if unmatched := summary["unmatched"]:
         found.append(
             (

@@ -14,6 +14,7 @@ from evals.gate.decide import decide
 from evals.gate.findings import Decision, Finding, decision
 from evals.gate.policy import GatePolicy
 from evals.gate.preconditions import of_evidence
+from evals.gate.provenance import of_dataset, of_manifest, of_plan
 from evals.run import KIND, SUMMARY, read_evidence, rescore
 from tianjing.files import atomic_write, canonical_json, sha256_bytes
 from tianjing.lineage import artefact_digest, is_artefact, read_manifest, sign_release, verify
@@ -60,7 +61,7 @@ def decide_and_sign(
         TianjingError: one of the folders is missing, or the key cannot be used.
     """
     _check_adapter(contents)
-    asked = {"base": against or contents["base"], "merged": contents["merged"], "dataset": contents["dataset"]}
+    asked = {"base": against or contents["base"], "merged": contents["merged"]}
     decided, summary = _judge(evals, policy, asked, contents, beside)
     digests = {name: artefact_digest(path) for name, path in contents.items()}
     digests["evaluation"] = artefact_digest(evals)
@@ -98,14 +99,16 @@ def _judge(
     beside: Sequence[Path] = (),
 ) -> tuple[Decision, Json]:
     """The decision and the summary it was reached on; an empty one where the evidence was changed."""
-    if read_manifest(evals).kind != KIND:
+    manifest = read_manifest(evals)
+    if manifest.kind != KIND:
         raise EvalError(f"{evals}: no evaluation", "give the folder that 'tianjing eval run' wrote")
     if changed := verify(evals):
         # Nothing of it is read: changed bytes need not even be JSON.
         return decision([_invalid(f"the evidence was changed after it was written: {line}") for line in changed]), {}
     summary = json.loads((evals / SUMMARY).read_text(encoding="utf-8"))
     evidence = read_evidence(evals)
-    broken = of_evidence(evidence.attempts, evidence.run, policy)
+    broken = [*of_manifest(manifest, evidence), *of_plan(evidence)]
+    broken += of_evidence(evidence.attempts, evidence.run, policy)
     if not rescore(evals, None, None, None)[1]:
         broken.append(
             f"{evals / SUMMARY}: its figures are not those that the raw outputs give with this version: "
@@ -114,7 +117,8 @@ def _judge(
     broken += _other_content(summary, asked)
     if contents:
         broken += _other_origin(contents)
-    more = read_beside(beside, evals, summary)
+        broken += of_dataset(contents["dataset"], evidence)
+    more = read_beside(beside, evals, summary, policy)
     measures = [*summary.get("measures", ()), *(measure.model_dump(mode="json") for measure in more.measures)]
     decided = decide({**summary, "measures": measures}, policy, broken + more.problems)
     notes = [Finding("PROMOTE", note, "advisory") for note in more.notes]
@@ -146,7 +150,6 @@ def _other_content(summary: Json, asked: Mapping[str, Path]) -> list[str]:
     evaluated = {
         "base": arms.get("base", {}).get("digest", "nothing"),
         "merged": arms.get("tuned", {}).get("digest", "nothing"),
-        "dataset": summary["dataset"],
     }
     problems = []
     for name, path in asked.items():

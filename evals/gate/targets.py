@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from evals.gate import words
 from evals.gate.bounds import gain
-from evals.gate.figures import BEYOND_FORMAT, OVER_FORMAT_ONLY, SCORE, Figures
+from evals.gate.figures import BEYOND_FORMAT, INVALID_RATE, OVER_FORMAT_ONLY, SCORE, Figures
 from evals.gate.findings import Finding, Verdict
 from evals.gate.planning import more_items, one_sided_p, smallest_gain
 from evals.gate.policy import GatePolicy, TargetRule
+from evals.gate.preconditions import invalid_difference
 from evals.measures import Measure
 from evals.stats import holm
 
+_OF_FORMAT = {OVER_FORMAT_ONLY, BEYOND_FORMAT, INVALID_RATE}
 _REPLACED: Mapping[str, str] = {
     OVER_FORMAT_ONLY: "over format-only",
     BEYOND_FORMAT: "beyond what readable answers alone could give",
@@ -26,13 +28,18 @@ class Claim:
 
     Attributes:
         parts: measures with the gain that their lower bound must exceed; the first is the metric of the rule.
+        format_gap: by how much the models' shares of unreadable answers differ, where the gain may be of format alone
+            and no part tells it apart; then nothing is shown.
     """
 
     rule: TargetRule
     parts: Sequence[tuple[Measure, float]]
+    format_gap: float | None = None
 
     def p(self, confidence: float) -> float:
         """Largest p-value of the parts: all must hold, an intersection-union test."""
+        if self.format_gap is not None:
+            return 1.0
         return max(one_sided_p(gain(measure), bound, measure.groups, confidence) for measure, bound in self.parts)
 
     @property
@@ -46,26 +53,37 @@ class Claim:
         told = f"{words.name(first)} {words.signed(gain(first))}"
         for measure, _ in others:
             told += f", {_REPLACED[measure.name]} {words.signed(gain(measure))}"
+        if self.format_gap is not None:
+            told += ", which may be of format alone: shares of unreadable answers differ by "
+            told += words.percent(abs(self.format_gap))
         return told
 
 
-def claim(rule: TargetRule, measure: Measure, figures: Figures, policy: GatePolicy, changed: bool) -> Claim | str:
-    """The claim of a rule on one task, or the metric that it needs and that was not measured.
-
-    Args:
-        changed: whether the models' shares of unreadable answers differ so much that a gain may be one of format.
-    """
+def claim(rule: TargetRule, measure: Measure, figures: Figures, policy: GatePolicy) -> Claim | str:
+    """The claim of a rule on one task, or the metric that it needs and that was not measured."""
+    tasks = (measure.task,) if measure.task else figures.tasks
+    found = (invalid_difference(figures, task) for task in tasks)
+    gaps = [gap for gap in found if gap is not None and abs(gap) > policy.max_invalid_difference]
+    if rule.metric != SCORE and gaps and _needs_readable(measure):
+        return Claim(rule, [(measure, rule.min_gain)], max(gaps, key=abs))
     needed = [OVER_FORMAT_ONLY] if rule.beat_format_only else []
-    if rule.metric == SCORE and changed and policy.format_change != "refuse":
+    # An answer that cannot be read scores nothing: only the base's can make a gain.
+    if rule.metric == SCORE and min(gaps, default=0.0) < 0 and policy.format_change != "refuse":
         needed.append(OVER_FORMAT_ONLY if policy.format_change == "control" else BEYOND_FORMAT)
     parts = [(measure, rule.min_gain)]
     for metric in dict.fromkeys(needed):
-        found = figures.find(metric, measure.task)
-        if found is None:
+        control = figures.find(metric, measure.task)
+        if control is None:
             return metric
         # The control is to be beaten; the gain that is asked for is one over the base.
-        parts.append((found, 0.0 if metric == OVER_FORMAT_ONLY else rule.min_gain))
+        parts.append((control, 0.0 if metric == OVER_FORMAT_ONLY else rule.min_gain))
     return Claim(rule, parts)
+
+
+def _needs_readable(measure: Measure) -> bool:
+    """Whether what cannot be read moves the metric: repeats of it do not agree, and never pass. It is no event that
+    must not happen, and the metrics of format are about nothing else."""
+    return measure.name not in _OF_FORMAT and (measure.events is None or measure.better == "higher")
 
 
 def judge_claims(claims: Sequence[Claim], figures: Figures) -> list[Finding]:
@@ -86,7 +104,14 @@ def judge_claims(claims: Sequence[Claim], figures: Figures) -> list[Finding]:
             f"wanted above {entry.rule.min_gain:g}, adjusted p {adjusted[index]:.4f} of {len(claims)} claims (Holm)"
         )
         findings.append(
-            Finding(verdict, f"{entry.describe()}; {wanted}", "target", remedy, words.name(entry.parts[0][0]))
+            Finding(
+                verdict,
+                f"{entry.describe()}; {wanted}",
+                "target",
+                remedy,
+                words.name(entry.parts[0][0]),
+                entry.rule.metric,
+            )
         )
     for indices in counted.values():
         findings.append(_enough(claims, indices, holds, figures))
@@ -110,12 +135,15 @@ def _enough(claims: Sequence[Claim], indices: Sequence[int], holds: Sequence[boo
     )
     if verdict == "BLOCK":
         remedy = "train again: the data rule the improvement out"
-    return Finding(verdict, told, "target", "" if verdict == "PROMOTE" else remedy, f"{rule.metric} of {wanted} tasks")
+    remedy = "" if verdict == "PROMOTE" else remedy
+    return Finding(verdict, told, "target", remedy, f"{rule.metric} of {wanted} tasks", rule.metric)
 
 
 def _remedy(entry: Claim, figures: Figures, claims: int, ruled_out: bool = False) -> str:
     if ruled_out:
         return "train again: the data rule the improvement out"
+    if entry.format_gap is not None:
+        return "give both models the format, or ask for a gain in score, of which the share of format is known"
     # What a claim lacks is decided by its weakest part.
     measure, bound = max(
         entry.parts, key=lambda part: one_sided_p(gain(part[0]), part[1], part[0].groups, figures.confidence)

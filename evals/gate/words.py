@@ -35,3 +35,8 @@ def _shown(estimate: Estimate, form: str) -> str:
 
 def percent(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.1f} %"
+
+
+def level(confidence: float) -> str:
+    """`95 %`, the level of an interval."""
+    return f"{100 * confidence:g} %"

@@ -3,71 +3,20 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evals.errors import EvalError
 from evals.gate.decide import decide
-from evals.gate.findings import Decision, Finding
+from evals.gate.findings import Decision
 from evals.gate.planning import one_sided_p
 from evals.gate.policy import GatePolicy
-from evals.gate.release import policy_digest
-from evals.measures import Estimate, Measure
+from evals.measures import Estimate
 from evals.stats import t_quantile, t_tail
-from tests.conftest import REPOSITORY
-from tianjing.config import load, parse
-from tianjing.errors import TianjingError
+from tests.evals.deciding import make_task, measure, only, ruled, summary, verdict
 
-
-def make_task(difference: float, low: float | None, high: float | None, n: int = 60) -> dict[str, Any]:
-    return {
-        "n": n,
-        "groups": n // 2,
-        "base": 0.4,
-        "tuned": 0.4 + difference,
-        "intervals": {"base": [0.3, 0.5], "tuned": [0.3 + difference, 0.5 + difference]},
-        "difference": difference,
-        "ci_low": low,
-        "ci_high": high,
-        "degrees": n // 2 - 1,
-        "format_only": {"difference": 0.3, "ci_low": 0.2, "ci_high": 0.4, "degrees": n // 2 - 1},
-        "beyond_format": {"difference": difference, "ci_low": low, "ci_high": high, "degrees": n // 2 - 1},
-        "invalid": {arm: {"rate": 0.0, "ci_low": 0.0, "ci_high": 0.06} for arm in ("base", "tuned")},
-        "stability": {"tuned": {"k": 4, "pass_ratio": {"estimate": 0.9, "ci_low": 0.8, "ci_high": 1.0}}},
-    }
-
-
-def measure(name: str, task: str = "a", **values: Any) -> dict[str, Any]:
-    """A measure of 200 items in 100 groups; `value`, `gain` give the tuned value and the difference with bounds."""
-    value, difference = values.pop("value", (0.8, 0.75, 0.85)), values.pop("difference", None)
-    arms = {"tuned": Estimate(value=value[0], low=value[1], high=value[2])}
-    if difference is not None:
-        arms["base"] = Estimate(value=value[0] - difference[0])
-        values["difference"] = Estimate(value=difference[0], low=difference[1], high=difference[2])
-    return Measure(name=name, task=task, arms=arms, n=200, groups=100, **values).model_dump(mode="json")
-
-
-@pytest.fixture
-def summary() -> dict[str, Any]:
-    tasks = {"a": make_task(0.3, 0.2, 0.4), "b": make_task(0.2, 0.08, 0.32), "c": make_task(0.0, -0.1, 0.1)}
-    config = {"confidence": 0.95, "temperature": 0.3, "stability_items": 6}
-    return {"tasks": tasks, "measures": [], "unmatched": [], "error_rate": 0.0, "shared_groups": 0, "config": config}
-
-
-def verdict(summary: dict[str, Any], policy: GatePolicy | None = None, broken: list[str] | None = None) -> str:
-    return decide(summary, policy or GatePolicy(), broken or []).verdict
-
-
-def ruled(summary: dict[str, Any], *rules: dict[str, Any], **fields: Any) -> Decision:
-    """The decision by these rules alone; `summary` gets the measures that a test adds."""
-    return decide(summary, parse(GatePolicy, {"rules": list(rules), **fields}, "policy"))
-
-
-def only(decision: Decision, kind: str) -> Finding:
-    (found,) = [finding for finding in decision.findings if finding.kind == kind]
-    return found
+__all__ = ["summary"]
 
 
 def test_enough_improvement_without_harm_is_promoted(summary: dict[str, Any]) -> None:
@@ -96,6 +45,19 @@ def test_an_interval_across_zero_is_inconclusive(summary: dict[str, Any]) -> Non
     summary["tasks"]["b"] = make_task(0.1, -0.05, 0.25)
     assert verdict(summary) == "INCONCLUSIVE"
     assert verdict(summary, GatePolicy(min_tasks_improved=1)) == "PROMOTE"
+
+
+def test_an_evaluation_of_a_lower_level_than_the_policy_asks_for_proves_nothing(summary: dict[str, Any]) -> None:
+    summary["config"]["confidence"] = 0.6
+    decision = decide(summary, GatePolicy())
+    assert decision.verdict == "INVALID"
+    assert decision.findings[0].reason.startswith("the intervals have a level of 60 %, and the policy asks for")
+    assert decision.findings[0].remedy == "evaluate again with confidence: 0.95"
+    assert verdict(summary, GatePolicy(min_confidence=0.6)) == "PROMOTE"
+
+
+def test_the_level_of_the_intervals_is_told(summary: dict[str, Any]) -> None:
+    assert "note: every interval has a level of 95 % or more" in map(str, decide(summary, GatePolicy()).findings)
 
 
 def test_many_claims_are_held_to_the_degrees_of_freedom_of_their_own_intervals() -> None:
@@ -191,36 +153,6 @@ def test_evidence_that_cannot_be_trusted_is_invalid_whatever_it_says(
     assert verdict(summary, broken=["the evidence was changed"]) == "INVALID"
 
 
-class TestFormatChange:
-    """The base leaves 30 % unreadable, the tuned model nothing: how much of a gain of 20 points is knowledge?"""
-
-    @pytest.fixture(autouse=True)
-    def unreadable_base(self, summary: dict[str, Any]) -> None:
-        summary["tasks"]["b"]["invalid"]["base"] = {"rate": 0.3, "ci_low": 0.2, "ci_high": 0.4}
-        summary["tasks"]["b"]["beyond_format"] = {"difference": -0.1, "ci_low": -0.2, "ci_high": 0.02}
-
-    def test_by_default_the_gain_counts_only_over_well_formed_guesses(self, summary: dict[str, Any]) -> None:
-        unguarded = GatePolicy(beat_format_only=False)
-        assert verdict(summary, unguarded) == "PROMOTE"
-        summary["tasks"]["b"]["format_only"] = {"difference": 0.02, "ci_low": -0.05, "ci_high": 0.09}
-        assert verdict(summary, unguarded) == "INCONCLUSIVE"
-
-    def test_discounting_leaves_only_what_format_cannot_explain(self, summary: dict[str, Any]) -> None:
-        decision = decide(summary, GatePolicy(format_change="discount"))
-        assert decision.verdict == "INCONCLUSIVE"
-        assert "beyond what readable answers alone could give -0.100" in only(decision, "target").reason
-
-    def test_refusing_makes_the_evaluation_invalid_and_names_the_task(self, summary: dict[str, Any]) -> None:
-        decision = decide(summary, GatePolicy(format_change="refuse"))
-        assert decision.verdict == "INVALID" and decision.findings[0].reason.startswith("b: shares of unreadable")
-        assert verdict(summary, GatePolicy(format_change="refuse", max_invalid_difference=0.3)) == "PROMOTE"
-
-    def test_without_the_control_nothing_is_taken_for_granted(self, summary: dict[str, Any]) -> None:
-        del summary["tasks"]["b"]["format_only"]
-        decision = decide(summary, GatePolicy(beat_format_only=False))
-        assert decision.verdict == "INVALID" and "MISSING: over_format_only of b" in decision.findings[0].reason
-
-
 def test_a_target_must_exceed_its_gain(summary: dict[str, Any]) -> None:
     rule = {"kind": "target", "metric": "score", "task": "a"}
     assert ruled(summary, {**rule, "min_gain": 0.19}).verdict == "PROMOTE"
@@ -264,6 +196,13 @@ def test_a_judge_is_never_the_only_one_to_say_no(summary: dict[str, Any]) -> Non
     alone = ruled(summary, judged)
     assert alone.verdict == "INCONCLUSIVE" and "have people read" in alone.findings[0].remedy
     assert ruled(summary, judged, counted).verdict == "BLOCK"
+
+
+def test_a_task_whose_name_sounds_like_a_judge_is_blocked_like_any_other(summary: dict[str, Any]) -> None:
+    summary["tasks"]["judge_law"] = make_task(-0.3, -0.4, -0.2)
+    guardrail = {"kind": "guardrail", "metric": "score", "task": "judge_law", "margin": 0.03}
+    assert ruled(summary, guardrail).verdict == "BLOCK"
+    assert ruled(summary, {"kind": "target", "metric": "score", "task": "judge_law"}).verdict == "BLOCK"
 
 
 def test_where_less_is_better_a_rise_is_the_loss(summary: dict[str, Any]) -> None:
@@ -361,7 +300,7 @@ def test_an_advisory_is_shown_and_never_decides(summary: dict[str, Any]) -> None
     passing = {"kind": "target", "metric": "score", "task": "a"}
     decision = ruled(summary, passing, {"kind": "advisory", "metric": "agreement"})
     notes = [finding for finding in decision.findings if finding.kind == "advisory"]
-    assert decision.verdict == "PROMOTE" and [note.label for note in notes] == ["note"] * 3
+    assert decision.verdict == "PROMOTE" and {note.label for note in notes} == {"note"}
     told = {note.name: note.reason for note in notes}
     assert "exploratory: q 0.020" in told["a: agreement"] and "exploratory: q 0.040" in told["b: agreement"]
     assert told["agreement"] == "agreement of c was not measured"
@@ -400,36 +339,3 @@ def test_inconclusive_says_how_many_items_would_settle_it(summary: dict[str, Any
     summary["tasks"]["a"] = worse
     remedy = only(ruled(summary, {"kind": "target", "metric": "score", "task": "a"}), "target").remedy
     assert "more items alone will not show it" in remedy
-
-
-@pytest.mark.parametrize(
-    ("policy", "message"),
-    [
-        ({"rules": [{"kind": "guardrail", "metric": "score", "margn": 0.1}]}, "did you mean 'margin'"),
-        ({"rules": [{"kind": "veto", "metric": "score"}]}, "'target', 'guardrail'"),
-        ({"rules": [{"kind": "advisory", "metric": "score"}]}, "never decide"),
-        ({"rules": [{"kind": "absolute", "metric": "score"}]}, "at_least or at_most"),
-        ({"rules": [{"kind": "target", "metric": "score"}], "min_tasks_improved": 1}, "short form"),
-        ({"rules": [{"kind": "target", "metric": "score", "task": "a", "min_tasks": 2}]}, "task '\\*'"),
-        ({"rules": [{"kind": "target", "metric": "TAR@4", "beat_format_only": True}]}, "metric 'score'"),
-    ],
-)
-def test_a_mistake_in_the_policy_is_named(policy: dict[str, Any], message: str) -> None:
-    with pytest.raises(TianjingError, match=message):
-        parse(GatePolicy, policy, "gate.yaml")
-
-
-def test_the_short_form_is_the_same_policy_as_its_rules(summary: dict[str, Any]) -> None:
-    short = GatePolicy(min_tasks_improved=1, must_improve=("a",), guardrail_margin=0.2)
-    written = GatePolicy(rules=short.in_force())
-    assert decide(summary, short) == decide(summary, written)
-
-
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "examples" / "gate").glob("*.yaml")), ids=lambda p: p.name)
-def test_shipped_policies_read(path: Path) -> None:
-    assert load(GatePolicy, path).in_force()
-
-
-def test_policy_digest_depends_on_the_rules_not_on_where_the_key_lies() -> None:
-    assert policy_digest(GatePolicy(signing_key=Path("/k"))) == policy_digest(GatePolicy())
-    assert policy_digest(GatePolicy(guardrail_margin=0.5)) != policy_digest(GatePolicy())

@@ -14,6 +14,7 @@ import pytest
 from evals.judge.config import JudgeConfig
 from evals.records import Arm, Item, RawAttempt
 from tianjing.files import write_jsonl
+from tianjing.lineage import artefact
 
 QUALITY = {"base": 0.5, "tuned": 0.7}
 # (specificity, sensitivity): the judge has come to like the tuned model.
@@ -30,7 +31,6 @@ def answer_of(item: int, arm: str) -> str:
 
 def write_evaluation(folder: Path, count: int = 300, arms: tuple[Arm, ...] = ("base", "tuned"), **models: str) -> Path:
     """`count` finance questions, one group each, with one greedy answer per arm."""
-    folder.mkdir()
     items = [
         Item(
             id=f"q{number}",
@@ -59,11 +59,12 @@ def write_evaluation(folder: Path, count: int = 300, arms: tuple[Arm, ...] = ("b
         for number in range(count)
         for arm in arms
     ]
-    write_jsonl(folder / "items.jsonl", items)
-    write_jsonl(folder / "attempts.jsonl", attempts)
     run = {"definitions": [], "arms": {arm: {"model": models.get(arm, "qwen-0.5b")} for arm in arms}}
-    (folder / "run.json").write_text(json.dumps(run))
-    (folder / "summary.json").write_text("{}")
+    with artefact(folder, kind="evaluation") as work:
+        write_jsonl(work.dir / "items.jsonl", items)
+        write_jsonl(work.dir / "attempts.jsonl", attempts)
+        (work.dir / "run.json").write_text(json.dumps(run))
+        (work.dir / "summary.json").write_text("{}")
     return folder
 
 

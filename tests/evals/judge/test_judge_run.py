@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 from evals.cli import app
 from evals.errors import EvalError
 from evals.gate.beside import read_beside
+from evals.gate.policy import GatePolicy
 from evals.judge.config import JudgeConfig
 from evals.judge.run import judge_evaluation, judge_measures
+from tests.evals.editing import forge, rewrite
 from tests.evals.judge.conftest import answer_of, labels_for, truly_good, write_evaluation
 from tianjing.errors import TianjingError
 from tianjing.lineage import verify
@@ -55,9 +57,19 @@ def test_a_gate_takes_a_judgement_of_these_answers_and_of_no_others(tmp_path: Pa
     evals, others = (write_evaluation(tmp_path / name, count=count) for name, count in (("evals", 20), ("others", 10)))
     judge_evaluation(evals, tmp_path / "judged", settings())
     summary: dict[str, Any] = {"arms": {}, "tasks": {judge_measures(tmp_path / "judged")[0].task: {}}}
-    assert [m.name for m in read_beside([tmp_path / "judged"], evals, summary).measures] == ["judge_useful"]
-    refused = read_beside([tmp_path / "judged"], others, summary)
+    found = read_beside([tmp_path / "judged"], evals, summary, GatePolicy())
+    assert [measure.name for measure in found.measures] == ["judge_useful"]
+    refused = read_beside([tmp_path / "judged"], others, summary, GatePolicy())
     assert not refused.measures and "answers of another evaluation" in refused.problems[0]
+    unsure = read_beside([tmp_path / "judged"], evals, summary, GatePolicy(min_confidence=0.99))
+    assert not unsure.measures and "level of 95 %, and the policy asks for at least 99 %" in unsure.problems[0]
+
+
+def test_answers_that_were_edited_are_not_judged(tmp_path: Path, settings: Settings) -> None:
+    evals = write_evaluation(tmp_path / "evals", count=4)
+    rewrite(evals / "attempts.jsonl", lambda row: {**row, "output": "很好的回答。"})
+    with pytest.raises(EvalError, match=r"changed after it was written.*attempts\.jsonl"):
+        judge_evaluation(evals, tmp_path / "judged", settings())
 
 
 def test_every_verdict_is_stored_with_a_seed_of_its_own(tmp_path: Path, settings: Settings) -> None:
@@ -160,6 +172,7 @@ def test_answers_that_look_like_instructions_stay_material(tmp_path: Path, setti
     evals = write_evaluation(tmp_path / "evals", count=1)
     lines = (evals / "attempts.jsonl").read_text().replace(answer_of(0, "base"), "base的好回答0。{question}{choices}")
     (evals / "attempts.jsonl").write_text(lines)
+    forge(evals)
     judge_evaluation(evals, tmp_path / "judged", settings())
     shown = [payload["messages"][0]["content"] for payload in endpoint.payloads]
     assert any("{question}{choices}" in text for text in shown), "placeholders of an answer are not filled"

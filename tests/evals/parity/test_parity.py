@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from evals.cli import app
 from evals.errors import EvalError
 from evals.gate.beside import read_beside
+from evals.gate.policy import GatePolicy
 from evals.measures import Measure
 from evals.parity.compare import bfloat16_step, first_divergence
 from evals.parity.run import check_parity, parity_measures
@@ -264,20 +265,20 @@ def test_a_gate_takes_only_a_parity_check_of_the_evaluated_model_as_it_was_writt
     run(ways)
     arms = {"tuned": {"digest": artefact_digest(ways.folders["merged"])}}
     summary = {"arms": arms, "tasks": {"policy_qa": {}}}
-    found = read_beside([ways.out], ways.dataset, summary)
+    found = read_beside([ways.out], ways.dataset, summary, GatePolicy())
     assert not found.problems and artefact_digest(ways.out) in found.notes[0]
     assert {(m.name, m.task) for m in found.measures} == {
         ("parity", ""),
         ("parity", "policy_qa"),
         ("parity_faults", ""),
     }
-    other = read_beside([ways.out], ways.dataset, {**summary, "arms": {"tuned": {"digest": "0" * 64}}})
+    other = read_beside([ways.out], ways.dataset, {**summary, "arms": {"tuned": {"digest": "0" * 64}}}, GatePolicy())
     assert not other.measures and "compares another model than was evaluated" in other.problems[0]
     (ways.out / "pairs.jsonl").write_text("")
-    edited = read_beside([ways.out], ways.dataset, summary)
+    edited = read_beside([ways.out], ways.dataset, summary, GatePolicy())
     assert not edited.measures and "was changed after it was written" in edited.problems[0]
     with pytest.raises(EvalError, match="neither a parity check nor a judgement"):
-        read_beside([ways.dataset], ways.dataset, summary)
+        read_beside([ways.dataset], ways.dataset, summary, GatePolicy())
 
 
 def test_the_command_exits_0_when_met_and_1_with_the_reasons_when_not(ways: Ways) -> None:
