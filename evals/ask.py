@@ -34,7 +34,7 @@ from evals.runner import (
 )
 from evals.runner.cache import Cache
 from evals.runner.journal import short_key
-from evals.seeds import SeedCanaries
+from evals.runner.seeds import SeedCanaries
 from tianjing.files import atomic_write
 
 Json = dict[str, Any]

@@ -22,9 +22,10 @@ class Estimate(StrictModel):
 
     @property
     def least(self) -> float | None:
-        """The smallest value that is not excluded, by the more cautious of the two intervals."""
-        ends = [end for end in (self.low, self.newcombe_low) if end is not None]
-        return min(ends) if self.low is not None else None
+        """The smallest value that no interval excludes; None without one."""
+        if self.low is None or self.newcombe_low is None:
+            return self.low
+        return min(self.low, self.newcombe_low)
 
 
 class Measure(StrictModel):

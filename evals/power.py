@@ -134,7 +134,7 @@ def simulate(
         if math.isnan(found.low):
             continue
         better += found.low > 0
-        no_loss += min(found.low, found.newcombe_low) > -margin
+        no_loss += found.least > -margin
         loss += found.high < -margin
     return Power(better / simulations, no_loss / simulations, loss / simulations)
 

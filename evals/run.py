@@ -83,7 +83,7 @@ def evaluate(
         in_process: run the models by transformers in this process, instead of by vLLM.
 
     Raises:
-        EvalError: no usable test rows, the engine stopped answering, or repeats are copies of one another.
+        EvalError: no usable test rows, the engine stopped answering, or it ignores the seeds of requests.
         TianjingError: an input is missing or broken; the engine does not start.
     """
     groups = (in_process_groups if in_process else vllm_groups)(base, tuned, config)

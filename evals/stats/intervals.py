@@ -51,6 +51,11 @@ class Interval:
     def few_groups(self) -> bool:
         return self.groups < FEW_GROUPS
 
+    @property
+    def least(self) -> float:
+        """Of a difference: the smallest that neither interval excludes."""
+        return min(self.low, self.newcombe_low)
+
 
 def clustered_se(values: Sequence[float] | Array, groups: Sequence[Hashable] | Clusters) -> float:
     """Cluster-robust standard error of the mean, sqrt(G/(G-1) · Σ_g (Σ_{i∈g} (x_i − x̄))²) / N.
@@ -162,9 +167,7 @@ def _newcombe(x: Array, clusters: Clusters, confidence: float, reach: float) -> 
     return max(-reach, low), min(reach, high)
 
 
-def newcombe(
-    one: tuple[float, float, float], other: tuple[float, float, float], correlation: float
-) -> tuple[float, float]:
+def newcombe(one: tuple[float, float, float], other: tuple[float, float, float], rho: float) -> tuple[float, float]:
     """Ends of the interval of `one` − `other` from those of both, by recovery of their variances.
 
     Source: Newcombe 1998, Statist. Med. 17, 2635, method 10; Zou and Donner 2008, Statist. Med. 27, 1693.
@@ -172,11 +175,11 @@ def newcombe(
     Args:
         one: lower end, estimate, upper end.
         other: the same.
-        correlation: of the two estimates.
+        rho: correlation of the two estimates.
     """
 
     def together(a: float, b: float) -> float:
-        return math.sqrt(max(0.0, a * a + b * b - 2 * correlation * a * b))
+        return math.sqrt(max(0.0, a * a + b * b - 2 * rho * a * b))
 
     low, mean, high = one
     least, middle, most = other

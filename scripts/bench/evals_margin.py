@@ -46,7 +46,7 @@ def main() -> None:
 def _row(n: int, won: float, lost: float, shape: str, samples: Iterator[tuple[float, Interval]]) -> None:
     margin, claimed = lost - won, [0.0, 0.0, 0.0]
     for chance, found in samples:
-        ends = found.low, found.newcombe_low, min(found.low, found.newcombe_low)
+        ends = found.low, found.newcombe_low, found.least
         for place, end in enumerate(ends):
             claimed[place] += chance * (end > -margin + 1e-12)
     t, newcombe, gate = (100 * share for share in claimed)

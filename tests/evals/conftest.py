@@ -189,6 +189,18 @@ class World:
     engines: list[Path]
     engine_lives: bool = True
 
+    def answers_others(self, text: str) -> None:
+        """Have prompts of no test item (variants, probes) answered with `text`, each with its seed's number behind."""
+        answer = self.endpoint.reply
+
+        def reply(payload: dict[str, Any]) -> str | int:
+            try:
+                return answer(payload)
+            except KeyError:
+                return f"{text}{payload['seed'] % 97}"
+
+        self.endpoint.reply = reply
+
 
 @pytest.fixture
 def world(

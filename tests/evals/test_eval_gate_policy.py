@@ -128,15 +128,7 @@ def test_every_metric_that_is_measured_may_be_named_where_it_was_not(world: Worl
     config = world.config.model_copy(
         update={"conditions": ("concurrent1", "concurrent4"), "variant_repeats": ("text",)}
     )
-    answer = world.endpoint.reply
-
-    def reply(payload: dict[str, Any]) -> str | int:
-        try:
-            return answer(payload)
-        except KeyError:  # a variant
-            return f"无依据{payload['seed'] % 97}"
-
-    world.endpoint.reply = reply
+    world.answers_others("无依据")
     measures = evaluate(world.dataset, world.base, world.tuned, world.out, config)["measures"]
     names = {row["name"] for row in measures} | {"judge_useful", "injection_success", "canary_hits", "parity"}
     assert {"wording_effect", "batch_determinism", "breaches"} <= names

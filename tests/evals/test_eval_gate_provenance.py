@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -156,15 +155,7 @@ class TestAgainstTheDataset:
         assert "is not what was evaluated as dataset" in told
 
     def test_probes_asked_beside_the_dataset_are_derived_again_too(self, world: World, tmp_path: Path) -> None:
-        answer = world.endpoint.reply
-
-        def reply(payload: dict[str, Any]) -> str | int:
-            try:
-                return answer(payload)
-            except KeyError:  # a probe
-                return f"您好，这个要求我不能答应。{payload['seed'] % 97}"
-
-        world.endpoint.reply = reply
+        world.answers_others("您好，这个要求我不能答应。")
         safety = world.config.safety.model_copy(update={"probes": ("guarantee",)})
         world.config = world.config.model_copy(update={"safety": safety})
         evaluate(world.dataset, world.base, world.tuned, world.out, world.config)

@@ -11,9 +11,12 @@ from typing import Any
 from evals.config import EvalConfig
 from evals.errors import EvalError
 from evals.records import Arm, RawAttempt
-from evals.runner import Journal, Pace, Pool, Target, finished_keys, load_attempts
 from evals.runner.cache import Cache
 from evals.runner.canary import canary_requests, canary_result, require_seeds
+from evals.runner.journal import Journal, finished_keys, load_attempts
+from evals.runner.pace import Pace
+from evals.runner.pool import Pool
+from evals.runner.target import Target
 
 
 class SeedCanaries:
