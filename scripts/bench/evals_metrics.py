@@ -93,9 +93,12 @@ def bias(items: int) -> None:
         hits.min(1),
         "min of noisy means",
     )
-    nfr = stability.correctness_flips(hits[:, 0], hits[:, 1])[0]
-    both = (hits[:, 0] >= 0.5) & (hits[:, 1] < 0.5)
-    _line("negative flips of repeats", grid[:, 0] * (1 - grid[:, 1]), nfr, both, "flip of the majority")
+    # Equal seeds at their worst: both models draw the same number for the same repeat.
+    drawn = np.random.default_rng(1).random((items, 1, n)) < grid[:, :2, None]
+    flips = [stability.sampled_flips(base, tuned)[0] for base, tuned in drawn.astype(float).tolist()]
+    rates = drawn.mean(axis=2)
+    plain = rates[:, 0] * (1 - rates[:, 1])
+    _line("negative flips, equal seeds", grid[:, 0] * (1 - grid[:, 1]), flips, plain, "p̂ (1 − p̂')")
     truth = -(shares * np.log(shares)).sum(1)
     mm = [stability.semantic_entropy(row, corrected=True) for row in answers]
     raw = [stability.semantic_entropy(row) for row in answers]
